@@ -1,0 +1,67 @@
+# Everything that people and CI run. `make` alone prints what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := $(wildcard core protocols gateway tests benchmarks)
+# Extra words for the tool behind a target, e.g. make test ARGS="-k hub"
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check contracts format bench lock clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.runtime ## Serve the demo store on http://127.0.0.1:8080, on embedded parts
+	@exec $(BIN)/petstore serve --demo $(ARGS)
+
+test: $(VENV)/.dev ## Run every test, with real servers; shows the coverage of core
+	@tests/setup_servers.sh
+	$(BIN)/pytest --cov $(ARGS)
+
+check: $(VENV)/.dev ## Lint, format, strict types, import law, drift of the contracts
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/python -m gateway.contracts --check
+
+contracts: $(VENV)/.dev ## Write openapi/openapi.yaml from the operations in the code
+	$(BIN)/python -m gateway.contracts
+
+format: $(VENV)/.dev ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: $(VENV)/.dev ## Run the benchmarks (docs/performance.md)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Pins are kept while they fit pyproject.toml; `make lock ARGS=--upgrade` takes the newest that fit.
+# The override leaves FastAPI out of what is served: fastapi-swagger is wanted for its files alone.
+UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock" --group build
+lock: $(VENV)/.runtime ## Pin every dependency, with hashes, from pyproject.toml
+	$(BIN)/python -m pip install --quiet 'uv>=0.9'
+	echo 'fastapi; python_version < "3"' | $(UV_COMPILE) --override - --output-file requirements.lock $(ARGS)
+	$(UV_COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock $(ARGS)
+
+clean: ## Remove everything that was made here, except data
+	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --no-deps: the locks are complete, so that nothing else can slip in.
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV)"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-dev.lock
+	@touch $@
