@@ -19,7 +19,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], timeout: float = ...
 async def eventually(condition: Callable[[], T], timeout: float = ...) -> T: ...
 
 
-async def eventually(condition: Callable[[], object], timeout: float = 10.0) -> object:  # noqa: ASYNC109
+async def eventually(condition: Callable[[], object], timeout: float = 10.0) -> object:
     """Ask `condition`, plain or async, until it answers something true, and return that answer.
 
     Raises AssertionError after `timeout` seconds. What the condition raises goes through at once, so a
