@@ -1,0 +1,115 @@
+"""The read cache: single resources stay in memory until an event says that they changed."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+from core.events import Event, aggregate_of
+from core.ids import TenantId
+from core.ports import Storage
+from core.resource import Resource
+
+R = TypeVar("R", bound=Resource)
+
+Key = tuple[str, str]
+
+
+class _Tenant:
+    """What is known of one tenant: ``head`` is the last event seen; ``reading`` counts events during reads."""
+
+    __slots__ = ("behind", "head", "reading", "values")
+
+    def __init__(self, head: int) -> None:
+        self.head = head
+        self.behind: int | None = None
+        self.values: OrderedDict[Key, Resource] = OrderedDict()
+        self.reading: dict[Key, set[object]] = {}
+
+
+class ReadCache:
+    """A bounded cache of resources by (collection, id) within tenants.
+
+    A value is kept only if no event of its resource passed between the read and the keeping. A missing resource
+    is never kept. Where events may have been missed, the tenant's values are dropped.
+    """
+
+    def __init__(self, storage: Storage, *, per_tenant: int = 10_000, tenants: int = 200) -> None:
+        self._storage = storage
+        self._per_tenant = per_tenant
+        self._most_tenants = tenants
+        self._tenants: OrderedDict[TenantId, _Tenant] = OrderedDict()
+
+    def get(self, tenant: TenantId, kind: type[R], record_id: str) -> R | None:
+        """The resource, if it is in memory."""
+        known = self._tenants.get(tenant)
+        if known is None or kind.collection is None:
+            return None
+        value = known.values.get((kind.collection, record_id))
+        return value if isinstance(value, kind) else None
+
+    async def read(
+        self, tenant: TenantId, kind: type[R], record_id: str, load: Callable[[], Awaitable[R | None]]
+    ) -> R | None:
+        """The resource through the cache; ``load`` reads it from storage."""
+        if (hit := self.get(tenant, kind, record_id)) is not None or kind.collection is None:
+            return hit if hit is not None else await load()
+        known = self._tenants.get(tenant)
+        if known is None:
+            head = (await self._storage.heads([tenant])).get(tenant, 0)
+            known = self._tenants.setdefault(tenant, _Tenant(head))
+            while len(self._tenants) > self._most_tenants:
+                self._tenants.popitem(last=False)
+        key, ticket = (kind.collection, record_id), object()
+        known.reading.setdefault(key, set()).add(ticket)
+        try:
+            value = await load()
+        finally:
+            tickets = known.reading.get(key, set())
+            untouched = ticket in tickets
+            tickets.discard(ticket)
+            if not tickets:
+                known.reading.pop(key, None)
+        if value is not None and untouched and self._tenants.get(tenant) is known:
+            known.values[key] = value
+            if len(known.values) > self._per_tenant:
+                known.values.popitem(last=False)
+        return value
+
+    def on_events(self, tenant: TenantId, events: Sequence[Event]) -> None:
+        """Forget what the events changed; forget the tenant when one was missed."""
+        known = self._tenants.get(tenant)
+        if known is None:
+            return
+        for event in events:
+            if event.ephemeral:
+                continue
+            if event.sequence > known.head + 1:
+                self.forget(tenant)
+                return
+            known.head = max(known.head, event.sequence)
+            self._drop(known, aggregate_of(event.topics))
+
+    def forget(self, tenant: TenantId | None) -> None:
+        """Drop everything of a tenant, or of all: its events may have been missed."""
+        if tenant is None:
+            self._tenants.clear()
+        else:
+            self._tenants.pop(tenant, None)
+
+    async def verify(self) -> None:
+        """Compare with the log: a tenant that stays behind it for two looks has missed events."""
+        heads = await self._storage.heads(list(self._tenants))
+        for tenant, head in heads.items():
+            known = self._tenants.get(tenant)
+            if known is None:
+                continue
+            if known.behind is not None and known.head < known.behind:
+                self.forget(tenant)
+            else:
+                known.behind = head if head > known.head else None
+
+    @staticmethod
+    def _drop(known: _Tenant, keys: Iterable[Key]) -> None:
+        for key in keys:
+            known.values.pop(key, None)
+            known.reading.pop(key, None)

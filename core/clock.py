@@ -1,0 +1,18 @@
+"""Time as the store sees it: UTC, in whole milliseconds."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+#: Gives the present time, aware, in UTC. Replaceable, so that expiry can be tested without waiting.
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The present time in UTC, cut to milliseconds, as it is stored and shown."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a time as RFC 3339 in UTC with milliseconds: ``2026-01-31T08:15:00.250Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,193 @@
+"""The closed set of faults. A StoreError answers a call; a Close ends a stream.
+
+No number of any transport appears here: each door translates ``code`` by a total table of its own.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Every fault the store answers with; the value is the stable slug that clients compare."""
+
+    BAD_REQUEST = "bad-request"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not-found"
+    CONFLICT = "conflict"
+    CURSOR_EXPIRED = "cursor-expired"
+    PRECONDITION_FAILED = "precondition-failed"
+    PAYLOAD_TOO_LARGE = "payload-too-large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    VALIDATION = "validation-error"
+    RATE_LIMITED = "rate-limit-exceeded"
+    INTERNAL = "internal-server-error"
+    UNAVAILABLE = "service-unavailable"
+
+
+class FaultCode(StrEnum):
+    """What is wrong with one member of a body."""
+
+    REQUIRED_FIELD = "REQUIRED_FIELD"
+    INVALID_FORMAT = "INVALID_FORMAT"
+    INVALID_TYPE = "INVALID_TYPE"
+    INVALID_ENUM_VALUE = "INVALID_ENUM_VALUE"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    INVALID_LENGTH = "INVALID_LENGTH"
+    UNKNOWN_FIELD = "UNKNOWN_FIELD"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of an input: ``field`` is a path such as ``items[0].petId`` (empty: the whole body)."""
+
+    field: str
+    message: str
+    code: FaultCode
+
+
+class StoreError(Exception):
+    """A call that cannot be answered with a result. ``detail`` is for people and never holds a secret."""
+
+    code: ErrorCode
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class BadRequest(StoreError):
+    """Broken JSON, or a bad parameter, cursor or tenant."""
+
+    code = ErrorCode.BAD_REQUEST
+
+
+class Unauthorized(StoreError):
+    """No credentials where some are needed, or bad ones."""
+
+    code = ErrorCode.UNAUTHORIZED
+
+
+class Forbidden(StoreError):
+    """A known caller without the right."""
+
+    code = ErrorCode.FORBIDDEN
+
+
+class NotFound(StoreError):
+    """No such thing in this tenant; another tenant's looks the same."""
+
+    code = ErrorCode.NOT_FOUND
+
+
+class Conflict(StoreError):
+    """The rule of a state machine forbids it, or a name is taken (``taken``)."""
+
+    code = ErrorCode.CONFLICT
+
+    def __init__(self, detail: str, *, taken: bool = False) -> None:
+        super().__init__(detail)
+        self.taken = taken
+
+
+class CursorExpired(StoreError):
+    """The log no longer holds what follows the cursor. ``oldest_cursor`` is where reading can begin."""
+
+    code = ErrorCode.CURSOR_EXPIRED
+
+    def __init__(self, oldest_cursor: str) -> None:
+        super().__init__("The cursor is older than the kept log, ahead of it, or of an earlier epoch.")
+        self.oldest_cursor = oldest_cursor
+
+
+class PreconditionFailed(StoreError):
+    """The resource is no longer the one that the caller saw."""
+
+    code = ErrorCode.PRECONDITION_FAILED
+
+
+class PayloadTooLarge(StoreError):
+    """More bytes than the store takes at once."""
+
+    code = ErrorCode.PAYLOAD_TOO_LARGE
+
+
+class UnsupportedMediaType(StoreError):
+    """Content of a kind that the store does not take."""
+
+    code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
+
+
+class ValidationFailed(StoreError):
+    """A well-formed body with faults; ``faults`` lists every one of them."""
+
+    code = ErrorCode.VALIDATION
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("The request body has " + ("one fault." if len(faults) == 1 else f"{len(faults)} faults."))
+        self.faults = faults
+
+
+class RateLimited(StoreError):
+    """Too many requests; ``retry_after`` is in whole seconds."""
+
+    code = ErrorCode.RATE_LIMITED
+
+    def __init__(self, retry_after: int, detail: str = "Too many requests.") -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Unavailable(StoreError):
+    """Draining, or a needed server is away; ``retry_after`` is in whole seconds."""
+
+    code = ErrorCode.UNAVAILABLE
+
+    def __init__(self, detail: str, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Internal(StoreError):
+    """A fault of our own. The detail never tells more than that."""
+
+    code = ErrorCode.INTERNAL
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on our side.")
+
+
+class CloseReason(StrEnum):
+    """Why the store ends a stream."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    FORBIDDEN = "forbidden"
+    LOGIN_TIMEOUT = "login-timeout"
+    TOO_MANY_MESSAGES = "too-many-messages"
+    CURSOR_EXPIRED = "cursor-expired"
+    DRAINING = "draining"
+    STALLED = "stalled"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The end of a stream. ``resumable``: coming back with the last cursor is worth a try."""
+
+    reason: CloseReason
+    detail: str = ""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a client should come back (elsewhere) and resume."""
+        return self.reason in (CloseReason.DRAINING, CloseReason.STALLED, CloseReason.INTERNAL)
+
+
+class Closed(Exception):
+    """Raised to whoever waits on a stream that the store has ended."""
+
+    def __init__(self, close: Close) -> None:
+        super().__init__(close.detail or close.reason)
+        self.close = close

@@ -1,0 +1,20 @@
+"""The bounds of the store, all in one place; settings may change them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what a caller may cost. Times are in seconds, sizes in bytes; a rate of 0 is no limit."""
+
+    requests_per_minute: int = 100
+    body_bytes: int = 1024 * 1024
+    image_bytes: int = 5 * 1024 * 1024
+    filters_per_connection: int = 100
+    connections_per_caller: int = 50
+    frame_bytes: int = 64 * 1024
+    messages_per_second: int = 20
+    ping_seconds: float = 25.0
+    heartbeat_seconds: float = 15.0
+    login_seconds: float = 10.0
+    stall_seconds: float = 30.0

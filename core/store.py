@@ -1,0 +1,304 @@
+"""The store: everything that is put around an operation, in one place, so that no door can forget it."""
+
+import asyncio
+import hashlib
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
+
+from core.authentication import authenticate, tenant_of
+from core.cache import ReadCache
+from core.caller import Caller, Credentials, visitor
+from core.clock import Clock, utc_now
+from core.context import Context
+from core.errors import (
+    Conflict,
+    Fault,
+    FaultCode,
+    Internal,
+    RateLimited,
+    StoreError,
+    Unavailable,
+    ValidationFailed,
+)
+from core.events import Draft, Event
+from core.hub import Hub
+from core.ids import SHARED_TENANT, TenantId
+from core.limits import Limits
+from core.models.idempotency import IdempotencyRecord
+from core.operations import AnyOperation
+from core.ports import (
+    Allowance,
+    ImageStore,
+    PasswordHasher,
+    PaymentProcessor,
+    RateLimiter,
+    Storage,
+    StorageDown,
+    Taken,
+    TokenSigner,
+    TransientFailure,
+)
+from core.revocations import Revocations
+from core.validation import MergePatch, check_body, check_params
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 6
+_KEPT = timedelta(hours=24)
+_LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the store makes of a client before it looks at his request.
+
+    ``allowance`` is his budget after this request. ``refusal`` is set when he may not go on; the caller is then a
+    visitor.
+    """
+
+    caller: Caller
+    allowance: Allowance | None
+    refusal: StoreError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request for one operation, as a door translated it.
+
+    ``params`` and ``body`` are unchecked; a body of None means that there was none. ``if_match``: entity tags
+    without quotes, or ``*``.
+    """
+
+    operation: AnyOperation
+    params: Mapping[str, object] = field(default_factory=dict)
+    body: object = None
+    request_id: str | None = None
+    idempotency_key: str | None = None
+    if_match: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer: ``value`` is of the operation's result model; ``replayed``: it was given once before."""
+
+    value: Any
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the store is built on."""
+
+    storage: Storage
+    limiter: RateLimiter
+    hasher: PasswordHasher
+    signer: TokenSigner
+    images: ImageStore
+    processor: PaymentProcessor
+
+
+class Store:
+    """The one object that doors talk to."""
+
+    def __init__(self, ports: Ports, hub: Hub, *, epoch: int, limits: Limits | None = None, clock: Clock = utc_now) -> None:
+        self.storage = ports.storage
+        self.limiter = ports.limiter
+        self.hasher = ports.hasher
+        self.signer = ports.signer
+        self.images = ports.images
+        self.processor = ports.processor
+        self.hub = hub
+        self.epoch = epoch
+        self.limits = limits or Limits()
+        self.clock = clock
+        self.cache = ReadCache(ports.storage)
+        self.revocations = Revocations(ports.storage, clock)
+        self.draining = False
+        hub.watch(self.cache.on_events, self.cache.forget)
+
+    async def admit(self, credentials: Credentials, *, cost: int = 1) -> Admission:
+        """Find out who calls and take the request from his budget."""
+        refusal: StoreError | None = None
+        try:
+            caller = await authenticate(self, credentials)
+        except StoreError as error:
+            refusal = error
+            caller = visitor(tenant_of(credentials) or SHARED_TENANT, credentials.address)
+        except StorageDown:
+            return Admission(visitor(SHARED_TENANT, credentials.address), None, Unavailable("The database is away."))
+        limit = self.limits.requests_per_minute
+        if not limit:
+            return Admission(caller, None, refusal)
+        allowance = await self.limiter.hit(f"{caller.tenant}:{caller.key}", limit, 60, cost)
+        if not allowance.allowed:
+            refusal = RateLimited(allowance.reset)
+        return Admission(caller, allowance, refusal)
+
+    async def execute(self, caller: Caller, call: Call) -> Outcome:
+        """Run an operation: the caller's right, his input, his idempotency key, the transaction, the events.
+
+        Raises:
+            StoreError: whatever is wrong; nothing has happened then.
+        """
+        try:
+            return await self._execute(caller, call)
+        except StoreError:
+            raise
+        except StorageDown:
+            raise Unavailable("The database is away.") from None
+        except Exception:
+            log.exception("operation failed", extra={"operation": call.operation.name, "request_id": call.request_id})
+            raise Internal from None
+
+    async def _execute(self, caller: Caller, call: Call) -> Outcome:
+        operation = call.operation
+        if operation.scope is not None and not (operation.anonymous and caller.is_visitor):
+            caller.require(operation.scope)
+        elif not operation.anonymous:
+            caller.require_known()
+        params = check_params(operation.params, call.params)
+        body = self._read_body(operation, call.body)
+        if operation.writes:
+            return await self._write(caller, call, params, body)
+        ctx = Context(self, caller, writes=False, request_id=call.request_id, if_match=call.if_match)
+        try:
+            if operation.prepare is not None:
+                ctx.prepared = await operation.prepare(ctx, params, body)
+            return Outcome(await operation.handler(ctx, params, body))
+        finally:
+            await ctx.close()
+
+    @staticmethod
+    def _read_body(operation: AnyOperation, body: object) -> object:
+        if operation.body is None:
+            return None
+        if operation.patch:
+            if not isinstance(body, Mapping):
+                raise ValidationFailed((Fault("", "must be a JSON object", FaultCode.INVALID_TYPE),))
+            return MergePatch[BaseModel](body)
+        return check_body(operation.body, body)
+
+    async def _write(self, caller: Caller, call: Call, params: Any, body: Any) -> Outcome:
+        if self.draining:
+            raise Unavailable("This node is shutting down.")
+        record: IdempotencyRecord | None = None
+        if call.idempotency_key is not None and call.operation.idempotent:
+            record = self._idempotency_record(caller, call)
+            if (known := await self._reserve(record)) is not None:
+                return self._replay(call.operation, known)
+        try:
+            value = await self._transact(caller, call, params, body, record)
+        except BaseException:
+            if record is not None:
+                await asyncio.shield(self._release(record))
+            raise
+        return Outcome(value)
+
+    async def _transact(self, caller: Caller, call: Call, params: Any, body: Any, record: IdempotencyRecord | None) -> Any:
+        operation = call.operation
+        ctx = Context(self, caller, writes=True, request_id=call.request_id, if_match=call.if_match)
+        if operation.prepare is not None:
+            try:
+                ctx.prepared = await operation.prepare(ctx, params, body)
+            finally:
+                await ctx.close()
+        prepared = ctx.prepared
+        for attempt in range(1, _ATTEMPTS + 1):
+            ctx = Context(self, caller, writes=True, request_id=call.request_id, if_match=call.if_match)
+            ctx.prepared = prepared
+            try:
+                async with self.storage.write(caller.tenant) as tx:
+                    ctx.use(tx)
+                    value = await operation.handler(ctx, params, body)
+                    if record is not None:
+                        answer = _adapter(operation).dump_json(value, by_alias=True).decode()
+                        await tx.update(record.model_copy(update={"response": answer, "expires_at": ctx.now + _KEPT}))
+                    events = await ctx.append()
+            except TransientFailure:
+                if attempt == _ATTEMPTS:
+                    raise Unavailable("Too many writers at once.") from None
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
+                continue
+            if events:
+                self.hub.publish(caller.tenant, events)
+            for subjects in ctx.revoked:
+                await self.revocations.revoke(subjects)
+            return value
+        raise AssertionError("unreachable")
+
+    def _idempotency_record(self, caller: Caller, call: Call) -> IdempotencyRecord:
+        key = call.idempotency_key or ""
+        if not 1 <= len(key) <= 255 or not key.isprintable():
+            raise ValidationFailed((Fault("Idempotency-Key", "must have 1 to 255 printable characters", FaultCode.INVALID_LENGTH),))
+        # A keyed hash: the input may hold a card number, which must not be found out from what is kept.
+        given = to_json([call.operation.name, dict(call.params), call.body], fallback=str)
+        return IdempotencyRecord(
+            id=hashlib.sha256(f"{caller.key}\0{key}".encode()).hexdigest(),
+            tenant_id=caller.tenant,
+            fingerprint=self.signer.digest(given).hex(),
+            response=None,
+            expires_at=self.clock() + _LEASE,
+        )
+
+    async def _reserve(self, record: IdempotencyRecord) -> IdempotencyRecord | None:
+        """Take the key for this request; gives the record of the first one when that has been answered."""
+        for _ in range(_ATTEMPTS):
+            try:
+                async with self.storage.write(TenantId(record.tenant_id)) as tx:
+                    known = await tx.get(IdempotencyRecord, record.id, lock=True)
+                    if known is None:
+                        await tx.insert(record)
+                        return None
+                    if known.expires_at <= self.clock():
+                        await tx.update(record)
+                        return None
+            except (Taken, TransientFailure):
+                continue
+            if known.fingerprint != record.fingerprint:
+                message = "was used for another request"
+                raise ValidationFailed((Fault("Idempotency-Key", message, FaultCode.INVALID_FORMAT),))
+            if known.response is None:
+                raise Conflict("The first request with this Idempotency-Key is still running.")
+            return known
+        raise Unavailable("Too many writers at once.")
+
+    async def _release(self, record: IdempotencyRecord) -> None:
+        try:
+            async with self.storage.write(TenantId(record.tenant_id)) as tx:
+                known = await tx.get(IdempotencyRecord, record.id, lock=True)
+                if known is not None and known.response is None and known.expires_at == record.expires_at:
+                    await tx.delete(IdempotencyRecord, record.id)
+        except (StorageDown, TransientFailure):
+            log.warning("an idempotency key stays reserved until its lease ends")
+
+    @staticmethod
+    def _replay(operation: AnyOperation, known: IdempotencyRecord) -> Outcome:
+        return Outcome(_adapter(operation).validate_json(known.response or "null"), replayed=True)
+
+    def broadcast(self, tenant: TenantId, draft: Draft) -> Event:
+        """Send an ephemeral event to whoever listens now; it is stored nowhere."""
+        event = draft.to_event(tenant, self.clock(), None)
+        self.hub.publish(tenant, [event])
+        return event
+
+    async def tend(self) -> None:
+        """What has to be done every second: see what other nodes revoked, and whether the cache missed events."""
+        await self.revocations.refresh()
+        await self.cache.verify()
+
+
+_adapters: dict[str, TypeAdapter[Any]] = {}
+
+
+def _adapter(operation: AnyOperation) -> TypeAdapter[Any]:
+    adapter = _adapters.get(operation.name)
+    if adapter is None:
+        adapter = _adapters[operation.name] = TypeAdapter(operation.result or None)
+    return adapter
