@@ -26,7 +26,7 @@ check: $(VENV)/.dev ## Lint, format, strict types, import law, drift of the cont
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m gateway.contracts --check
 
 contracts: $(VENV)/.dev ## Write openapi/openapi.yaml from the operations in the code

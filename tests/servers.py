@@ -7,6 +7,7 @@ import itertools
 import os
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -293,7 +294,7 @@ def _postgres_programs() -> Path:
     found = [path.parent for root in roots for path in root.glob("*/bin/initdb")]
     if not found:
         raise MissingServerError("initdb (PostgreSQL)")
-    return max(found, key=lambda folder: (len(folder.parent.name), folder.parent.name))
+    return max(found, key=lambda folder: [int(part) for part in re.findall(r"\d+", folder.parent.name)])
 
 
 def _unprivileged_user() -> pwd.struct_passwd | None:
