@@ -34,9 +34,21 @@ class Scope(StrEnum):
 
 VISITOR_SCOPES = frozenset({Scope.READ_PETS})
 CUSTOMER_SCOPES = frozenset(
-    {Scope.READ_PETS, Scope.READ_ORDERS, Scope.WRITE_ORDERS, Scope.READ_USER, Scope.WRITE_USER, Scope.CHAT_WRITE}
+    {
+        Scope.READ_PETS,
+        Scope.READ_ORDERS,
+        Scope.WRITE_ORDERS,
+        Scope.READ_USER,
+        Scope.WRITE_USER,
+        Scope.CHAT_WRITE,
+    }
 )
-STAFF_SCOPES = CUSTOMER_SCOPES | {Scope.WRITE_PETS, Scope.CHAT_AGENT, Scope.WRITE_WEBHOOKS, Scope.WRITE_DEVICES}
+STAFF_SCOPES = CUSTOMER_SCOPES | {
+    Scope.WRITE_PETS,
+    Scope.CHAT_AGENT,
+    Scope.WRITE_WEBHOOKS,
+    Scope.WRITE_DEVICES,
+}
 DEVICE_SCOPES = frozenset({Scope.READ_PETS})
 
 SCOPES_OF: dict[Role, frozenset[Scope]] = {

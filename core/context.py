@@ -86,7 +86,9 @@ class Context:
         else:
             found = self.store.cache.get(self.tenant, kind, record_id)
             if found is None:
-                found = await self.store.cache.read(self.tenant, kind, record_id, lambda: self._load(kind, record_id))
+                found = await self.store.cache.read(
+                    self.tenant, kind, record_id, lambda: self._load(kind, record_id)
+                )
         if found is None:
             raise NotFound(f"There is no {kind.__name__.lower()} '{record_id[:64]}'.")
         return found

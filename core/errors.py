@@ -124,7 +124,9 @@ class ValidationFailed(StoreError):
     code = ErrorCode.VALIDATION
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
-        super().__init__("The request body has " + ("one fault." if len(faults) == 1 else f"{len(faults)} faults."))
+        super().__init__(
+            "The request body has " + ("one fault." if len(faults) == 1 else f"{len(faults)} faults.")
+        )
         self.faults = faults
 
 

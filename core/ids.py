@@ -11,8 +11,22 @@ TenantId = NewType("TenantId", str)
 #: The pool that everybody shares who names no tenant of his own.
 SHARED_TENANT = TenantId("00000000-0000-0000-0000-000000000000")
 
-_lock = Lock()
-_last = 0
+
+class _Ticks:
+    """Milliseconds since 1970 with a counter of 12 bits behind them; never the same twice."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        tick = (time.time_ns() // 1_000_000) << 12
+        with self._lock:
+            self._last = tick = max(tick, self._last + 1)
+        return tick
+
+
+_ticks = _Ticks()
 
 
 def new_id() -> str:
@@ -21,10 +35,7 @@ def new_id() -> str:
     The 12 bits behind the millisecond and the version hold a counter (section 6.2, method 2), so ids made in
     one millisecond keep their order.
     """
-    global _last
-    tick = (time.time_ns() // 1_000_000) << 12
-    with _lock:
-        _last = tick = max(tick, _last + 1)
+    tick = _ticks.next()
     value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64
     value |= 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
     return str(uuid.UUID(int=value))

@@ -98,7 +98,9 @@ class Transaction(Protocol):
     async def count(self, query: Query[R]) -> int:
         """How many records the conditions select; order, limit and offset do not matter."""
 
-    async def tally(self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()) -> dict[tuple[object, ...], int]:
+    async def tally(
+        self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()
+    ) -> dict[tuple[object, ...], int]:
         """How many records there are for each combination of values of the fields."""
 
     async def insert(self, record: Record) -> None:

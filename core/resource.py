@@ -33,7 +33,11 @@ class Model(BaseModel):
     """A frozen value whose members are camelCase outside."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True, frozen=True
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        frozen=True,
     )
 
 
@@ -173,7 +177,12 @@ def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Email = Annotated[str, Field(max_length=254), _matching(_EMAIL, "an e-mail address"), WithJsonSchema({"type": "string", "format": "email"})]
+Email = Annotated[
+    str,
+    Field(max_length=254),
+    _matching(_EMAIL, "an e-mail address"),
+    WithJsonSchema({"type": "string", "format": "email"}),
+]
 Phone = Annotated[
     str,
     _matching(_PHONE, "a phone number in E.164, such as +4930901820"),

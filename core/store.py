@@ -107,7 +107,9 @@ class Ports:
 class Store:
     """The one object that doors talk to."""
 
-    def __init__(self, ports: Ports, hub: Hub, *, epoch: int, limits: Limits | None = None, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, ports: Ports, hub: Hub, *, epoch: int, limits: Limits | None = None, clock: Clock = utc_now
+    ) -> None:
         self.storage = ports.storage
         self.limiter = ports.limiter
         self.hasher = ports.hasher
@@ -132,7 +134,9 @@ class Store:
             refusal = error
             caller = visitor(tenant_of(credentials) or SHARED_TENANT, credentials.address)
         except StorageDown:
-            return Admission(visitor(SHARED_TENANT, credentials.address), None, Unavailable("The database is away."))
+            return Admission(
+                visitor(SHARED_TENANT, credentials.address), None, Unavailable("The database is away.")
+            )
         limit = self.limits.requests_per_minute
         if not limit:
             return Admission(caller, None, refusal)
@@ -154,7 +158,9 @@ class Store:
         except StorageDown:
             raise Unavailable("The database is away.") from None
         except Exception:
-            log.exception("operation failed", extra={"operation": call.operation.name, "request_id": call.request_id})
+            log.exception(
+                "operation failed", extra={"operation": call.operation.name, "request_id": call.request_id}
+            )
             raise Internal from None
 
     async def _execute(self, caller: Caller, call: Call) -> Outcome:
@@ -201,7 +207,9 @@ class Store:
             raise
         return Outcome(value)
 
-    async def _transact(self, caller: Caller, call: Call, params: Any, body: Any, record: IdempotencyRecord | None) -> Any:
+    async def _transact(
+        self, caller: Caller, call: Call, params: Any, body: Any, record: IdempotencyRecord | None
+    ) -> Any:
         operation = call.operation
         ctx = Context(self, caller, writes=True, request_id=call.request_id, if_match=call.if_match)
         if operation.prepare is not None:
@@ -219,7 +227,9 @@ class Store:
                     value = await operation.handler(ctx, params, body)
                     if record is not None:
                         answer = _adapter(operation).dump_json(value, by_alias=True).decode()
-                        await tx.update(record.model_copy(update={"response": answer, "expires_at": ctx.now + _KEPT}))
+                        await tx.update(
+                            record.model_copy(update={"response": answer, "expires_at": ctx.now + _KEPT})
+                        )
                     events = await ctx.append()
             except TransientFailure:
                 if attempt == _ATTEMPTS:
@@ -236,7 +246,13 @@ class Store:
     def _idempotency_record(self, caller: Caller, call: Call) -> IdempotencyRecord:
         key = call.idempotency_key or ""
         if not 1 <= len(key) <= 255 or not key.isprintable():
-            raise ValidationFailed((Fault("Idempotency-Key", "must have 1 to 255 printable characters", FaultCode.INVALID_LENGTH),))
+            raise ValidationFailed(
+                (
+                    Fault(
+                        "Idempotency-Key", "must have 1 to 255 printable characters", FaultCode.INVALID_LENGTH
+                    ),
+                )
+            )
         # A keyed hash: the input may hold a card number, which must not be found out from what is kept.
         given = to_json([call.operation.name, dict(call.params), call.body], fallback=str)
         return IdempotencyRecord(

@@ -24,7 +24,9 @@ def parse_filter(text: str) -> str:
         raise BadRequest(f"A topic filter has at most {MAX_LEVELS} levels.")
     for place, level in enumerate(levels):
         if ("#" in level and (level != "#" or place != len(levels) - 1)) or ("+" in level and level != "+"):
-            raise BadRequest(f"'{text}' is not a topic filter: '+' stands for one level, '#' for the rest at the end.")
+            raise BadRequest(
+                f"'{text}' is not a topic filter: '+' stands for one level, '#' for the rest at the end."
+            )
     return text
 
 
@@ -39,7 +41,11 @@ def matches(pattern: str, topic: str) -> bool:
     for place, level in enumerate(wanted):
         if level == "#":
             return not (place == 0 and topic.startswith("$"))
-        if place >= len(given) or (level not in ("+", given[place])) or (level == "+" and place == 0 and topic[0] == "$"):
+        if (
+            place >= len(given)
+            or (level not in ("+", given[place]))
+            or (level == "+" and place == 0 and topic[0] == "$")
+        ):
             return False
     return len(wanted) == len(given)
 

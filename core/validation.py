@@ -51,7 +51,9 @@ def _path_of(location: tuple[int | str, ...], data: object) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
             value = value[step] if isinstance(value, list) and step < len(value) else None
-        elif (isinstance(value, Mapping) and step in value) or (last and not isinstance(value, (str, int, float))):
+        elif (isinstance(value, Mapping) and step in value) or (
+            last and not isinstance(value, (str, int, float))
+        ):
             path += f".{step}" if path else step
             value = value.get(step) if isinstance(value, Mapping) else None
     return path
