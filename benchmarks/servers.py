@@ -1,0 +1,56 @@
+"""The servers that are measured, and how their clients subscribe."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.machine import NODE, client, nats_server
+from benchmarks.process import Launch, free_port
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One server in the fan-out, through one of its doors. `subscribe` are options of client/subscribers.c."""
+
+    name: str
+    launch: Launch
+    protocol: str
+    subscribe: Mapping[str, str | float] = field(default_factory=dict)
+    publishes: bool = True
+    """Whether the server makes the messages itself; nats-server gets them from the client."""
+
+
+def _python(module: str, *arguments: str) -> tuple[str | Path, ...]:
+    return (sys.executable, "-m", f"benchmarks.{module}", *arguments)
+
+
+def node(*arguments: str) -> Launch:
+    """The Node broadcaster."""
+    return Launch(("node", NODE / "broadcast.mjs", *arguments))
+
+
+def nats() -> Launch:
+    """nats-server with its defaults."""
+    port = free_port()
+    return Launch((nats_server(), "--addr", "127.0.0.1", "--port", str(port)), port=port)
+
+
+def starlette() -> Launch:
+    """Starlette with a queue for each client."""
+    return Launch(_python("peers.broadcast_starlette"))
+
+
+def sink(protocol: str, burst: int) -> Launch:
+    """The server that only writes, in blocks of so many messages."""
+    return Launch((client("sink"), "--protocol", protocol, "--burst", str(burst)))
+
+
+def reads_starlette(body: Path) -> Launch:
+    """Bare Starlette that answers with the file's bytes."""
+    return Launch(_python("peers.reads_starlette", str(body)))
+
+
+def reads_fastapi(body: Path) -> Launch:
+    """FastAPI that answers with the file's pet."""
+    return Launch(_python("peers.reads_fastapi", str(body)))
