@@ -25,6 +25,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, to_json
 
 from core.clock import rfc3339
+from core.ids import is_id
 
 T = TypeVar("T")
 
@@ -104,10 +105,20 @@ class NoParams(Params):
     """An operation that takes no parameter."""
 
 
+def _canonical(text: str) -> str:
+    if not is_id(text):
+        raise PydanticCustomError("INVALID_FORMAT", "must be a UUID")
+    return text.lower()
+
+
+#: The id of a resource: a UUID, in lower case inside.
+Identifier = Annotated[str, AfterValidator(_canonical), WithJsonSchema({"type": "string", "format": "uuid"})]
+
+
 class ById(Params):
     """An operation on one resource."""
 
-    id: str
+    id: Identifier
 
 
 class Paged(Params):

@@ -254,7 +254,7 @@ class Store:
                 )
             )
         # A keyed hash: the input may hold a card number, which must not be found out from what is kept.
-        given = to_json([call.operation.name, dict(call.params), call.body], fallback=str)
+        given = to_json([call.operation.name, dict(call.params), call.body], fallback=str, bytes_mode="base64")
         return IdempotencyRecord(
             id=hashlib.sha256(f"{caller.key}\0{key}".encode()).hexdigest(),
             tenant_id=caller.tenant,

@@ -1,0 +1,45 @@
+"""The stock, counted."""
+
+from typing import Annotated
+
+from core.events import EventKind
+from core.models.pets import CommaList, PetStatus, Species
+from core.resource import Model, Params
+
+
+class Stock(Model):
+    """How many pets there are of each status."""
+
+    available: int = 0
+    pending: int = 0
+    adopted: int = 0
+    not_available: int = 0
+
+
+class Inventory(Stock):
+    """How many pets there are of each status, in all and of each species."""
+
+    total: int
+    by_species: dict[Species, Stock]
+
+
+class InventoryFilter(Params):
+    """Which statuses to count: one or several apart by commas; all when absent."""
+
+    status: Annotated[tuple[PetStatus, ...], CommaList] = tuple(PetStatus)
+
+
+class InventoryEvent(Model):
+    """The stock of a species after a change."""
+
+    species: Species
+    available: int
+    pending: int
+    adopted: int
+
+
+INVENTORY_CHANGED = EventKind(
+    "inventory.changed", ("inventory/{species}/stock",), InventoryEvent, "The stock of a species changed."
+)
+
+EVENTS = (INVENTORY_CHANGED,)

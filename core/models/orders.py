@@ -1,0 +1,133 @@
+"""Orders: what is kept and shown, what clients send, and the events that orders cause."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from core.events import EventKind
+from core.models.pets import CommaList
+from core.resource import Body, Choice, Currency, Identifier, Model, Money, Paged, Part, Resource, Timestamp
+
+
+class OrderStatus(Choice):
+    """How far an order is: PLACED → APPROVED (paid) → SHIPPED → DELIVERED, or CANCELLED."""
+
+    PLACED = "PLACED"
+    APPROVED = "APPROVED"
+    SHIPPED = "SHIPPED"
+    DELIVERED = "DELIVERED"
+    CANCELLED = "CANCELLED"
+
+
+class OrderItem(Model):
+    """One pet of an order, at the price it had then."""
+
+    pet_id: str
+    price: Money
+
+
+class Order(Resource):
+    """An order.
+
+    ``number`` counts the orders of a tenant from 1. ``pet_id`` is the first item's. Without ``user_id`` nobody
+    knows who placed it.
+    """
+
+    collection: ClassVar[str | None] = "orders"
+
+    number: int
+    pet_id: str
+    items: tuple[OrderItem, ...]
+    user_id: str | None = None
+    status: OrderStatus
+    total_amount: Money
+    currency: Currency
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class OrderItemDraft(Part):
+    """A pet that a client wants."""
+
+    pet_id: Identifier
+
+
+class OrderDraft(Body):
+    """What a client orders: one ``petId``, or several pets as ``items``. The price is the store's.
+
+    ``userId``: for whom; only STAFF may name somebody else.
+    """
+
+    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number"}
+
+    items: tuple[OrderItemDraft, ...] | None = Field(default=None, min_length=1, max_length=50)
+    pet_id: Identifier | None = None
+    user_id: Identifier | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_at_pet_id_always(cls, data: Any) -> Any:
+        return {"petId": None, **data} if isinstance(data, dict) else data
+
+    @field_validator("items")
+    @classmethod
+    def _each_once(cls, items: tuple[OrderItemDraft, ...] | None) -> tuple[OrderItemDraft, ...] | None:
+        if items is not None and len({item.pet_id for item in items}) < len(items):
+            raise PydanticCustomError("INVALID_FORMAT", "must name each pet once")
+        return items
+
+    @field_validator("pet_id")
+    @classmethod
+    def _one_way(cls, pet_id: str | None, info: ValidationInfo) -> str | None:
+        if "items" not in info.data:  # they have a fault of their own
+            return pet_id
+        items = info.data["items"]
+        if pet_id is None and items is None:
+            raise PydanticCustomError("REQUIRED_FIELD", "is required unless there are items")
+        if pet_id is not None and items is not None and pet_id != items[0].pet_id:
+            raise PydanticCustomError("INVALID_FORMAT", "must be the first item's, or be left out")
+        return pet_id
+
+    @property
+    def pet_ids(self) -> tuple[str, ...]:
+        """The pets, in the order in which the client named them."""
+        if self.items is not None:
+            return tuple(item.pet_id for item in self.items)
+        return (self.pet_id,) if self.pet_id is not None else ()
+
+
+class OrderChange(Body):
+    """What STAFF may change of an order."""
+
+    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number"}
+
+    status: OrderStatus
+
+
+class OrderFilter(Paged):
+    """Which orders to list: ``status`` takes one value or several apart by commas."""
+
+    status: Annotated[tuple[OrderStatus, ...], CommaList] | None = None
+
+
+class OrderEvent(Model):
+    """An order has changed its status; a new one had none before.
+
+    ``changed_by`` is the id of the user, device or API key behind the change, ``visitor`` when nobody knows him, or
+    ``store`` when the store itself moved it.
+    """
+
+    order: Order
+    previous_status: OrderStatus | None
+    new_status: OrderStatus
+    changed_at: Timestamp
+    changed_by: str
+
+
+ORDER_CREATED = EventKind("order.created", ("orders/{order_id}/status",), OrderEvent, "An order was placed.")
+ORDER_STATUS_CHANGED = EventKind(
+    "order.status_changed", ("orders/{order_id}/status",), OrderEvent, "An order moved on."
+)
+
+EVENTS = (ORDER_CREATED, ORDER_STATUS_CHANGED)

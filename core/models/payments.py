@@ -1,0 +1,200 @@
+"""Payments and receipts: what is kept and shown, what clients send, and the events that payments cause."""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, field_validator
+from pydantic_core import PydanticCustomError
+
+from core.events import EventKind
+from core.models.orders import Order, OrderItem
+from core.resource import Body, Choice, Country, Currency, Int, Line, Model, Money, Part, Resource, Timestamp
+
+
+class PaymentStatus(Choice):
+    """How a payment stands. FAILED: no money moved. REFUNDED: it went back."""
+
+    PROCESSING = "PROCESSING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    REFUNDED = "REFUNDED"
+
+
+class AccountType(Choice):
+    """What kind of account a bank account is."""
+
+    CHECKING = "CHECKING"
+    SAVINGS = "SAVINGS"
+
+
+class Address(Model):
+    """A postal address."""
+
+    street: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+class MaskedCard(Model):
+    """A card that was charged: of its number only the last four digits are kept."""
+
+    object: Literal["card"] = "card"
+    name: str
+    number: str
+    exp_month: int
+    exp_year: int
+    billing_address: Address | None = None
+
+
+class MaskedBankAccount(Model):
+    """A bank account that was charged: of its numbers only the last four digits are kept."""
+
+    object: Literal["bank_account"] = "bank_account"
+    account_holder_name: str
+    account_number: str
+    routing_number: str
+    account_type: AccountType
+    bank_name: str | None = None
+
+
+MaskedSource = Annotated[MaskedCard | MaskedBankAccount, Field(discriminator="object")]
+
+
+class Payment(Resource):
+    """An attempt to pay an order. ``receipt_id`` and ``failure_reason`` say how it ended."""
+
+    order_id: str
+    amount: Money
+    currency: Currency
+    status: PaymentStatus
+    failure_reason: str | None = None
+    source: MaskedSource
+    receipt_id: str | None = None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class Receipt(Resource):
+    """The store's word that it was paid. ``number`` counts a tenant's receipts from 1; no ``user_id``: anonymous."""
+
+    number: int
+    order_id: str
+    payment_id: str
+    user_id: str | None = None
+    items: tuple[OrderItem, ...]
+    amount: Money
+    currency: Currency
+    source: MaskedSource
+    issued_at: Timestamp
+
+
+def _digits(low: int, high: int) -> AfterValidator:
+    size = str(low) if low == high else f"{low} to {high}"
+
+    def check(secret: SecretStr) -> SecretStr:
+        if not re.fullmatch(f"[0-9]{{{low},{high}}}", secret.get_secret_value()):
+            raise PydanticCustomError("INVALID_FORMAT", f"must have {size} digits")
+        return secret
+
+    return AfterValidator(check)
+
+
+def _check_digit(secret: SecretStr) -> SecretStr:
+    """Luhn's algorithm (ISO/IEC 7812-1, annex B)."""
+    total = 0
+    for place, digit in enumerate(map(int, reversed(secret.get_secret_value()))):
+        total += digit if place % 2 == 0 else sum(divmod(2 * digit, 10))
+    if total % 10:
+        raise PydanticCustomError("INVALID_FORMAT", "is not a card number: its check digit is wrong")
+    return secret
+
+
+def _number_schema(pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example], "writeOnly": True})
+
+
+CardNumber = Annotated[
+    SecretStr,
+    _digits(13, 19),
+    AfterValidator(_check_digit),
+    _number_schema("^[0-9]{13,19}$", "4242424242424242"),
+]
+Cvc = Annotated[SecretStr, _digits(3, 4), _number_schema("^[0-9]{3,4}$", "123")]
+AccountNumber = Annotated[SecretStr, _digits(4, 17), _number_schema("^[0-9]{4,17}$", "000123456789")]
+RoutingNumber = Annotated[SecretStr, _digits(9, 9), _number_schema("^[0-9]{9}$", "110000000")]
+Name = Annotated[Line, Field(min_length=1, max_length=100)]
+
+
+class AddressDraft(Part):
+    """A postal address as a client writes it."""
+
+    street: Annotated[Line, Field(max_length=200)] | None = None
+    city: Annotated[Line, Field(max_length=100)] | None = None
+    state: Annotated[Line, Field(max_length=100)] | None = None
+    postal_code: Annotated[Line, Field(max_length=20)] | None = None
+    country: Country | None = None
+
+
+class CardDraft(Part):
+    """A card to charge. The whole number and ``cvc`` are never stored, shown or logged."""
+
+    object: Literal["card"]
+    name: Name
+    number: CardNumber
+    cvc: Cvc
+    exp_month: Int = Field(ge=1, le=12)
+    exp_year: Int = Field(ge=2000, le=2100)
+    billing_address: AddressDraft | None = None
+
+
+class BankAccountDraft(Part):
+    """A bank account to charge. Its whole numbers are never stored, shown or logged."""
+
+    object: Literal["bank_account"]
+    account_holder_name: Name
+    account_number: AccountNumber
+    routing_number: RoutingNumber
+    account_type: AccountType
+    bank_name: Annotated[Line, Field(max_length=100)] | None = None
+
+
+SourceDraft = Annotated[CardDraft | BankAccountDraft, Field(discriminator="object")]
+
+
+class PaymentDraft(Body):
+    """How a client pays: amount and currency are the order's."""
+
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
+
+    amount: Money
+    currency: Currency
+    source: SourceDraft
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _any_case(cls, source: Any) -> Any:
+        if isinstance(source, dict) and isinstance(source.get("object"), str):
+            return {**source, "object": source["object"].lower()}
+        return source
+
+
+class PaymentEvent(Model):
+    """A payment and what hangs on it; ``receipt`` is null unless the payment succeeded once."""
+
+    payment: Payment
+    order: Order
+    receipt: Receipt | None = None
+
+
+_TOPICS = ("orders/{order_id}/payment", "payments/{payment_id}/status")
+
+PAYMENT_PROCESSING = EventKind(
+    "payment.processing", _TOPICS, PaymentEvent, "The store tries to take the money."
+)
+PAYMENT_SUCCEEDED = EventKind("payment.succeeded", _TOPICS, PaymentEvent, "The money was taken.")
+PAYMENT_FAILED = EventKind("payment.failed", _TOPICS, PaymentEvent, "The money could not be taken.")
+PAYMENT_REFUNDED = EventKind("payment.refunded", _TOPICS, PaymentEvent, "The money went back.")
+
+EVENTS = (PAYMENT_PROCESSING, PAYMENT_SUCCEEDED, PAYMENT_FAILED, PAYMENT_REFUNDED)

@@ -1,0 +1,392 @@
+"""Pets: what is kept and shown, what clients send, and the events that pets cause."""
+
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from core.events import EventKind
+from core.resource import (
+    Body,
+    Bool,
+    Choice,
+    Currency,
+    Int,
+    Line,
+    Model,
+    Money,
+    Paged,
+    Part,
+    Resource,
+    Text,
+    Timestamp,
+)
+
+
+class Species(Choice):
+    """What kind of animal a pet is."""
+
+    DOG = "DOG"
+    CAT = "CAT"
+    RABBIT = "RABBIT"
+    BIRD = "BIRD"
+    REPTILE = "REPTILE"
+    OTHER = "OTHER"
+
+
+class PetStatus(Choice):
+    """Whether a pet can be had. PENDING: reserved."""
+
+    AVAILABLE = "AVAILABLE"
+    PENDING = "PENDING"
+    ADOPTED = "ADOPTED"
+    NOT_AVAILABLE = "NOT_AVAILABLE"
+
+
+class Size(Choice):
+    """How big a pet is, or will be."""
+
+    SMALL = "SMALL"
+    MEDIUM = "MEDIUM"
+    LARGE = "LARGE"
+
+
+class Gender(Choice):
+    """The sex of a pet."""
+
+    MALE = "MALE"
+    FEMALE = "FEMALE"
+    UNKNOWN = "UNKNOWN"
+
+
+class StatusReason(Choice):
+    """What made a pet change its status. UPDATED: the store's staff set it by hand."""
+
+    ORDER_PLACED = "ORDER_PLACED"
+    ORDER_CANCELLED = "ORDER_CANCELLED"
+    ORDER_DELIVERED = "ORDER_DELIVERED"
+    UPDATED = "UPDATED"
+
+
+class MedicalInfo(Model):
+    """What is known of a pet's health; null: unknown."""
+
+    spayed_neutered: bool | None = None
+    vaccinated: bool | None = None
+    microchipped: bool | None = None
+    special_needs: bool | None = None
+    health_notes: str | None = None
+
+
+class Pet(Resource):
+    """A pet of the store.
+
+    ``number`` counts the pets of a tenant from 1. ``owner_id`` is the user who adopted or bought it.
+    """
+
+    collection: ClassVar[str | None] = "pets"
+
+    number: int
+    owner_id: str | None = None
+    name: str
+    species: Species
+    breed: str | None = None
+    age_months: int
+    size: Size | None = None
+    color: str | None = None
+    gender: Gender = Gender.UNKNOWN
+    good_with_kids: bool | None = None
+    good_with_dogs: bool | None = None
+    price: Money
+    currency: Currency = Currency.USD
+    description: str | None = None
+    status: PetStatus
+    photos: tuple[str, ...] = ()
+    medical_info: MedicalInfo | None = None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class Reservation(Model):
+    """Says which open order holds a pet: ``id`` is the pet's, so that no two orders can hold the same one."""
+
+    id: str
+    tenant_id: str
+    order_id: str
+
+
+def _web_address(text: str) -> str:
+    if not text.startswith(("https://", "http://", "/v1/pets/")) or any(char.isspace() for char in text):
+        raise PydanticCustomError("INVALID_FORMAT", "must be an http or https URL")
+    return text
+
+
+Photo = Annotated[Line, Field(min_length=1, max_length=2048), AfterValidator(_web_address)]
+
+
+class MedicalInfoDraft(Part):
+    """What a client says of a pet's health."""
+
+    spayed_neutered: Bool | None = None
+    vaccinated: Bool | None = None
+    microchipped: Bool | None = None
+    special_needs: Bool | None = None
+    health_notes: Annotated[Text, Field(max_length=2000)] | None = None
+
+
+class PetDraft(Body):
+    """A pet as a client writes it, whole.
+
+    ``price`` is a decimal string or a number, and may be called ``adoptionFee``, its older name. Without a
+    ``status`` a new pet is AVAILABLE and a replaced one keeps the status it has.
+    """
+
+    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number", "ownerId"}
+
+    name: Line = Field(min_length=1, max_length=50)
+    species: Species
+    breed: Annotated[Line, Field(max_length=100)] | None = None
+    age_months: Int = Field(ge=0, le=12_000)
+    size: Size | None = None
+    color: Annotated[Line, Field(max_length=50)] | None = None
+    gender: Gender = Gender.UNKNOWN
+    good_with_kids: Bool | None = None
+    good_with_dogs: Bool | None = None
+    price: Money
+    currency: Currency = Currency.USD
+    description: Annotated[Text, Field(max_length=4000)] | None = None
+    status: PetStatus | None = None
+    photos: tuple[Photo, ...] = Field(default=(), max_length=50)
+    medical_info: MedicalInfoDraft | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_older_name(cls, data: Any) -> Any:
+        return with_present_names(data) if isinstance(data, dict) else data
+
+
+def with_present_names(data: dict[str, Any]) -> dict[str, Any]:
+    """The members of a pet with ``adoptionFee`` called ``price``, unless both are there."""
+    if "adoptionFee" not in data or "price" in data:
+        return data
+    return {"price" if name == "adoptionFee" else name: value for name, value in data.items()}
+
+
+V = TypeVar("V")
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+#: Several values of a parameter: a list, or text apart by commas.
+CommaList = BeforeValidator(_split)
+
+
+class StatusFilter(Choice):
+    """A pet's status, or ALL for whatever status."""
+
+    AVAILABLE = "AVAILABLE"
+    PENDING = "PENDING"
+    ADOPTED = "ADOPTED"
+    NOT_AVAILABLE = "NOT_AVAILABLE"
+    ALL = "ALL"
+
+
+class PetFilter(Paged):
+    """Which pets to list. ``species``, ``status`` and ``size`` take one value or several apart by commas."""
+
+    species: Annotated[tuple[Species, ...], CommaList] | None = None
+    status: Annotated[tuple[StatusFilter, ...], CommaList] = (StatusFilter.AVAILABLE,)
+    age_min: int | None = Field(default=None, ge=0, le=2_147_483_647)
+    age_max: int | None = Field(default=None, ge=0, le=2_147_483_647)
+    size: Annotated[tuple[Size, ...], CommaList] | None = None
+    good_with_kids: bool | None = None
+
+    @field_validator("age_max")
+    @classmethod
+    def _in_order(cls, value: int | None, info: ValidationInfo) -> int | None:
+        return _not_below(value, info.data.get("age_min"), "ageMin")
+
+
+def _not_below(value: V, low: Any, name: str) -> V:
+    if value is not None and low is not None and value < low:
+        raise PydanticCustomError("OUT_OF_RANGE", f"must not be below {name}")
+    return value
+
+
+class AgeRange(Part):
+    """Ages in months, both ends included."""
+
+    min: Annotated[Int, Field(ge=0, le=2_147_483_647)] | None = None
+    max: Annotated[Int, Field(ge=0, le=2_147_483_647)] | None = None
+
+    @field_validator("max")
+    @classmethod
+    def _in_order(cls, value: int | None, info: ValidationInfo) -> int | None:
+        return _not_below(value, info.data.get("min"), "min")
+
+
+class PriceRange(Part):
+    """Prices, both ends included, in whatever currency."""
+
+    min: Money | None = None
+    max: Money | None = None
+
+    @field_validator("max")
+    @classmethod
+    def _in_order(cls, value: Money | None, info: ValidationInfo) -> Money | None:
+        return _not_below(value, info.data.get("min"), "min")
+
+
+class Compatibility(Part):
+    """Whom a pet gets along with."""
+
+    good_with_kids: Bool | None = None
+    good_with_dogs: Bool | None = None
+
+
+class MedicalCriteria(Part):
+    """What is known of a pet's health."""
+
+    vaccinated: Bool | None = None
+    spayed_neutered: Bool | None = None
+    special_needs: Bool | None = None
+
+
+class SearchCriteria(Part):
+    """What a pet must be like: all criteria hold; of a list, one. An absent one, or an empty list, asks nothing.
+
+    ``text``: each of its words is found in name, breed, description or color, without regard to case.
+    """
+
+    species: tuple[Species, ...] | None = Field(default=None, max_length=20)
+    status: tuple[PetStatus, ...] | None = Field(default=None, max_length=20)
+    age_range: AgeRange | None = None
+    price_range: PriceRange | None = None
+    size: tuple[Size, ...] | None = Field(default=None, max_length=20)
+    compatibility: Compatibility | None = None
+    medical: MedicalCriteria | None = None
+    text: Annotated[Line, Field(max_length=200)] | None = None
+
+
+class SortKey(Choice):
+    """What found pets may be ordered by."""
+
+    AGE_MONTHS = "ageMonths"
+    PRICE = "price"
+    NAME = "name"
+    CREATED_AT = "createdAt"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "SortKey | None":
+        wanted = value.replace("_", "").lower() if isinstance(value, str) else None
+        return next((key for key in cls if key.lower() == wanted), None)
+
+
+class SortOrder(Choice):
+    """Upwards or downwards."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+class SearchSort(Part):
+    """How found pets are ordered."""
+
+    field: SortKey = SortKey.CREATED_AT
+    order: SortOrder = SortOrder.ASC
+
+
+class SearchPage(Part):
+    """Which part of the found pets to show: pages count from 1."""
+
+    page: Int = Field(default=1, ge=1, le=1_000_000_000)
+    limit: Int = Field(default=20, ge=1, le=100)
+
+
+class PetSearch(Body):
+    """A search for pets; an empty one finds all, of whatever status."""
+
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
+
+    criteria: SearchCriteria = SearchCriteria()
+    sort: SearchSort = SearchSort()
+    pagination: SearchPage = SearchPage()
+
+
+class PetEvent(Model):
+    """A pet as it is now."""
+
+    pet: Pet
+
+
+class PetDeletedEvent(Model):
+    """A pet that is no more."""
+
+    pet_id: str
+
+
+class PetStatusEvent(Model):
+    """A pet has changed its status."""
+
+    pet_id: str
+    old_status: PetStatus
+    new_status: PetStatus
+    reason: StatusReason
+    pet: Pet
+
+
+class PetAvailabilityEvent(Model):
+    """A pet can be had now, or no longer."""
+
+    pet_id: str
+    available: bool
+
+
+class AdoptedPet(Model):
+    """The adopted pet in short."""
+
+    id: str
+    name: str
+    species: Species
+    status: PetStatus
+
+
+class Adopter(Model):
+    """Who adopted a pet."""
+
+    id: str
+    name: str
+    email: str
+
+
+class PetAdoptedEvent(Model):
+    """A pet has found its home; ``adopter`` is null when an anonymous order brought it there."""
+
+    pet: AdoptedPet
+    adopter: Adopter | None
+    adoption_date: Timestamp
+
+
+PET_CREATED = EventKind("pet.created", ("pets/{pet_id}",), PetEvent, "A pet was added to the store.")
+PET_UPDATED = EventKind(
+    "pet.updated", ("pets/{pet_id}",), PetEvent, "Something of a pet other than its status changed."
+)
+PET_DELETED = EventKind(
+    "pet.deleted", ("pets/{pet_id}",), PetDeletedEvent, "A pet was removed from the store."
+)
+PET_STATUS_CHANGED = EventKind(
+    "pet.status_changed", ("pets/{pet_id}/status",), PetStatusEvent, "A pet has another status."
+)
+PET_AVAILABILITY_CHANGED = EventKind(
+    "pet.availability_changed",
+    ("pets/{pet_id}/availability",),
+    PetAvailabilityEvent,
+    "A pet became available, or ceased to be.",
+)
+PET_ADOPTED = EventKind(
+    "pet.adopted", ("pets/{pet_id}/adoption",), PetAdoptedEvent, "A pet has found its home."
+)
+
+EVENTS = (PET_CREATED, PET_UPDATED, PET_DELETED, PET_STATUS_CHANGED, PET_AVAILABILITY_CHANGED, PET_ADOPTED)

@@ -1,0 +1,19 @@
+"""The tenant as a whole: emptied and filled by teams that test."""
+
+from pydantic import Field
+
+from core.resource import Model, Params
+
+
+class ResetParams(Params):
+    """``confirm`` repeats the tenant's id, so that nobody empties one by mistake."""
+
+    confirm: str = Field(max_length=64)
+
+
+class Seeded(Model):
+    """How much a seed has added; nothing when the demo data was there already."""
+
+    pets: int
+    orders: int
+    chats: int
