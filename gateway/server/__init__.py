@@ -1,0 +1,1 @@
+"""The HTTP and WebSocket server that all doors on the HTTP port share."""

@@ -1,0 +1,170 @@
+"""uvicorn's WebSocket protocol, opened for direct writes and mended where it fails a server of streams."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
+
+from gateway.server.progress import PeerProgress
+from gateway.server.transport import EXTENSION
+
+#: Seconds for which a connection that failed still reads, so that the peer gets to see why.
+LINGER = 2.0
+
+GOING_AWAY = 1001
+
+
+class WebSocketTransport:
+    """The `gateway.server.transport.Transport` of a WebSocket: `write` takes whole frames."""
+
+    __slots__ = ("_protocol", "on_writable")
+
+    def __init__(self, protocol: "WebSocketProtocol") -> None:
+        self._protocol = protocol
+        self.on_writable: Callable[[], None] | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether more may be written without growing the buffer beyond its high-water mark."""
+        return self._protocol.writable.is_set() and not self._protocol.ended()
+
+    def write(self, data: bytes) -> None:
+        """Write whole frames; nothing happens once a close frame went either way."""
+        protocol = self._protocol
+        # The state stands at OPEN from our 101 to the first close frame in either direction.
+        if protocol.conn.state is State.OPEN and not protocol.transport.is_closing():
+            protocol.transport.write(data)
+        elif not protocol.handshake_complete:
+            raise RuntimeError("the WebSocket handshake is not accepted yet")
+
+    def buffered(self) -> int:
+        """Bytes that wait in this process for the peer."""
+        return self._protocol.transport.get_write_buffer_size()
+
+    async def drain(self) -> None:
+        """Wait until `writable` is true; ConnectionResetError when the connection has ended instead."""
+        await self._protocol.writable.wait()
+        if self._protocol.ended():
+            raise ConnectionResetError("the WebSocket is closed")
+
+    def abort(self) -> None:
+        """Drop the TCP connection now."""
+        self._protocol.abort()
+
+    def stalled_for(self) -> float:
+        """Seconds for which the peer has taken nothing though data waits for it."""
+        return self._protocol.stalled_for()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection from its handshake on.
+
+    Beside giving the application a `WebSocketTransport`, it differs from uvicorn's class in this:
+
+    * a peer is not given up for lost while we do not listen to it, or while it works through a backlog in
+      which our ping still waits;
+    * the close frame that says what was wrong (1009, 1007) reaches a peer that is still sending;
+    * a handshake that the WebSocket parser refuses (a header line over 8 KiB) is answered, not left hanging;
+    * shutting down says 1001, going away.
+    """
+
+    progress: PeerProgress
+    edge_at_ping: int
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the connection from the HTTP protocol."""
+        super().connection_made(transport)
+        self.progress = PeerProgress(self.transport)
+        self.direct = WebSocketTransport(self)
+
+    def ended(self) -> bool:
+        """Whether no frame can follow any more."""
+        return self.close_sent or self.disconnected or self.transport.is_closing()
+
+    def abort(self) -> None:
+        """Drop the TCP connection now."""
+        self.transport.abort()
+
+    def stalled_for(self) -> float:
+        """Seconds for which the peer has taken nothing though data waits for it."""
+        return self.progress.stalled_for()
+
+    def silent_for(self) -> float:
+        """Always 0: a WebSocket peer owes us nothing but pongs, which the keepalive minds."""
+        return 0.0
+
+    async def run_asgi(self) -> None:
+        """Run the application, with the transport among the extensions of its scope."""
+        extensions = cast("dict[str, Any]", self.scope["extensions"])
+        extensions[EXTENSION] = self.direct
+        await super().run_asgi()
+
+    def resume_writing(self) -> None:
+        """Wake who waits for the buffer to empty: tasks first by the event, then the callback at once."""
+        super().resume_writing()
+        if self.direct.on_writable is not None and not self.ended():
+            self.direct.on_writable()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived; answer a handshake that the parser itself refused."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.handshake_complete = self.close_sent = True
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def send_keepalive_ping(self) -> None:
+        """Ping, and note how far the peer had read."""
+        super().send_keepalive_ping()
+        self.edge_at_ping = self.progress.window_edge()
+
+    def keepalive_timeout(self) -> None:
+        """Close with 1011 unless the missing pong is our own doing or only late.
+
+        Reading stops after each message until the application takes it, and an application that only pushes
+        never does: its peer's pongs lie unread. And a peer that reads slowly, but reads, has not come to the
+        ping yet; whether one reads at all is for the stall watcher to say.
+        """
+        if self.read_paused or self.progress.window_edge() > self.edge_at_ping:
+            self.pong_timer = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
+
+    def handle_parser_exception(self) -> None:
+        """Send the close frame, end our side, and read on for a while without looking at what comes.
+
+        Closing a socket that has unread data resets the connection, and a reset takes the close frame away
+        from a peer that is still sending.
+        """
+        if self.close_timer is not None:
+            return
+        closing = self.conn.close_sent
+        assert closing is not None
+        self.stop_keepalive()
+        self.queue.put_nowait(
+            {"type": "websocket.disconnect", "code": closing.code, "reason": closing.reason}
+        )
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(LINGER, self.transport.close)
+
+    def shutdown(self) -> None:
+        """Close because the server goes away: 1001 after the handshake, 500 before it."""
+        if self.handshake_complete and not self.close_sent:
+            self.stop_keepalive()
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": GOING_AWAY})
+            if self.conn.state is State.OPEN:
+                self.conn.send_close(GOING_AWAY)
+                self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.transport.close()
+        else:
+            super().shutdown()

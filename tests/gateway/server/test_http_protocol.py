@@ -1,0 +1,291 @@
+"""The HTTP protocol as clients meet it over real sockets."""
+
+import asyncio
+
+import httpx
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.server.http_protocol import LARGEST_HEAD
+from gateway.server.transport import Transport
+from tests.gateway.server.serving import Client, connected, serving, transport_of
+from tests.waiting import eventually
+
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+async def start(send: Send, *headers: tuple[bytes, bytes]) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
+
+
+async def finish(send: Send, body: bytes = b"") -> None:
+    await send({"type": "http.response.body", "body": body})
+
+
+class Streams:
+    """An application that starts a stream for each request and shows its transport to the test."""
+
+    def __init__(self) -> None:
+        self.transports: list[Transport] = []
+        self.over = asyncio.Event()
+        self.disconnected = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        self.transports.append(transport_of(scope))
+        await receive()
+        if (await self._first(receive))["type"] == "http.disconnect":
+            self.disconnected.set()
+        else:
+            await finish(send)
+
+    async def _first(self, receive: Receive) -> Message:
+        """What the client did, or an empty request part when the stream was over before."""
+
+        async def wait_for_the_end() -> Message:
+            await self.over.wait()
+            return {"type": "http.request"}
+
+        async def wait_for_the_client() -> Message:
+            return await receive()
+
+        waits = [asyncio.create_task(wait_for_the_end()), asyncio.create_task(wait_for_the_client())]
+        done, open_ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in open_:
+            task.cancel()
+        return done.pop().result()
+
+    async def transport(self) -> Transport:
+        return (await eventually(lambda: self.transports))[0]
+
+
+async def fill(transport: Transport) -> int:
+    """Write until the peer's window and our buffer are full, and give the number of bytes."""
+    sent = 0
+    while transport.writable:
+        transport.write(b"x" * 60_000)
+        sent += 60_000
+        await asyncio.sleep(0)
+    return sent
+
+
+async def read_chunks(client: Client, size: int) -> bytes:
+    """Read chunks until `size` bytes of body have come."""
+    body = b""
+    async with asyncio.timeout(10):
+        while len(body) < size:
+            length = int(await client.reader.readuntil(b"\r\n"), 16)
+            body += await client.reader.readexactly(length)
+            assert await client.reader.readexactly(2) == b"\r\n"
+    return body
+
+
+async def test_direct_writes_and_sends_make_one_body_and_the_connection_serves_on() -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        transport = transport_of(scope)
+        for number in range(500):
+            transport.write(b"%d," % number)
+            transport.write(b"")
+            await send({"type": "http.response.body", "body": b"%d;" % number, "more_body": True})
+        await finish(send, b"end")
+        transport.write(b"too late")
+
+    async with serving(call) as running, httpx.AsyncClient() as client:
+        expected = "".join(f"{n},{n};" for n in range(500)) + "end"
+        for _ in range(3):
+            response = await client.get(f"http://127.0.0.1:{running.port}/")
+            assert response.text == expected
+            assert "server" not in response.headers
+        assert running.connections() == 1
+
+
+async def test_writing_before_the_response_or_beside_its_length_is_a_clear_error() -> None:
+    errors: list[str] = []
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(RuntimeError) as caught:
+            transport_of(scope).write(b"x")
+        errors.append(str(caught.value))
+        await start(send, (b"content-length", b"2"))
+        with pytest.raises(RuntimeError) as caught:
+            transport_of(scope).write(b"x")
+        errors.append(str(caught.value))
+        await finish(send, b"ok")
+
+    async with serving(call) as running, httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{running.port}/")).text == "ok"
+    assert errors == [
+        "the response has not been started yet",
+        "a response of announced length takes no direct writes",
+    ]
+
+
+async def test_an_answer_to_head_has_no_body() -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        transport_of(scope).write(b"not wanted")
+        await finish(send)
+
+    async with serving(call) as running, connected(running.port) as client:
+        client.send(b"HEAD / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        assert (await client.read_to_end()).endswith(b"\r\n\r\n")
+
+
+async def test_pipelined_requests_each_have_their_own_transport() -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        transport_of(scope).write(scope["path"].encode())
+        await asyncio.sleep(0)
+        await finish(send)
+
+    async with serving(call) as running, connected(running.port) as client:
+        client.send(b"GET /one HTTP/1.1\r\nHost: test\r\n\r\n")
+        client.send(b"GET /two HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        answers = await client.read_to_end()
+        assert [answers.count(p) for p in (b"4\r\n/one\r\n0\r\n\r\n", b"4\r\n/two\r\n0\r\n\r\n")] == [1, 1]
+
+
+async def test_a_stream_whose_peer_reads_nothing_is_dropped() -> None:
+    streams = Streams()
+    async with (
+        serving(streams, stall_limit=0.4) as running,
+        connected(running.port, receive_buffer=8192) as client,
+    ):
+        client.send(GET)
+        transport = await streams.transport()
+        await fill(transport)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(transport.drain(), 10)
+        await asyncio.wait_for(streams.disconnected.wait(), 10)
+        assert running.server.statistics().stalled == 1
+        assert running.connections() == 0
+
+
+async def test_a_stream_that_waits_for_events_is_left_alone() -> None:
+    streams = Streams()
+    async with (
+        serving(streams, stall_limit=0.05, silence_limit=0.05) as running,
+        connected(running.port) as quiet,
+        connected(running.port) as witness,
+    ):
+        quiet.send(GET)
+        transport = await streams.transport()
+        assert await witness.read_to_end() == b""  # Dropped for its silence; it came later.
+        transport.write(b"an event")
+        await quiet.read_head()
+        assert await read_chunks(quiet, 8) == b"an event"
+
+
+async def test_the_callback_tells_when_writing_may_resume_and_ends_with_the_response() -> None:
+    streams = Streams()
+    async with serving(streams) as running, connected(running.port, receive_buffer=8192) as client:
+        client.send(GET)
+        transport = await streams.transport()
+        resumed: list[bool] = []
+        transport.on_writable = lambda: resumed.append(transport.writable)
+        sent = await fill(transport)
+        assert (transport.buffered() > 0, resumed) == (True, [])
+        await client.read_head()
+        assert await read_chunks(client, sent) == b"x" * sent
+        await eventually(lambda: resumed)
+        assert resumed == [True]
+        streams.over.set()
+        assert await client.reader.readexactly(5) == b"0\r\n\r\n"
+        (same,) = streams.transports
+        assert same.on_writable is None
+        assert not same.writable
+
+
+async def test_an_aborted_stream_is_gone_at_once() -> None:
+    streams = Streams()
+    async with serving(streams) as running, connected(running.port, receive_buffer=8192) as client:
+        client.send(GET)
+        transport = await streams.transport()
+        await fill(transport)
+        transport.abort()
+        await eventually(lambda: running.connections() == 0)
+        await asyncio.wait_for(streams.disconnected.wait(), 10)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: te",
+        b"\r\n",
+        b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhalf",
+    ],
+    ids=["nothing", "half a head", "an empty line", "half a body"],
+)
+async def test_a_request_that_does_not_end_is_dropped(part: bytes) -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            if not message["more_body"]:
+                await start(send, (b"content-length", b"0"))
+                await finish(send)
+                return
+
+    async with serving(call, silence_limit=0.2, keep_alive=60) as running, connected(running.port) as client:
+        client.send(part)
+        await client.read_to_end()
+        assert running.server.statistics().silent == 1
+        await eventually(lambda: not running.server.server_state.tasks)
+
+
+async def test_an_empty_line_after_a_request_does_not_keep_the_connection() -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send, (b"content-length", b"0"))
+        await finish(send)
+
+    async with serving(call, silence_limit=0.2, keep_alive=60) as running, connected(running.port) as client:
+        client.send(GET)
+        await client.read_head()
+        client.send(b"\r\n")
+        assert await client.read_to_end() == b""
+        assert running.server.statistics().silent == 1
+
+
+async def test_a_head_sent_in_drops_gains_no_time() -> None:
+    async with serving(Streams(), silence_limit=0.3) as running, connected(running.port) as client:
+
+        def drip() -> bool:
+            client.send(b"x")
+            return running.server.statistics().silent == 1
+
+        client.send(b"GET / HTTP/1.1\r\nX: ")
+        await eventually(drip)
+
+
+async def test_a_body_is_given_time_as_long_as_it_comes_or_we_do_not_listen() -> None:
+    listening = asyncio.Event()
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await listening.wait()
+        body = b""
+        while (message := await receive())["more_body"]:
+            body += message["body"]
+        await start(send)
+        await finish(send, b"%d" % len(body + message["body"]))
+
+    async with (
+        serving(call, silence_limit=0.1) as running,
+        connected(running.port) as client,
+        connected(running.port) as witness,
+    ):
+        client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4000000\r\nConnection: close\r\n\r\n")
+        client.send(b"x" * 4_000_000)
+        await witness.read_to_end()
+        listening.set()
+        assert (await client.read_to_end()).endswith(b"7\r\n4000000\r\n0\r\n\r\n")
+
+
+async def test_a_head_that_grows_without_end_is_refused() -> None:
+    async with serving(Streams()) as running, connected(running.port) as client:
+        head = b"GET / HTTP/1.1\r\nX: "
+        client.send(head.ljust(LARGEST_HEAD + 1, b"x"))
+        assert (await client.read_to_end()).startswith(b"HTTP/1.1 431 ")
+        await eventually(lambda: running.connections() == 0)

@@ -1,0 +1,315 @@
+"""The WebSocket protocol as clients meet it over real sockets."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from gateway.server.transport import Transport
+from gateway.server.websocket_protocol import WebSocketProtocol
+from tests.gateway.server.serving import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Serving,
+    connected,
+    frame,
+    masked,
+    serving,
+    transport_of,
+)
+from tests.waiting import eventually
+
+
+class Calls:
+    """An application that accepts each WebSocket, shows its transport to the test, and waits for the end."""
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self.reads = reads
+        self.transports: list[Transport] = []
+        self.received: list[dict[str, Any]] = []
+        self.over = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        self.transports.append(transport_of(scope))
+        if not self.reads:
+            await self.over.wait()
+            return
+        assert (await receive())["type"] == "websocket.connect"
+        while True:
+            self.received.append(dict(message := await receive()))
+            if message["type"] == "websocket.disconnect":
+                return
+            if message.get("text") == "close me":
+                await send({"type": "websocket.close", "code": 4401})
+
+    async def transport(self) -> Transport:
+        return (await eventually(lambda: self.transports))[0]
+
+    async def end(self) -> dict[str, Any]:
+        """The message that told of the end."""
+        return await eventually(
+            lambda: next((m for m in self.received if m["type"] == "websocket.disconnect"), {})
+        )
+
+
+def protocol_of(running: Serving) -> WebSocketProtocol:
+    (protocol,) = running.server.server_state.connections
+    assert isinstance(protocol, WebSocketProtocol)
+    return protocol
+
+
+async def pinged_again(protocol: WebSocketProtocol) -> None:
+    before = protocol.ping_sent_at
+    await eventually(lambda: protocol.ping_sent_at > before)
+
+
+async def test_direct_writes_arrive_whole_and_in_order_among_pongs() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connect(f"ws://127.0.0.1:{running.port}/") as client:
+        transport = await calls.transport()
+
+        async def push() -> None:
+            for start in range(0, 3000, 10):
+                while not transport.writable:
+                    await transport.drain()
+                transport.write(b"".join(frame(b"%d" % n + b"." * 500) for n in range(start, start + 10)))
+                await asyncio.sleep(0)
+
+        async def ping() -> int:
+            pongs = 0
+            while not pushing.done():
+                await (await client.ping())
+                pongs += 1
+            return pongs
+
+        pushing = asyncio.create_task(push())
+        pinging = asyncio.create_task(ping())
+        for number in range(3000):
+            message = await asyncio.wait_for(client.recv(), 10)
+            assert message == f"{number}" + "." * 500
+        assert await asyncio.wait_for(pinging, 10) > 0
+
+
+async def test_pongs_and_closes_go_behind_what_was_written_before() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        transport = await calls.transport()
+        transport.write(frame(b"first"))
+        client.send(masked(b"are you there", PING))
+        assert await client.read_frame() == (TEXT, b"first")
+        assert await client.read_frame() == (PONG, b"are you there")
+        transport.write(frame(b"last"))
+        client.send(masked(b"close me"))
+        assert await client.read_frame() == (TEXT, b"last")
+        opcode, payload = await client.read_frame()
+        assert (opcode, payload[:2]) == (CLOSE, (4401).to_bytes(2))
+
+
+async def test_a_frame_written_after_the_close_goes_nowhere() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        transport = await calls.transport()
+        client.send(masked(b"close me"))
+        assert (await client.read_frame())[0] == CLOSE
+        assert not transport.writable
+        transport.write(frame(b"too late"))
+        with pytest.raises(ConnectionResetError):
+            await transport.drain()
+        client.send(masked((4401).to_bytes(2), CLOSE))
+        assert await client.read_to_end() == b""
+        transport.write(frame(b"later still"))
+        assert transport.buffered() == 0
+        assert transport.stalled_for() == 0
+
+
+async def test_writing_before_the_handshake_is_a_clear_error() -> None:
+    errors: list[str] = []
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(RuntimeError) as caught:
+            transport_of(scope).write(frame(b"too early"))
+        errors.append(str(caught.value))
+        await send({"type": "websocket.accept"})
+
+    async with serving(call) as running, connected(running.port) as client:
+        await client.upgrade()
+        assert errors == ["the WebSocket handshake is not accepted yet"]
+
+
+async def test_the_callback_tells_when_writing_may_resume() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port, receive_buffer=8192) as client:
+        await client.upgrade()
+        transport = await calls.transport()
+        resumed: list[bool] = []
+        transport.on_writable = lambda: resumed.append(transport.writable)
+        sent = 0
+        while transport.writable:
+            transport.write(frame(b"x" * 60000))
+            sent += 1
+            await asyncio.sleep(0)
+        assert transport.buffered() > 0
+        assert resumed == []
+        for _ in range(sent):
+            assert await client.read_frame() == (TEXT, b"x" * 60000)
+        await eventually(lambda: resumed)
+        assert resumed == [True]
+        assert transport.buffered() == 0
+
+
+async def test_a_peer_that_reads_nothing_is_dropped() -> None:
+    calls = Calls()
+    async with (
+        serving(calls, stall_limit=0.4, drain_limit=5.0) as running,
+        connected(running.port, receive_buffer=8192) as client,
+    ):
+        await client.upgrade()
+        transport = await calls.transport()
+        while transport.writable:
+            transport.write(frame(b"x" * 60000))
+            await asyncio.sleep(0)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(transport.drain(), 10)
+        assert running.server.statistics().stalled == 1
+        assert (await calls.end())["code"] == 1005
+        assert running.connections() == 0
+
+
+async def test_the_kernel_drops_stalled_peers_too_after_the_same_time() -> None:
+    calls = Calls()
+    async with (
+        serving(calls, stall_limit=7.0, kernel_drops=True) as running,
+        connected(running.port) as client,
+    ):
+        await client.upgrade()
+        accepted = protocol_of(running).transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+
+
+async def test_an_application_may_abort_a_stalled_peer_itself() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port, receive_buffer=8192) as client:
+        await client.upgrade()
+        transport = await calls.transport()
+        while transport.writable:
+            transport.write(frame(b"x" * 60000))
+            await asyncio.sleep(0)
+        await eventually(lambda: transport.stalled_for() > 0.05)
+        transport.abort()
+        await eventually(lambda: running.connections() == 0)
+
+
+async def test_a_slow_reader_outlives_its_unanswered_pings() -> None:
+    calls = Calls()
+    async with (
+        serving(calls, ping_interval=0.1, ping_timeout=0.1, stall_limit=0.5) as running,
+        connected(running.port, receive_buffer=16384) as client,
+    ):
+        await client.upgrade()
+        transport = await calls.transport()
+        protocol = protocol_of(running)
+        transport.write(frame(b"x" * 3_000_000))
+        rest = 3_000_010
+        for _ in range(8):
+            await pinged_again(protocol)
+            rest -= len(await client.reader.readexactly(60_000))
+        assert transport.writable is False
+        await asyncio.wait_for(client.reader.readexactly(rest), 10)
+        assert (await client.read_frame())[0] == PING
+        assert running.connections() == 1
+
+
+async def test_a_push_only_application_keeps_clients_that_talk() -> None:
+    calls = Calls(reads=False)
+    async with (
+        serving(calls, ping_interval=0.05, ping_timeout=0.05) as running,
+        connected(running.port) as client,
+    ):
+        await client.upgrade()
+        transport = await calls.transport()
+        client.send(masked(b"one") + masked(b"two"))
+        for _ in range(6):  # The pongs stay unread behind these messages.
+            opcode, payload = await client.read_frame()
+            assert opcode == PING
+            client.send(masked(payload, PONG))
+        transport.write(frame(b"still here"))
+        while (answer := await client.read_frame())[0] == PING:
+            pass
+        assert answer == (TEXT, b"still here")
+        calls.over.set()
+
+
+async def test_a_peer_that_answers_no_ping_is_closed() -> None:
+    calls = Calls()
+    async with (
+        serving(calls, ping_interval=0.05, ping_timeout=0.05) as running,
+        connected(running.port) as client,
+    ):
+        await client.upgrade()
+        while (answer := await client.read_frame())[0] == PING:
+            pass
+        assert (answer[0], answer[1][:2]) == (CLOSE, (1011).to_bytes(2))
+        await eventually(lambda: running.connections() == 0)
+
+
+@pytest.mark.parametrize("size", [64 * 1024 + 1, 8 * 1024 * 1024])
+async def test_a_message_over_64_kib_is_told_1009(size: int) -> None:
+    calls = Calls()
+    async with serving(calls) as running, connect(f"ws://127.0.0.1:{running.port}/") as client:
+        with contextlib.suppress(ConnectionClosed):
+            await client.send("x" * size)
+        with pytest.raises(ConnectionClosed) as caught:
+            await client.recv()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1009
+        assert (await calls.end())["code"] == 1009
+
+
+async def test_a_message_of_64_kib_is_taken_and_never_compressed() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connect(f"ws://127.0.0.1:{running.port}/") as client:
+        assert client.protocol.extensions == []
+        await client.send("x" * 64 * 1024)
+        await eventually(lambda: calls.received)
+        assert len(calls.received[0]["text"]) == 64 * 1024
+
+
+async def test_text_that_is_not_utf_8_is_told_1007() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        client.send(masked(b"\xff\xfe"))
+        opcode, payload = await client.read_frame()
+        assert (opcode, payload[:2]) == (CLOSE, (1007).to_bytes(2))
+
+
+async def test_a_handshake_with_a_header_too_long_is_answered() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Authorization: Bearer " + b"x" * 10_000 + b"\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        assert (await client.read_to_end()).startswith(b"HTTP/1.1 431 ")
+        assert running.connections() == 0
+
+
+async def test_the_token_in_the_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade("/?token=very-secret")
+        await calls.transport()
+    assert "very-secret" not in caplog.text
