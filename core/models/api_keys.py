@@ -1,0 +1,57 @@
+"""API keys: what is kept and shown, and what clients send."""
+
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+from core.caller import Scope
+from core.resource import Body, Line, Model, Resource, Timestamp
+
+
+class ApiKey(Model):
+    """A key by which a program acts for the member of the staff who made it (``owner_id``), in chosen rights.
+
+    Never shown. ``key_hash`` is the SHA-256 of the key in hexadecimal, unique among all tenants.
+    """
+
+    id: str
+    tenant_id: str
+    name: str
+    owner_id: str
+    scopes: tuple[Scope, ...]
+    key_hash: str = Field(repr=False)
+    created_at: Timestamp
+    expires_at: Timestamp | None = None
+
+
+class ApiKeyInfo(Resource):
+    """What is shown of an API key; the key itself never again."""
+
+    name: str
+    owner_id: str
+    scopes: tuple[Scope, ...]
+    created_at: Timestamp
+    expires_at: Timestamp | None = None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> Self:
+        """What is shown of a key."""
+        return cls.model_validate(key.model_dump(by_alias=False, exclude={"key_hash"}))
+
+
+class NewApiKey(ApiKeyInfo):
+    """A new API key: ``key`` is shown this once."""
+
+    key: str = Field(repr=False)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+class ApiKeyDraft(Body):
+    """What makes an API key: its rights must be among the maker's own. Without ``expiresAt`` it does not expire."""
+
+    name: Annotated[Line, Field(min_length=1, max_length=100)]
+    scopes: tuple[Annotated[Scope, BeforeValidator(_lower)], ...] = Field(min_length=1, max_length=50)
+    expires_at: AwareDatetime | None = None

@@ -1,0 +1,178 @@
+"""Support chats: what is kept and shown, what clients send, and the events that chats cause."""
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from core.errors import BadRequest
+from core.events import EventKind
+from core.resource import Body, ById, Choice, Identifier, Line, Model, Paged, Resource, Text, Timestamp
+
+
+class ChatStatus(Choice):
+    """How far a chat is: WAITING for an agent → ASSIGNED to one → CLOSED."""
+
+    WAITING = "WAITING"
+    ASSIGNED = "ASSIGNED"
+    CLOSED = "CLOSED"
+
+
+class SenderRole(Choice):
+    """In what part somebody speaks in a chat."""
+
+    CUSTOMER = "CUSTOMER"
+    AGENT = "AGENT"
+    SYSTEM = "SYSTEM"
+
+
+class Chat(Resource):
+    """A conversation between a customer and the store's agents."""
+
+    collection: ClassVar[str | None] = "chats"
+
+    subject: str | None = None
+    customer_id: str
+    agent_id: str | None = None
+    status: ChatStatus
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class Message(Resource):
+    """Something said in a chat. Ids ascend with the order in which things were said there.
+
+    ``client_message_id`` is the sender's own name for it. The marks say when it reached the other side and when it
+    was read there.
+    """
+
+    chat_id: str
+    sender_id: str | None = None
+    sender_role: SenderRole
+    text: str
+    client_message_id: str | None = None
+    sent_at: Timestamp
+    delivered_at: Timestamp | None = None
+    read_at: Timestamp | None = None
+
+
+class ChatDraft(Body):
+    """What opens a chat."""
+
+    subject: Annotated[Line, Field(min_length=1, max_length=200)] | None = None
+
+
+class MessageDraft(Body):
+    """Something to say. The same ``clientMessageId`` again has no second effect."""
+
+    text: Annotated[Text, Field(min_length=1, max_length=4000)]
+    client_message_id: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
+
+
+class AssignmentDraft(Body):
+    """Who takes a chat: the calling agent, unless another one is named."""
+
+    agent_id: Identifier | None = None
+
+
+class ChatFilter(Paged):
+    """Which chats to list; newest first."""
+
+    status: ChatStatus | None = None
+
+
+class MessageFilter(ById):
+    """Which messages of a chat to list: the newest, or those next to a message.
+
+    ``before`` and ``after`` are ids of messages, which are left out themselves.
+    """
+
+    before: Identifier | None = None
+    after: Identifier | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if self.before is not None and self.after is not None:
+            raise BadRequest("Give 'before' or 'after', not both.")
+        return self
+
+
+class MessageParams(ById):
+    """One message of a chat; ``id`` is the chat's."""
+
+    message_id: Identifier
+
+
+class MessageWindow(Model):
+    """Where a list of messages lies: ``has_more`` says whether more follow in the direction asked for."""
+
+    limit: int
+    has_more: bool
+
+
+class MessagePage(Model):
+    """Messages of a chat in the order they were said."""
+
+    data: list[Message]
+    pagination: MessageWindow
+
+
+class ChatEvent(Model):
+    """A chat as it is now."""
+
+    chat: Chat
+
+
+class MessageEvent(Model):
+    """A message as it is now."""
+
+    message: Message
+
+
+class ChatTyping(Model):
+    """Somebody in the chat types, or has stopped."""
+
+    user_id: str
+    typing: bool
+
+
+class PresenceChanged(Model):
+    """Somebody has entered the chat, or left it."""
+
+    user_id: str
+    online: bool
+
+
+_TOPICS = ("chats/{chat_id}",)
+
+CHAT_OPENED = EventKind("chat.opened", _TOPICS, ChatEvent, "A customer opened a chat.")
+CHAT_ASSIGNED = EventKind("chat.assigned", _TOPICS, ChatEvent, "An agent has the chat now.")
+CHAT_CLOSED = EventKind("chat.closed", _TOPICS, ChatEvent, "The chat has ended.")
+CHAT_MESSAGE = EventKind("chat.message", _TOPICS, MessageEvent, "Somebody said something.")
+CHAT_MESSAGE_DELIVERED = EventKind(
+    "chat.message_delivered", _TOPICS, MessageEvent, "A message has reached the other side."
+)
+CHAT_MESSAGE_READ = EventKind(
+    "chat.message_read", _TOPICS, MessageEvent, "A message was read by the other side."
+)
+CHAT_TYPING = EventKind(
+    "chat.typing", _TOPICS, ChatTyping, "Somebody types, or has stopped; never stored.", ephemeral=True
+)
+PRESENCE_CHANGED = EventKind(
+    "presence.changed",
+    _TOPICS,
+    PresenceChanged,
+    "Somebody entered the chat, or left; never stored.",
+    ephemeral=True,
+)
+
+EVENTS = (
+    CHAT_OPENED,
+    CHAT_ASSIGNED,
+    CHAT_CLOSED,
+    CHAT_MESSAGE,
+    CHAT_MESSAGE_DELIVERED,
+    CHAT_MESSAGE_READ,
+    CHAT_TYPING,
+    PRESENCE_CHANGED,
+)

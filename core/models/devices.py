@@ -1,0 +1,50 @@
+"""Devices: what is kept and shown, and what clients send."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from core.errors import BadRequest
+from core.resource import Body, Identifier, Line, Resource, Text, Timestamp
+from core.topics import parse_filter
+
+
+class Device(Resource):
+    """A thing that watches pets and orders, with a login of its own.
+
+    It may read the pets and orders named here, and listen to ``topics``, which are topic filters.
+    """
+
+    name: str
+    username: str
+    pet_ids: tuple[str, ...]
+    order_ids: tuple[str, ...]
+    topics: tuple[str, ...]
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class NewDevice(Device):
+    """A new device: ``password`` is shown this once."""
+
+    password: str = Field(repr=False)
+
+
+def _filter(text: str) -> str:
+    try:
+        return parse_filter(text)
+    except BadRequest as error:
+        raise PydanticCustomError("INVALID_FORMAT", "{detail}", {"detail": error.detail}) from None
+
+
+TopicFilter = Annotated[Text, AfterValidator(_filter)]
+
+
+class DeviceDraft(Body):
+    """What provisions a device. The pets and orders must be there."""
+
+    name: Annotated[Line, Field(min_length=1, max_length=100)]
+    pet_ids: tuple[Identifier, ...] = Field(default=(), max_length=100)
+    order_ids: tuple[Identifier, ...] = Field(default=(), max_length=100)
+    topics: tuple[TopicFilter, ...] = Field(default=(), max_length=100)

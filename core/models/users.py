@@ -1,0 +1,146 @@
+"""Users: what is kept and shown, and what clients send."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from core.caller import Role
+from core.resource import (
+    Body,
+    Bool,
+    Choice,
+    Email,
+    Line,
+    Model,
+    Paged,
+    Part,
+    Phone,
+    Resource,
+    Text,
+    Timestamp,
+)
+
+
+class Preferences(Model):
+    """What a user wants to hear of."""
+
+    newsletter: bool = False
+    notifications: bool = True
+
+
+class User(Resource):
+    """A person with an account. His password is kept apart, in a Login."""
+
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    phone: str | None = None
+    preferences: Preferences = Preferences()
+    roles: tuple[Role, ...]
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class LoginKind(Choice):
+    """Whose login it is."""
+
+    USER = "USER"
+    DEVICE = "DEVICE"
+
+
+class Login(Model):
+    """What somebody logs in with; never shown. ``id`` is the user's or the device's.
+
+    ``username_key`` and ``email_key`` are name and address without regard to case, each unique within the tenant;
+    a device has no address.
+    """
+
+    id: str
+    tenant_id: str
+    kind: LoginKind
+    username_key: str
+    email_key: str | None = None
+    password_hash: str = Field(repr=False)
+
+
+def name_key(text: str) -> str:
+    """A user name or e-mail address as it is compared: without regard to case."""
+    return text.casefold()
+
+
+def _no_surrogates(secret: SecretStr) -> SecretStr:
+    if any("\ud800" <= char <= "\udfff" for char in secret.get_secret_value()):
+        raise PydanticCustomError("INVALID_FORMAT", "must not contain lone surrogates")
+    return secret
+
+
+#: A password as somebody gives it at a login: never shown or logged.
+Secret = Annotated[
+    SecretStr,
+    Field(max_length=256),
+    AfterValidator(_no_surrogates),
+    WithJsonSchema({"type": "string", "format": "password", "writeOnly": True, "maxLength": 256}),
+]
+#: A password that somebody chooses.
+Password = Annotated[
+    SecretStr,
+    Field(min_length=8, max_length=256),
+    AfterValidator(_no_surrogates),
+    WithJsonSchema(
+        {"type": "string", "format": "password", "writeOnly": True, "minLength": 8, "maxLength": 256}
+    ),
+]
+
+
+def _no_blank(text: str) -> str:
+    if any(char.isspace() or not char.isprintable() for char in text):
+        raise PydanticCustomError("INVALID_FORMAT", "must not contain white space or control characters")
+    return text
+
+
+Username = Annotated[Text, Field(min_length=3, max_length=50), AfterValidator(_no_blank)]
+PersonName = Annotated[Line, Field(min_length=1, max_length=100)]
+
+
+class PreferencesDraft(Part):
+    """What a user wants to hear of; what is left out is as for a new user."""
+
+    newsletter: Bool = False
+    notifications: Bool = True
+
+
+class _Profile(Body):
+    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"roles"}
+
+    username: Username
+    email: Email
+    first_name: PersonName
+    last_name: PersonName
+    phone: Phone | None = None
+    preferences: PreferencesDraft = PreferencesDraft()
+
+
+class UserDraft(_Profile):
+    """What registers a user."""
+
+    password: Password
+
+
+class UserChange(_Profile):
+    """A user as he shall be; without ``password`` the old one stays."""
+
+    password: Password | None = None
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class UserFilter(Paged):
+    """Which users to list: by exact name or e-mail address, without regard to case, or by role."""
+
+    username: str | None = Field(default=None, max_length=50)
+    email: str | None = Field(default=None, max_length=254)
+    role: Annotated[Role, BeforeValidator(_upper)] | None = None
