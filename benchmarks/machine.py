@@ -15,6 +15,7 @@ NODE = HERE / "peers" / "node"
 SERVER_CORE = 0
 CLIENT_CORE = 1
 
+_NATS = BUILD / "nats-server"
 _CLIENTS = ("subscribers", "requests", "sink")
 _COMPILE = ("gcc", "-O3", "-march=native", "-Wall", "-Wextra", "-Werror")
 _OPEN_FILES = 16_384
@@ -41,10 +42,9 @@ def prepare() -> None:
     if not (NODE / "node_modules" / "ws").is_dir():
         subprocess.run(("npm", "ci", "--ignore-scripts", "--silent"), cwd=NODE, check=True)
     if not nats_server().exists():
-        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        subprocess.run(
-            (*pip, "--no-deps", "--require-hashes", "--requirement", str(HERE / "requirements.txt")), check=True
-        )
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+        wanted = ("--no-deps", "--require-hashes", "--requirement", HERE / "requirements.txt")
+        subprocess.run((*pip, "--target", _NATS, *wanted), check=True)
 
 
 def client(name: str) -> Path:
@@ -53,8 +53,8 @@ def client(name: str) -> Path:
 
 
 def nats_server() -> Path:
-    """The server's binary, which its wheel puts beside the interpreter."""
-    return Path(sys.executable).parent / "nats-server"
+    """The server's binary, out of its wheel."""
+    return _NATS / "bin" / "nats-server"
 
 
 def pinned(core: int, *command: str | Path) -> tuple[str, ...]:

@@ -83,9 +83,16 @@ def serving(launch: Launch) -> Iterator[Server]:
 @contextmanager
 def subscribed(port: int, protocol: str, **options: str | float) -> Iterator["Subscribers"]:
     """Clients that are subscribed, from the beginning of the block on. Options: see client/subscribers.c."""
-    words = [f"--port={port}", f"--protocol={protocol}", *(f"--{name}={value}" for name, value in options.items())]
-    flat = [part for word in words for part in word.split("=", 1)]
-    process = _start(CLIENT_CORE, (client("subscribers"), *flat), None, {})
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command: tuple[str | Path, ...] = (
+        client("subscribers"),
+        "--port",
+        str(port),
+        "--protocol",
+        protocol,
+        *words,
+    )
+    process = _start(CLIENT_CORE, command, None, {})
     try:
         if (line := _read(process)) != "ready":
             raise Failed(f"the subscribers did not get ready: {line}")
@@ -120,8 +127,8 @@ class Subscribers:
 
 def requests(port: int, path: str, **options: str | float) -> dict[str, Any]:
     """Runs the request client. Options and result: see client/requests.c."""
-    flat = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    command = pinned(CLIENT_CORE, client("requests"), "--port", str(port), "--path", path, *flat)
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command = pinned(CLIENT_CORE, client("requests"), "--port", str(port), "--path", path, *words)
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0 or done.stderr:
         raise Failed(done.stderr)

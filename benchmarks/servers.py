@@ -1,9 +1,11 @@
 """The servers that are measured, and how their clients subscribe."""
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from benchmarks.machine import NODE, client, nats_server
 from benchmarks.process import Launch, free_port
@@ -54,3 +56,33 @@ def reads_starlette(body: Path) -> Launch:
 def reads_fastapi(body: Path) -> Launch:
     """FastAPI that answers with the file's pet."""
     return Launch(_python("peers.reads_fastapi", str(body)))
+
+
+def gateway(data: Path) -> Launch:
+    """The gateway with embedded parts and the demo store, its data in an empty folder.
+
+    The rate limiter runs, with a budget that nobody uses up; requests are not logged, as on the peers.
+    """
+    environment = {
+        "PETSTORE_DATA_DIR": str(data),
+        "PETSTORE_DEMO": "true",
+        "PETSTORE_RATE_LIMIT": "1000000000",
+        "PETSTORE_CONNECTIONS_PER_CALLER": "1000000",
+        "PETSTORE_LOG_LEVEL": "WARNING",
+    }
+    return Launch(_python("gateway_server"), environment)
+
+
+EVENTS_PATH = "/v1/ws/events"
+STREAM_PATH = "/v1/events"
+
+
+def subscribe_ws(topic: str) -> dict[str, str]:
+    """Options for subscribers on the gateway's WebSocket door; they are ready when the subscription is acknowledged."""
+    request = json.dumps({"type": "subscribe", "id": "1", "data": {"topics": [topic]}})
+    return {"path": EVENTS_PATH, "send": request, "ready": '"type":"ack"'}
+
+
+def subscribe_sse(topic: str) -> dict[str, str]:
+    """Options for subscribers on the gateway's SSE door; they are ready when the first cursor arrives."""
+    return {"path": f"{STREAM_PATH}?topics={quote(topic, safe='/')}", "ready": "id:"}

@@ -1,4 +1,4 @@
-"""The peer: bare Starlette that answers GET /v1/pets/{id} with bytes it was given. Argument: the file with the bytes."""
+"""The peer: bare Starlette whose GET /v1/pets/{id} answers the bytes of a file, named by the first argument."""
 
 import sys
 from pathlib import Path

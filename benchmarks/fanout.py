@@ -1,0 +1,160 @@
+"""Fan-out: how many messages of about 300 bytes a second one server core delivers to a thousand subscribers."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks import servers
+from benchmarks.process import Failed, Server, serving, subscribed
+from benchmarks.report import Goal, Outcome, median, ratio
+from benchmarks.servers import Contender
+
+SUBSCRIBERS = 1000
+WARMUP = 1.0
+"""Seconds after the first message that do not count: compilers warm up, windows open."""
+
+BURST = 100
+"""Messages that the sink and the corked Node server gather per write: about what the gateway gathers."""
+
+NATS_WINDOW = 500
+"""How many messages the publisher may be ahead of the subscribers; among 200 to 20,000 it makes no difference."""
+
+TOPIC = "inventory/+/stock"
+
+GATEWAY_WS = "gateway, WebSocket"
+GATEWAY_SSE = "gateway, SSE"
+NODE = "Node ws"
+NATS = "nats-server"
+CEILING_WS = "ceiling, WebSocket"
+CEILING_SSE = "ceiling, SSE"
+CEILING_NATS = "ceiling, NATS"
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One server in one round. Rates are deliveries a second; loads are shares of a core."""
+
+    contender: str
+    rate: float
+    events: int
+    lost: int
+    payload: float
+    client_load: float
+    server_load: float
+
+
+def contenders(data: Path) -> list[Contender]:
+    """Everyone who takes part, in the order of a round."""
+    gateway, starlette = servers.gateway(data), servers.starlette()
+    return [
+        Contender(GATEWAY_WS, gateway, "ws", servers.subscribe_ws(TOPIC)),
+        Contender(NATS, servers.nats(), "nats", publishes=False),
+        Contender(NODE, servers.node(), "ws"),
+        Contender(GATEWAY_SSE, gateway, "sse", servers.subscribe_sse(TOPIC)),
+        Contender("Node ws, corked", servers.node("--cork", str(BURST)), "ws"),
+        Contender("Starlette, queues, WebSocket", starlette, "ws", {"path": "/ws", "ready": "ready"}),
+        Contender("Starlette, queues, SSE", starlette, "sse", {"path": "/sse", "ready": "ready"}),
+        Contender(CEILING_WS, servers.sink("ws", BURST), "ws"),
+        Contender(CEILING_SSE, servers.sink("sse", BURST), "sse"),
+        Contender(CEILING_NATS, servers.sink("nats", BURST), "nats"),
+    ]
+
+
+def run(rounds: int, seconds: float, announce: Announce, only: Sequence[str] = ()) -> Outcome:
+    """Measures all contenders, or those whose names begin with one of `only`, interleaved."""
+    runs: list[Run] = []
+    with TemporaryDirectory(prefix="petstore-bench-") as data, ExitStack() as stack:
+        chosen = [c for c in contenders(Path(data)) if not only or c.name.startswith(tuple(only))]
+        # A server that waits costs nothing, so all stay up: what compiles itself while it runs stays compiled.
+        launches = {id(c.launch): c.launch for c in chosen}
+        running = {key: stack.enter_context(serving(launch)) for key, launch in launches.items()}
+        for number in range(1, rounds + 1):
+            for contender in chosen:
+                found = measure(contender, running[id(contender.launch)], seconds)
+                announce(
+                    f"fan-out {number}/{rounds}: {found.contender}: {found.rate / 1e6:.3f} million a second, "
+                    f"lost {found.lost}, load of server {found.server_load:.0%}, client {found.client_load:.0%}"
+                )
+                runs.append(found)
+    return outcome(runs)
+
+
+def measure(contender: Contender, server: Server, seconds: float) -> Run:
+    """One run of one contender. Raises Failed when the counts of server and client do not agree at all."""
+    length = WARMUP + seconds
+    options: dict[str, str | float] = {"count": SUBSCRIBERS, "warmup": WARMUP, **contender.subscribe}
+    if not contender.publishes:
+        options |= {"publish": length, "window": NATS_WINDOW}
+    with subscribed(server.port, contender.protocol, **options) as subscribers:
+        used = server.cpu()
+        if contender.publishes:
+            server.feed(length)
+        counted = subscribers.result()
+        used = server.cpu() - used
+    events = counted["events"]
+    if contender.publishes and (fed := server.fed()) != events:
+        raise Failed(f"{contender.name} sent {fed} messages, the last one that arrived is number {events}")
+    return Run(
+        contender=contender.name,
+        rate=counted["rate"],
+        events=events,
+        lost=_lost(counted),
+        payload=counted["payload"],
+        client_load=counted["cpu"],
+        server_load=used / (counted["seconds"] + WARMUP),
+    )
+
+
+def _lost(counted: dict[str, Any]) -> int:
+    lost = int(counted["missing"]) + int(counted["repeated"])
+    unfinished = int(counted["subscribers"]) - int(counted["finished"])
+    return max(lost, unfinished, abs(int(counted["events"]) * SUBSCRIBERS - int(counted["messages"])))
+
+
+def outcome(runs: Sequence[Run]) -> Outcome:
+    """The medians of the rounds, and the goals for those contenders that took part."""
+    names = list(dict.fromkeys(r.contender for r in runs))
+    rates = {name: [r.rate for r in runs if r.contender == name] for name in names}
+
+    def row(name: str) -> tuple[str, ...]:
+        mine = [r for r in runs if r.contender == name]
+        versus = (ratio(rates[name], rates[peer]) if peer in rates else 0.0 for peer in (NODE, NATS))
+        return (
+            name,
+            f"{median(rates[name]) / 1e6:.3f}",
+            f"{min(rates[name]) / 1e6:.3f}–{max(rates[name]) / 1e6:.3f}",
+            *(f"{value:.2f}" for value in versus),
+            f"{median(r.payload for r in mine):.0f}",
+            f"{median(r.server_load for r in mine):.0%}",
+            f"{median(r.client_load for r in mine):.0%}",
+            f"{sum(r.lost for r in mine)}",
+        )
+
+    aims = [
+        (door, peer, at_least)
+        for door in (GATEWAY_WS, GATEWAY_SSE)
+        for peer, at_least in ((NODE, 20.0), (NATS, 1.5))
+        if door in rates and peer in rates
+    ]
+    ceilings = [
+        (door, ceiling)
+        for door, ceiling in ((GATEWAY_WS, CEILING_WS), (GATEWAY_SSE, CEILING_SSE), (NATS, CEILING_NATS))
+        if door in rates and ceiling in rates
+    ]
+    goals = [Goal(f"{d} : {p}", least, ratio(rates[d], rates[p])) for d, p, least in aims]
+    goals += [Goal(f"{c} : {d}", 1.5, ratio(rates[c], rates[d])) for d, c in ceilings]
+    return Outcome(
+        title=f"Fan-out to {SUBSCRIBERS:,} subscribers",
+        note="Millions of deliveries a second, median of the rounds. The ceilings are a server that only writes "
+        "ready-made frames: more than that neither the client nor the kernel takes.",
+        columns=("server", "M/s", "range", "× Node", "× NATS", "bytes", "server load", "client load", "lost"),
+        rows=tuple(row(name) for name in names),
+        goals=tuple(goals),
+        lost=sum(r.lost for r in runs),
+        measurements=runs,
+    )

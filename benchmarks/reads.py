@@ -1,0 +1,101 @@
+"""Reads: GET /v1/pets/{id} on one server core, beside ready bytes on Starlette and FastAPI without a database."""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import servers
+from benchmarks.process import requests, serving
+from benchmarks.report import Goal, Outcome, median, ratio
+from benchmarks.store import Store
+
+CONNECTIONS = 32
+WARMUP = 0.5
+
+GATEWAY = "gateway"
+STARLETTE = "Starlette, ready bytes"
+FASTAPI = "FastAPI, Pydantic model"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One server in one round: requests a second, latency in microseconds, the client's share of its core."""
+
+    server: str
+    rate: float
+    errors: int
+    p50: float
+    p99: float
+    client_load: float
+
+
+def run(rounds: int, seconds: float, announce: Callable[[str], None]) -> Outcome:
+    """Measures the three, interleaved, with the same client and the same bytes of body."""
+    runs: list[Run] = []
+    with TemporaryDirectory(prefix="petstore-bench-") as folder, ExitStack() as stack:
+        data = Path(folder)
+        gateway = stack.enter_context(serving(servers.gateway(data / "data")))
+        body = Store(gateway.port).a_pet()
+        (data / "pet.json").write_bytes(body)
+        path = f"/v1/pets/{json.loads(body)['id']}"
+        ports = {
+            GATEWAY: gateway.port,
+            STARLETTE: stack.enter_context(serving(servers.reads_starlette(data / "pet.json"))).port,
+            FASTAPI: stack.enter_context(serving(servers.reads_fastapi(data / "pet.json"))).port,
+        }
+        for number in range(1, rounds + 1):
+            for name, port in ports.items():
+                found = _measure(name, port, path, seconds, len(body))
+                announce(
+                    f"reads {number}/{rounds}: {name}: {found.rate:,.0f} a second, errors {found.errors}"
+                )
+                runs.append(found)
+    return outcome(runs)
+
+
+def _measure(name: str, port: int, path: str, seconds: float, body: int) -> Run:
+    # FastAPI writes the same pet without the members' order or the spelling of times, so its size may differ.
+    wanted: dict[str, int] = {} if name == FASTAPI else {"body": body}
+    counted = requests(port, path, connections=CONNECTIONS, seconds=seconds, warmup=WARMUP, **wanted)
+    return Run(
+        server=name,
+        rate=counted["rate"],
+        errors=counted["errors"],
+        p50=counted["p50_us"],
+        p99=counted["p99_us"],
+        client_load=counted["cpu"],
+    )
+
+
+def outcome(runs: list[Run]) -> Outcome:
+    """The medians of the rounds."""
+    names = (GATEWAY, STARLETTE, FASTAPI)
+    rates = {name: [r.rate for r in runs if r.server == name] for name in names}
+
+    def row(name: str) -> tuple[str, ...]:
+        mine = [r for r in runs if r.server == name]
+        return (
+            name,
+            f"{median(rates[name]):,.0f}",
+            f"{min(rates[name]):,.0f}–{max(rates[name]):,.0f}",
+            f"{median(r.p50 for r in mine) / 1000:.2f}",
+            f"{median(r.p99 for r in mine) / 1000:.2f}",
+            f"{median(r.client_load for r in mine):.0%}",
+            f"{sum(r.errors for r in mine)}",
+        )
+
+    return Outcome(
+        title="Reads of one pet",
+        note=f"`GET /v1/pets/{{id}}` over {CONNECTIONS} keep-alive connections, one request in flight on each.",
+        columns=("server", "requests/s", "range", "p50 ms", "p99 ms", "client load", "errors"),
+        rows=tuple(row(name) for name in names),
+        goals=(
+            Goal(f"{GATEWAY} : {STARLETTE}", 0.7, ratio(rates[GATEWAY], rates[STARLETTE])),
+            Goal(f"{GATEWAY} : {FASTAPI}", 2.0, ratio(rates[GATEWAY], rates[FASTAPI])),
+        ),
+        lost=sum(r.errors for r in runs),
+        measurements=runs,
+    )
