@@ -1,46 +1,93 @@
 """The settings: read from the environment (prefix PETSTORE_) and from a .env file, here and nowhere else."""
 
+import ipaddress
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.limits import Limits
 
+PREFIX = "PETSTORE_"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+_DEFAULTS = Limits()
+
+
+class BadSettings(Exception):
+    """A setting cannot be used; the text is one line that names the variable and shows no secret."""
 
 
 class Settings(BaseSettings):
     """Everything that can be configured; names in the environment are these in upper case behind PETSTORE_."""
 
-    model_config = SettingsConfigDict(env_prefix="PETSTORE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="HTTP port; 0 takes any free one")
+    workers: int = Field(default=1, ge=1, le=64, description="processes that share the port")
     data_dir: Path = Field(default=Path("data"), description="where embedded parts keep their files")
     database_url: str | None = Field(
-        default=None, repr=False, description="postgresql://…, sqlite:///path or memory://; default: SQLite in DATA_DIR"
+        default=None,
+        repr=False,
+        description="`postgresql://…`, `sqlite:///path` or `memory://`; without it SQLite in the data directory",
     )
-    redis_url: str | None = Field(default=None, repr=False, description="redis://…; needed by more than one node")
+    redis_url: str | None = Field(
+        default=None, repr=False, description="`redis://…`, needed by more than one worker or node"
+    )
     jwt_secret: SecretStr | None = Field(
-        default=None, min_length=32, description="signs tokens; made and kept in DATA_DIR when absent and one process serves"
+        default=None,
+        description="signs tokens: 32 characters or more, the same on every node; a lone process makes its own",
     )
-    workers: int = Field(default=1, ge=1, le=64, description="processes that share the ports")
     rate_limit: int = Field(default=100, ge=0, description="requests per minute and caller; 0 is no limit")
-    connections_per_caller: int = Field(default=50, ge=1, description="live connections a caller may hold")
+    connections_per_caller: int = Field(
+        default=_DEFAULTS.connections_per_caller, ge=1, description="live connections a caller may hold"
+    )
+    filters_per_connection: int = Field(
+        default=_DEFAULTS.filters_per_connection, ge=1, description="topic filters on one live connection"
+    )
+    messages_per_second: int = Field(
+        default=_DEFAULTS.messages_per_second, ge=0, description="inbound live messages; 0 is no limit"
+    )
+    frame_bytes: int = Field(
+        default=_DEFAULTS.frame_bytes, ge=1024, description="largest message a live client may send"
+    )
+    ping_seconds: float = Field(default=_DEFAULTS.ping_seconds, gt=0, description="between WebSocket pings")
+    heartbeat_seconds: float = Field(
+        default=_DEFAULTS.heartbeat_seconds, gt=0, description="between the cursors of a quiet event stream"
+    )
+    stall_seconds: float = Field(
+        default=_DEFAULTS.stall_seconds, gt=0, description="how long a live client may read nothing at all"
+    )
     demo: bool = Field(default=False, description="seed the shared pool and make the demo accounts")
-    demo_public: bool = Field(default=False, description="let demo mode listen on other than the loopback address")
+    demo_public: bool = Field(
+        default=False, description="let demo mode listen on other than the loopback address"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="origins of browsers that may call, apart by commas; * is any; demo mode: any"
+        default=(),
+        description="origins of browsers that may call, apart by commas; `*` is any; demo mode: any",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="addresses or networks whose X-Forwarded-For is believed, apart by commas"
+        default=(),
+        description="addresses or networks whose X-Forwarded-For is believed, apart by commas; `*` is any",
     )
     log_retention_days: float = Field(default=7, gt=0, description="age at which events leave the log")
-    log_retention_events: int | None = Field(default=None, ge=1, description="events kept per tenant; none: no bound")
-    log_level: str = Field(default="INFO", pattern="(?i)^(debug|info|warning|error|critical)$", description="least severity logged")
-    log_format: str = Field(default="auto", pattern="^(auto|json|console)$", description="auto: console on a terminal, else json")
+    log_retention_events: int | None = Field(
+        default=None, ge=1, description="events kept per tenant; without it no bound but age"
+    )
+    log_level: str = Field(
+        default="INFO",
+        pattern="(?i)^(debug|info|warning|error|critical)$",
+        description="least severity logged",
+    )
+    log_format: str = Field(
+        default="auto",
+        pattern="^(auto|json|console)$",
+        description="`json`, `console`, or `auto`: console on a terminal, else json",
+    )
     tls_certificate: Path | None = Field(default=None, description="PEM file with the certificate chain")
     tls_key: Path | None = Field(default=None, description="PEM file with the private key")
     drain_seconds: float = Field(default=25, gt=0, description="how long a stop waits for clients")
@@ -52,6 +99,45 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            if part != "*":
+                try:
+                    ipaddress.ip_network(part)
+                except ValueError:
+                    raise ValueError(f"'{part}' is neither an address, a network nor *") from None
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("postgresql://", "postgres://", "sqlite:///", "memory://")):
+            raise ValueError("begins with none of postgresql://, sqlite:/// and memory://")
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("needs at least 32 characters")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("begins with none of redis://, rediss:// and unix://")
+        return value
+
+    @field_validator("tls_certificate", "tls_key")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.demo and self.host not in LOOPBACK and not self.demo_public:
@@ -60,24 +146,25 @@ class Settings(BaseSettings):
                 " PETSTORE_DEMO_PUBLIC=true overrides this"
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("TLS_CERTIFICATE and TLS_KEY go together")
-        if self.workers > 1:
-            missing = [
-                name
-                for name, there in (
-                    ("PETSTORE_REDIS_URL", self.redis_url is not None),
-                    ("PETSTORE_DATABASE_URL=postgresql://…", self.on_postgresql),
-                    ("PETSTORE_JWT_SECRET", self.jwt_secret is not None),
-                )
-                if not there
-            ]
+            raise ValueError("PETSTORE_TLS_CERTIFICATE and PETSTORE_TLS_KEY go together")
+        several = self.several_processes
+        if several is not None:
+            wanted = {
+                "PETSTORE_REDIS_URL=redis://…": self.redis_url is not None,
+                "PETSTORE_DATABASE_URL=postgresql://…": self.on_postgresql,
+                "PETSTORE_JWT_SECRET (the same for each)": self.jwt_secret is not None,
+            }
+            missing = [name for name, there in wanted.items() if not there]
             if missing:
-                raise ValueError(f"more than one worker needs {', '.join(missing)}")
-        if self.redis_url is not None and not self.on_postgresql:
-            raise ValueError("several nodes (REDIS_URL) need PostgreSQL: set DATABASE_URL=postgresql://…")
-        if (self.redis_url is not None) and self.jwt_secret is None:
-            raise ValueError("several nodes (REDIS_URL) need the same JWT_SECRET on each")
+                raise ValueError(f"{several} needs {', '.join(missing)}")
         return self
+
+    @property
+    def several_processes(self) -> str | None:
+        """Why there is more than this one process, in words; None when it is alone."""
+        if self.workers > 1:
+            return f"PETSTORE_WORKERS={self.workers}: more than one worker"
+        return None if self.redis_url is None else "PETSTORE_REDIS_URL: more than one node"
 
     @property
     def on_postgresql(self) -> bool:
@@ -97,4 +184,35 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """The bounds of the store."""
-        return Limits(requests_per_minute=self.rate_limit, connections_per_caller=self.connections_per_caller)
+        return Limits(
+            requests_per_minute=self.rate_limit,
+            connections_per_caller=self.connections_per_caller,
+            filters_per_connection=self.filters_per_connection,
+            messages_per_second=self.messages_per_second,
+            frame_bytes=self.frame_bytes,
+            ping_seconds=self.ping_seconds,
+            heartbeat_seconds=self.heartbeat_seconds,
+            stall_seconds=self.stall_seconds,
+        )
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings; what is given and not None goes before the environment.
+
+    Raises:
+        BadSettings: one of them cannot be used.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise BadSettings("; ".join(_complaint(fault) for fault in error.errors())) from None
+
+
+def _complaint(fault: Any) -> str:
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
+    name = str(fault["loc"][0])
+    secret = not Settings.model_fields[name].repr or name == "jwt_secret"
+    shown = "" if secret else f"={str(fault['input'])[:100]}"
+    return f"{PREFIX}{name.upper()}{shown}: {message}"
