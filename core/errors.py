@@ -176,10 +176,11 @@ class CloseReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The end of a stream. ``resumable``: coming back with the last cursor is worth a try."""
+    """The end of a stream. ``oldest_cursor`` says where reading can begin when the cursor has expired."""
 
     reason: CloseReason
     detail: str = ""
+    oldest_cursor: str | None = None
 
     @property
     def resumable(self) -> bool:

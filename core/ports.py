@@ -147,7 +147,7 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """The end of a right before its time. ``subject`` is ``session:<id>``, ``user:<id>``, ``key:<id>`` or ``device:<id>``."""
+    """The end of a right before its time: of ``session:<id>``, ``user:<id>``, ``key:<id>`` or ``device:<id>``."""
 
     subject: str
     revoked_at: datetime

@@ -170,7 +170,7 @@ class Session:
         if not self.closed.done():
             self.closed.set_result(close)
 
-    async def leave(self) -> None:
+    def leave(self) -> None:
         """Free everything: the door calls it once, when the client has gone."""
         if self._expiry is not None:
             self._expiry.cancel()
@@ -202,14 +202,14 @@ class Session:
         Raises:
             StoreError: it is refused; the session goes on.
         """
-        self._spend()
-        entry = _COMMANDS.get(name) if isinstance(name, str) else None
+        self.spend()
+        entry = _COMMANDS.get(name)
         if entry is None:
-            raise BadRequest(f"There is no message type '{str(name)[:64]}'.")
+            raise BadRequest(f"There is no message type '{name[:64]}'.")
         model, handler = entry
         return await handler(self, check_body(model, {} if data is None else data))
 
-    def _spend(self) -> None:
+    def spend(self) -> None:
         """Count an inbound message; a client that does not keep to the rate is closed."""
         limit = self._store.limits.messages_per_second
         second = int(asyncio.get_running_loop().time())
@@ -266,7 +266,7 @@ class Session:
     async def unsubscribe(self, command: Unsubscribe) -> dict[str, Any]:
         """Take topic filters away; one that is not held is no fault."""
         if self.subscription is not None:
-            await self.subscription.unsubscribe(frozenset(command.topics))
+            self.subscription.unsubscribe(command.topics)
         return {"topics": sorted(self._filters)}
 
     @property
@@ -310,7 +310,7 @@ class Session:
         chat = self._joined(command)
         del self._chats[chat.id]
         if self.subscription is not None:
-            await self.subscription.unsubscribe(frozenset({f"chats/{chat.id}"}))
+            self.subscription.unsubscribe([f"chats/{chat.id}"])
         self._announce(chat, online=False)
         return {"chatId": chat.id}
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
-from core.authentication import authenticate, tenant_of
+from core.authentication import KnownCallers, authenticate, tenant_of
 from core.cache import ReadCache
 from core.caller import Caller, Credentials, visitor
 from core.clock import Clock, utc_now
@@ -120,6 +120,7 @@ class Store:
         self.epoch = epoch
         self.limits = limits or Limits()
         self.clock = clock
+        self.known = KnownCallers()
         self.cache = ReadCache(ports.storage)
         self.revocations = Revocations(ports.storage, clock)
         self.draining = False
@@ -254,7 +255,9 @@ class Store:
                 )
             )
         # A keyed hash: the input may hold a card number, which must not be found out from what is kept.
-        given = to_json([call.operation.name, dict(call.params), call.body], fallback=str, bytes_mode="base64")
+        given = to_json(
+            [call.operation.name, dict(call.params), call.body], fallback=str, bytes_mode="base64"
+        )
         return IdempotencyRecord(
             id=hashlib.sha256(f"{caller.key}\0{key}".encode()).hexdigest(),
             tenant_id=caller.tenant,
@@ -316,5 +319,5 @@ _adapters: dict[str, TypeAdapter[Any]] = {}
 def _adapter(operation: AnyOperation) -> TypeAdapter[Any]:
     adapter = _adapters.get(operation.name)
     if adapter is None:
-        adapter = _adapters[operation.name] = TypeAdapter(operation.result or None)
+        adapter = _adapters[operation.name] = TypeAdapter(operation.result or type(None))
     return adapter

@@ -17,7 +17,7 @@ def parse_filter(text: str) -> str:
     Raises:
         BadRequest: it is empty, too long, or ``+`` or ``#`` stand where they may not.
     """
-    if not isinstance(text, str) or not text or len(text) > MAX_FILTER_LENGTH or "\0" in text:
+    if not text or len(text) > MAX_FILTER_LENGTH or "\0" in text:
         raise BadRequest(f"A topic filter has 1 to {MAX_FILTER_LENGTH} characters.")
     levels = text.split("/")
     if len(levels) > MAX_LEVELS:

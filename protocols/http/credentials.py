@@ -1,0 +1,41 @@
+"""Where a client puts his credentials in an HTTP request."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from starlette.types import Scope
+
+from core.caller import Credentials
+
+
+def bearer_of(authorization: str) -> str | None:
+    """The token of an Authorization header (RFC 6750, section 2.1), or None."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def address_of(scope: Scope) -> str:
+    """The client's network address, as the server knows it."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def read_credentials(scope: Scope, headers: Mapping[bytes, bytes], *, in_query: bool = False) -> Credentials:
+    """Collect the credentials of a request, unchecked.
+
+    ``in_query``: the query parameters ``token`` and ``tenant`` count too, behind the headers. It is for doors that
+    browsers open without being able to send headers (WebSocket, EventSource), and for no others, since addresses
+    end up in logs.
+    """
+
+    def header(name: bytes) -> str | None:
+        value = headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    token = bearer_of(header(b"authorization") or "")
+    tenant = header(b"x-tenant-id")
+    if in_query:
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        token = token or next(iter(query.get("token", [])), None)
+        tenant = tenant or next(iter(query.get("tenant", [])), None)
+    return Credentials(address_of(scope), tenant, token, header(b"x-api-key"))

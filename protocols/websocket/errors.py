@@ -1,0 +1,60 @@
+"""How the store's faults look on a WebSocket: error messages and close codes."""
+
+from typing import Any
+
+from core.errors import (
+    CloseReason,
+    CursorExpired,
+    RateLimited,
+    StoreError,
+    Unavailable,
+    ValidationFailed,
+)
+
+#: Close codes (RFC 6455, section 7.4; 4000 and up are this application's own).
+CLOSE_CODES: dict[CloseReason, int] = {
+    CloseReason.UNAUTHENTICATED: 4401,
+    CloseReason.EXPIRED: 4401,
+    CloseReason.REVOKED: 4401,
+    CloseReason.FORBIDDEN: 4403,
+    CloseReason.LOGIN_TIMEOUT: 4408,
+    CloseReason.TOO_MANY_MESSAGES: 4429,
+    CloseReason.CURSOR_EXPIRED: 1000,
+    CloseReason.DRAINING: 1001,
+    CloseReason.STALLED: 1001,
+    CloseReason.INTERNAL: 1011,
+}
+BINARY = 1003
+
+
+def error_data(error: StoreError) -> dict[str, Any]:
+    """The ``data`` of an error message: code, message, and what this kind of fault has besides."""
+    data: dict[str, Any] = {"code": error.code.value, "message": error.detail}
+    match error:
+        case ValidationFailed():
+            data["errors"] = [
+                {"field": fault.field, "message": fault.message, "code": fault.code.value}
+                for fault in error.faults
+            ]
+        case CursorExpired():
+            data["oldestCursor"] = error.oldest_cursor
+        case RateLimited() | Unavailable():
+            data["retryAfter"] = error.retry_after
+        case _:
+            pass
+    return data
+
+
+def refusal_reason(error: StoreError) -> CloseReason:
+    """Why a connection ends whose credentials were refused."""
+    match error.code:
+        case "forbidden":
+            return CloseReason.FORBIDDEN
+        case "rate-limit-exceeded":
+            return CloseReason.TOO_MANY_MESSAGES
+        case "service-unavailable":
+            return CloseReason.DRAINING
+        case "internal-server-error":
+            return CloseReason.INTERNAL
+        case _:
+            return CloseReason.UNAUTHENTICATED

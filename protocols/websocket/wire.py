@@ -1,0 +1,97 @@
+"""Frames and messages: what goes over a WebSocket, in both directions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from core.errors import BadRequest
+from core.events import Event
+from core.live import LiveMessage, for_chat, plain
+
+_MEMBERS = frozenset({"type", "id", "chatId", "data"})
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole, unmasked text frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + size.to_bytes(1, "big") + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+def server_message(name: str, data: object, *, reply_to: object = None) -> bytes:
+    """A message of the server as JSON, not yet framed."""
+    message: dict[str, object] = {"type": name}
+    if reply_to is not None:
+        message["replyTo"] = reply_to
+    message["data"] = data
+    return orjson.dumps(message)
+
+
+def live_payload(message: LiveMessage) -> bytes:
+    """A live message as JSON, around its data as it is already encoded."""
+    chat = b"" if message.chat_id is None else b',"chatId":' + orjson.dumps(message.chat_id)
+    return b'{"type":"%b"%b,"data":%b}' % (message.name.encode(), chat, message.data)
+
+
+class EventFrames:
+    """Frames of the domain-event socket: every event as ``event`` with the envelope."""
+
+    def encode(self, event: Event) -> bytes:
+        """One text frame."""
+        return text_frame(self.payload(event))
+
+    def payload(self, event: Event) -> bytes:
+        """The frame's content."""
+        return live_payload(plain(event))
+
+
+class ChatFrames(EventFrames):
+    """Frames of the chat socket: what happens in chats under its chat names."""
+
+    def payload(self, event: Event) -> bytes:
+        """The frame's content."""
+        return live_payload(for_chat(event))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMessage:
+    """A message of the client: ``id`` is his own mark, which comes back as ``replyTo``."""
+
+    name: str
+    data: dict[str, Any]
+    id: str | int | None = None
+
+
+def read_message(text: str) -> ClientMessage:
+    """Read a text frame.
+
+    Raises:
+        BadRequest: it is not a JSON object of the form ``{"type", "id"?, "chatId"?, "data"?}``.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise BadRequest("The frame is not JSON.") from None
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise BadRequest('A message is a JSON object with a "type".')
+    if unknown := sorted(value.keys() - _MEMBERS):
+        raise BadRequest(f"A message has no member '{unknown[0][:64]}'.")
+    mark = value.get("id")
+    if (
+        not isinstance(mark, str | int | None)
+        or isinstance(mark, bool)
+        or (isinstance(mark, str) and len(mark) > 128)
+    ):
+        raise BadRequest('"id" is a text of at most 128 characters, or a whole number.')
+    data = value.get("data", {})
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise BadRequest('"data" is a JSON object.')
+    if value.get("chatId") is not None:
+        data = {"chatId": value["chatId"], **data}
+    return ClientMessage(value["type"], data, mark)
