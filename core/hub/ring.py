@@ -1,0 +1,180 @@
+"""The hot tail of one tenant's log, in memory while somebody listens."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.cursor import Cursor
+from core.errors import CursorExpired
+from core.events import Event
+from core.hub.batch import Entry
+from core.hub.selection import Index, Selection
+from core.hub.viewer import Viewer
+from core.hub.window import Window
+from core.ids import TenantId
+
+if TYPE_CHECKING:
+    from core.hub.subscription import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a hub keeps: rings; in each, events, their estimated bytes, and events that wait behind a hole."""
+
+    events: int = 8_192
+    bytes: int = 16 << 20
+    parked: int = 1_024
+    rings: int = 1_024
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Ring:
+    """Events in log order without a gap, up to ``head``, with the ephemeral ones where they came.
+
+    Nothing here waits. Whoever may hand in events out of order or repeatedly: only the one behind ``head`` gets
+    in; what is ahead is parked until the hole is filled. ``known`` is the highest sequence that is said to exist,
+    so that ``head < known`` means that the log must be read. ``floor`` is the sequence before the oldest
+    logged event held.
+    """
+
+    def __init__(
+        self,
+        tenant: TenantId,
+        epoch: int,
+        limits: Limits,
+        changed: Callable[[Selection], None],
+        released: Callable[["Ring"], None],
+    ) -> None:
+        self.tenant = tenant
+        self.epoch = epoch
+        self.head = -1
+        self.known = 0
+        self.floor = 0
+        self.subscriptions: set[Subscription] = set()
+        #: How many calls rely on the ring without a subscription yet.
+        self.pins = 0
+        self.closed = False
+        self.parked: dict[int, Event] = {}
+        self.selections: dict[tuple[frozenset[str], Viewer], Selection] = {}
+        self.window: Window[Entry] = Window()
+        self.bytes = 0
+        self._limits = limits
+        self._changed = changed
+        self._released = released
+        self._index = Index()
+        self._cursor = ""
+        self._cursor_head = -1
+
+    @property
+    def cursor(self) -> str:
+        """The head, as clients see it."""
+        if self._cursor_head != self.head:
+            self._cursor = self.cursor_at(self.head)
+            self._cursor_head = self.head
+        return self._cursor
+
+    def cursor_at(self, sequence: int) -> str:
+        """A place in this log, as clients see it."""
+        return Cursor(self.epoch, self.tenant, sequence).encode()
+
+    def open(self, head: int) -> None:
+        """Begin at the log's present head; what was handed in meanwhile follows."""
+        self.head = self.floor = head
+        self.known = max(self.known, head)
+        for sequence in [sequence for sequence in self.parked if sequence <= head]:
+            del self.parked[sequence]
+        self._unpark()
+
+    def offer(self, event: Event) -> bool:
+        """Hand in an event of the log, from wherever; says whether it was the next one."""
+        ahead = event.sequence - self.head
+        if ahead == 1:
+            self._append(Entry(event, event.sequence))
+            self._unpark()
+            return True
+        if ahead > 1:
+            self.known = max(self.known, event.sequence)
+            if len(self.parked) < self._limits.parked:
+                self.parked[event.sequence] = event
+        return False
+
+    def offer_ephemeral(self, event: Event) -> None:
+        """Hand in an event that is not in the log."""
+        if self.head >= 0:
+            self._append(Entry(event, self.head))
+
+    def covers(self, place: int) -> bool:
+        """Whether everything behind a place of the log is held."""
+        return self.floor <= place
+
+    def after(self, place: int, limit: int) -> list[Entry]:
+        """At most so many entries behind a place of the log that the ring covers; ephemeral ones may be among them."""
+        window = self.window
+        first = bisect_right(range(window.start, window.end), place, key=lambda index: window[index].place)
+        first += window.start
+        return window.cut(first, min(first + limit, window.end))
+
+    def join(self, subscription: "Subscription", filters: frozenset[str], viewer: Viewer) -> Selection:
+        """Make a subscription a member of the selection for filters and viewer, from the next event on."""
+        key = (filters, viewer)
+        selection = self.selections.get(key)
+        if selection is None:
+            selection = self.selections[key] = Selection(filters, viewer)
+            self._index.add(selection)
+        selection.members[subscription] = None
+        return selection
+
+    def leave(self, subscription: "Subscription", selection: Selection) -> None:
+        """End a membership, and the selection with its last one."""
+        del selection.members[subscription]
+        if not selection.members:
+            self._index.remove(selection)
+            del self.selections[(selection.filters, selection.viewer)]
+
+    def dismiss(self, subscription: "Subscription") -> None:
+        """Let a subscription go for good."""
+        self.subscriptions.discard(subscription)
+        self.release()
+
+    def release(self) -> None:
+        """End the ring when nobody needs it any more."""
+        if not self.subscriptions and not self.pins:
+            self.closed = True
+            self._released(self)
+
+    def expire(self, oldest: int) -> None:
+        """End every subscription: the log no longer holds what follows the head."""
+        self.closed = True
+        self._released(self)
+        for subscription in list(self.subscriptions):
+            subscription.end(CursorExpired(self.cursor_at(oldest)))
+
+    def _unpark(self) -> None:
+        while (event := self.parked.pop(self.head + 1, None)) is not None:
+            self._append(Entry(event, event.sequence))
+
+    def _append(self, entry: Entry) -> None:
+        self.head = entry.place
+        if self.known < self.head:
+            self.known = self.head
+        self.window.append(entry)
+        self.bytes += entry.size
+        entry.holders = tuple(self._index.find(entry.event))
+        for selection in entry.holders:
+            if not selection.dirty:
+                selection.dirty = True
+                selection.since = entry.before
+                self._changed(selection)
+            selection.append(entry)
+        while len(self.window) > self._limits.events or self.bytes > self._limits.bytes:
+            self._evict()
+
+    def _evict(self) -> None:
+        entry = self.window.drop()
+        self.bytes -= entry.size
+        self.floor = max(self.floor, entry.place)
+        for selection in entry.holders:
+            selection.window.drop()

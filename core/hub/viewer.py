@@ -1,0 +1,48 @@
+"""Who looks at the event log, as far as the hub must know."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from core.caller import Caller, Role
+from core.events import Event
+from core.topics import matches
+
+
+def names_subject(pattern: str) -> bool:
+    """Whether a filter names its subject, the second level, literally: ``orders/<id>/#`` does."""
+    levels = pattern.split("/", 2)
+    return len(levels) > 1 and levels[1] not in ("+", "#")
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A kind of onlooker. Equal viewers see the same and share their work, so nothing else belongs in here.
+
+    ``user_id`` is set for a ``user`` only. ``grants`` are the topic filters of a ``device``: it may see their
+    events whatever the audience.
+    """
+
+    kind: Literal["visitor", "user", "staff", "device"]
+    user_id: str | None = None
+    grants: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, caller: Caller) -> Self:
+        """The viewer that a caller is."""
+        if caller.is_staff:
+            return cls("staff")
+        if caller.role is Role.DEVICE:
+            return cls("device", grants=caller.topics)
+        return cls("visitor") if caller.user_id is None else cls("user", caller.user_id)
+
+    def sees(self, event: Event, filters: Iterable[str]) -> bool:
+        """Whether the viewer may see an event. ``filters`` are those of his topic filters that match it."""
+        audience = event.audience
+        return (
+            audience.public
+            or self.kind == "staff"
+            or self.user_id in audience.users
+            or (audience.named and any(map(names_subject, filters)))
+            or any(matches(grant, topic) for grant in self.grants for topic in event.topics)
+        )
