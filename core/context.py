@@ -46,6 +46,7 @@ class Context:
         self.if_match = if_match
         self.prepared: object = None
         self.revoked: list[tuple[str, ...]] = []
+        self.afterwards: list[Callable[[], Awaitable[None]]] = []
         self._writes = writes
         self._drafts: list[Draft] = []
         self._late: dict[str, LateDrafts] = {}
@@ -118,6 +119,10 @@ class Context:
     def revoke(self, *subjects: str) -> None:
         """End the rights of subjects once this transaction has committed."""
         self.revoked.append(subjects)
+
+    def after_commit(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something outside the database once this transaction has committed; it may be lost in a crash."""
+        self.afterwards.append(work)
 
     async def append(self) -> list[Event]:
         """Write the announced events to the log, at the end of the transaction; gives them with their places."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -189,6 +190,9 @@ class Storage(Protocol):
     async def ping(self) -> None:
         """Answer when the storage is there; raise when it is not."""
 
+    async def close(self) -> None:
+        """Free what is held; nothing can be asked afterwards."""
+
 
 #: Called for each message from the bus, in the event loop. Must not block.
 OnMessage = Callable[[bytes], None]
@@ -268,6 +272,9 @@ class ImageStore(Protocol):
     async def get(self, tenant: TenantId, name: str) -> bytes | None:
         """The bytes of an image, or None."""
 
+    async def delete(self, tenant: TenantId, name: str) -> None:
+        """Remove an image; one that is not there is no fault."""
+
     async def delete_all(self, tenant: TenantId) -> None:
         """Remove every image of a tenant."""
 
@@ -282,8 +289,8 @@ class Charge:
 class PaymentProcessor(Protocol):
     """Moves money."""
 
-    async def charge(self, amount: str, currency: str, source: BaseModel) -> Charge:
-        """Try to take the amount from the source."""
+    async def charge(self, reference: str, amount: Decimal, currency: str, source: BaseModel) -> Charge:
+        """Try to take the amount from the source; the same ``reference`` is one charge, however often it is sent."""
 
 
 #: Runs an argument-less coroutine function; used where the store lets background work be owned by somebody.

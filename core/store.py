@@ -241,6 +241,8 @@ class Store:
                 self.hub.publish(caller.tenant, events)
             for subjects in ctx.revoked:
                 await self.revocations.revoke(subjects)
+            for work in ctx.afterwards:
+                await work()
             return value
         raise AssertionError("unreachable")
 

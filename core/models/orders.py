@@ -61,7 +61,7 @@ class OrderDraft(Body):
 
     READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number"}
 
-    items: tuple[OrderItemDraft, ...] | None = Field(default=None, min_length=1, max_length=50)
+    items: list[OrderItemDraft] | None = Field(default=None, min_length=1, max_length=50)
     pet_id: Identifier | None = None
     user_id: Identifier | None = None
 
@@ -72,7 +72,7 @@ class OrderDraft(Body):
 
     @field_validator("items")
     @classmethod
-    def _each_once(cls, items: tuple[OrderItemDraft, ...] | None) -> tuple[OrderItemDraft, ...] | None:
+    def _each_once(cls, items: list[OrderItemDraft] | None) -> list[OrderItemDraft] | None:
         if items is not None and len({item.pet_id for item in items}) < len(items):
             raise PydanticCustomError("INVALID_FORMAT", "must name each pet once")
         return items
@@ -114,8 +114,8 @@ class OrderFilter(Paged):
 class OrderEvent(Model):
     """An order has changed its status; a new one had none before.
 
-    ``changed_by`` is the id of the user, device or API key behind the change, ``visitor`` when nobody knows him, or
-    ``store`` when the store itself moved it.
+    ``changed_by`` is the id of the user behind the change, ``visitor`` when nobody knows him, or ``store`` when the
+    store approved the order because it was paid.
     """
 
     order: Order

@@ -22,6 +22,8 @@ from core.resource import (
     Timestamp,
 )
 
+MAX_PHOTOS = 50
+
 
 class Species(Choice):
     """What kind of animal a pet is."""
@@ -156,7 +158,7 @@ class PetDraft(Body):
     currency: Currency = Currency.USD
     description: Annotated[Text, Field(max_length=4000)] | None = None
     status: PetStatus | None = None
-    photos: tuple[Photo, ...] = Field(default=(), max_length=50)
+    photos: tuple[Photo, ...] = Field(default=(), max_length=MAX_PHOTOS)
     medical_info: MedicalInfoDraft | None = None
 
     @model_validator(mode="before")

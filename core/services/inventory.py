@@ -1,0 +1,76 @@
+"""The stock: counted on demand, and announced with every change."""
+
+from collections.abc import Sequence
+
+from core import examples
+from core.caller import Scope
+from core.context import Context
+from core.events import PUBLIC, Draft
+from core.models.inventory import INVENTORY_CHANGED, Inventory, InventoryEvent, InventoryFilter, Stock
+from core.models.pets import Pet, PetStatus, Species
+from core.operations import AnyOperation, Operation
+from core.ports import Equal, Transaction
+from core.resource import NoParams
+
+
+def announce_stock(ctx: Context, species: Species) -> None:
+    """Announce the stock of a species as it is after this transaction, counted when nobody can overtake it."""
+
+    async def count(tx: Transaction) -> Sequence[Draft]:
+        found = await tx.tally(Pet, ("status",), (Equal("species", species),))
+        data = InventoryEvent(
+            species=species,
+            available=found.get((PetStatus.AVAILABLE,), 0),
+            pending=found.get((PetStatus.PENDING,), 0),
+            adopted=found.get((PetStatus.ADOPTED,), 0),
+        )
+        return [Draft(INVENTORY_CHANGED, data, PUBLIC, {"species": species})]
+
+    ctx.emit_late(f"inventory/{species}", count)
+
+
+async def _get_inventory(ctx: Context, params: NoParams, body: None) -> Inventory:  # noqa: ARG001
+    found = await (await ctx.tx()).tally(Pet, ("species", "status"))
+
+    def count(status: PetStatus, *kinds: Species) -> int:
+        return sum(found.get((species, status), 0) for species in kinds)
+
+    def stock(*kinds: Species) -> dict[str, int]:
+        return {status.lower(): count(status, *kinds) for status in PetStatus}
+
+    in_all = stock(*Species)
+    by_species = {species: Stock(**stock(species)) for species in Species}
+    return Inventory(**in_all, total=sum(in_all.values()), by_species=by_species)
+
+
+async def _count_pets(ctx: Context, params: InventoryFilter, body: None) -> dict[PetStatus, int]:  # noqa: ARG001
+    found = await (await ctx.tx()).tally(Pet, ("status",))
+    return {status: found.get((status,), 0) for status in params.status}
+
+
+GET_INVENTORY = Operation(
+    name="getInventory",
+    tag="Inventory",
+    summary="Count the pets by species and status",
+    params=NoParams,
+    handler=_get_inventory,
+    result=Inventory,
+    scope=Scope.READ_PETS,
+    anonymous=True,
+    result_example=examples.INVENTORY,
+)
+
+COUNT_PETS = Operation(
+    name="countPets",
+    tag="Inventory",
+    summary="Count the pets of some statuses",
+    description="`status` takes one value or several apart by commas; without it every status is counted.",
+    params=InventoryFilter,
+    handler=_count_pets,
+    result=dict[PetStatus, int],
+    scope=Scope.READ_PETS,
+    anonymous=True,
+    result_example=examples.STOCK,
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (GET_INVENTORY, COUNT_PETS)

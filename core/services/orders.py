@@ -1,0 +1,309 @@
+"""Orders: placed, moved on and cancelled; the pets follow."""
+
+from core import examples
+from core.access import may_read_order
+from core.caller import Caller, Role, Scope
+from core.context import Context
+from core.errors import Conflict, ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
+from core.events import NAMED, Audience, EventKind, visible_to
+from core.ids import new_id
+from core.models.orders import (
+    ORDER_CREATED,
+    ORDER_STATUS_CHANGED,
+    Order,
+    OrderChange,
+    OrderDraft,
+    OrderEvent,
+    OrderFilter,
+    OrderItem,
+    OrderStatus,
+)
+from core.models.payments import PAYMENT_REFUNDED, Payment, PaymentEvent, PaymentStatus, Receipt
+from core.models.pets import (
+    PET_ADOPTED,
+    AdoptedPet,
+    Adopter,
+    Pet,
+    PetAdoptedEvent,
+    PetStatus,
+    Reservation,
+    StatusReason,
+)
+from core.models.users import User
+from core.operations import AnyOperation, Operation
+from core.ports import Condition, Equal, OneOf, Query
+from core.resource import ById, NoParams, Page
+from core.services.paging import page_of
+from core.services.pets import move_pet
+from core.validation import MergePatch, check_body
+
+_NEXT = {OrderStatus.APPROVED: OrderStatus.SHIPPED, OrderStatus.SHIPPED: OrderStatus.DELIVERED}
+_CANCELLABLE = (OrderStatus.PLACED, OrderStatus.APPROVED)
+
+#: ``changedBy`` where the store itself moved an order.
+STORE = "store"
+
+
+def audience_of(order: Order) -> Audience:
+    """Who may see the events of an order besides STAFF: its owner, or whoever names an anonymous one."""
+    return NAMED if order.user_id is None else visible_to(order.user_id)
+
+
+def check_readable(caller: Caller, order: Order) -> None:
+    """Pass when the caller may read an order.
+
+    Raises:
+        NotFound: he may not; that it exists is no business of his.
+    """
+    if not may_read_order(caller, order):
+        raise NotFound(f"There is no order '{order.id}'.")
+
+
+def changed_by(ctx: Context) -> str:
+    """Who is behind a change, as events tell it."""
+    return ctx.caller.user_id or "visitor"
+
+
+def announce(ctx: Context, kind: EventKind, order: Order, previous: OrderStatus | None, by: str) -> None:
+    """Announce that an order has come to its present status."""
+    data = OrderEvent(
+        order=order, previous_status=previous, new_status=order.status, changed_at=ctx.now, changed_by=by
+    )
+    ctx.emit(kind, data, audience_of(order), order_id=order.id)
+
+
+async def move_order(ctx: Context, order: Order, status: OrderStatus, by: str) -> Order:
+    """Give a locked order another status and announce it."""
+    moved = order.model_copy(update={"status": status, "updated_at": ctx.now})
+    await (await ctx.tx()).update(moved)
+    announce(ctx, ORDER_STATUS_CHANGED, moved, order.status, by)
+    return moved
+
+
+async def place(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None) -> Order:
+    """Reserve the pets and write the order.
+
+    Raises:
+        NotFound: one of the pets is not there.
+        Conflict: one of them is not AVAILABLE, or they are priced in several currencies.
+    """
+    # Whoever orders several pets locks them in one order, so that two orders cannot wait for each other.
+    pets = {pet_id: await ctx.get(Pet, pet_id) for pet_id in sorted(pet_ids)}
+    if gone := [pet.id for pet in pets.values() if pet.status is not PetStatus.AVAILABLE]:
+        raise Conflict(f"Not available: pet {', '.join(gone)}.")
+    if len({pet.currency for pet in pets.values()}) > 1:
+        raise Conflict("The pets of one order must be priced in one currency.")
+    tx = await ctx.tx()
+    order = Order(
+        id=new_id(),
+        tenant_id=ctx.tenant,
+        number=await tx.next_number("orders"),
+        pet_id=pet_ids[0],
+        items=tuple(OrderItem(pet_id=pet_id, price=pets[pet_id].price) for pet_id in pet_ids),
+        user_id=user_id,
+        status=OrderStatus.PLACED,
+        total_amount=sum((pet.price for pet in pets.values()), start=pets[pet_ids[0]].price * 0),
+        currency=pets[pet_ids[0]].currency,
+        created_at=ctx.now,
+        updated_at=ctx.now,
+    )
+    await tx.insert(order)
+    announce(ctx, ORDER_CREATED, order, None, changed_by(ctx))
+    for pet in pets.values():
+        await tx.insert(Reservation(id=pet.id, tenant_id=ctx.tenant, order_id=order.id))
+        await move_pet(ctx, pet, PetStatus.PENDING, StatusReason.ORDER_PLACED)
+    return order
+
+
+async def advance(ctx: Context, order: Order, status: OrderStatus) -> Order:
+    """Ship a locked order that was paid, or hand over one that was shipped.
+
+    Raises:
+        Conflict: that is not the next step.
+    """
+    if _NEXT.get(order.status) is not status:
+        raise Conflict(f"An order that is {order.status} cannot become {status}.")
+    moved = await move_order(ctx, order, status, changed_by(ctx))
+    if status is OrderStatus.DELIVERED:
+        user = await (await ctx.tx()).get(User, order.user_id) if order.user_id is not None else None
+        for pet in await _release(ctx, order):
+            owned = await move_pet(ctx, pet, PetStatus.ADOPTED, StatusReason.ORDER_DELIVERED, order.user_id)
+            _announce_adoption(ctx, owned, user)
+    return moved
+
+
+def _announce_adoption(ctx: Context, pet: Pet, user: User | None) -> None:
+    adopter = None
+    if user is not None:
+        adopter = Adopter(id=user.id, name=f"{user.first_name} {user.last_name}", email=user.email)
+    data = PetAdoptedEvent(
+        pet=AdoptedPet(id=pet.id, name=pet.name, species=pet.species, status=pet.status),
+        adopter=adopter,
+        adoption_date=ctx.now,
+    )
+    ctx.emit(PET_ADOPTED, data, visible_to(pet.owner_id), pet_id=pet.id)
+
+
+async def _release(ctx: Context, order: Order) -> list[Pet]:
+    """End an order's hold on its pets; gives them locked."""
+    tx = await ctx.tx()
+    pets = []
+    for pet_id in sorted(item.pet_id for item in order.items):
+        pets.append(await ctx.get(Pet, pet_id))  # cannot be missing: a reserved pet is never removed
+        await tx.delete(Reservation, pet_id)
+    return pets
+
+
+async def _refund(ctx: Context, order: Order) -> None:
+    """Give back what was paid for a locked order, if anything was."""
+    tx = await ctx.tx()
+    paid = (Equal("order_id", order.id), Equal("status", PaymentStatus.SUCCEEDED))
+    for found in await tx.find(Query(Payment, paid)):
+        await tx.get(Payment, found.id, lock=True)
+        refunded = found.model_copy(update={"status": PaymentStatus.REFUNDED, "updated_at": ctx.now})
+        await tx.update(refunded)
+        receipt = await tx.get(Receipt, found.receipt_id) if found.receipt_id is not None else None
+        data = PaymentEvent(payment=refunded, order=order, receipt=receipt)
+        ctx.emit(PAYMENT_REFUNDED, data, audience_of(order), order_id=order.id, payment_id=found.id)
+
+
+async def _place_order(ctx: Context, params: NoParams, body: OrderDraft) -> Order:  # noqa: ARG001
+    caller = ctx.caller
+    if body.user_id is not None and body.user_id != caller.user_id:
+        caller.require_known()
+        if not caller.is_staff:
+            raise Forbidden("Only the store's staff may order for somebody else.")
+        if await (await ctx.tx()).get(User, body.user_id) is None:
+            raise ValidationFailed(
+                (Fault("userId", "is not a user of this store", FaultCode.INVALID_FORMAT),)
+            )
+    return await place(ctx, body.pet_ids, body.user_id or caller.user_id)
+
+
+async def _list_orders(ctx: Context, params: OrderFilter, body: None) -> Page[Order]:  # noqa: ARG001
+    where: list[Condition] = [] if ctx.caller.is_staff else [Equal("user_id", ctx.caller.user_id)]
+    if params.status is not None:
+        where.append(OneOf("status", params.status))
+    return await page_of(ctx, Order, where, params, "-id")
+
+
+async def _get_order(ctx: Context, params: ById, body: None) -> Order:  # noqa: ARG001
+    if ctx.caller.role not in (Role.VISITOR, Role.DEVICE):  # a device reads what it was given
+        ctx.caller.require(Scope.READ_ORDERS)
+    order = await ctx.get(Order, params.id)
+    check_readable(ctx.caller, order)
+    return order
+
+
+async def _update_order(ctx: Context, params: ById, body: MergePatch[OrderChange]) -> Order:
+    if not ctx.caller.is_staff:
+        raise Forbidden("Only the store's staff moves orders on.")
+    # The status is all that can be patched, so it is asked for: a patch without it would mean nothing.
+    change = check_body(OrderChange, dict(body.patch))
+    order = await ctx.get(Order, params.id)
+    ctx.check_match(order)
+    return await advance(ctx, order, change.status)
+
+
+async def _cancel_order(ctx: Context, params: ById, body: None) -> Order:  # noqa: ARG001
+    order = await ctx.get(Order, params.id)
+    check_readable(ctx.caller, order)
+    ctx.check_match(order)
+    if order.status not in _CANCELLABLE:
+        raise Conflict(f"An order that is {order.status} cannot be cancelled.")
+    cancelled = await move_order(ctx, order, OrderStatus.CANCELLED, changed_by(ctx))
+    await _refund(ctx, cancelled)
+    for pet in await _release(ctx, order):
+        await move_pet(ctx, pet, PetStatus.AVAILABLE, StatusReason.ORDER_CANCELLED)
+    return cancelled
+
+
+PLACE_ORDER = Operation(
+    name="placeOrder",
+    tag="Orders",
+    summary="Order pets",
+    description=(
+        "Reserves each pet at the store's price. However many clients order one pet at once, one of them wins. A "
+        "visitor's order belongs to nobody: whoever knows its id may read, pay or cancel it. `userId` is for STAFF who "
+        "order for somebody else."
+    ),
+    params=NoParams,
+    body=OrderDraft,
+    handler=_place_order,
+    result=Order,
+    scope=Scope.WRITE_ORDERS,
+    anonymous=True,
+    writes=True,
+    creates=True,
+    idempotent=True,
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT}),
+    body_example={"petId": examples.PET_ID},
+    result_example=examples.ORDER,
+)
+
+LIST_ORDERS = Operation(
+    name="listOrders",
+    tag="Orders",
+    summary="List orders",
+    description="Newest first: one's own, or for STAFF all. `status` takes one value or several apart by commas.",
+    params=OrderFilter,
+    handler=_list_orders,
+    result=Page[Order],
+    scope=Scope.READ_ORDERS,
+    result_example=examples.page(examples.ORDER),
+)
+
+GET_ORDER = Operation(
+    name="getOrder",
+    tag="Orders",
+    summary="Get an order",
+    description=(
+        "One's own, or for STAFF any; an order that belongs to nobody may be read by whoever knows its id, and a "
+        "device may read those it was provisioned with. Users and API keys need the scope read:orders."
+    ),
+    params=ById,
+    handler=_get_order,
+    result=Order,
+    anonymous=True,
+    errors=frozenset({ErrorCode.NOT_FOUND}),
+    result_example=examples.ORDER,
+)
+
+UPDATE_ORDER = Operation(
+    name="updateOrder",
+    tag="Orders",
+    summary="Ship or deliver an order",
+    description=(
+        "STAFF moves an order from APPROVED to SHIPPED, and from SHIPPED to DELIVERED, when its pets become ADOPTED."
+    ),
+    params=ById,
+    body=OrderChange,
+    patch=True,
+    handler=_update_order,
+    result=Order,
+    scope=Scope.WRITE_ORDERS,
+    writes=True,
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED}),
+    body_example={"status": "SHIPPED"},
+    result_example={**examples.ORDER, "status": "SHIPPED"},
+)
+
+CANCEL_ORDER = Operation(
+    name="cancelOrder",
+    tag="Orders",
+    summary="Cancel an order",
+    description=(
+        "While it is PLACED or APPROVED. The order stays readable as CANCELLED, its pets are AVAILABLE again, and what "
+        "was paid is refunded."
+    ),
+    params=ById,
+    handler=_cancel_order,
+    result=Order,
+    scope=Scope.WRITE_ORDERS,
+    anonymous=True,
+    writes=True,
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED}),
+    result_example={**examples.ORDER, "status": "CANCELLED"},
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (PLACE_ORDER, LIST_ORDERS, GET_ORDER, UPDATE_ORDER, CANCEL_ORDER)

@@ -1,0 +1,327 @@
+"""Pets: listed, searched, written, and moved between statuses."""
+
+from functools import partial
+from typing import Any
+
+from core import examples
+from core.caller import Scope
+from core.context import Context
+from core.errors import Conflict, ErrorCode
+from core.events import PUBLIC
+from core.ids import new_id
+from core.models.images import Image
+from core.models.pets import (
+    PET_AVAILABILITY_CHANGED,
+    PET_CREATED,
+    PET_DELETED,
+    PET_STATUS_CHANGED,
+    PET_UPDATED,
+    MedicalInfo,
+    Pet,
+    PetAvailabilityEvent,
+    PetDeletedEvent,
+    PetDraft,
+    PetEvent,
+    PetFilter,
+    PetSearch,
+    PetStatus,
+    PetStatusEvent,
+    Reservation,
+    SortOrder,
+    StatusFilter,
+    StatusReason,
+    with_present_names,
+)
+from core.operations import AnyOperation, Operation
+from core.ports import Between, Condition, Contains, Equal, OneOf, Query
+from core.resource import ById, NoParams, Page, Paged
+from core.services.inventory import announce_stock
+from core.services.paging import page_of
+from core.validation import MergePatch
+
+_SORT_FIELDS = {"ageMonths": "age_months", "price": "price", "name": "name", "createdAt": "created_at"}
+
+
+async def move_pet(
+    ctx: Context, pet: Pet, status: PetStatus, reason: StatusReason, owner_id: str | None = None
+) -> Pet:
+    """Give a locked pet another status, and announce it with all that follows from it.
+
+    Only an ADOPTED pet has an owner: whoever is given as ``owner_id``, or nobody.
+    """
+    moved = pet.model_copy(update={"status": status, "owner_id": owner_id, "updated_at": ctx.now})
+    await (await ctx.tx()).update(moved)
+    _announce_status(ctx, pet.status, moved, reason)
+    announce_stock(ctx, moved.species)
+    return moved
+
+
+def _announce_status(ctx: Context, old: PetStatus, pet: Pet, reason: StatusReason) -> None:
+    data = PetStatusEvent(pet_id=pet.id, old_status=old, new_status=pet.status, reason=reason, pet=pet)
+    ctx.emit(PET_STATUS_CHANGED, data, PUBLIC, pet_id=pet.id)
+    available = pet.status is PetStatus.AVAILABLE
+    if available is not (old is PetStatus.AVAILABLE):
+        flipped = PetAvailabilityEvent(pet_id=pet.id, available=available)
+        ctx.emit(PET_AVAILABILITY_CHANGED, flipped, PUBLIC, pet_id=pet.id)
+
+
+async def add_pet(ctx: Context, draft: PetDraft) -> Pet:
+    """Add a pet to the store and announce it."""
+    tx = await ctx.tx()
+    pet = Pet(
+        id=new_id(),
+        tenant_id=ctx.tenant,
+        number=await tx.next_number("pets"),
+        status=draft.status or PetStatus.AVAILABLE,
+        created_at=ctx.now,
+        updated_at=ctx.now,
+        **_written(draft),
+    )
+    await tx.insert(pet)
+    ctx.emit(PET_CREATED, PetEvent(pet=pet), PUBLIC, pet_id=pet.id)
+    announce_stock(ctx, pet.species)
+    return pet
+
+
+def _written(draft: PetDraft) -> dict[str, Any]:
+    """The members of a pet that a draft decides, all but its status."""
+    members = {name: getattr(draft, name) for name in PetDraft.model_fields if name != "status"}
+    if draft.medical_info is not None:
+        members["medical_info"] = MedicalInfo(**draft.medical_info.model_dump())
+    return members
+
+
+async def _list_pets(ctx: Context, params: PetFilter, body: None) -> Page[Pet]:  # noqa: ARG001
+    where = [
+        *_one_of("species", params.species),
+        *(() if StatusFilter.ALL in params.status else _one_of("status", params.status)),
+        *_one_of("size", params.size),
+        *_between("age_months", params.age_min, params.age_max),
+        *_equal("good_with_kids", params.good_with_kids),
+    ]
+    return await page_of(ctx, Pet, where, params)
+
+
+async def _search_pets(ctx: Context, params: NoParams, body: PetSearch) -> Page[Pet]:  # noqa: ARG001
+    asked = body.criteria
+    where = [
+        *_one_of("species", asked.species),
+        *_one_of("status", asked.status),
+        *_one_of("size", asked.size),
+    ]
+    if asked.age_range is not None:
+        where += _between("age_months", asked.age_range.min, asked.age_range.max)
+    if asked.price_range is not None:
+        where += _between("price", asked.price_range.min, asked.price_range.max)
+    if asked.compatibility is not None:
+        for name, wanted in asked.compatibility:
+            where += _equal(name, wanted)
+    if asked.medical is not None:
+        for name, wanted in asked.medical:
+            where += _equal(f"medical_info.{name}", wanted)
+    where += [
+        Contains(("name", "breed", "description", "color"), word) for word in (asked.text or "").split()
+    ]
+    order = _SORT_FIELDS[body.sort.field]
+    paged = Paged(page=body.pagination.page, limit=body.pagination.limit)
+    return await page_of(ctx, Pet, where, paged, f"-{order}" if body.sort.order is SortOrder.DESC else order)
+
+
+def _one_of(field: str, values: tuple[object, ...] | None) -> list[Condition]:
+    return [OneOf(field, values)] if values else []
+
+
+def _between(field: str, low: object | None, high: object | None) -> list[Condition]:
+    return [] if low is None and high is None else [Between(field, low, high)]
+
+
+def _equal(field: str, value: object | None) -> list[Condition]:
+    return [] if value is None else [Equal(field, value)]
+
+
+async def _get_pet(ctx: Context, params: ById, body: None) -> Pet:  # noqa: ARG001
+    return await ctx.get(Pet, params.id)
+
+
+async def _create_pet(ctx: Context, params: NoParams, body: PetDraft) -> Pet:  # noqa: ARG001
+    return await add_pet(ctx, body)
+
+
+async def _replace_pet(ctx: Context, params: ById, body: PetDraft) -> Pet:
+    pet = await ctx.get(Pet, params.id)
+    ctx.check_match(pet)
+    return await _rewrite(ctx, pet, body)
+
+
+async def _update_pet(ctx: Context, params: ById, body: MergePatch[PetDraft]) -> Pet:
+    pet = await ctx.get(Pet, params.id)
+    ctx.check_match(pet)
+    present = PetDraft.model_validate(pet.model_dump(mode="json"))
+    patch = MergePatch[PetDraft](with_present_names(dict(body.patch)))
+    return await _rewrite(ctx, pet, patch.apply(PetDraft, present))
+
+
+async def _rewrite(ctx: Context, pet: Pet, draft: PetDraft) -> Pet:
+    """Make a locked pet what the draft says; nothing happens when it says what is."""
+    status = draft.status or pet.status
+    written = pet.model_copy(update=_written(draft))
+    changed = written.model_copy(update={"status": status})
+    if changed == pet:
+        return pet
+    if status is not pet.status:
+        await _refuse_reserved(ctx, pet, "changes its status with the order")
+        if status is not PetStatus.ADOPTED:
+            changed = changed.model_copy(update={"owner_id": None})
+    changed = changed.model_copy(update={"updated_at": ctx.now})
+    await (await ctx.tx()).update(changed)
+    if written != pet:
+        ctx.emit(PET_UPDATED, PetEvent(pet=changed), PUBLIC, pet_id=pet.id)
+    if status is not pet.status:
+        _announce_status(ctx, pet.status, changed, StatusReason.UPDATED)
+    if (changed.species, status) != (pet.species, pet.status):
+        for species in sorted({pet.species, changed.species}):
+            announce_stock(ctx, species)
+    return changed
+
+
+async def _refuse_reserved(ctx: Context, pet: Pet, why: str) -> None:
+    if (held := await (await ctx.tx()).get(Reservation, pet.id)) is not None:
+        raise Conflict(f"The pet is reserved by the order '{held.order_id}' and {why}.")
+
+
+async def _delete_pet(ctx: Context, params: ById, body: None) -> None:  # noqa: ARG001
+    pet = await ctx.get(Pet, params.id)
+    ctx.check_match(pet)
+    await _refuse_reserved(ctx, pet, "cannot be removed before that is delivered or cancelled")
+    tx = await ctx.tx()
+    for image in await tx.find(Query(Image, (Equal("pet_id", pet.id),))):
+        await tx.delete(Image, image.id)
+        ctx.after_commit(partial(ctx.store.images.delete, ctx.tenant, image.id))
+    await tx.delete(Pet, pet.id)
+    ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
+    announce_stock(ctx, pet.species)
+
+
+LIST_PETS = Operation(
+    name="listPets",
+    tag="Pets",
+    summary="List pets",
+    description=(
+        "Oldest first. Without `status` only AVAILABLE pets are listed; `status=ALL` lists every one. `species`, "
+        "`status` and `size` take one value or several apart by commas."
+    ),
+    params=PetFilter,
+    handler=_list_pets,
+    result=Page[Pet],
+    scope=Scope.READ_PETS,
+    anonymous=True,
+    result_example=examples.page(examples.PET),
+)
+
+SEARCH_PETS = Operation(
+    name="searchPets",
+    tag="Pets",
+    summary="Search pets",
+    description="All criteria hold, of a list one. Without a `status` it finds pets of every status, unlike a listing.",
+    params=NoParams,
+    body=PetSearch,
+    handler=_search_pets,
+    result=Page[Pet],
+    scope=Scope.READ_PETS,
+    anonymous=True,
+    body_example=examples.PET_SEARCH,
+    result_example=examples.page(examples.PET),
+)
+
+GET_PET = Operation(
+    name="getPet",
+    tag="Pets",
+    summary="Get a pet",
+    params=ById,
+    handler=_get_pet,
+    result=Pet,
+    scope=Scope.READ_PETS,
+    anonymous=True,
+    errors=frozenset({ErrorCode.NOT_FOUND}),
+    result_example=examples.PET,
+)
+
+CREATE_PET = Operation(
+    name="createPet",
+    tag="Pets",
+    summary="Add a pet",
+    description="A pet without a `status` is AVAILABLE. `adoptionFee` is an older name of `price`.",
+    params=NoParams,
+    body=PetDraft,
+    handler=_create_pet,
+    result=Pet,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+    creates=True,
+    idempotent=True,
+    body_example=examples.PET_DRAFT,
+    result_example=examples.PET,
+)
+
+_WRITE_ERRORS = frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED})
+
+REPLACE_PET = Operation(
+    name="replacePet",
+    tag="Pets",
+    summary="Replace a pet",
+    description=(
+        "Members that are left out return to their defaults, except `status`: it stays, since an order may depend on "
+        "it. The status of a pet that an open order has reserved cannot be changed."
+    ),
+    params=ById,
+    body=PetDraft,
+    handler=_replace_pet,
+    result=Pet,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+    errors=_WRITE_ERRORS,
+    body_example=examples.PET_DRAFT,
+    result_example=examples.PET,
+)
+
+UPDATE_PET = Operation(
+    name="updatePet",
+    tag="Pets",
+    summary="Change a pet",
+    description=(
+        "A JSON merge patch (RFC 7396): null removes a member. The status of a pet that an open order has reserved "
+        "cannot be changed."
+    ),
+    params=ById,
+    body=PetDraft,
+    patch=True,
+    handler=_update_pet,
+    result=Pet,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+    errors=_WRITE_ERRORS,
+    body_example=examples.PET_PATCH,
+    result_example=examples.PET,
+)
+
+DELETE_PET = Operation(
+    name="deletePet",
+    tag="Pets",
+    summary="Remove a pet",
+    description="Its images go with it. A pet that an open order has reserved cannot be removed.",
+    params=ById,
+    handler=_delete_pet,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+    errors=_WRITE_ERRORS,
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (
+    LIST_PETS,
+    SEARCH_PETS,
+    GET_PET,
+    CREATE_PET,
+    REPLACE_PET,
+    UPDATE_PET,
+    DELETE_PET,
+)
