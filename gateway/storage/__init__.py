@@ -1,0 +1,1 @@
+"""Storage of records and of the event log: SQLite, PostgreSQL, memory."""

@@ -1,0 +1,114 @@
+"""Queries as SQL."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, assert_never
+
+from sqlalchemy import JSON, ColumnElement, Table, and_, false, func, or_, true
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.types import Integer
+
+from core.ports import Between, Condition, Contains, Equal, OneOf
+from gateway.storage.kinds import fold
+
+#: The largest whole number that either database holds.
+LARGEST = 2**63 - 1
+
+
+class _Position(GenericFunction[int]):
+    """Where the second text begins in the first, from 1; 0: nowhere. Unlike LIKE it has no pattern to escape or to limit."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(_Position, "sqlite")
+def _position_on_sqlite(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(func.instr(*element.clauses), **options)
+
+
+@compiles(_Position, "postgresql")
+def _position_on_postgresql(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(func.strpos(*element.clauses), **options)
+
+
+def storable(value: object) -> bool:
+    """Whether a column can hold the value. What is stored equals nothing else, and a database may refuse it."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, int):
+        return -LARGEST <= value <= LARGEST
+    return True
+
+
+def matching(table: Table, where: tuple[Condition, ...]) -> ColumnElement[bool]:
+    """All the conditions as one expression."""
+    return and_(true(), *(_expression(table, condition) for condition in where))
+
+
+def ordering(table: Table, order: str) -> list[ColumnElement[Any]]:
+    """What ORDER BY needs: a missing value comes last upwards, ties go by id."""
+    column = table.c[order.removeprefix("-")]
+    by: ColumnElement[Any] = column.desc() if order.startswith("-") else column.asc()
+    if column.nullable:
+        by = by.nulls_first() if order.startswith("-") else by.nulls_last()
+    return [by] if column.name == "id" else [by, table.c.id.asc()]
+
+
+def _expression(table: Table, condition: Condition) -> ColumnElement[bool]:
+    match condition:
+        case Equal(field, None):
+            return _value(table, field, "").is_(None)
+        case Equal(field, value):
+            return _value(table, field, value) == value if storable(value) else false()
+        case OneOf(field, values):
+            return or_(
+                false(),
+                *(_expression(table, Equal(field, None)) for value in values if value is None),
+                _among(table, field, values),
+            )
+        case Between(field, low, high):
+            bounds: list[ColumnElement[bool]] = [true()]
+            if low is not None:
+                bounds.append(_value(table, field, low) >= _bounded(low))
+            if high is not None:
+                bounds.append(_value(table, field, high) <= _bounded(high))
+            return and_(*bounds)
+        case Contains(fields, text):
+            if not storable(text):
+                return false()
+            return or_(false(), *(_Position(table.c[f"{field}_folded"], fold(text)) > 0 for field in fields))
+        case _:
+            assert_never(condition)
+
+
+def _among(table: Table, field: str, values: tuple[object, ...]) -> ColumnElement[bool]:
+    usable = [value for value in values if value is not None and storable(value)]
+    return _value(table, field, usable[0]).in_(usable) if usable else false()
+
+
+def _bounded(value: object) -> object:
+    return max(-LARGEST, min(value, LARGEST)) if type(value) is int else value
+
+
+def _value(table: Table, field: str, like: object) -> ColumnElement[Any]:
+    """A column, or a member of a nested value, read as what ``like`` is."""
+    name, *path = field.split(".")
+    column: ColumnElement[Any] = table.c[name]
+    if not path:
+        return column
+    assert isinstance(column.type, JSON), f"{name} has no members"
+    member: Any = column[tuple(path)]
+    found: ColumnElement[Any]
+    match like:
+        case bool():
+            found = member.as_boolean()
+        case int():
+            found = member.as_integer()
+        case Decimal() | datetime():
+            raise TypeError(f"{field} is kept as text")
+        case _:
+            found = member.as_string()
+    return found

@@ -1,0 +1,51 @@
+"""Queries answered without a database; conditions.py says the same in SQL."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, assert_never
+
+from core.ports import Between, Condition, Contains, Equal, OneOf, Record
+from gateway.storage.kinds import fold
+
+R = TypeVar("R", bound=Record)
+
+
+def matches(record: Record, where: tuple[Condition, ...]) -> bool:
+    """Whether all the conditions hold."""
+    return all(_holds(record, condition) for condition in where)
+
+
+def ordered(records: Sequence[R], order: str) -> list[R]:
+    """Sort by a field, a missing value last upwards, ties by id."""
+    name = order.removeprefix("-")
+    by_id = sorted(records, key=lambda record: record.id)
+    return sorted(by_id, key=lambda record: _rank(member(record, name)), reverse=order.startswith("-"))
+
+
+def member(record: Record, field: str) -> Any:
+    """A field, or with dots a member of a nested value; None where something on the way is missing."""
+    value: Any = record
+    for name in field.split("."):
+        if value is None:
+            return None
+        value = getattr(value, name)
+    return value
+
+
+def _rank(value: Any) -> tuple[bool, Any]:
+    return (value is None, 0 if value is None else value)
+
+
+def _holds(record: Record, condition: Condition) -> bool:
+    match condition:
+        case Equal(field, value):
+            return bool(member(record, field) == value)
+        case OneOf(field, values):
+            return member(record, field) in values
+        case Between(field, low, high):
+            value = member(record, field)
+            return value is not None and (low is None or value >= low) and (high is None or value <= high)
+        case Contains(fields, text):
+            texts = [member(record, field) for field in fields]
+            return any(value is not None and fold(text) in fold(value) for value in texts)
+        case _:
+            assert_never(condition)

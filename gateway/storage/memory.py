@@ -1,0 +1,261 @@
+"""Storage in memory: for tests and trials, gone with the process, otherwise like a database."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar, cast
+
+from core.events import Event
+from core.ids import TenantId
+from core.ports import Condition, Equal, LogPage, Query, Record, Revocation, Taken
+from gateway.storage.kinds import kind_of
+from gateway.storage.matching import matches, member, ordered
+from gateway.storage.tables import EXPIRING
+
+R = TypeVar("R", bound=Record)
+_Rows = Mapping[str, Record]
+
+
+@dataclass(frozen=True)
+class _Tenant:
+    """What one tenant holds. Never changed, only replaced: whoever reads keeps the one he began with."""
+
+    rows: Mapping[type[Record], _Rows] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    events: Sequence[Event] = ()
+    floor: int = 0
+
+    @property
+    def head(self) -> int:
+        return self.floor + len(self.events)
+
+
+class MemoryTransaction:
+    """A core.ports.Transaction on a tenant's present state."""
+
+    def __init__(self, storage: "MemoryStorage", tenant: TenantId, *, writes: bool) -> None:
+        self._storage = storage
+        self._tenant = tenant
+        self._writes = writes
+        self._held = False
+        self.state = storage.tenants.get(tenant, _Tenant())
+
+    async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
+        """See core.ports.Transaction."""
+        if lock:
+            self._must_write()
+        return cast(R | None, self._rows(kind).get(record_id))
+
+    async def find(self, query: Query[R]) -> list[R]:
+        """See core.ports.Transaction."""
+        found = ordered(self._select(query.kind, query.where), query.order)
+        end = None if query.limit is None else query.offset + query.limit
+        return found[query.offset : end]
+
+    async def count(self, query: Query[R]) -> int:
+        """See core.ports.Transaction."""
+        return len(self._select(query.kind, query.where))
+
+    async def tally(
+        self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()
+    ) -> dict[tuple[object, ...], int]:
+        """See core.ports.Transaction."""
+        return dict(
+            Counter(tuple(member(record, name) for name in fields) for record in self._select(kind, where))
+        )
+
+    async def insert(self, record: Record) -> None:
+        """See core.ports.Transaction."""
+        if record.id in self._rows(type(record)):
+            raise Taken("id")
+        self._put(record)
+
+    async def update(self, record: Record) -> None:
+        """See core.ports.Transaction."""
+        if record.id not in self._rows(type(record)):
+            raise LookupError(f"there is no {type(record).__name__} {record.id} to update")
+        self._put(record)
+
+    async def delete(self, kind: type[R], record_id: str) -> None:
+        """See core.ports.Transaction."""
+        self._replace(kind, {key: record for key, record in self._rows(kind).items() if key != record_id})
+
+    async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
+        """See core.ports.Transaction."""
+        before = self._rows(kind)
+        gone = {record.id for record in self._select(kind, where)}
+        self._replace(kind, {key: record for key, record in before.items() if key not in gone})
+        return len(gone)
+
+    async def next_number(self, series: str) -> int:
+        """See core.ports.Transaction."""
+        number = self.state.numbers.get(series, 0) + 1
+        await self.raise_number(series, number)
+        return number
+
+    async def raise_number(self, series: str, number: int) -> None:
+        """See core.ports.Transaction."""
+        self._must_write()
+        present = self.state.numbers
+        self.state = replace(self.state, numbers={**present, series: max(number, present.get(series, 0))})
+
+    async def hold_log(self) -> int:
+        """See core.ports.Transaction."""
+        self._must_write()
+        self._held = True
+        return self.state.head
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """See core.ports.Transaction."""
+        if not events:
+            return
+        if not self._held:
+            raise RuntimeError("the log must be held before events are appended")
+        head = self.state.head
+        if [event.sequence for event in events] != list(range(head + 1, head + 1 + len(events))):
+            raise ValueError("events must follow the head of the log without a gap")
+        if any(event.tenant != self._tenant for event in events):
+            raise ValueError("an event of another tenant")
+        self.state = replace(self.state, events=(*self.state.events, *events))
+
+    def _rows(self, kind: type[Record]) -> _Rows:
+        return self.state.rows.get(kind, {})
+
+    def _select(self, kind: type[R], where: tuple[Condition, ...]) -> list[R]:
+        kind_of(kind)
+        return [cast(R, record) for record in self._rows(kind).values() if matches(record, where)]
+
+    def _put(self, record: Record) -> None:
+        if record.tenant_id != self._tenant:
+            raise ValueError("a record of another tenant")
+        kind = type(record)
+        field = self._storage.taken(self._tenant, self._rows(kind), record)
+        if field is not None:
+            raise Taken(field)
+        self._replace(kind, {**self._rows(kind), record.id: record})
+
+    def _replace(self, kind: type[Record], rows: _Rows) -> None:
+        self._must_write()
+        self.state = replace(self.state, rows={**self.state.rows, kind: rows})
+
+    def _must_write(self) -> None:
+        if not self._writes:
+            raise RuntimeError("this transaction only reads")
+
+
+class MemoryStorage:
+    """A core.ports.Storage. One transaction writes at a time; none that reads waits."""
+
+    def __init__(self) -> None:
+        self.tenants: dict[TenantId, _Tenant] = {}
+        self._turn = asyncio.Lock()
+        self._epoch = secrets.randbelow(2**32 - 1) + 1
+        self._revocations: dict[str, tuple[datetime, datetime]] = {}
+
+    @asynccontextmanager
+    async def read(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
+        """See core.ports.Storage."""
+        yield MemoryTransaction(self, tenant, writes=False)
+
+    @asynccontextmanager
+    async def write(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
+        """See core.ports.Storage."""
+        async with self._turn:
+            transaction = MemoryTransaction(self, tenant, writes=True)
+            before = transaction.state
+            yield transaction
+            if transaction.state is not before:
+                self.tenants[tenant] = transaction.state
+
+    def taken(self, tenant: TenantId, own: _Rows, record: Record) -> str | None:
+        """The first unique field of the record that another one has already; ``own`` are the tenant's records."""
+        of = kind_of(type(record))
+        row = of.row(record)
+        others = [other for other in own.values() if other.id != record.id]
+        strangers = [
+            other
+            for name, state in self.tenants.items()
+            if name != tenant
+            for other in state.rows.get(type(record), {}).values()
+        ]
+        for unique in of.uniques:
+            values = [row[column] for column in unique.columns]
+            rivals = others if "tenant_id" in unique.columns else [*others, *strangers]
+            if None in values:
+                continue
+            for other in rivals:
+                theirs = of.row(other)
+                if values == [theirs[column] for column in unique.columns]:
+                    return unique.field
+        return None
+
+    async def locate(self, kind: type[R], field: str, value: object) -> R | None:
+        """See core.ports.Storage."""
+        for state in self.tenants.values():
+            for record in state.rows.get(kind, {}).values():
+                if matches(record, (Equal(field, value),)):
+                    return cast(R, record)
+        return None
+
+    async def epoch(self) -> int:
+        """See core.ports.Storage."""
+        return self._epoch
+
+    async def read_log(self, tenant: TenantId, after: int, limit: int) -> LogPage:
+        """See core.ports.Storage."""
+        state = self.tenants.get(tenant, _Tenant())
+        start = max(0, after - state.floor)
+        return LogPage(list(state.events[start : start + limit]), state.floor, state.head)
+
+    async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
+        """See core.ports.Storage."""
+        return {tenant: self.tenants.get(tenant, _Tenant()).head for tenant in tenants}
+
+    async def trim_log(self, before: datetime | None, keep: int | None) -> int:
+        """See core.ports.Storage."""
+        async with self._turn:
+            trimmed = 0
+            for tenant, state in self.tenants.items():
+                count = 0 if keep is None else max(0, len(state.events) - keep)
+                if before is not None:
+                    young = (place for place, event in enumerate(state.events) if event.timestamp >= before)
+                    count = max(count, next(young, len(state.events)))
+                self.tenants[tenant] = replace(state, events=state.events[count:], floor=state.floor + count)
+                trimmed += count
+            return trimmed
+
+    async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
+        """See core.ports.Storage."""
+        for subject in subjects:
+            known = self._revocations.get(subject, (at, until))
+            self._revocations[subject] = (max(at, known[0]), max(until, known[1]))
+
+    async def revocations(self, since: datetime) -> list[Revocation]:
+        """See core.ports.Storage."""
+        found = [Revocation(subject, at) for subject, (at, _) in self._revocations.items() if at >= since]
+        return sorted(found, key=lambda revocation: (revocation.revoked_at, revocation.subject))
+
+    async def sweep(self, now: datetime) -> None:
+        """See core.ports.Storage."""
+        async with self._turn:
+            for tenant, state in self.tenants.items():
+                rows = dict(state.rows)
+                for kind, expiry in EXPIRING.items():
+                    kept = rows.get(cast(type[Record], kind), {})
+                    rows[cast(type[Record], kind)] = {
+                        key: record for key, record in kept.items() if getattr(record, expiry) > now
+                    }
+                self.tenants[tenant] = replace(state, rows=rows)
+            self._revocations = {
+                subject: times for subject, times in self._revocations.items() if times[1] > now
+            }
+
+    async def ping(self) -> None:
+        """See core.ports.Storage."""
+
+    async def close(self) -> None:
+        """See core.ports.Storage; what is in memory stays until the storage is forgotten."""

@@ -1,0 +1,45 @@
+"""Brings a database's tables up to date."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, make_url, text
+
+from gateway.storage.postgresql import postgresql_engine
+from gateway.storage.sqlite import sqlite_engine
+
+# Any number, the same in every version: who migrates holds the advisory lock of this name.
+_LOCK = 7_361_092_741
+
+
+async def migrate(url: str) -> None:
+    """Make or change the tables as this version needs them; safe to run on several nodes at once.
+
+    Everything happens in one transaction, so that a migration that is cut off has not happened.
+    """
+    if url == "memory://":
+        return
+    parsed = make_url(url)
+    on_sqlite = parsed.drivername == "sqlite"
+    engine = (
+        sqlite_engine(parsed, begin="BEGIN IMMEDIATE", connections=1)
+        if on_sqlite
+        else postgresql_engine(parsed, connections=1)
+    )
+    try:
+        async with engine.begin() as connection:
+            if not on_sqlite:
+                # Held until the commit. lock_timeout does not fit: another node's migration may take its time.
+                await connection.execute(text("SET LOCAL lock_timeout = 0"))
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:name)"), {"name": _LOCK})
+            await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,26 @@
+"""Storage by its URL."""
+
+from sqlalchemy import make_url
+
+from core.ports import Storage
+from gateway.storage.memory import MemoryStorage
+from gateway.storage.postgresql import open_postgresql
+from gateway.storage.sqlite import open_sqlite
+
+
+def open_storage(url: str) -> Storage:
+    """Open what ``sqlite:///path``, ``postgresql://user@host/database`` or ``memory://`` names; migrate it first.
+
+    Nothing is connected before it is used.
+
+    Raises:
+        ValueError: another URL.
+    """
+    if url == "memory://":
+        return MemoryStorage()
+    parsed = make_url(url)
+    if parsed.drivername == "postgresql":
+        return open_postgresql(parsed)
+    if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return open_sqlite(parsed)
+    raise ValueError("a database URL must be sqlite:///path, postgresql://user@host/database or memory://")

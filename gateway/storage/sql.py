@@ -1,0 +1,188 @@
+"""Storage on a SQL database: what SQLite and PostgreSQL have in common."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from core.ids import TenantId
+from core.ports import Equal, LogPage, Record, Revocation
+from gateway.storage import log
+from gateway.storage.conditions import matching, storable
+from gateway.storage.faults import ERRORS, translated
+from gateway.storage.kinds import kind_of
+from gateway.storage.tables import EXPIRING, meta, revocations
+from gateway.storage.transaction import SqlTransaction, run
+from gateway.storage.upserts import UPSERTS
+
+R = TypeVar("R", bound=Record)
+
+#: How much one statement asks for or one transaction trims, so that nothing waits long for it.
+_BATCH = 1000
+
+
+class SqlStorage:
+    """A core.ports.Storage.
+
+    ``single`` runs one reading statement, ``readers`` reading transactions that see one snapshot, ``writers``
+    writing ones: engines that differ in how they begin. ``turn`` lets as many writers in as the database can
+    have at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        single: AsyncEngine,
+        readers: AsyncEngine,
+        writers: AsyncEngine,
+        turn: AbstractAsyncContextManager[object] | None = None,
+    ) -> None:
+        self._single = single
+        self._readers = readers
+        self._writers = writers
+        self._turn = turn or nullcontext()
+
+    @asynccontextmanager
+    async def read(self, tenant: TenantId) -> AsyncIterator[SqlTransaction]:
+        """See core.ports.Storage; it never waits for a writer."""
+        async with _connection(self._readers) as connection:
+            yield SqlTransaction(connection, tenant)
+
+    @asynccontextmanager
+    async def write(self, tenant: TenantId) -> AsyncIterator[SqlTransaction]:
+        """See core.ports.Storage."""
+        async with self._begin() as connection:
+            yield SqlTransaction(connection, tenant)
+
+    async def locate(self, kind: type[R], field: str, value: object) -> R | None:
+        """See core.ports.Storage."""
+        of = kind_of(kind)
+        if not storable(value):
+            return None
+        async with _connection(self._single) as connection:
+            row = (
+                await run(
+                    connection, of.everywhere.where(matching(of.table, (Equal(field, value),))).limit(1)
+                )
+            ).first()
+        return None if row is None else of.record(row)
+
+    async def epoch(self) -> int:
+        """See core.ports.Storage."""
+        async with _connection(self._single) as connection:
+            return int((await run(connection, select(meta.c.epoch))).scalar_one())
+
+    async def read_log(self, tenant: TenantId, after: int, limit: int) -> LogPage:
+        """See core.ports.Storage."""
+        async with _connection(self._single) as connection:
+            found = await run(connection, log.READ, {"of_tenant": tenant, "after": after, "at_most": limit})
+            return log.log_page(tenant, found.all())
+
+    async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
+        """See core.ports.Storage."""
+        found: dict[TenantId, int] = dict.fromkeys(tenants, 0)
+        async with _connection(self._single) as connection:
+            for start in range(0, len(tenants), _BATCH):
+                rows = await run(connection, log.HEADS, {"of_tenants": tenants[start : start + _BATCH]})
+                found.update((row.tenant_id, row.head) for row in rows)
+        return found
+
+    async def trim_log(self, before: datetime | None, keep: int | None) -> int:
+        """See core.ports.Storage."""
+        trimmed = 0
+        behind = ""
+        while True:
+            async with _connection(self._single) as connection:
+                kept = (await run(connection, log.KEPT, {"behind": behind, "at_most": _BATCH})).all()
+            for row in kept:
+                tenant, head, floor = row.tenant_id, row.head, row.floor
+                target = floor if keep is None else max(floor, head - keep)
+                if before is not None:
+                    target = max(target, await self._last_older(tenant, head, before))
+                while floor < target:
+                    floor = min(floor + _BATCH, target)
+                    trimmed += await self._trim(tenant, floor)
+            if len(kept) < _BATCH:
+                return trimmed
+            behind = kept[-1].tenant_id
+
+    async def _last_older(self, tenant: TenantId, head: int, before: datetime) -> int:
+        async with _connection(self._single) as connection:
+            young = (
+                await run(connection, log.OLDEST_YOUNG, {"of_tenant": tenant, "before": before})
+            ).scalar()
+        return head if young is None else int(young) - 1
+
+    async def _trim(self, tenant: TenantId, new_floor: int) -> int:
+        async with self._begin() as connection:
+            place = {"of_tenant": tenant, "new_floor": new_floor}
+            gone = (await run(connection, log.FORGET, place)).rowcount
+            await run(connection, log.MOVE_FLOOR, place)
+            return gone
+
+    async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
+        """See core.ports.Storage."""
+        if not subjects:
+            return
+        async with self._begin() as connection:
+            # In one order everywhere, so that two nodes that revoke the same ones do not wait for each other.
+            rows = [
+                {"subject": subject, "revoked_at": at, "expires_at": until}
+                for subject in sorted(set(subjects))
+            ]
+            await run(connection, UPSERTS[connection.dialect.name].revoke, rows)
+
+    async def revocations(self, since: datetime) -> list[Revocation]:
+        """See core.ports.Storage."""
+        wanted = select(revocations.c.subject, revocations.c.revoked_at).where(
+            revocations.c.revoked_at >= since
+        )
+        async with _connection(self._single) as connection:
+            rows = await run(connection, wanted.order_by(revocations.c.revoked_at, revocations.c.subject))
+            return [Revocation(row.subject, row.revoked_at) for row in rows]
+
+    async def sweep(self, now: datetime) -> None:
+        """See core.ports.Storage."""
+        expiring = [kind_of(kind).table.c[field] for kind, field in EXPIRING.items()]
+        for column in [*expiring, revocations.c.expires_at]:
+            async with self._begin() as connection:
+                await run(connection, delete(column.table).where(column <= now))
+
+    async def ping(self) -> None:
+        """See core.ports.Storage."""
+        async with _connection(self._single) as connection:
+            await run(connection, select(1))
+
+    async def close(self) -> None:
+        """See core.ports.Storage."""
+        for engine in {
+            engine.sync_engine.pool: engine for engine in (self._single, self._readers, self._writers)
+        }.values():
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        async with self._turn, _connection(self._writers) as connection:
+            yield connection
+            try:
+                await connection.commit()
+            except ERRORS as error:
+                raise translated(error) from error
+
+
+@asynccontextmanager
+async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection from the pool; what was not committed on it is rolled back at the end."""
+    try:
+        connection = await engine.connect()
+    except ERRORS as error:
+        raise translated(error) from error
+    try:
+        yield connection
+    finally:
+        # Shielded: a cancelled caller must not leave a transaction open.
+        await asyncio.shield(connection.close())

@@ -1,0 +1,299 @@
+"""The tables, and which record lies in which.
+
+Every record's table has the record's fields as columns and (tenant_id, id) as its key. A column ``<field>_folded``
+holds a text field without its case, for what is unique or searched without regard to case: SQLite and PostgreSQL
+differ in what they take for the lower case of a letter, so it is folded before it gets there.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy.schema import SchemaItem
+
+from core.models.api_keys import ApiKey
+from core.models.auth import Session
+from core.models.chats import Chat, Message
+from core.models.devices import Device
+from core.models.idempotency import IdempotencyRecord
+from core.models.images import Image
+from core.models.orders import Order
+from core.models.payments import Payment, Receipt
+from core.models.pets import Pet, Reservation
+from core.models.users import Login, User
+from gateway.storage.columns import NESTED, TEXT, Cents, UtcTime
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _record(name: str, *items: SchemaItem) -> Table:
+    return Table(
+        name,
+        METADATA,
+        Column("tenant_id", TEXT, primary_key=True),
+        Column("id", TEXT, primary_key=True),
+        *items,
+    )
+
+
+def _text(name: str, *, null: bool = False) -> Column[str]:
+    return Column(name, TEXT, nullable=null)
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+def _flag(name: str, *, null: bool = False) -> Column[bool]:
+    return Column(name, Boolean, nullable=null)
+
+
+def _time(name: str, *, null: bool = False) -> Column[object]:
+    return Column(name, UtcTime, nullable=null)
+
+
+def _money(name: str) -> Column[object]:
+    return Column(name, Cents, nullable=False)
+
+
+def _nested(name: str, *, null: bool = False) -> Column[object]:
+    return Column(name, NESTED, nullable=null)
+
+
+def _folded(name: str, *, null: bool = False) -> Column[str]:
+    return Column(f"{name}_folded", TEXT, nullable=null, info={"folds": name})
+
+
+def _unique(field: str, *columns: str) -> UniqueConstraint:
+    return UniqueConstraint(*columns, info={"field": field})
+
+
+pets = _record(
+    "pets",
+    _number("number"),
+    _text("owner_id", null=True),
+    _text("name"),
+    _folded("name"),
+    _text("species"),
+    _text("breed", null=True),
+    _folded("breed", null=True),
+    Column("age_months", BigInteger, nullable=False),
+    _text("size", null=True),
+    _text("color", null=True),
+    _folded("color", null=True),
+    _text("gender"),
+    _flag("good_with_kids", null=True),
+    _flag("good_with_dogs", null=True),
+    _money("price"),
+    _text("currency"),
+    _text("description", null=True),
+    _folded("description", null=True),
+    _text("status"),
+    _nested("photos"),
+    _nested("medical_info", null=True),
+    _time("created_at"),
+    _time("updated_at"),
+    _unique("number", "tenant_id", "number"),
+    # Lists are filtered by status and come in the order of ids; the stock is counted by species and status.
+    Index(None, "tenant_id", "status", "id"),
+    Index(None, "tenant_id", "species", "status"),
+)
+reservations = _record("reservations", _text("order_id"), Index(None, "tenant_id", "order_id"))
+images = _record(
+    "images",
+    _text("pet_id"),
+    _text("url"),
+    _text("media_type"),
+    _number("size"),
+    _text("additional_metadata", null=True),
+    _time("created_at"),
+    Index(None, "tenant_id", "pet_id", "id"),
+)
+orders = _record(
+    "orders",
+    _number("number"),
+    _text("pet_id"),
+    _nested("items"),
+    _text("user_id", null=True),
+    _text("status"),
+    _money("total_amount"),
+    _text("currency"),
+    _time("created_at"),
+    _time("updated_at"),
+    _unique("number", "tenant_id", "number"),
+    Index(None, "tenant_id", "user_id", "id"),
+    Index(None, "tenant_id", "status", "id"),
+)
+payments = _record(
+    "payments",
+    _text("order_id"),
+    _money("amount"),
+    _text("currency"),
+    _text("status"),
+    _text("failure_reason", null=True),
+    _nested("source"),
+    _text("receipt_id", null=True),
+    _time("created_at"),
+    _time("updated_at"),
+    Index(None, "tenant_id", "order_id", "id"),
+)
+receipts = _record(
+    "receipts",
+    _number("number"),
+    _text("order_id"),
+    _text("payment_id"),
+    _text("user_id", null=True),
+    _nested("items"),
+    _money("amount"),
+    _text("currency"),
+    _nested("source"),
+    _time("issued_at"),
+    _unique("number", "tenant_id", "number"),
+    Index(None, "tenant_id", "order_id"),
+)
+users = _record(
+    "users",
+    _text("username"),
+    _text("email"),
+    _text("first_name"),
+    _text("last_name"),
+    _text("phone", null=True),
+    _nested("preferences"),
+    _nested("roles"),
+    _time("created_at"),
+    _time("updated_at"),
+)
+logins = _record(
+    "logins",
+    _text("kind"),
+    _text("username_key"),
+    _text("email_key", null=True),
+    _text("password_hash"),
+    _unique("username_key", "tenant_id", "username_key"),
+    _unique("email_key", "tenant_id", "email_key"),
+)
+sessions = _record(
+    "sessions",
+    _text("owner_id"),
+    _number("generation"),
+    _time("created_at"),
+    _time("expires_at"),
+    Index(None, "tenant_id", "owner_id"),
+    Index(None, "expires_at"),
+)
+api_keys = _record(
+    "api_keys",
+    _text("name"),
+    _text("owner_id"),
+    _nested("scopes"),
+    _text("key_hash"),
+    _time("created_at"),
+    _time("expires_at", null=True),
+    _unique("key_hash", "key_hash"),
+)
+devices = _record(
+    "devices",
+    _text("name"),
+    _text("username"),
+    _nested("pet_ids"),
+    _nested("order_ids"),
+    _nested("topics"),
+    _time("created_at"),
+    _time("updated_at"),
+    _unique("username", "username"),
+)
+chats = _record(
+    "chats",
+    _text("subject", null=True),
+    _text("customer_id"),
+    _text("agent_id", null=True),
+    _text("status"),
+    _time("created_at"),
+    _time("updated_at"),
+    Index(None, "tenant_id", "customer_id", "id"),
+    Index(None, "tenant_id", "status", "agent_id"),
+)
+messages = _record(
+    "messages",
+    _text("chat_id"),
+    _text("sender_id", null=True),
+    _text("sender_role"),
+    _text("text"),
+    _text("client_message_id", null=True),
+    _time("sent_at"),
+    _time("delivered_at", null=True),
+    _time("read_at", null=True),
+    _unique("client_message_id", "tenant_id", "chat_id", "sender_id", "client_message_id"),
+    Index(None, "tenant_id", "chat_id", "id"),
+)
+idempotency = _record(
+    "idempotency",
+    _text("fingerprint"),
+    _text("response", null=True),
+    _time("expires_at"),
+    Index(None, "expires_at"),
+)
+
+#: Where each kind of record lies.
+RECORDS: Mapping[type[BaseModel], Table] = {
+    Pet: pets,
+    Reservation: reservations,
+    Image: images,
+    Order: orders,
+    Payment: payments,
+    Receipt: receipts,
+    User: users,
+    Login: logins,
+    Session: sessions,
+    ApiKey: api_keys,
+    Device: devices,
+    Chat: chats,
+    Message: messages,
+    IdempotencyRecord: idempotency,
+}
+#: Kinds that are of no use after the time in a field.
+EXPIRING: Mapping[type[BaseModel], str] = {IdempotencyRecord: "expires_at", Session: "expires_at"}
+
+#: The event log. ``data`` is JSON as text, byte for byte as it was announced; ``audience`` is Audience.encode's.
+events = Table(
+    "events",
+    METADATA,
+    Column("tenant_id", TEXT, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    _text("id"),
+    _text("event_type"),
+    _text("topic"),
+    _nested("aliases"),
+    _text("audience"),
+    _text("data"),
+    _time("timestamp"),
+    _text("request_id", null=True),
+)
+#: The bounds of each tenant's log; a tenant in which nothing has happened has no row.
+tenants = Table(
+    "tenants", METADATA, Column("tenant_id", TEXT, primary_key=True), _number("head"), _number("floor")
+)
+series = Table(
+    "series",
+    METADATA,
+    Column("tenant_id", TEXT, primary_key=True),
+    Column("name", TEXT, primary_key=True),
+    _number("value"),
+)
+revocations = Table(
+    "revocations",
+    METADATA,
+    Column("subject", TEXT, primary_key=True),
+    _time("revoked_at"),
+    _time("expires_at"),
+    Index(None, "revoked_at"),
+    Index(None, "expires_at"),
+)
+#: One row: the epoch of the log.
+meta = Table("meta", METADATA, Column("epoch", BigInteger, primary_key=True, autoincrement=False))

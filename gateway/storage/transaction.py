@@ -1,0 +1,167 @@
+"""One unit of work on a SQL database."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import CursorResult, Executable, delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.events import Event
+from core.ids import TenantId
+from core.ports import Condition, Query, Record, Taken
+from gateway.storage import log
+from gateway.storage.conditions import LARGEST, matching, ordering, storable
+from gateway.storage.faults import ERRORS, translated, violated
+from gateway.storage.kinds import Kind, kind_of
+from gateway.storage.upserts import UPSERTS
+
+R = TypeVar("R", bound=Record)
+
+
+async def run(
+    connection: AsyncConnection,
+    statement: Executable,
+    parameters: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None,
+) -> CursorResult[Any]:
+    """Execute a statement.
+
+    Raises:
+        TransientFailure, StorageDown: see core.ports.
+    """
+    try:
+        return await connection.execute(statement, parameters)
+    except ERRORS as error:
+        raise translated(error) from error
+
+
+class SqlTransaction:
+    """A core.ports.Transaction on a connection whose transaction somebody else begins and ends."""
+
+    def __init__(self, connection: AsyncConnection, tenant: TenantId) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self._upserts = UPSERTS[connection.dialect.name]
+        self._head: int | None = None
+
+    async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
+        """See core.ports.Transaction; SQLite needs no lock, since it has one writing transaction at a time."""
+        if not storable(record_id):
+            return None
+        of = kind_of(kind)
+        row = (await self._run(of.get_locked if lock else of.get, self._key(record_id))).first()
+        return None if row is None else of.record(row)
+
+    async def find(self, query: Query[R]) -> list[R]:
+        """See core.ports.Transaction."""
+        of = kind_of(query.kind)
+        statement = of.select.where(matching(of.table, query.where)).order_by(
+            *ordering(of.table, query.order)
+        )
+        if query.limit is not None:
+            statement = statement.limit(min(query.limit, LARGEST))
+        if query.offset:
+            statement = statement.offset(min(query.offset, LARGEST))
+        rows = await self._run(statement, {"of_tenant": self._tenant})
+        return [of.record(row) for row in rows]
+
+    async def count(self, query: Query[R]) -> int:
+        """See core.ports.Transaction."""
+        table = kind_of(query.kind).table
+        chosen = (table.c.tenant_id == self._tenant) & matching(table, query.where)
+        return int((await self._run(select(func.count()).select_from(table).where(chosen))).scalar_one())
+
+    async def tally(
+        self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()
+    ) -> dict[tuple[object, ...], int]:
+        """See core.ports.Transaction."""
+        table = kind_of(kind).table
+        columns = [table.c[field] for field in fields]
+        chosen = (table.c.tenant_id == self._tenant) & matching(table, where)
+        rows = await self._run(select(*columns, func.count()).where(chosen).group_by(*columns))
+        return {tuple(row[:-1]): row[-1] for row in rows}
+
+    async def insert(self, record: Record) -> None:
+        """See core.ports.Transaction."""
+        of = self._kind(record)
+        await self._change(of, of.insert, of.row(record))
+
+    async def update(self, record: Record) -> None:
+        """See core.ports.Transaction."""
+        of = self._kind(record)
+        changed = await self._change(of, of.update, of.row(record) | self._key(record.id))
+        if changed.rowcount != 1:
+            raise LookupError(f"there is no {of.table.name} row {record.id} to update")
+
+    async def delete(self, kind: type[R], record_id: str) -> None:
+        """See core.ports.Transaction."""
+        if storable(record_id):
+            await self._run(kind_of(kind).delete, self._key(record_id))
+
+    async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
+        """See core.ports.Transaction."""
+        table = kind_of(kind).table
+        chosen = (table.c.tenant_id == self._tenant) & matching(table, where)
+        return (await self._run(delete(table).where(chosen))).rowcount
+
+    async def next_number(self, series: str) -> int:
+        """See core.ports.Transaction."""
+        taken = await self._run(self._upserts.next_number, self._series(series, 1))
+        return int(taken.scalar_one())
+
+    async def raise_number(self, series: str, number: int) -> None:
+        """See core.ports.Transaction."""
+        await self._run(self._upserts.raise_number, self._series(series, number))
+
+    async def hold_log(self) -> int:
+        """See core.ports.Transaction."""
+        of_tenant = {"of_tenant": self._tenant}
+        head = (await self._run(log.HOLD, of_tenant)).scalar()
+        if head is None:
+            await self._run(self._upserts.new_log, of_tenant)
+            head = (await self._run(log.HOLD, of_tenant)).scalar_one()
+        self._head = int(head)
+        return self._head
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """See core.ports.Transaction."""
+        if not events:
+            return
+        if self._head is None:
+            raise RuntimeError("the log must be held before events are appended")
+        if [event.sequence for event in events] != list(range(self._head + 1, self._head + 1 + len(events))):
+            raise ValueError("events must follow the head of the log without a gap")
+        if any(event.tenant != self._tenant for event in events):
+            raise ValueError("an event of another tenant")
+        await self._run(log.APPEND, [log.event_row(event) for event in events])
+        self._head = events[-1].sequence
+        await self._run(log.MOVE_HEAD, {"of_tenant": self._tenant, "new_head": self._head})
+
+    async def _run(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None,
+    ) -> CursorResult[Any]:
+        return await run(self._connection, statement, parameters)
+
+    async def _change(
+        self, of: Kind[Any], statement: Executable, values: Mapping[str, object]
+    ) -> CursorResult[Any]:
+        try:
+            return await self._run(statement, values)
+        except IntegrityError as error:
+            field = of.taken(*violated(error))
+            if field is None:
+                raise
+            raise Taken(field) from error
+
+    def _kind(self, record: Record) -> Kind[Any]:
+        if record.tenant_id != self._tenant:
+            raise ValueError("a record of another tenant")
+        return kind_of(type(record))
+
+    def _key(self, record_id: str) -> dict[str, object]:
+        return {"of_tenant": self._tenant, "of_id": record_id}
+
+    def _series(self, name: str, number: int) -> dict[str, object]:
+        return {"of_tenant": self._tenant, "of_series": name, "number": number}
