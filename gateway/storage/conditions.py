@@ -18,7 +18,10 @@ LARGEST = 2**63 - 1
 
 
 class _Position(GenericFunction[int]):
-    """Where the second text begins in the first, from 1; 0: nowhere. Unlike LIKE it has no pattern to escape or to limit."""
+    """Where the second text begins in the first, from 1; 0: nowhere.
+
+    Unlike LIKE it has no pattern that must be escaped, or that may be too long.
+    """
 
     type = Integer()
     inherit_cache = True

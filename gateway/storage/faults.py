@@ -9,8 +9,9 @@ from core.ports import StorageDown, TransientFailure
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization failure, deadlock, lock not available
 _LOST_RACE = {"40001", "40P01", "55P03"}
-# Classes: connection exception, insufficient resources, operator intervention, system error
-_AWAY = {"08", "53", "57", "58"}
+# Classes: connection exception, invalid authorization, no such database, insufficient resources, operator
+# intervention, system error
+_AWAY = {"08", "28", "3D", "53", "57", "58"}
 # https://www.sqlite.org/rescode.html, primary codes
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}

@@ -26,7 +26,13 @@ class _Tenant:
 
     rows: Mapping[type[Record], _Rows] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
-    events: Sequence[Event] = ()
+
+
+@dataclass
+class _Log:
+    """One tenant's event log."""
+
+    events: list[Event] = field(default_factory=list)
     floor: int = 0
 
     @property
@@ -43,6 +49,7 @@ class MemoryTransaction:
         self._writes = writes
         self._held = False
         self.state = storage.tenants.get(tenant, _Tenant())
+        self.appended: list[Event] = []
 
     async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
         """See core.ports.Transaction."""
@@ -107,7 +114,7 @@ class MemoryTransaction:
         """See core.ports.Transaction."""
         self._must_write()
         self._held = True
-        return self.state.head
+        return self._storage.log(self._tenant).head + len(self.appended)
 
     async def append(self, events: Sequence[Event]) -> None:
         """See core.ports.Transaction."""
@@ -115,12 +122,12 @@ class MemoryTransaction:
             return
         if not self._held:
             raise RuntimeError("the log must be held before events are appended")
-        head = self.state.head
+        head = self._storage.log(self._tenant).head + len(self.appended)
         if [event.sequence for event in events] != list(range(head + 1, head + 1 + len(events))):
             raise ValueError("events must follow the head of the log without a gap")
         if any(event.tenant != self._tenant for event in events):
             raise ValueError("an event of another tenant")
-        self.state = replace(self.state, events=(*self.state.events, *events))
+        self.appended.extend(events)
 
     def _rows(self, kind: type[Record]) -> _Rows:
         return self.state.rows.get(kind, {})
@@ -152,6 +159,7 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self.tenants: dict[TenantId, _Tenant] = {}
+        self._logs: dict[TenantId, _Log] = {}
         self._turn = asyncio.Lock()
         self._epoch = secrets.randbelow(2**32 - 1) + 1
         self._revocations: dict[str, tuple[datetime, datetime]] = {}
@@ -166,31 +174,33 @@ class MemoryStorage:
         """See core.ports.Storage."""
         async with self._turn:
             transaction = MemoryTransaction(self, tenant, writes=True)
-            before = transaction.state
             yield transaction
-            if transaction.state is not before:
-                self.tenants[tenant] = transaction.state
+            self.tenants[tenant] = transaction.state
+            if transaction.appended:
+                self._logs.setdefault(tenant, _Log()).events.extend(transaction.appended)
+
+    def log(self, tenant: TenantId) -> _Log:
+        """A tenant's log as it is now; one in which nothing has happened is kept nowhere."""
+        return self._logs.get(tenant, _Log())
 
     def taken(self, tenant: TenantId, own: _Rows, record: Record) -> str | None:
         """The first unique field of the record that another one has already; ``own`` are the tenant's records."""
-        of = kind_of(type(record))
-        row = of.row(record)
+        kind = type(record)
         others = [other for other in own.values() if other.id != record.id]
-        strangers = [
-            other
-            for name, state in self.tenants.items()
-            if name != tenant
-            for other in state.rows.get(type(record), {}).values()
-        ]
-        for unique in of.uniques:
-            values = [row[column] for column in unique.columns]
-            rivals = others if "tenant_id" in unique.columns else [*others, *strangers]
-            if None in values:
-                continue
-            for other in rivals:
-                theirs = of.row(other)
-                if values == [theirs[column] for column in unique.columns]:
-                    return unique.field
+        for unique in kind_of(kind).uniques:
+            values = [getattr(record, column) for column in unique.columns]
+            rivals = list(others)
+            if "tenant_id" not in unique.columns:
+                rivals += [
+                    other
+                    for name, state in self.tenants.items()
+                    if name != tenant
+                    for other in state.rows.get(kind, {}).values()
+                ]
+            if None not in values and any(
+                values == [getattr(other, column) for column in unique.columns] for other in rivals
+            ):
+                return unique.field
         return None
 
     async def locate(self, kind: type[R], field: str, value: object) -> R | None:
@@ -207,24 +217,25 @@ class MemoryStorage:
 
     async def read_log(self, tenant: TenantId, after: int, limit: int) -> LogPage:
         """See core.ports.Storage."""
-        state = self.tenants.get(tenant, _Tenant())
-        start = max(0, after - state.floor)
-        return LogPage(list(state.events[start : start + limit]), state.floor, state.head)
+        log = self.log(tenant)
+        start = max(0, after - log.floor)
+        return LogPage(log.events[start : start + limit], log.floor, log.head)
 
     async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
         """See core.ports.Storage."""
-        return {tenant: self.tenants.get(tenant, _Tenant()).head for tenant in tenants}
+        return {tenant: self.log(tenant).head for tenant in tenants}
 
     async def trim_log(self, before: datetime | None, keep: int | None) -> int:
         """See core.ports.Storage."""
         async with self._turn:
             trimmed = 0
-            for tenant, state in self.tenants.items():
-                count = 0 if keep is None else max(0, len(state.events) - keep)
+            for log in self._logs.values():
+                count = 0 if keep is None else max(0, len(log.events) - keep)
                 if before is not None:
-                    young = (place for place, event in enumerate(state.events) if event.timestamp >= before)
-                    count = max(count, next(young, len(state.events)))
-                self.tenants[tenant] = replace(state, events=state.events[count:], floor=state.floor + count)
+                    young = (place for place, event in enumerate(log.events) if event.timestamp >= before)
+                    count = max(count, next(young, len(log.events)))
+                del log.events[:count]
+                log.floor += count
                 trimmed += count
             return trimmed
 

@@ -22,11 +22,7 @@ async def migrate(url: str) -> None:
         return
     parsed = make_url(url)
     on_sqlite = parsed.drivername == "sqlite"
-    engine = (
-        sqlite_engine(parsed, begin="BEGIN IMMEDIATE", connections=1)
-        if on_sqlite
-        else postgresql_engine(parsed, connections=1)
-    )
+    engine = sqlite_engine(parsed, writes=True) if on_sqlite else postgresql_engine(parsed, connections=1)
     try:
         async with engine.begin() as connection:
             if not on_sqlite:

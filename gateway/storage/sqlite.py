@@ -19,8 +19,8 @@ _BUSY_TIMEOUT = 10.0
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL")
 
 
-def sqlite_engine(url: URL, *, begin: str, connections: int) -> AsyncEngine:
-    """An engine that begins each transaction with the statement ``begin``."""
+def sqlite_engine(url: URL, *, writes: bool, connections: int = 1) -> AsyncEngine:
+    """An engine whose transactions either may write, and hold the file's write lock from their beginning, or only read."""
     engine = create_async_engine(
         url.set(drivername="sqlite+aiosqlite"),
         pool_size=connections,
@@ -36,19 +36,19 @@ def sqlite_engine(url: URL, *, begin: str, connections: int) -> AsyncEngine:
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in (*_PRAGMAS, f"query_only={not writes}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
 
 def open_sqlite(url: URL) -> SqlStorage:
     """Storage in a file whose tables are up to date."""
-    readers = sqlite_engine(url, begin="BEGIN", connections=_READERS)
-    writers = sqlite_engine(url, begin="BEGIN IMMEDIATE", connections=1)
+    readers = sqlite_engine(url, writes=False, connections=_READERS)
+    writers = sqlite_engine(url, writes=True)
     return SqlStorage(single=readers, readers=readers, writers=writers, turn=asyncio.Lock())

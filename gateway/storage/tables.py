@@ -1,8 +1,8 @@
 """The tables, and which record lies in which.
 
 Every record's table has the record's fields as columns and (tenant_id, id) as its key. A column ``<field>_folded``
-holds a text field without its case, for what is unique or searched without regard to case: SQLite and PostgreSQL
-differ in what they take for the lower case of a letter, so it is folded before it gets there.
+holds a text field without its case, to be searched without regard to it: SQLite and PostgreSQL differ in what they
+take for the lower case of a letter, so it is folded before it gets there.
 """
 
 from collections.abc import Mapping
