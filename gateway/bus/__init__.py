@@ -1,0 +1,6 @@
+"""How the nodes of one store tell each other what happened."""
+
+from gateway.bus.in_process import InProcessBus
+from gateway.bus.redis import RedisBus
+
+__all__ = ["InProcessBus", "RedisBus"]

@@ -1,0 +1,23 @@
+"""The bus of a store that runs in one process."""
+
+from collections.abc import Callable
+
+from core.ports import OnMessage
+
+
+class InProcessBus:
+    """A core.ports.Bus without other nodes: there is nobody to tell, and nothing to hear."""
+
+    def publish(self, message: bytes) -> None:
+        """See core.ports.Bus."""
+
+    async def start(self, on_message: OnMessage, on_gap: Callable[[], None]) -> None:
+        """See core.ports.Bus."""
+
+    async def stop(self) -> None:
+        """See core.ports.Bus."""
+
+    @property
+    def healthy(self) -> bool:
+        """See core.ports.Bus."""
+        return True
