@@ -49,7 +49,7 @@ class Subscription:
 
     There are two ways to use it, in turn if need be. A coroutine calls ``next`` in a loop. Or the owner sets
     ``on_ready`` and, whenever it is called, calls ``take`` (at once or when the client can be written to again);
-    if that gives nothing and ``behind`` is true, he awaits ``next`` until ``behind`` is false. ``next`` must then
+    if that gives nothing and ``behind`` is true, he awaits ``catch_up`` until it gives None, and takes again. It must
     be awaited directly, not within a task, since what comes after its batch may be taken as soon as it is done.
 
     A subscription is in one of three states: live (member of a Selection: all before ``position`` in its window is
@@ -57,7 +57,7 @@ class Subscription:
     """
 
     __slots__ = (
-        "_busy", "_catch_up", "_failure", "_log", "_on_ready", "_resolve", "_ring", "_selection", "_waiter",
+        "_busy", "_catch_up", "_failure", "_left", "_log", "_on_ready", "_resolve", "_ring", "_selection", "_waiter",
         "filters", "idle", "position", "since", "viewer",
     )  # fmt: skip
 
@@ -84,6 +84,7 @@ class Subscription:
         self._selection: Selection | None = None
         self._catch_up: _CatchUp | None = None
         self._failure: Exception | None = None
+        self._left = False
         self._on_ready: Callable[[], None] | None = None
         self._busy = False
         self._waiter: asyncio.Future[None] | None = None
@@ -97,13 +98,15 @@ class Subscription:
 
     @property
     def behind(self) -> bool:
-        """Whether ``take`` cannot go on and ``next`` must be awaited: the log must be read, or the stream has ended."""
+        """Whether ``take`` cannot go on before ``next`` or ``catch_up``, which read the log or say why the stream ended."""
         selection = self._selection
-        return selection is None or self.position < selection.window.start
+        if selection is None:
+            return self._catch_up is not None or not self._left
+        return self.position < selection.window.start
 
     @property
     def closed(self) -> bool:
-        """Whether the stream has ended; ``next`` says why."""
+        """Whether the stream has ended."""
         return self._failure is not None
 
     @property
@@ -146,25 +149,33 @@ class Subscription:
         self.idle = True
         return batch
 
-    async def next(self) -> Batch:
-        """Wait for events and return all there are, a page at a time while the log is read.
+    async def catch_up(self) -> Batch | None:
+        """While behind: the next page of what there is to deliver; None as soon as ``take`` can go on.
 
         Raises:
             CursorExpired: the log no longer holds what comes next; the stream has ended.
             Closed: the stream was ended for another reason.
         """
-        assert not self._busy, "one call of next at a time"
+        assert not self._busy, "one call of next or catch_up at a time"
         self._busy = True
         try:
-            while True:
-                if self._failure is not None:
-                    raise self._failure
-                if (batch := self.take()) is not None:
-                    return batch
-                if self._catch_up is None:
+            return await self._advance()
+        finally:
+            self._busy = False
+
+    async def next(self) -> Batch:
+        """Wait for events and return all there are, a page at a time while behind.
+
+        Raises:
+            CursorExpired, Closed: as in ``catch_up``.
+        """
+        assert not self._busy, "one call of next or catch_up at a time"
+        self._busy = True
+        try:
+            while (batch := await self._advance() or self.take()) is None:
+                if not self.behind:
                     await self._wait()
-                elif (batch := await self._read(self._catch_up)) is not None:
-                    return batch
+            return batch
         finally:
             self._busy = False
 
@@ -199,8 +210,9 @@ class Subscription:
 
         Without one it is the user's own doing, and only a ``next`` that still waits is told.
         """
-        if close is None:
+        if close is None and self._failure is None:
             self._on_ready = None
+            self._left = True
         self.end(Closed(close or Close(CloseReason.DRAINING)))
 
     def end(self, failure: CursorExpired | Closed) -> None:
@@ -267,6 +279,19 @@ class Subscription:
         if self._selection is not None:
             self._ring.leave(self, self._selection)
             self._selection = None
+
+    async def _advance(self) -> Batch | None:
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            if not self.behind:
+                return None
+            # Notes, when it has just fallen behind, from where to read.
+            batch = self.take()
+            if batch is None and self._catch_up is not None:
+                batch = await self._read(self._catch_up)
+            if batch is not None:
+                return batch
 
     async def _read(self, state: _CatchUp) -> Batch | None:
         """Read a piece of the log, from the ring if it is there, and go live at its end."""

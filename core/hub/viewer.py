@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
-from core.caller import Caller, Role
 from core.events import Event
 from core.topics import matches
 
@@ -26,15 +25,6 @@ class Viewer:
     kind: Literal["visitor", "user", "staff", "device"]
     user_id: str | None = None
     grants: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, caller: Caller) -> Self:
-        """The viewer that a caller is."""
-        if caller.is_staff:
-            return cls("staff")
-        if caller.role is Role.DEVICE:
-            return cls("device", grants=caller.topics)
-        return cls("visitor") if caller.user_id is None else cls("user", caller.user_id)
 
     def sees(self, event: Event, filters: Iterable[str]) -> bool:
         """Whether the viewer may see an event. ``filters`` are those of his topic filters that match it."""
