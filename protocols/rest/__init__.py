@@ -1,0 +1,1 @@
+"""The REST door: HTTP requests under ``/v1`` become calls of the store, and its answers become responses."""

@@ -1,0 +1,136 @@
+"""Where each operation lies on HTTP: one row of the table an operation and method."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from core.models.payments import Payment
+from core.operations import AnyOperation
+from core.ports import StoredImage
+from core.services import api_keys, auth, chats, devices, images, inventory, orders, payments, pets, users
+
+#: The path under which what was made can be found.
+Location = Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An operation at a method and a path.
+
+    Parameters that the path names come from there, all others from the query. ``aliases`` are further paths to the
+    same. ``location``: where what was made can be found. ``upload``: the body is a multipart form.
+    """
+
+    operation: AnyOperation
+    method: str
+    path: str
+    aliases: tuple[str, ...] = ()
+    location: Location | None = None
+    upload: bool = False
+
+    @property
+    def status(self) -> int:
+        """The status of success: whatever is deleted, nothing is sent back."""
+        if self.operation.creates:
+            return 201
+        return 204 if self.method == "DELETE" or self.operation.result is None else 200
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that leads here."""
+        return (self.path, *self.aliases)
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        """The parameters that the path names, in order."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def query_names(self) -> dict[str, bool]:
+        """The parameters of the query; True for those that are lists."""
+        properties = (
+            self.operation.params.model_json_schema()["properties"]
+            if self.operation.params.model_fields
+            else {}
+        )
+        return {
+            name: any(kind.get("type") == "array" for kind in (schema, *schema.get("anyOf", ())))
+            for name, schema in properties.items()
+            if name not in self.path_names
+        }
+
+    @property
+    def serves_image(self) -> bool:
+        """Whether the answer is an image and not JSON."""
+        return self.operation.result is StoredImage
+
+
+def _bind(
+    operation: AnyOperation, route: str, *aliases: str, location: Location | None = None, upload: bool = False
+) -> Binding:
+    method, path = route.split(" ")
+    under = tuple(f"/v1{alias}" for alias in aliases)
+    return Binding(operation, method, f"/v1{path}", under, location, upload)
+
+
+def _receipt_or_order(payment: Payment) -> str:
+    if payment.receipt_id is None:
+        return f"/v1/orders/{payment.order_id}"
+    return f"/v1/receipts/{payment.receipt_id}"
+
+
+BINDINGS: tuple[Binding, ...] = (
+    _bind(pets.LIST_PETS, "GET /pets"),
+    _bind(pets.SEARCH_PETS, "QUERY /pets", "/pets/search"),
+    _bind(pets.SEARCH_PETS, "POST /pets/search"),
+    _bind(pets.CREATE_PET, "POST /pets", location=lambda pet: f"/v1/pets/{pet.id}"),
+    _bind(pets.GET_PET, "GET /pets/{id}"),
+    _bind(pets.REPLACE_PET, "PUT /pets/{id}"),
+    _bind(pets.UPDATE_PET, "PATCH /pets/{id}"),
+    _bind(pets.DELETE_PET, "DELETE /pets/{id}"),
+    _bind(images.UPLOAD_IMAGE, "POST /pets/{id}/images", location=lambda image: image.url, upload=True),
+    _bind(images.GET_IMAGE, "GET /pets/{id}/images/{imageId}"),
+    _bind(inventory.GET_INVENTORY, "GET /inventory"),
+    _bind(inventory.COUNT_PETS, "GET /inventories"),
+    _bind(orders.PLACE_ORDER, "POST /orders", location=lambda order: f"/v1/orders/{order.id}"),
+    _bind(orders.LIST_ORDERS, "GET /orders"),
+    _bind(orders.GET_ORDER, "GET /orders/{id}"),
+    _bind(orders.UPDATE_ORDER, "PATCH /orders/{id}"),
+    _bind(orders.CANCEL_ORDER, "DELETE /orders/{id}"),
+    _bind(payments.PAY_ORDER, "POST /orders/{id}/payment", location=_receipt_or_order),
+    _bind(payments.GET_RECEIPT, "GET /receipts/{id}"),
+    _bind(users.REGISTER, "POST /users", location=lambda user: f"/v1/users/{user.id}"),
+    _bind(users.LIST_USERS, "GET /users"),
+    _bind(users.GET_ME, "GET /users/me"),
+    _bind(users.GET_USER, "GET /users/{id}"),
+    _bind(users.REPLACE_USER, "PUT /users/{id}"),
+    _bind(users.UPDATE_USER, "PATCH /users/{id}"),
+    _bind(users.DELETE_USER, "DELETE /users/{id}"),
+    _bind(auth.LOG_IN, "POST /auth/tokens", "/login"),
+    _bind(auth.REFRESH, "POST /auth/tokens/refresh"),
+    _bind(auth.LOG_OUT, "DELETE /auth/tokens"),
+    _bind(api_keys.CREATE_API_KEY, "POST /api-keys", location=lambda key: f"/v1/api-keys/{key.id}"),
+    _bind(api_keys.LIST_API_KEYS, "GET /api-keys"),
+    _bind(api_keys.DELETE_API_KEY, "DELETE /api-keys/{id}"),
+    _bind(devices.CREATE_DEVICE, "POST /devices", location=lambda device: f"/v1/devices/{device.id}"),
+    _bind(devices.LIST_DEVICES, "GET /devices"),
+    _bind(devices.GET_DEVICE, "GET /devices/{id}"),
+    _bind(devices.DELETE_DEVICE, "DELETE /devices/{id}"),
+    _bind(chats.OPEN_CHAT, "POST /chats", location=lambda chat: f"/v1/chats/{chat.id}"),
+    _bind(chats.LIST_CHATS, "GET /chats"),
+    _bind(chats.GET_CHAT, "GET /chats/{id}"),
+    _bind(chats.LIST_MESSAGES, "GET /chats/{id}/messages"),
+    _bind(
+        chats.SEND_MESSAGE,
+        "POST /chats/{id}/messages",
+        location=lambda message: f"/v1/chats/{message.chat_id}/messages",
+    ),
+    _bind(chats.ASSIGN_CHAT, "POST /chats/{id}/assignment"),
+    _bind(chats.CLOSE_CHAT, "POST /chats/{id}/closure"),
+)
+
+#: What a GET shows: only of such a resource is an entity tag worth keeping.
+SHOWN = frozenset(
+    binding.operation.result for binding in BINDINGS if binding.method == "GET" and "{id}" in binding.path
+)

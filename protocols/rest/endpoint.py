@@ -1,0 +1,135 @@
+"""One operation at one method of one path: from a request to a call, and from its outcome to an answer."""
+
+from typing import Any, ClassVar
+
+from pydantic_core import to_json
+
+from core.caller import Caller
+from core.errors import UnsupportedMediaType
+from core.ports import StoredImage
+from core.resource import Page, Resource
+from core.store import Call, Outcome, Store
+from protocols.rest.bindings import SHOWN, Binding
+from protocols.rest.errors import NOT_ACCEPTABLE, HttpError, problem_type
+from protocols.rest.wire import (
+    JSON,
+    MERGE_PATCH,
+    Answer,
+    Header,
+    Request,
+    accepts,
+    entity_tags,
+    link_header,
+    read_json,
+    read_query,
+    read_upload,
+)
+
+_PATCH_TYPES = (MERGE_PATCH, JSON)
+#: A shared cache must ask again each time, for the answer depends on who asks.
+_ASK_AGAIN = b"private, no-cache"
+#: An image never changes: a new one has a new id.
+_FOR_EVER = b"public, max-age=31536000, immutable"
+
+
+_REPLAYED: Header = (b"idempotent-replayed", b"true")
+
+
+class Endpoint:
+    """Answers the requests of one binding."""
+
+    cost: ClassVar[int] = 1
+
+    def __init__(self, store: Store, binding: Binding) -> None:
+        self._store = store
+        self._binding = binding
+        self._operation = binding.operation
+        self._reads = binding.method in ("GET", "QUERY")
+        self._path_names = binding.path_names
+        self._query_names = binding.query_names
+        self._ok = binding.status
+        self._tagged = binding.operation.result in SHOWN
+
+    async def __call__(self, caller: Caller, request: Request) -> Answer:
+        """Run the operation for one request."""
+        self._check_accept(request.headers.get(b"accept"))
+        query: bytes = request.scope["query_string"]
+        params: dict[str, object] = read_query(query, self._query_names) if query else {}
+        params.update(zip(self._path_names, request.values, strict=True))
+        body = None if self._operation.body is None else await self._read_body(request)
+        if self._reads:
+            call = Call(self._operation, params, body, request.request_id)
+        else:
+            if_match = request.headers.get(b"if-match")
+            call = Call(
+                self._operation,
+                params,
+                body,
+                request.request_id,
+                request.text(b"idempotency-key"),
+                None if if_match is None else entity_tags(if_match, weak=False),
+            )
+        return self._render(request, await self._store.execute(caller, call))
+
+    def _check_accept(self, accept: bytes | None) -> None:
+        if accept is None or accept == b"*/*" or self._operation.result is None:
+            return
+        if self._binding.serves_image:
+            if not any(
+                accepts(accept, kind) for kind in (b"image/png", b"image/jpeg", b"image/webp", b"image/gif")
+            ):
+                raise HttpError(NOT_ACCEPTABLE, "The answer is an image.")
+        elif not accepts(accept, JSON):
+            raise HttpError(NOT_ACCEPTABLE, "The answer is application/json.")
+
+    async def _read_body(self, request: Request) -> object:
+        limits = self._store.limits
+        if self._binding.upload:
+            return await read_upload(request, limits.image_bytes)
+        if not self._operation.patch:
+            return await read_json(request, limits.body_bytes)
+        try:
+            return await read_json(request, limits.body_bytes, _PATCH_TYPES)
+        except UnsupportedMediaType as error:
+            accepted = (b"accept-patch", b", ".join(_PATCH_TYPES))
+            raise HttpError(problem_type(error.code), error.detail, [accepted]) from None
+
+    def _render(self, request: Request, outcome: Outcome) -> Answer:
+        value: Any = outcome.value
+        headers: list[Header] = [_REPLAYED] if outcome.replayed else []
+        if self._ok == 204:
+            return Answer(204, headers=tuple(headers))
+        if isinstance(value, StoredImage):
+            return self._render_image(request, value)
+        cache = _ASK_AGAIN if self._reads else b"no-store"
+        if isinstance(value, Resource):
+            if self._tagged:
+                headers.append((b"etag", b'"%b"' % value.etag.encode()))
+                if self._reads and _is_known(request, value.etag):
+                    return Answer(304, headers=tuple(headers), cache=cache)
+            encoded = value.encoded
+        else:
+            encoded = to_json(value, by_alias=True)
+            if isinstance(value, Page) and "page" in self._query_names:
+                link = link_header(request.scope["path"], request.scope["query_string"], value.pagination)
+                headers.append((b"link", link))
+        if self._binding.location is not None:
+            headers.append((b"location", self._binding.location(value).encode()))
+        return Answer(self._ok, encoded, JSON, tuple(headers), cache)
+
+    def _render_image(self, request: Request, image: StoredImage) -> Answer:
+        tag = request.values[-1].lower()
+        etag = (b"etag", b'"%b"' % tag.encode())
+        if _is_known(request, tag):
+            return Answer(304, headers=(etag,), cache=_FOR_EVER)
+        alone = (b"content-security-policy", b"default-src 'none'; sandbox")
+        return Answer(self._ok, image.content, image.media_type.encode(), (etag, alone), _FOR_EVER)
+
+
+def _is_known(request: Request, tag: str) -> bool:
+    """Whether the client has what it would get (RFC 9110, section 13.1.2)."""
+    condition = request.headers.get(b"if-none-match")
+    if condition is None:
+        return False
+    tags = entity_tags(condition, weak=True)
+    return tag in tags or "*" in tags

@@ -1,0 +1,116 @@
+"""Documents for people and tools: the OpenAPI document, and Swagger UI to try it out."""
+
+import asyncio
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from pydantic_core import to_json
+
+from core.caller import Caller
+from protocols.rest.wire import JSON, Answer, Request, entity_tags
+
+_UI = "/v1/swagger-ui"
+_ASSETS = {
+    "swagger-ui.css": b"text/css; charset=utf-8",
+    "swagger-ui-bundle.js": b"text/javascript; charset=utf-8",
+    "favicon-32x32.png": b"image/png",
+}
+_PAGE = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Petstore Gateway: REST API</title>
+<link rel="stylesheet" href="swagger-ui/swagger-ui.css">
+<link rel="icon" type="image/png" href="swagger-ui/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="swagger-ui/swagger-ui-bundle.js"></script>
+<script src="swagger-ui/start.js"></script>
+</body>
+</html>
+"""
+_START = b"""SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  displayRequestDuration: true,
+  filter: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+});
+"""
+#: Swagger UI writes styles into its elements; scripts come from files of ours alone, and nothing from elsewhere.
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def dump_yaml(document: dict[str, Any]) -> str:
+    """A document as YAML, in the order it has."""
+    return yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes every value out: other tools stumble over YAML's references."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+class Pages:
+    """Serves the documents; ``make`` makes the OpenAPI document when somebody first asks for it."""
+
+    cost: ClassVar[int] = 0
+
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+        self._content: dict[str, tuple[Callable[[], bytes], bytes]] = {
+            "/v1/openapi.json": (lambda: to_json(self._document), JSON),
+            "/v1/openapi.yaml": (lambda: dump_yaml(self._document).encode(), b"application/yaml"),
+            "/v1/swagger-ui.html": (lambda: _PAGE, b"text/html; charset=utf-8"),
+            f"{_UI}/start.js": (lambda: _START, b"text/javascript; charset=utf-8"),
+        }
+        for name, media_type in _ASSETS.items():
+            self._content[f"{_UI}/{name}"] = ((_swagger_ui() / name).read_bytes, media_type)
+        self._made: dict[str, tuple[bytes, str]] = {}
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the documents are."""
+        return tuple(self._content)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return self._make()
+
+    async def __call__(self, caller: Caller, request: Request) -> Answer:  # noqa: ARG002 - they are for everybody
+        """Give one document."""
+        path = request.scope["path"]
+        make, media_type = self._content[path]
+        made = self._made.get(path)
+        if made is None:
+            body = await asyncio.to_thread(make)
+            made = self._made[path] = (body, hashlib.blake2b(body, digest_size=12).hexdigest())
+        body, tag = made
+        headers = ((b"etag", f'"{tag}"'.encode()), (b"content-security-policy", _POLICY))
+        known = entity_tags(request.headers.get(b"if-none-match", b""), weak=True)
+        if tag in known:
+            return Answer(304, headers=headers, cache=b"no-cache")
+        return Answer(200, body, media_type, headers, b"no-cache")
+
+
+def _swagger_ui() -> Path:
+    """Where the installed package keeps its files; it is not imported, for its code needs FastAPI."""
+    spec = importlib.util.find_spec("fastapi_swagger")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0]) / "resources"

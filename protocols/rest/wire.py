@@ -1,0 +1,276 @@
+"""Reading requests and writing responses: headers, parameters, bodies."""
+
+import re
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import parse_qsl, urlencode
+
+from pydantic_core import from_json
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import Receive, Scope
+
+from core.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from core.ports import Allowance
+from core.resource import Pagination
+
+Header = tuple[bytes, bytes]
+
+JSON = b"application/json"
+MERGE_PATCH = b"application/merge-patch+json"
+#: No more query parameters than this are read.
+_MOST_PARAMETERS = 200
+#: What a multipart body may hold beside its file.
+_MULTIPART_FRAME = 64 * 1024
+
+
+class ClientGone(Exception):
+    """The client left before it had sent its whole request: nobody waits for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response: ``headers`` beside content type and length."""
+
+    status: int
+    body: bytes = b""
+    media_type: bytes | None = None
+    headers: tuple[Header, ...] = ()
+    cache: bytes = b"no-store"
+
+
+@dataclass(slots=True)
+class Request:
+    """What is read of a request: ``values`` are the parts of its path that stand for placeholders."""
+
+    scope: Scope
+    receive: Receive
+    headers: dict[bytes, bytes]
+    request_id: str
+    values: list[str] = field(default_factory=list)
+
+    def text(self, name: bytes) -> str | None:
+        """A header as text; bytes beyond ASCII stay apart from one another."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+def read_headers(raw: Iterable[Header]) -> dict[bytes, bytes]:
+    """Header fields by lower-case name; lines of one name are one list (RFC 9110, section 5.2)."""
+    pairs = list(raw)
+    headers = dict(pairs)
+    if len(headers) != len(pairs):
+        headers.clear()
+        for name, value in pairs:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+# --- Negotiation ---------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=512)
+def accepts(accept: bytes, media_type: bytes) -> bool:
+    """Whether an ``Accept`` header lets a media type through; the most specific range counts (RFC 9110, 12.5.1)."""
+    wanted = media_type.decode()
+    kind = wanted.partition("/")[0]
+    best = (-1, 0.0)
+    for part in accept.decode("latin-1").split(","):
+        name, *parameters = (piece.strip() for piece in part.lower().split(";"))
+        ranks = {"*/*": 0, f"{kind}/*": 1, wanted: 2}
+        if name in ranks:
+            best = max(best, (ranks[name], _quality(parameters)))
+    return best[1] > 0
+
+
+def _quality(parameters: Iterable[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return float(value) if re.fullmatch(r"[01](\.\d{0,3})?", value.strip()) else 1.0
+    return 1.0
+
+
+def entity_tags(header: bytes, *, weak: bool) -> frozenset[str]:
+    """The opaque tags of ``If-Match`` or ``If-None-Match`` (RFC 9110, 13.1), or ``*`` alone.
+
+    ``weak``: the comparison is the weak one, so weak tags count. A header without any tag matches nothing.
+    """
+    text = header.decode("latin-1").strip()
+    if text == "*":
+        return frozenset("*")
+    return frozenset(tag for mark, tag in _ENTITY_TAG.findall(text) if weak or not mark)
+
+
+_ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
+
+
+# --- Parameters ----------------------------------------------------------------------------------------------
+
+
+def read_query(query: bytes, known: Mapping[str, bool]) -> dict[str, object]:
+    """The query parameters that are ``known``; others are ignored.
+
+    ``known`` says of each name whether it is a list: several of it become one, apart by commas.
+
+    Raises:
+        BadRequest: broken encoding, too many, or one that is no list is there twice.
+    """
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+        )
+    except ValueError:
+        raise BadRequest("The query of the URL is not URL-encoded UTF-8, or has too many parts.") from None
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name not in known:
+            continue
+        if name in found and not known[name]:
+            raise BadRequest(f"{name}: is given more than once")
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
+# --- Bodies --------------------------------------------------------------------------------------------------
+
+
+def media_type_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """The media type of the body, in lower case and without parameters; empty when there is none."""
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+async def _chunks(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    announced = request.headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced[:20]) > limit:
+        raise _too_large(limit)
+    size = 0
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        yield chunk
+        more = message.get("more_body", False)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request body has more than {limit} bytes.")
+
+
+async def read_json(request: Request, limit: int, accepted: Collection[bytes] | None = None) -> object:
+    """The JSON value of the body; one without a single byte counts as an empty object.
+
+    ``accepted`` are the media types taken; without it those of JSON, also by suffix (RFC 6839).
+
+    Raises:
+        UnsupportedMediaType: the body is said to be something else.
+        PayloadTooLarge: it has more than ``limit`` bytes.
+        BadRequest: it is not JSON, or nested too deeply.
+        ClientGone: it did not come to its end.
+    """
+    body = b"".join([chunk async for chunk in _chunks(request, limit)])
+    if not body:
+        return {}
+    kind = media_type_of(request.headers)
+    if not (kind in accepted if accepted else kind == JSON or kind.endswith(b"+json")):
+        raise UnsupportedMediaType(f"The body must be {(MERGE_PATCH if accepted else JSON).decode()}.")
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from None
+
+
+class _InMemory(MultiPartParser):
+    """A parser that puts no file on the disk, for the whole body is bounded."""
+
+    spool_max_size = 1 << 30
+
+
+async def read_upload(request: Request, limit: int) -> dict[str, object]:
+    """The parts of a multipart form (RFC 7578), with the file parts as bytes.
+
+    The name of a file part named ``file`` comes along as ``filename``.
+
+    Raises:
+        UnsupportedMediaType: the body is not multipart/form-data.
+        PayloadTooLarge: a file has more than ``limit`` bytes.
+        BadRequest: it is broken, or has a part twice.
+        ClientGone: it did not come to its end.
+    """
+    if media_type_of(request.headers) != b"multipart/form-data":
+        raise UnsupportedMediaType("The body must be multipart/form-data.")
+    if not parse_options_header(request.headers[b"content-type"])[1].get(b"boundary"):
+        raise BadRequest("The Content-Type names no boundary.")
+    stream = _chunks(request, limit + _MULTIPART_FRAME)
+    parser = _InMemory(
+        Headers({"content-type": request.headers[b"content-type"].decode("latin-1")}),
+        stream,
+        max_files=4,
+        max_fields=16,
+        max_part_size=_MULTIPART_FRAME,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise BadRequest(f"The body is not a multipart form: {error.message}") from None
+    finally:
+        await stream.aclose()
+    parts: dict[str, object] = {}
+    try:
+        for name, value in form.multi_items():
+            if name in parts:
+                raise BadRequest(f"The part '{name[:64]}' is there twice.")
+            if not isinstance(value, UploadFile):
+                parts[name] = value
+                continue
+            if (value.size or 0) > limit:
+                raise _too_large(limit)
+            parts[name] = await value.read()
+            if name == "file" and value.filename:
+                parts["filename"] = value.filename
+    finally:
+        await form.close()
+    return parts
+
+
+# --- Responses -----------------------------------------------------------------------------------------------
+
+
+def rate_limit_headers(allowance: Allowance, window: int = 60) -> list[Header]:
+    """The budget: the fields that are in use, and those of draft-ietf-httpapi-ratelimit-headers-10."""
+    limit, remaining, reset = b"%d" % allowance.limit, b"%d" % allowance.remaining, b"%d" % allowance.reset
+    return [
+        (b"ratelimit-limit", limit),
+        (b"ratelimit-remaining", remaining),
+        (b"ratelimit-reset", reset),
+        (b"ratelimit-policy", b'"default";q=%b;w=%d' % (limit, window)),
+        (b"ratelimit", b'"default";r=%b;t=%b' % (remaining, reset)),
+    ]
+
+
+def link_header(path: str, query: bytes, pagination: Pagination) -> bytes:
+    """Where the other pages of a collection are (RFC 8288); the other parameters of the query stay."""
+    others = [
+        pair
+        for pair in parse_qsl(query.decode("ascii"), keep_blank_values=True)
+        if pair[0] not in ("page", "limit")
+    ]
+    last = max(pagination.total_pages, 1)
+    pages = {"self": pagination.page, "first": 1, "last": last}
+    if pagination.page > 1:
+        pages["prev"] = min(pagination.page - 1, last)
+    if pagination.page < last:
+        pages["next"] = pagination.page + 1
+
+    def target(page: int) -> str:
+        return f"{path}?{urlencode([*others, ('page', page), ('limit', pagination.limit)])}"
+
+    order = ("self", "first", "prev", "next", "last")
+    return ", ".join(f'<{target(pages[rel])}>; rel="{rel}"' for rel in order if rel in pages).encode()
