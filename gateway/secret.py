@@ -1,0 +1,46 @@
+"""The secret that signs tokens: given by a setting, or made once and kept in the data directory."""
+
+import os
+import secrets
+from pathlib import Path
+
+from gateway.settings import BadSettings, Settings
+
+_FILE = "jwt-secret"
+
+
+def signing_secret(settings: Settings) -> str:
+    """The secret of this process; where it makes one, only the owner of the file may read it.
+
+    Raises:
+        BadSettings: the file cannot be made or read, or holds no secret.
+    """
+    if settings.jwt_secret is not None:
+        return settings.jwt_secret.get_secret_value()
+    path = settings.data_dir / _FILE
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make(path)
+        secret = path.read_text().strip()
+    except OSError as error:
+        raise BadSettings(f"PETSTORE_DATA_DIR={settings.data_dir}: {error.strerror}: {path}") from None
+    if len(secret) < 32:
+        raise BadSettings(f"{path} holds no secret of 32 characters: remove it, and all logins end")
+    return secret
+
+
+def _make(path: Path) -> None:
+    draft = path.with_suffix(f".{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        # Unlike a rename this keeps the file of another process that was quicker.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
