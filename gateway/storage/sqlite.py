@@ -20,7 +20,7 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL")
 
 
 def sqlite_engine(url: URL, *, writes: bool, connections: int = 1) -> AsyncEngine:
-    """An engine whose transactions either may write, and hold the file's write lock from their beginning, or only read."""
+    """An engine whose transactions either write, holding the write lock from their beginning, or only read."""
     engine = create_async_engine(
         url.set(drivername="sqlite+aiosqlite"),
         pool_size=connections,

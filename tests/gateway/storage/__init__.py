@@ -1,0 +1,1 @@
+"""Storage: one contract over memory, SQLite and PostgreSQL."""
