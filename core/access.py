@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: First levels of the topics whose events are not for everybody.
 PRIVATE_ROOTS = frozenset({"orders", "payments", "adoptions", "chats"})
 _PUBLIC_ROOTS = frozenset({"pets", "inventory"})
+_PUBLIC_GRANTS = tuple(f"{root}/#" for root in _PUBLIC_ROOTS)
 _STAFF_GRANTS = {
     Scope.READ_ORDERS: ("orders/#", "payments/#", "adoptions/#"),
     Scope.CHAT_AGENT: ("chats/#",),
@@ -53,11 +54,21 @@ def viewer_of(caller: Caller) -> Viewer:
     if caller.is_staff:
         if caller.scopes >= _STAFF_GRANTS.keys():
             return Viewer("staff")
-        grants = (topic for scope, topics in _STAFF_GRANTS.items() if scope in caller.scopes for topic in topics)
+        grants = (
+            topic for scope, topics in _STAFF_GRANTS.items() if scope in caller.scopes for topic in topics
+        )
         return Viewer("device", grants=frozenset(grants))
     if caller.user_id is not None and caller.scopes >= {Scope.READ_ORDERS, Scope.CHAT_WRITE}:
         return Viewer("user", caller.user_id)
     return Viewer("visitor")
+
+
+def may_grant(caller: Caller, pattern: str) -> bool:
+    """Whether a member of the staff may let a device listen to this: to what he may hear himself."""
+    viewer = viewer_of(caller)
+    return viewer.kind == "staff" or any(
+        covers(grant, pattern) for grant in (*viewer.grants, *_PUBLIC_GRANTS)
+    )
 
 
 async def check_filters(store: "Store", caller: Caller, filters: Iterable[str]) -> None:
@@ -93,7 +104,9 @@ async def check_filters(store: "Store", caller: Caller, filters: Iterable[str]) 
     if any(literal.values()):
         async with store.storage.read(caller.tenant) as tx:
             for root, patterns in literal.items():
-                readable = await _readable(tx, root, tuple(patterns), viewer.user_id) if patterns else frozenset()
+                readable = (
+                    await _readable(tx, root, tuple(patterns), viewer.user_id) if patterns else frozenset()
+                )
                 for subject, pattern in patterns.items():
                     if subject not in readable:
                         raise _refusal(caller, pattern)

@@ -45,6 +45,7 @@ from core.ports import (
     TokenSigner,
     TransientFailure,
 )
+from core.presence import Presence
 from core.revocations import Revocations
 from core.validation import MergePatch, check_body, check_params
 
@@ -121,6 +122,7 @@ class Store:
         self.limits = limits or Limits()
         self.clock = clock
         self.known = KnownCallers()
+        self.presence = Presence()
         self.cache = ReadCache(ports.storage)
         self.revocations = Revocations(ports.storage, clock)
         self.draining = False

@@ -1,6 +1,6 @@
 """Support chats: what is kept and shown, what clients send, and the events that chats cause."""
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -55,7 +55,16 @@ class Message(Resource):
     read_at: Timestamp | None = None
 
 
-class ChatDraft(Body):
+class _MayBeMissing(Body):
+    """A body whose members are all optional, so that the whole may be left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_empty(cls, data: Any) -> Any:
+        return {} if data is None else data
+
+
+class ChatDraft(_MayBeMissing):
     """What opens a chat."""
 
     subject: Annotated[Line, Field(min_length=1, max_length=200)] | None = None
@@ -68,7 +77,7 @@ class MessageDraft(Body):
     client_message_id: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
 
 
-class AssignmentDraft(Body):
+class AssignmentDraft(_MayBeMissing):
     """Who takes a chat: the calling agent, unless another one is named."""
 
     agent_id: Identifier | None = None

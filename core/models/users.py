@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.caller import Role
@@ -134,13 +134,8 @@ class UserChange(_Profile):
     password: Password | None = None
 
 
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
 class UserFilter(Paged):
-    """Which users to list: by exact name or e-mail address, without regard to case, or by role."""
+    """Which users to list: by whole name or e-mail address, without regard to case."""
 
     username: str | None = Field(default=None, max_length=50)
     email: str | None = Field(default=None, max_length=254)
-    role: Annotated[Role, BeforeValidator(_upper)] | None = None

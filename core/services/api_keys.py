@@ -1,0 +1,113 @@
+"""API keys: made, listed and ended by STAFF."""
+
+import secrets
+
+from core import examples
+from core.authentication import hash_key
+from core.caller import Caller, Scope
+from core.context import Context
+from core.errors import ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
+from core.ids import new_id
+from core.models.api_keys import ApiKey, ApiKeyDraft, ApiKeyInfo, NewApiKey
+from core.operations import AnyOperation, Operation
+from core.ports import Query
+from core.resource import ById, NoParams, Page, Paged
+from core.services.users import user_id_of
+
+
+def _check_staff(caller: Caller) -> None:
+    if not caller.is_staff:
+        raise Forbidden("API keys are for STAFF.")
+
+
+async def _create(ctx: Context, _: NoParams, body: ApiKeyDraft) -> NewApiKey:
+    _check_staff(ctx.caller)
+    scopes = frozenset(body.scopes)
+    if not scopes <= ctx.caller.scopes:
+        raise Forbidden("You do not have all of these scopes yourself.")
+    if body.expires_at is not None and body.expires_at <= ctx.now:
+        raise ValidationFailed((Fault("expiresAt", "must lie in the future", FaultCode.OUT_OF_RANGE),))
+    key = f"psk_{secrets.token_urlsafe(32)}"
+    record = ApiKey(
+        id=new_id(),
+        tenant_id=ctx.tenant,
+        name=body.name,
+        owner_id=user_id_of(ctx.caller),
+        scopes=tuple(sorted(scopes)),
+        key_hash=hash_key(key),
+        created_at=ctx.now,
+        expires_at=body.expires_at,
+    )
+    await (await ctx.tx()).insert(record)
+    return NewApiKey(**dict(ApiKeyInfo.of(record)), key=key)
+
+
+async def _list(ctx: Context, params: Paged, _: None) -> Page[ApiKeyInfo]:
+    _check_staff(ctx.caller)
+    tx = await ctx.tx()
+    query = Query(ApiKey, limit=params.limit, offset=(params.page - 1) * params.limit)
+    keys = [ApiKeyInfo.of(key) for key in await tx.find(query)]
+    return Page[ApiKeyInfo].of(keys, params, await tx.count(query))
+
+
+async def _delete(ctx: Context, params: ById, _: None) -> None:
+    _check_staff(ctx.caller)
+    tx = await ctx.tx()
+    key = await tx.get(ApiKey, params.id, lock=True)
+    if key is None:
+        raise NotFound(f"There is no API key '{params.id}'.")
+    ctx.check_match(ApiKeyInfo.of(key))
+    await tx.delete(ApiKey, key.id)
+    ctx.revoke(f"key:{key.id}")
+
+
+_EXAMPLE = {
+    "id": "019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20",
+    "tenantId": examples.TENANT_ID,
+    "name": "Nightly stock report",
+    "ownerId": examples.USER_ID,
+    "scopes": ["read:orders", "read:pets"],
+    "createdAt": "2026-03-02T09:30:00.125Z",
+    "expiresAt": None,
+}
+
+CREATE_API_KEY = Operation(
+    name="createApiKey",
+    tag="API keys",
+    summary="Make an API key",
+    description="For STAFF. The key acts for who made it, in the chosen scopes, which must be among his own. It is "
+    "shown in this answer only.",
+    params=NoParams,
+    body=ApiKeyDraft,
+    result=NewApiKey,
+    handler=_create,
+    scope=Scope.WRITE_USER,
+    writes=True,
+    creates=True,
+    body_example={"name": "Nightly stock report", "scopes": ["read:pets", "read:orders"]},
+    result_example={**_EXAMPLE, "key": "psk_…"},
+)
+LIST_API_KEYS = Operation(
+    name="listApiKeys",
+    tag="API keys",
+    summary="List the API keys",
+    description="For STAFF. The keys themselves are not shown.",
+    params=Paged,
+    result=Page[ApiKeyInfo],
+    handler=_list,
+    scope=Scope.READ_USER,
+    result_example=examples.page(_EXAMPLE),
+)
+DELETE_API_KEY = Operation(
+    name="deleteApiKey",
+    tag="API keys",
+    summary="End an API key",
+    description="For STAFF. It ends at once, on every node.",
+    params=ById,
+    handler=_delete,
+    scope=Scope.WRITE_USER,
+    writes=True,
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.PRECONDITION_FAILED}),
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (CREATE_API_KEY, LIST_API_KEYS, DELETE_API_KEY)

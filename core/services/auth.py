@@ -1,0 +1,287 @@
+"""Logging in, refreshing and logging out."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import struct
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from core import examples
+from core.authentication import access_claims, device_scopes
+from core.caller import SCOPES_OF, Caller, Role, Scope
+from core.context import Context
+from core.errors import ErrorCode, Forbidden, RateLimited, Unauthorized, Unavailable
+from core.ids import SHARED_TENANT, TenantId, new_id
+from core.models.auth import LoggedIn, LoginRequest, RefreshRequest, Session, Tokens
+from core.models.devices import Device
+from core.models.users import Login, LoginKind, User, name_key
+from core.operations import AnyOperation, Operation
+from core.ports import Equal, Query, Transaction, TransientFailure
+from core.resource import NoParams
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from core.store import Store
+
+ACCESS_LIFE = timedelta(hours=1)
+REFRESH_LIFE = timedelta(days=30)
+FAILURES_PER_NAME = 5
+FAILURES_PER_ADDRESS = 20
+_WINDOW = 60
+_ATTEMPTS = 6
+
+_REFRESH = struct.Struct(">16s16sI")
+_MAC_BYTES = 24
+
+#: Attempts at one name take turns, so that a burst of guesses cannot outrun the count of failures.
+_turns: WeakValueDictionary[tuple[TenantId, str], asyncio.Lock] = WeakValueDictionary()
+
+
+# --- logging in ---
+
+
+async def _check_password(ctx: Context, _: NoParams, body: LoginRequest) -> Login:
+    name = name_key(body.username)
+    turn = _turns.setdefault((ctx.tenant, name), asyncio.Lock())
+    async with turn:
+        return await _attempt(ctx, name, body.password.get_secret_value())
+
+
+async def _attempt(ctx: Context, name: str, password: str) -> Login:
+    limiter = ctx.store.limiter
+    budgets = (
+        (f"login:{ctx.tenant}:{name}", FAILURES_PER_NAME),
+        (f"login:{ctx.caller.key}", FAILURES_PER_ADDRESS),
+    )
+    for key, most in budgets:
+        allowance = await limiter.hit(key, most, _WINDOW, cost=0)
+        if allowance.remaining <= 0:
+            raise RateLimited(max(1, allowance.reset), "Too many failed logins.")
+    found = await (await ctx.tx()).find(Query(Login, (Equal("username_key", name),)))
+    await ctx.close()
+    login = found[0] if found else None
+    if login is not None and login.kind is LoginKind.DEVICE:
+        good = hmac.compare_digest(hash_device_password(password), login.password_hash)
+    else:
+        good = await ctx.store.hasher.verify(password, login.password_hash if login else None)
+    if login is None or not good:
+        for key, most in budgets:
+            await limiter.hit(key, most, _WINDOW)
+        raise Unauthorized("The user name or the password is wrong.")
+    return login
+
+
+def hash_device_password(password: str) -> str:
+    """The form in which a device's password is kept. A fast hash will do: the password is random and long."""
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
+    tx = await ctx.tx()
+    checked = ctx.prepared
+    assert isinstance(checked, Login)
+    if await tx.get(Login, checked.id, lock=True) != checked:
+        raise Unauthorized("The user name or the password is wrong.")
+    session = Session(
+        id=new_id(),
+        tenant_id=ctx.tenant,
+        owner_id=checked.id,
+        generation=1,
+        created_at=ctx.now,
+        expires_at=ctx.now + REFRESH_LIFE,
+    )
+    await tx.insert(session)
+    return _issue(ctx.store, session, await _owner(tx, checked), ctx.now)
+
+
+# --- tokens ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose login it is, and what he may do."""
+
+    shown: LoggedIn
+    role: Role
+    scopes: frozenset[Scope]
+
+
+async def _owner(tx: Transaction, login: Login) -> _Owner:
+    if login.kind is LoginKind.DEVICE:
+        device = await tx.get(Device, login.id)
+        assert device is not None
+        return _Owner(LoggedIn(id=device.id, username=device.username), Role.DEVICE, device_scopes(device))
+    user = await tx.get(User, login.id)
+    assert user is not None
+    role = Role.STAFF if Role.STAFF in user.roles else Role.CUSTOMER
+    return _Owner(LoggedIn(id=user.id, username=user.username, email=user.email), role, SCOPES_OF[role])
+
+
+def _issue(store: "Store", session: Session, owner: _Owner, now: "datetime") -> Tokens:
+    issued_at = now.replace(microsecond=0)
+    is_device = owner.role is Role.DEVICE
+    caller = Caller(
+        tenant=TenantId(session.tenant_id),
+        role=owner.role,
+        key=f"{'device' if is_device else 'user'}:{owner.shown.id}",
+        scopes=owner.scopes,
+        user_id=None if is_device else owner.shown.id,
+        device_id=owner.shown.id if is_device else None,
+        session_id=session.id,
+        username=owner.shown.username,
+        expires_at=issued_at + ACCESS_LIFE,
+    )
+    access_token = store.signer.sign(access_claims(caller, new_id(), issued_at))
+    return Tokens(
+        access_token=access_token,
+        token=access_token,
+        expires_in=int(ACCESS_LIFE.total_seconds()),
+        expires_at=issued_at + ACCESS_LIFE,
+        refresh_token=_write_refresh(store, session),
+        scope=" ".join(sorted(owner.scopes)),
+        user=owner.shown,
+    )
+
+
+def _write_refresh(store: "Store", session: Session) -> str:
+    """A refresh token: opaque text that only this store can have made."""
+    body = _REFRESH.pack(uuid.UUID(session.tenant_id).bytes, uuid.UUID(session.id).bytes, session.generation)
+    return base64.urlsafe_b64encode(body + _mac(store, body)).decode()
+
+
+def _read_refresh(store: "Store", token: str) -> tuple[TenantId, str, int]:
+    """Tenant, session and generation of a refresh token."""
+    try:
+        raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
+        body, mac = raw[: _REFRESH.size], raw[_REFRESH.size :]
+        tenant, session, generation = _REFRESH.unpack(body)
+    except (ValueError, struct.error):
+        raise Unauthorized("The refresh token is invalid.") from None
+    if not hmac.compare_digest(mac, _mac(store, body)):
+        raise Unauthorized("The refresh token is invalid.")
+    return TenantId(str(uuid.UUID(bytes=tenant))), str(uuid.UUID(bytes=session)), generation
+
+
+def _mac(store: "Store", body: bytes) -> bytes:
+    return store.signer.digest(b"refresh token\0" + body)[:_MAC_BYTES]
+
+
+# --- refreshing ---
+
+
+async def _rotate(ctx: Context, _: NoParams, body: RefreshRequest) -> Tokens:
+    """Spend a refresh token for new tokens.
+
+    In a transaction of its own, for two reasons: a client that names no tenant means the token's, and the end of a
+    family whose token was spent twice must be kept though the client is refused.
+    """
+    store = ctx.store
+    tenant, session_id, generation = _read_refresh(store, body.refresh_token)
+    names_none = ctx.caller.is_visitor and ctx.tenant == SHARED_TENANT
+    if tenant != ctx.tenant and not names_none:
+        raise Forbidden("The refresh token is of another tenant.")
+    for _again in range(_ATTEMPTS):
+        try:
+            async with store.storage.write(tenant) as tx:
+                tokens = await _spend(ctx, tx, session_id, generation)
+        except TransientFailure:
+            continue
+        if tokens is None:
+            await store.revocations.revoke((f"session:{session_id}",))
+            raise Unauthorized("The refresh token was spent before; its login has ended.")
+        return tokens
+    raise Unavailable("Too many writers at once.")
+
+
+async def _spend(ctx: Context, tx: Transaction, session_id: str, generation: int) -> Tokens | None:
+    """New tokens; None when the refresh token was spent before, which ends the session."""
+    session = await tx.get(Session, session_id, lock=True)
+    if session is None or session.expires_at <= ctx.now:
+        raise Unauthorized("The login has ended.")
+    if session.generation != generation:
+        await tx.delete(Session, session_id)
+        return None
+    login = await tx.get(Login, session.owner_id)
+    assert login is not None
+    session = session.model_copy(update={"generation": generation + 1, "expires_at": ctx.now + REFRESH_LIFE})
+    await tx.update(session)
+    return _issue(ctx.store, session, await _owner(tx, login), ctx.now)
+
+
+async def _refreshed(ctx: Context, _: NoParams, __: RefreshRequest) -> Tokens:
+    assert isinstance(ctx.prepared, Tokens)
+    return ctx.prepared
+
+
+# --- logging out ---
+
+
+async def _log_out(ctx: Context, _: NoParams, __: None) -> None:
+    session_id = ctx.caller.session_id
+    if session_id is None:
+        raise Forbidden("An API key has no login to end; delete the key.")
+    await (await ctx.tx()).delete(Session, session_id)
+    ctx.revoke(f"session:{session_id}")
+
+
+_TOKENS_EXAMPLE = {
+    "accessToken": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…",
+    "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…",
+    "tokenType": "Bearer",
+    "expiresIn": 3600,
+    "expiresAt": "2026-01-31T09:15:00.000Z",
+    "refreshToken": "AAAAAAAAAAAAAAAAAAAAAAGaKzxNXn9g…",
+    "scope": "chat:write read:orders read:pets read:user write:orders write:user",
+    "user": {"id": examples.USER_ID, "username": "maria", "email": "maria@example.com"},
+}
+
+LOG_IN = Operation(
+    name="login",
+    tag="Authentication",
+    summary="Log in",
+    description="For users, and for devices with their own name and password. After five failures within a minute "
+    "for a name, or twenty from an address, further attempts have to wait.",
+    params=NoParams,
+    body=LoginRequest,
+    result=Tokens,
+    handler=_log_in,
+    prepare=_check_password,
+    anonymous=True,
+    writes=True,
+    errors=frozenset({ErrorCode.UNAUTHORIZED}),
+    body_example={"username": "maria", "password": "correct horse battery"},
+    result_example=_TOKENS_EXAMPLE,
+)
+REFRESH = Operation(
+    name="refreshToken",
+    tag="Authentication",
+    summary="Get new tokens for a refresh token",
+    description="A refresh token counts once. Using a spent one ends the login with all its tokens.",
+    params=NoParams,
+    body=RefreshRequest,
+    result=Tokens,
+    handler=_refreshed,
+    prepare=_rotate,
+    anonymous=True,
+    writes=True,
+    errors=frozenset({ErrorCode.UNAUTHORIZED}),
+    body_example={"refreshToken": _TOKENS_EXAMPLE["refreshToken"]},
+    result_example=_TOKENS_EXAMPLE,
+)
+LOG_OUT = Operation(
+    name="logout",
+    tag="Authentication",
+    summary="Log out",
+    description="Ends the login that the access token belongs to, at once and on every node.",
+    params=NoParams,
+    handler=_log_out,
+    writes=True,
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (LOG_IN, REFRESH, LOG_OUT)

@@ -1,0 +1,152 @@
+"""Devices: provisioned, listed and removed by STAFF."""
+
+import secrets
+from collections.abc import Sequence
+
+from core import examples
+from core.access import may_grant, order_topics
+from core.caller import Scope
+from core.context import Context
+from core.errors import ErrorCode, Fault, FaultCode, Forbidden, ValidationFailed
+from core.ids import new_id
+from core.models.auth import Session
+from core.models.devices import Device, DeviceDraft, NewDevice
+from core.models.orders import Order
+from core.models.pets import Pet
+from core.models.users import Login, LoginKind, name_key
+from core.operations import AnyOperation, Operation
+from core.ports import Equal, OneOf, Query, Transaction
+from core.resource import ById, NoParams, Page, Paged, Resource
+from core.services.auth import hash_device_password
+from core.services.paging import page_of
+
+
+async def _create(ctx: Context, _: NoParams, body: DeviceDraft) -> NewDevice:
+    for pattern in (*body.topics, *map(order_topics, body.order_ids)):
+        if not may_grant(ctx.caller, pattern):
+            raise Forbidden(f"You may not listen to '{pattern}' yourself.")
+    tx = await ctx.tx()
+    faults = [
+        *await _missing(tx, Pet, "petIds", body.pet_ids),
+        *await _missing(tx, Order, "orderIds", body.order_ids),
+    ]
+    if faults:
+        raise ValidationFailed(tuple(faults))
+    password = secrets.token_urlsafe(24)
+    device = Device(
+        id=new_id(),
+        tenant_id=ctx.tenant,
+        name=body.name,
+        username=f"device-{secrets.token_hex(8)}",
+        pet_ids=body.pet_ids,
+        order_ids=body.order_ids,
+        topics=body.topics,
+        created_at=ctx.now,
+        updated_at=ctx.now,
+    )
+    login = Login(
+        id=device.id,
+        tenant_id=ctx.tenant,
+        kind=LoginKind.DEVICE,
+        username_key=name_key(device.username),
+        password_hash=hash_device_password(password),
+    )
+    await tx.insert(login)
+    await tx.insert(device)
+    return NewDevice(**dict(device), password=password)
+
+
+async def _missing(tx: Transaction, kind: type[Resource], field: str, ids: Sequence[str]) -> list[Fault]:
+    """A fault for each id that names nothing."""
+    there = {found.id for found in await tx.find(Query(kind, (OneOf("id", tuple(ids)),)))}
+    return [
+        Fault(f"{field}[{place}]", f"there is no such {kind.__name__.lower()}", FaultCode.INVALID_FORMAT)
+        for place, record_id in enumerate(ids)
+        if record_id not in there
+    ]
+
+
+async def _list(ctx: Context, params: Paged, _: None) -> Page[Device]:
+    return await page_of(ctx, Device, (), params)
+
+
+async def _get(ctx: Context, params: ById, _: None) -> Device:
+    return await ctx.get(Device, params.id)
+
+
+async def _delete(ctx: Context, params: ById, _: None) -> None:
+    device = await ctx.get(Device, params.id)
+    ctx.check_match(device)
+    tx = await ctx.tx()
+    # The login goes first: whoever is logging in holds it, and the session he makes must go too.
+    await tx.delete(Login, device.id)
+    await tx.delete_all(Session, (Equal("owner_id", device.id),))
+    await tx.delete(Device, device.id)
+    ctx.revoke(f"device:{device.id}")
+
+
+_DRAFT_EXAMPLE = {
+    "name": "Collar of Biscuit",
+    "petIds": [examples.PET_ID],
+    "orderIds": [examples.ORDER_ID],
+    "topics": ["inventory/+/stock"],
+}
+_EXAMPLE = {
+    "id": "019e2d15-51aa-7c36-9e02-7d4b6f8a0c12",
+    "tenantId": examples.TENANT_ID,
+    **_DRAFT_EXAMPLE,
+    "username": "device-4f1d2a9c7b60e385",
+    "createdAt": "2026-03-02T09:30:00.125Z",
+    "updatedAt": "2026-03-02T09:30:00.125Z",
+}
+
+CREATE_DEVICE = Operation(
+    name="createDevice",
+    tag="Devices",
+    summary="Provision a device",
+    description="User name and password are made by the store; the password is shown in this answer only. The "
+    "device may read pets and the orders named here, and listen to the topics given.",
+    params=NoParams,
+    body=DeviceDraft,
+    result=NewDevice,
+    handler=_create,
+    scope=Scope.WRITE_DEVICES,
+    writes=True,
+    creates=True,
+    body_example=_DRAFT_EXAMPLE,
+    result_example={**_EXAMPLE, "password": "…"},
+)
+LIST_DEVICES = Operation(
+    name="listDevices",
+    tag="Devices",
+    summary="List the devices",
+    params=Paged,
+    result=Page[Device],
+    handler=_list,
+    scope=Scope.WRITE_DEVICES,
+    result_example=examples.page(_EXAMPLE),
+)
+GET_DEVICE = Operation(
+    name="getDevice",
+    tag="Devices",
+    summary="Get a device",
+    params=ById,
+    result=Device,
+    handler=_get,
+    scope=Scope.WRITE_DEVICES,
+    errors=frozenset({ErrorCode.NOT_FOUND}),
+    result_example=_EXAMPLE,
+)
+DELETE_DEVICE = Operation(
+    name="deleteDevice",
+    tag="Devices",
+    summary="Remove a device",
+    description="Its login ends at once, on every node.",
+    params=ById,
+    handler=_delete,
+    scope=Scope.WRITE_DEVICES,
+    writes=True,
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.PRECONDITION_FAILED}),
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (CREATE_DEVICE, LIST_DEVICES, GET_DEVICE, DELETE_DEVICE)

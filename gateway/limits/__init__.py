@@ -1,0 +1,1 @@
+"""Counting requests: within this process, or for all nodes in Redis."""

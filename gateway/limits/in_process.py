@@ -1,0 +1,59 @@
+"""Rate limits counted in this process alone."""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.ports import Allowance
+
+#: Keys that are counted at once. Beyond it the oldest window is given up, which favours its owner.
+_MOST_KEYS = 100_000
+
+
+@dataclass(slots=True)
+class _Window:
+    """What a key has spent until its window ends."""
+
+    spent: int
+    end: float
+
+
+class InProcessRateLimiter:
+    """Counts in windows that begin with a key's first request; memory is bounded."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, most_keys: int = _MOST_KEYS) -> None:
+        self._now = now
+        self._most_keys = most_keys
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
+
+    async def hit(self, key: str, limit: int, window: int, cost: int = 1) -> Allowance:
+        """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only looks."""
+        return self.count(key, limit, window, cost)
+
+    def count(self, key: str, limit: int, window: int, cost: int) -> Allowance:
+        """Do what ``hit`` does. What is refused is not spent."""
+        now = self._now()
+        found = self._windows.get(key)
+        if found is not None and found.end <= now:
+            del self._windows[key]
+            found = None
+        counted = found or _Window(0, now + window)
+        allowed = counted.spent + cost <= limit
+        if allowed and cost:
+            counted.spent += cost
+            if found is None:
+                self._add(key, counted, now)
+        return Allowance(allowed, limit, max(0, limit - counted.spent), math.ceil(counted.end - now))
+
+    def _add(self, key: str, window: _Window, now: float) -> None:
+        self._windows[key] = window
+        # Two for one: windows that have ended go, however many keys there are.
+        for _ in range(2):
+            oldest = next(iter(self._windows))
+            if self._windows[oldest].end <= now or len(self._windows) > self._most_keys:
+                del self._windows[oldest]
+
+    def __len__(self) -> int:
+        return len(self._windows)

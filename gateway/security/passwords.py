@@ -1,0 +1,69 @@
+"""Passwords, hashed with argon2id (RFC 9106) in threads of their own."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from core.errors import Unavailable
+
+T = TypeVar("T")
+
+#: Hashes that may wait for a thread; whoever comes then is told to come back.
+_MOST_WAITING = 200
+
+
+class Argon2Hasher:
+    """Hashes a few passwords at a time, so that a flood of logins takes neither the loop nor all memory.
+
+    ``memory_cost`` is in KiB and is taken per thread. The defaults are argon2-cffi's: the second recommended
+    option of RFC 9106, section 4.
+    """
+
+    def __init__(
+        self, *, time_cost: int = 3, memory_cost: int = 65536, parallelism: int = 4, threads: int = 2
+    ) -> None:
+        self._argon2 = PasswordHasher(time_cost, memory_cost, parallelism)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._waiting = 0
+        # Made with the same parameters as all others, so that checking it takes as long.
+        self._nobodys = self._argon2.hash("nobody's password")
+
+    async def hash(self, password: str) -> str:
+        """Hash a password with a new salt.
+
+        Raises:
+            Unavailable: too many are waiting.
+        """
+        return await self._run(lambda: self._argon2.hash(password))
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Check a password; without a hash it takes as long and is False, so that names cannot be probed.
+
+        Raises:
+            Unavailable: too many are waiting.
+        """
+        good = await self._run(lambda: self._verify(password, self._nobodys if hashed is None else hashed))
+        return good and hashed is not None
+
+    def _verify(self, password: str, hashed: str) -> bool:
+        try:
+            return self._argon2.verify(hashed, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._waiting >= _MOST_WAITING:
+            raise Unavailable("Too many logins at once.")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """End the threads once they have done what they are at; what still waits is given up."""
+        self._threads.shutdown(cancel_futures=True)

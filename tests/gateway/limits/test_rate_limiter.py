@@ -1,0 +1,182 @@
+"""One contract for every rate limiter, and what happens when Redis goes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from core.ids import new_id
+from core.ports import Allowance, RateLimiter
+from gateway.limits.in_process import InProcessRateLimiter
+from gateway.limits.redis import RedisRateLimiter
+from tests.servers import RedisServer
+from tests.waiting import eventually
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[RedisRateLimiter]:
+    limiter = RedisRateLimiter(url, probe_seconds=0.05)
+    yield limiter
+    await limiter.close()
+
+
+@pytest.fixture
+async def shared(redis_server: RedisServer) -> AsyncIterator[RedisRateLimiter]:
+    async with opened(redis_server.url) as limiter:
+        yield limiter
+
+
+@pytest.fixture(params=["in process", "Redis"])
+def limiter(request: pytest.FixtureRequest) -> RateLimiter:
+    if request.param == "Redis":
+        found: RateLimiter = request.getfixturevalue("shared")
+        return found
+    return InProcessRateLimiter()
+
+
+async def test_each_hit_spends_from_the_budget(limiter: RateLimiter) -> None:
+    key = new_id()
+    assert [await limiter.hit(key, 3, 60) for _ in range(4)] == [
+        Allowance(True, 3, 2, 60),
+        Allowance(True, 3, 1, 60),
+        Allowance(True, 3, 0, 60),
+        Allowance(False, 3, 0, 60),
+    ]
+
+
+async def test_keys_do_not_share_a_budget(limiter: RateLimiter) -> None:
+    one, two = new_id(), new_id()
+    assert (await limiter.hit(one, 1, 60)).allowed
+    assert (await limiter.hit(two, 1, 60)).allowed
+    assert not (await limiter.hit(one, 1, 60)).allowed
+
+
+async def test_a_cost_is_spent_whole_or_not_at_all(limiter: RateLimiter) -> None:
+    key = new_id()
+    assert await limiter.hit(key, 10, 60, 6) == Allowance(True, 10, 4, 60)
+    assert await limiter.hit(key, 10, 60, 5) == Allowance(False, 10, 4, 60)
+    assert await limiter.hit(key, 10, 60, 4) == Allowance(True, 10, 0, 60)
+
+
+async def test_a_cost_of_nothing_only_looks(limiter: RateLimiter) -> None:
+    key = new_id()
+    assert await limiter.hit(key, 2, 60, 0) == Allowance(True, 2, 2, 60)
+    await limiter.hit(key, 2, 60)
+    assert await limiter.hit(key, 2, 60, 0) == Allowance(True, 2, 1, 60)
+
+
+async def test_looking_starts_no_window(limiter: RateLimiter) -> None:
+    key = new_id()
+    await limiter.hit(key, 2, 1, 0)
+    assert (await limiter.hit(key, 2, 60)).reset == 60
+
+
+async def test_the_budget_is_whole_again_after_the_window(limiter: RateLimiter) -> None:
+    key = new_id()
+    assert (await limiter.hit(key, 1, 1)).allowed
+    refused = await limiter.hit(key, 1, 1)
+    assert refused == Allowance(False, 1, 0, 1)
+
+    async def allowed() -> bool:
+        return (await limiter.hit(key, 1, 1)).allowed
+
+    await eventually(allowed, timeout=5)
+
+
+async def test_many_at_once_get_exactly_the_budget(limiter: RateLimiter) -> None:
+    key = new_id()
+    answers = await asyncio.gather(*(limiter.hit(key, 20, 60) for _ in range(100)))
+    assert sum(answer.allowed for answer in answers) == 20
+
+
+async def test_a_key_may_be_any_text(limiter: RateLimiter) -> None:
+    for key in ("", "ä ö", "a\nb", "x" * 1000, "address:::1"):
+        assert (await limiter.hit(f"{new_id()}{key}", 1, 60)).allowed
+
+
+# --- in process ---
+
+
+async def test_memory_is_bounded_and_ended_windows_go_first() -> None:
+    now = [0.0]
+    limiter = InProcessRateLimiter(now=lambda: now[0], most_keys=10)
+    for number in range(100):
+        await limiter.hit(f"a{number}", 5, 60)
+    assert len(limiter) == 10
+    now[0] = 61.0
+    for number in range(9):
+        await limiter.hit(f"b{number}", 5, 60)
+    assert (await limiter.hit("b0", 5, 60)).remaining == 3
+    assert len(limiter) == 9
+
+
+async def test_the_reset_counts_down_in_whole_seconds() -> None:
+    now = [0.0]
+    limiter = InProcessRateLimiter(now=lambda: now[0])
+    await limiter.hit("a", 5, 60)
+    now[0] = 30.5
+    assert (await limiter.hit("a", 5, 60)).reset == 30
+    now[0] = 60.0
+    assert await limiter.hit("a", 5, 60) == Allowance(True, 5, 4, 60)
+
+
+# --- Redis ---
+
+
+async def test_nodes_share_the_count(redis_server: RedisServer, shared: RedisRateLimiter) -> None:
+    async with opened(redis_server.url) as other:
+        assert (await shared.hit("a", 3, 60)).remaining == 2
+        assert (await other.hit("a", 3, 60)).remaining == 1
+
+
+async def test_without_redis_each_node_counts_for_itself(
+    redis_server: RedisServer, shared: RedisRateLimiter
+) -> None:
+    assert (await shared.hit("a", 2, 60)).allowed
+    redis_server.kill()
+    assert [(await shared.hit("a", 2, 60)).allowed for _ in range(3)] == [True, True, False]
+    assert not shared.healthy
+
+
+async def test_a_frozen_redis_costs_a_request_a_moment_once(
+    redis_server: RedisServer, shared: RedisRateLimiter
+) -> None:
+    assert (await shared.hit("a", 1000, 60)).allowed
+    redis_server.freeze()
+    begun = time.monotonic()
+    await asyncio.gather(*(shared.hit("a", 1000, 60) for _ in range(50)))
+    assert time.monotonic() - begun < 1.0
+    begun = time.monotonic()
+    for _ in range(100):
+        await shared.hit("a", 1000, 60)
+    assert time.monotonic() - begun < 0.1
+    redis_server.thaw()
+
+
+async def test_counting_is_shared_again_when_redis_is_back(
+    redis_server: RedisServer, shared: RedisRateLimiter
+) -> None:
+    redis_server.freeze()
+    await shared.hit("a", 5, 60)
+    assert not shared.healthy
+    redis_server.thaw()
+    await eventually(lambda: shared.healthy)
+    redis_server.restart()
+
+    async def counts_there() -> bool:
+        await shared.hit("b", 50, 60)
+        return shared.healthy
+
+    await eventually(counts_there)
+    async with opened(redis_server.url) as other:
+        assert (await other.hit("b", 50, 60, 0)).remaining < 50
+
+
+async def test_closing_ends_the_probe(redis_server: RedisServer) -> None:
+    limiter = RedisRateLimiter(redis_server.url, probe_seconds=0.01)
+    redis_server.kill()
+    await limiter.hit("a", 5, 60)
+    await limiter.close()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "rate limit probe"]
