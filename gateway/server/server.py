@@ -111,7 +111,8 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve on `sockets` until `stop`, then drain and return. Signals are the caller's business.
 
-        The sockets are closed in any case. RuntimeError when the application's lifespan fails to start.
+        Cancelled, it drops everything at once. The sockets are closed in any case. RuntimeError when the
+        application's lifespan fails to start.
         """
         if not sockets:
             raise ValueError("no sockets to serve on")
@@ -127,8 +128,12 @@ class Server(uvicorn.Server):
             raise RuntimeError("the application failed to start") from error
         finally:
             watch.cancel()
+            for server in getattr(self, "servers", []):  # Not there before the start.
+                server.close()
             for listener in sockets:
                 listener.close()
+            for connection in list(self.server_state.connections):
+                cast(WatchedConnection, connection).abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -179,9 +184,25 @@ class Server(uvicorn.Server):
         await _emptied(_FLUSH, state.tasks)
         if state.tasks:
             logger.warning("cancelled %d calls that outlived their connections", len(state.tasks))
-            for task in list(state.tasks):
-                task.cancel()
-            await _emptied(_CLEANUP, state.tasks)
+            with _cancellations_unlogged():
+                for task in list(state.tasks):
+                    task.cancel()
+                await _emptied(_CLEANUP, state.tasks)
+
+
+@contextlib.contextmanager
+def _cancellations_unlogged() -> Iterator[None]:
+    """Spare the log one traceback for each call, by which uvicorn reports cancellation as an error."""
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+    log = logging.getLogger("uvicorn.error")
+    log.addFilter(wanted)
+    try:
+        yield
+    finally:
+        log.removeFilter(wanted)
 
 
 async def _emptied(limit: float | None, *collections: Collection[object]) -> None:

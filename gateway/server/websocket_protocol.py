@@ -65,6 +65,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     * a peer is not given up for lost while we do not listen to it, or while it works through a backlog in
       which our ping still waits;
+    * a peer that sends pings and does not read the pongs is not read from either;
     * the close frame that says what was wrong (1009, 1007) reaches a peer that is still sending;
     * a handshake that the WebSocket parser refuses (a header line over 8 KiB) is answered, not left hanging;
     * shutting down says 1001, going away.
@@ -102,8 +103,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     def resume_writing(self) -> None:
-        """Wake who waits for the buffer to empty: tasks first by the event, then the callback at once."""
+        """Wake who waits for the buffer to empty: tasks by the event, the callback at once."""
         super().resume_writing()
+        if self.read_paused and self.queue.empty():  # So it was `handle_ping` that paused.
+            self.read_paused = False
+            self.transport.resume_reading()
         if self.direct.on_writable is not None and not self.ended():
             self.direct.on_writable()
 
@@ -114,6 +118,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = self.close_sent = True
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
+
+    def handle_ping(self) -> None:
+        """Answer, and listen no further while the answers are not read, for they would pile up here."""
+        super().handle_ping()
+        if not self.writable.is_set() and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     def send_keepalive_ping(self) -> None:
         """Ping, and note how far the peer had read."""

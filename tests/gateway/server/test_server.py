@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
-from tests.gateway.server.serving import CLOSE, connected, nothing, serving, transport_of
+from tests.gateway.server.serving import CLOSE, connected, nothing, serving, transport_of, with_lifespan
 from tests.waiting import eventually
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -70,7 +70,9 @@ async def test_a_second_signal_does_not_wait_for_the_drain() -> None:
         assert process.returncode == 0
 
 
-async def test_what_outlives_the_drain_is_cut_off_before_the_application_shuts_down() -> None:
+async def test_what_outlives_the_drain_is_cut_off_before_the_application_shuts_down(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     order: list[str] = []
 
     @asynccontextmanager
@@ -110,6 +112,38 @@ async def test_what_outlives_the_drain_is_cut_off_before_the_application_shuts_d
         await asyncio.wait_for(serve, 10)
         assert sorted(order[:2]) == ["http", "websocket"]
         assert order[2:] == ["lifespan"]
+        assert [record.getMessage() for record in caplog.records] == [
+            "cancelled 2 calls that outlived their connections"
+        ]
+
+
+async def test_a_cancelled_server_drops_its_connections() -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    server = Server(with_lifespan(call), ServerOptions(), on_drain=nothing)
+    sockets = listen("127.0.0.1", 0)
+    port = socket_port(sockets)
+    serve = asyncio.create_task(server.serve(sockets))
+    async with connected(port) as client:
+        await client.upgrade()
+        serve.cancel()
+        assert await client.read_to_end() == b""
+        await asyncio.wait((serve,), timeout=10)
+        assert serve.cancelled()
+
+
+@pytest.mark.parametrize(("trusted", "seen"), [((), b"127.0.0.1"), (("127.0.0.1",), b"192.0.2.7")])
+async def test_only_a_trusted_proxy_may_name_the_client(trusted: tuple[str, ...], seen: bytes) -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["client"][0].encode()})
+
+    async with serving(call, trusted_proxies=trusted) as running, connected(running.port) as client:
+        client.send(b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n\r\n")
+        assert (await client.read_to_end()).endswith(b"9\r\n" + seen + b"\r\n0\r\n\r\n")
 
 
 async def test_a_draining_server_takes_no_new_connection_and_ends_idle_ones() -> None:

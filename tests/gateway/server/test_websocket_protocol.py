@@ -250,6 +250,21 @@ async def test_a_push_only_application_keeps_clients_that_talk() -> None:
         calls.over.set()
 
 
+async def test_pings_whose_pongs_are_not_read_do_not_pile_up() -> None:
+    calls = Calls()
+    count = 40_000
+    async with serving(calls) as running, connected(running.port, receive_buffer=8192) as client:
+        await client.upgrade()
+        transport = await calls.transport()
+        client.send(masked(b"p" * 100, PING) * count + masked(b"a message"))
+        await eventually(lambda: protocol_of(running).read_paused)
+        assert transport.buffered() < 1_000_000
+        for _ in range(count):
+            assert await client.read_frame() == (PONG, b"p" * 100)
+        await eventually(lambda: calls.received)
+        assert calls.received[0]["text"] == "a message"
+
+
 async def test_a_peer_that_answers_no_ping_is_closed() -> None:
     calls = Calls()
     async with (
