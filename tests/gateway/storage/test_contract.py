@@ -1,5 +1,6 @@
 """What every storage promises of records and transactions."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -308,23 +309,21 @@ async def test_sweeping_removes_what_has_expired(storage: Storage) -> None:
 
 async def test_revocations_are_found_by_their_time_until_they_expire(storage: Storage) -> None:
     user, key = f"user:{new_id()}", f"key:{new_id()}"
-    start = later(1_000_000)
+    async def noted(since: float) -> dict[str, datetime]:
+        found = await storage.revocations(later(since))
+        return {item.subject: item.revoked_at for item in found if item.subject in (user, key)}
 
-    async def noted(since: float) -> dict[str, float]:
-        found = await storage.revocations(start.fromtimestamp(start.timestamp() + since, start.tzinfo))
-        return {item.subject: item.revoked_at.timestamp() - start.timestamp() for item in found if item.subject in (user, key)}
-
-    await storage.revoke([user, key, user], start, later(1_000_100))
-    await storage.revoke([], start, start)
-    assert await noted(0) == {user: 0, key: 0}
+    await storage.revoke([user, key, user], later(0), later(100))
+    await storage.revoke([], later(0), later(100))
+    assert await noted(0) == {user: later(0), key: later(0)}
     assert await noted(0.001) == {}
-    await storage.revoke([user], later(1_000_010), later(1_000_110))
+    await storage.revoke([user], later(10), later(110))
     # An older note takes nothing back.
-    await storage.revoke([user], later(1_000_005), later(1_000_006))
-    assert await noted(1) == {user: 10}
-    await storage.sweep(later(1_000_105))
-    assert await noted(0) == {user: 10}
-    await storage.sweep(later(1_000_110))
+    await storage.revoke([user], later(5), later(6))
+    assert await noted(1) == {user: later(10)}
+    await storage.sweep(later(105))
+    assert await noted(0) == {user: later(10)}
+    await storage.sweep(later(110))
     assert await noted(0) == {}
 
 
