@@ -144,6 +144,21 @@ def _announce_adoption(ctx: Context, pet: Pet, user: User | None) -> None:
     ctx.emit(PET_ADOPTED, data, visible_to(pet.owner_id), pet_id=pet.id)
 
 
+async def cancel(ctx: Context, order: Order) -> Order:
+    """Cancel a locked order: its pets are AVAILABLE again, and what was paid goes back.
+
+    Raises:
+        Conflict: it is too far on its way, or cancelled already.
+    """
+    if order.status not in _CANCELLABLE:
+        raise Conflict(f"An order that is {order.status} cannot be cancelled.")
+    cancelled = await move_order(ctx, order, OrderStatus.CANCELLED, changed_by(ctx))
+    await _refund(ctx, cancelled)
+    for pet in await _release(ctx, order):
+        await move_pet(ctx, pet, PetStatus.AVAILABLE, StatusReason.ORDER_CANCELLED)
+    return cancelled
+
+
 async def _release(ctx: Context, order: Order) -> list[Pet]:
     """End an order's hold on its pets; gives them locked."""
     tx = await ctx.tx()
@@ -209,13 +224,7 @@ async def _cancel_order(ctx: Context, params: ById, body: None) -> Order:  # noq
     order = await ctx.get(Order, params.id)
     check_readable(ctx.caller, order)
     ctx.check_match(order)
-    if order.status not in _CANCELLABLE:
-        raise Conflict(f"An order that is {order.status} cannot be cancelled.")
-    cancelled = await move_order(ctx, order, OrderStatus.CANCELLED, changed_by(ctx))
-    await _refund(ctx, cancelled)
-    for pet in await _release(ctx, order):
-        await move_pet(ctx, pet, PetStatus.AVAILABLE, StatusReason.ORDER_CANCELLED)
-    return cancelled
+    return await cancel(ctx, order)
 
 
 PLACE_ORDER = Operation(

@@ -1,0 +1,134 @@
+"""The tenant as a whole: emptied, and filled with demo data, by teams that test."""
+
+from functools import partial
+
+from core.caller import Scope
+from core.context import Context
+from core.errors import BadRequest, Forbidden
+from core.events import PUBLIC, visible_to
+from core.ids import SHARED_TENANT
+from core.models.api_keys import ApiKey
+from core.models.auth import Session
+from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatStatus, Message
+from core.models.devices import Device
+from core.models.idempotency import IdempotencyRecord
+from core.models.images import Image
+from core.models.orders import ORDER_STATUS_CHANGED, Order, OrderStatus
+from core.models.payments import Payment, Receipt
+from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
+from core.models.tenant import ResetParams, Seeded
+from core.models.users import Login, User
+from core.operations import AnyOperation, Operation
+from core.ports import Query
+from core.resource import NoParams
+from core.seed import seed
+from core.services.inventory import announce_stock
+from core.services.orders import announce, changed_by
+
+
+def _check_staff(ctx: Context) -> None:
+    if not ctx.caller.is_staff:
+        raise Forbidden("This is for the store's staff.")
+
+
+async def _reset_tenant(ctx: Context, params: ResetParams, body: None) -> None:  # noqa: ARG001
+    _check_staff(ctx)
+    if ctx.tenant == SHARED_TENANT:
+        raise Forbidden("The shared pool cannot be emptied, since others use it too.")
+    if params.confirm.lower() != ctx.tenant:
+        raise BadRequest("confirm: must be the tenant's id.")
+    await _remove_pets(ctx)
+    await _remove_orders(ctx)
+    await _remove_chats(ctx)
+    await _remove_people(ctx)
+    await (await ctx.tx()).delete_all(IdempotencyRecord)
+    ctx.after_commit(partial(ctx.store.images.delete_all, ctx.tenant))
+
+
+async def _remove_pets(ctx: Context) -> None:
+    tx = await ctx.tx()
+    for found in await tx.find(Query(Pet)):
+        # Waits for whoever is ordering it, so that the order is seen, and removed, afterwards.
+        if (pet := await tx.get(Pet, found.id, lock=True)) is None:
+            continue
+        await tx.delete(Pet, pet.id)
+        ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
+        announce_stock(ctx, pet.species)
+    await tx.delete_all(Image)
+
+
+async def _remove_orders(ctx: Context) -> None:
+    """Every order ends as CANCELLED for those who watch it, whatever it was: nothing is left of it to read."""
+    tx = await ctx.tx()
+    for order in await tx.find(Query(Order)):
+        cancelled = order.model_copy(update={"status": OrderStatus.CANCELLED, "updated_at": ctx.now})
+        announce(ctx, ORDER_STATUS_CHANGED, cancelled, order.status, changed_by(ctx))
+        await tx.delete(Order, order.id)
+    for kind in (Reservation, Payment, Receipt):
+        await tx.delete_all(kind)
+
+
+async def _remove_chats(ctx: Context) -> None:
+    tx = await ctx.tx()
+    for chat in await tx.find(Query(Chat)):
+        closed = chat.model_copy(update={"status": ChatStatus.CLOSED, "updated_at": ctx.now})
+        ctx.emit(CHAT_CLOSED, ChatEvent(chat=closed), visible_to(chat.customer_id), chat_id=chat.id)
+        await tx.delete(Chat, chat.id)
+    await tx.delete_all(Message)
+
+
+async def _remove_people(ctx: Context) -> None:
+    """All users, devices, keys and logins but the caller's own account."""
+    tx = await ctx.tx()
+    for user in await tx.find(Query(User)):
+        if user.id != ctx.caller.user_id:
+            await tx.delete(Login, user.id)
+            await tx.delete(User, user.id)
+            ctx.revoke(f"user:{user.id}")
+    for device in await tx.find(Query(Device)):
+        await tx.delete(Login, device.id)
+        await tx.delete(Device, device.id)
+        ctx.revoke(f"device:{device.id}")
+    for key in await tx.find(Query(ApiKey)):
+        await tx.delete(ApiKey, key.id)
+        ctx.revoke(f"key:{key.id}")
+    for session in await tx.find(Query(Session)):
+        if session.owner_id != ctx.caller.user_id:
+            await tx.delete(Session, session.id)
+
+
+async def _seed_tenant(ctx: Context, params: NoParams, body: None) -> Seeded:  # noqa: ARG001
+    _check_staff(ctx)
+    return await seed(ctx)
+
+
+RESET_TENANT = Operation(
+    name="resetTenant",
+    tag="Tenant",
+    summary="Empty the tenant",
+    description=(
+        "Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own "
+        "account. Whoever watches sees each pet deleted, each order cancelled and each chat closed. `confirm` repeats "
+        "the tenant's id."
+    ),
+    params=ResetParams,
+    handler=_reset_tenant,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+)
+
+SEED_TENANT = Operation(
+    name="seedTenant",
+    tag="Tenant",
+    summary="Fill the tenant with demo data",
+    description="Adds pets, orders and chats once: where the demo data is already, nothing happens.",
+    params=NoParams,
+    handler=_seed_tenant,
+    result=Seeded,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+    idempotent=True,
+    result_example={"pets": 66, "orders": 12, "chats": 2},
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (RESET_TENANT, SEED_TENANT)
