@@ -1,8 +1,8 @@
 """Identifiers: UUID version 7, so that ids sort by the time they were made."""
 
 import os
+import re
 import time
-import uuid
 from threading import Lock
 from typing import NewType
 
@@ -36,22 +36,23 @@ def new_id() -> str:
     one millisecond keep their order.
     """
     tick = _ticks.next()
-    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64
-    value |= 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
-    return str(uuid.UUID(int=value))
+    digits = f"{(tick >> 12) << 16 | 0x7000 | tick & 0xFFF:016x}"
+    # The variant is binary 10 above random bits. Put together by hand, for every answer without a request id of its
+    # client's needs one, and the uuid module takes four times as long.
+    rest = f"{0b10 << 62 | int.from_bytes(os.urandom(8), 'big') >> 2:016x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:]}-{rest[:4]}-{rest[4:]}"
+
+
+_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def is_id(text: str) -> bool:
     """Whether the text is a UUID in its canonical spelling (36 characters, lower or upper case)."""
-    try:
-        return len(text) == 36 and str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
+    return _ID.fullmatch(text) is not None
 
 
 def parse_tenant(text: str) -> TenantId | None:
-    """Read a tenant's name: a UUID of version 4 or 7, in any case; None when it is not one."""
-    if not is_id(text):
-        return None
-    value = uuid.UUID(text)
-    return TenantId(str(value)) if value.version in (4, 7) and value.variant == uuid.RFC_4122 else None
+    """Read a tenant's name: a UUID of version 4 or 7 (RFC 9562), in any case; None when it is not one."""
+    name = text.lower()
+    return TenantId(name) if _TENANT.fullmatch(name) else None
