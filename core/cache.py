@@ -84,12 +84,12 @@ class ReadCache:
             if event.ephemeral:
                 continue
             if event.sequence > known.head + 1:
-                self.forget(tenant)
+                self.on_lost(tenant)
                 return
             known.head = max(known.head, event.sequence)
             self._drop(known, aggregate_of(event.topics))
 
-    def forget(self, tenant: TenantId | None) -> None:
+    def on_lost(self, tenant: TenantId | None) -> None:
         """Drop everything of a tenant, or of all: its events may have been missed."""
         if tenant is None:
             self._tenants.clear()
@@ -104,7 +104,7 @@ class ReadCache:
             if known is None:
                 continue
             if known.behind is not None and known.head < known.behind:
-                self.forget(tenant)
+                self.on_lost(tenant)
             else:
                 known.behind = head if head > known.head else None
 

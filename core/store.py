@@ -126,7 +126,7 @@ class Store:
         self.cache = ReadCache(ports.storage)
         self.revocations = Revocations(ports.storage, clock)
         self.draining = False
-        hub.watch(self.cache.on_events, self.cache.forget)
+        hub.watchers.append(self.cache)
 
     async def admit(self, credentials: Credentials, *, cost: int = 1) -> Admission:
         """Find out who calls and take the request from his budget."""
