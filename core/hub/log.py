@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PAGE_EVENTS = 256
 #: Estimated bytes of the pages kept for other subscribers who come by.
 _KEPT_BYTES = 16 << 20
 _READS_AT_ONCE = 4
@@ -72,7 +71,7 @@ class LogReader:
 
         Pages begin at fixed places, so that subscribers who fell behind at different ones soon share them.
         """
-        key = (ring.tenant, place // PAGE_EVENTS * PAGE_EVENTS)
+        key = (ring.tenant, place // ring.limits.page * ring.limits.page)
         page = self._pages.get(key)
         if page is not None and page.last > place:
             self._pages.move_to_end(key)
@@ -97,7 +96,9 @@ class LogReader:
     async def _read(self, ring: Ring, key: tuple[TenantId, int]) -> Page:
         try:
             async with self._turn:
-                found = await self._insist(partial(self._storage.read_log, ring.tenant, key[1], PAGE_EVENTS))
+                found = await self._insist(
+                    partial(self._storage.read_log, ring.tenant, key[1], ring.limits.page)
+                )
         finally:
             del self._reading[key]
         self.reads += 1
@@ -114,7 +115,9 @@ class LogReader:
             await asyncio.sleep(_PATIENCE)
             while ring.head < ring.known and not ring.closed:
                 after = ring.head
-                page = await self._insist(partial(self._storage.read_log, ring.tenant, after, PAGE_EVENTS))
+                page = await self._insist(
+                    partial(self._storage.read_log, ring.tenant, after, ring.limits.page)
+                )
                 self.fills += 1
                 if page.floor > ring.head:
                     ring.expire(page.floor)

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a hub keeps: rings; in each, events, their estimated bytes, and events that wait behind a hole."""
+    """How much a hub keeps: rings; in each, events, their estimated bytes, and events that wait behind a hole.
+
+    ``page`` is how many events are read from the log at once.
+    """
 
     events: int = 8_192
     bytes: int = 16 << 20
     parked: int = 1_024
     rings: int = 1_024
+    page: int = 256
 
 
 DEFAULT_LIMITS = Limits()
@@ -61,7 +65,7 @@ class Ring:
         self.selections: dict[tuple[frozenset[str], Viewer], Selection] = {}
         self.window: Window[Entry] = Window()
         self.bytes = 0
-        self._limits = limits
+        self.limits = limits
         self._changed = changed
         self._released = released
         self._index = Index()
@@ -97,7 +101,7 @@ class Ring:
             return True
         if ahead > 1:
             self.known = max(self.known, event.sequence)
-            if len(self.parked) < self._limits.parked:
+            if len(self.parked) < self.limits.parked:
                 self.parked[event.sequence] = event
         return False
 
@@ -169,7 +173,7 @@ class Ring:
                 selection.since = entry.before
                 self._changed(selection)
             selection.append(entry)
-        while len(self.window) > self._limits.events or self.bytes > self._limits.bytes:
+        while len(self.window) > self.limits.events or self.bytes > self.limits.bytes:
             self._evict()
 
     def _evict(self) -> None:

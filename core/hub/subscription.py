@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from core.errors import Close, Closed, CloseReason, CursorExpired
 from core.events import Event
 from core.hub.batch import Batch, Entry
-from core.hub.log import PAGE_EVENTS, LogReader
+from core.hub.log import LogReader
 from core.hub.ring import Ring
 from core.hub.selection import Selection
 from core.hub.viewer import Viewer
@@ -24,13 +24,17 @@ Resolve = Callable[[Ring, str | None], Awaitable[int]]
 
 
 class _CatchUp:
-    """How far a subscriber who is behind has read the log, and where each of his filters begins."""
+    """How far a subscriber who is behind has read the log: to ``place``.
 
-    __slots__ = ("place", "starts", "trie")
+    ``starts`` says up to where each of his filters has been served before, since it began at its ``origins``.
+    """
 
-    def __init__(self, place: int, starts: dict[str, int]) -> None:
+    __slots__ = ("origins", "place", "starts", "trie")
+
+    def __init__(self, place: int, starts: Mapping[str, int], origins: Mapping[str, int]) -> None:
         self.place = place
         self.starts = starts
+        self.origins = origins
         self.trie: TopicTrie[str] = TopicTrie()
         for pattern in starts:
             self.trie.add(pattern, pattern)
@@ -40,8 +44,14 @@ class _CatchUp:
         sequence = event.sequence
         if not sequence:
             return False
-        matching = [pattern for pattern in self.trie.find(event.topics) if self.starts[pattern] < sequence]
-        return bool(matching) and viewer.sees(event, matching)
+        matching = self.trie.find(event.topics)
+        due = [pattern for pattern in matching if self.starts[pattern] < sequence]
+        if not due or not viewer.sees(event, due):
+            return False
+        if len(due) == len(matching):
+            return True
+        done = [pattern for pattern in matching if self.origins[pattern] < sequence <= self.starts[pattern]]
+        return not done or not viewer.sees(event, done)
 
 
 class Subscription:
@@ -57,8 +67,8 @@ class Subscription:
     """
 
     __slots__ = (
-        "_busy", "_catch_up", "_failure", "_left", "_log", "_on_ready", "_resolve", "_ring", "_selection", "_waiter",
-        "filters", "idle", "position", "since", "viewer",
+        "_busy", "_catch_up", "_failure", "_left", "_log", "_on_ready", "_origins", "_resolve", "_ring",
+        "_selection", "_waiter", "filters", "idle", "position", "since", "viewer",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +85,7 @@ class Subscription:
         #: While live: the index in the selection's window of what is to be taken next.
         self.position = 0
         #: While live: a place up to which the log is served, from which it is read after falling behind.
+        #: After the end: the place up to which it was served.
         self.since = 0
         #: While live: not yet told of what there is to take.
         self.idle = True
@@ -89,7 +100,8 @@ class Subscription:
         self._busy = False
         self._waiter: asyncio.Future[None] | None = None
         ring.subscriptions.add(self)
-        self._begin(start, dict.fromkeys(filters, start))
+        self._origins = dict.fromkeys(filters, start)
+        self._begin(start, self._origins)
 
     @property
     def tenant(self) -> TenantId:
@@ -98,7 +110,7 @@ class Subscription:
 
     @property
     def behind(self) -> bool:
-        """Whether ``take`` cannot go on before ``next`` or ``catch_up``, which read the log or say why the stream ended."""
+        """Whether it is for ``catch_up`` or ``next`` to go on: the log must be read, or the stream has ended."""
         selection = self._selection
         if selection is None:
             return self._catch_up is not None or not self._left
@@ -141,7 +153,7 @@ class Subscription:
         if position < window.start:
             place = self._served()
             self._leave()
-            self._catch_up = _CatchUp(place, dict.fromkeys(self.filters, place))
+            self._catch_up = _CatchUp(place, dict.fromkeys(self.filters, place), self._origins)
             return None
         batch = selection.batch(position)
         self.position = window.end
@@ -195,6 +207,7 @@ class Subscription:
         if self._failure is not None:
             raise self._failure
         starts = self._starts()
+        self._origins = dict.fromkeys(added, start) | self._origins
         self._change(dict.fromkeys(added, start) | starts)
 
     def unsubscribe(self, filters: Iterable[str]) -> None:
@@ -218,6 +231,7 @@ class Subscription:
     def end(self, failure: CursorExpired | Closed) -> None:
         """End the stream; ``next`` raises the failure from now on."""
         if self._failure is None:
+            self.since = self._served()
             self._failure = failure
             if self._selection is not None:
                 self._leave()
@@ -242,7 +256,9 @@ class Subscription:
         if self._catch_up is not None:
             return self._catch_up.place
         selection = self._selection
-        if selection is None or self.position == selection.window.end:
+        if selection is None:
+            return self.since
+        if self.position == selection.window.end:
             return self._ring.head
         # Not yet told: the selection knows the place before the first entry since all were last told.
         return max(self.since, selection.since) if self.idle else self.since
@@ -260,11 +276,12 @@ class Subscription:
             return
         self._leave()
         self.filters = filters
+        self._origins = {pattern: self._origins[pattern] for pattern in filters}
         self._begin(min(starts.values(), default=self._ring.head), starts)
         if self._catch_up is not None:
             self._notify_soon()
 
-    def _begin(self, place: int, starts: dict[str, int]) -> None:
+    def _begin(self, place: int, starts: Mapping[str, int]) -> None:
         """Go on behind a place of the log: live if that is its head, else by catching up."""
         self.idle = True
         if place == self._ring.head:
@@ -273,7 +290,7 @@ class Subscription:
             self.position = self._selection.window.end
             self.since = place
         else:
-            self._catch_up = _CatchUp(place, starts)
+            self._catch_up = _CatchUp(place, starts, self._origins)
 
     def _leave(self) -> None:
         if self._selection is not None:
@@ -297,7 +314,7 @@ class Subscription:
         """Read a piece of the log, from the ring if it is there, and go live at its end."""
         ring, place = self._ring, state.place
         if ring.covers(place):
-            entries = ring.after(place, PAGE_EVENTS)
+            entries = ring.after(place, ring.limits.page)
         else:
             page = await self._log.page(ring, place)
             if self._catch_up is not state:
