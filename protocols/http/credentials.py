@@ -32,7 +32,8 @@ def read_credentials(scope: Scope, headers: Mapping[bytes, bytes], *, in_query: 
         value = headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    token = bearer_of(header(b"authorization") or "")
+    authorization = header(b"authorization")
+    token = None if authorization is None else bearer_of(authorization)
     tenant = header(b"x-tenant-id")
     if in_query:
         query = parse_qs(scope["query_string"].decode("latin-1"))

@@ -2,14 +2,15 @@
 
 import logging
 import re
+import secrets
 from collections.abc import Sequence
+from itertools import count
 from typing import ClassVar, Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from core.caller import Caller
 from core.errors import Internal, NotFound, StoreError
-from core.ids import new_id
 from core.store import Store
 from protocols.http.credentials import read_credentials
 from protocols.rest.bindings import BINDINGS
@@ -43,10 +44,7 @@ class Target(Protocol):
 
 
 _SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-_ALWAYS: tuple[Header, ...] = (
-    (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID"),
-    (b"x-content-type-options", b"nosniff"),
-)
+_VARY: Header = (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID")
 
 
 class RestDoor:
@@ -59,6 +57,9 @@ class RestDoor:
     def __init__(self, store: Store, pages: Pages, *, origins: Sequence[str] = ()) -> None:
         self._store = store
         self._cors = Cors(origins) if origins else None
+        # The request ids made here: random for the process, counted within it.
+        self._process = secrets.token_hex(8).encode()
+        self._numbers = count(1)
         self._routes: Routes[Target] = Routes()
         for binding in BINDINGS:
             endpoint = Endpoint(store, binding)
@@ -72,10 +73,10 @@ class RestDoor:
         headers = read_headers(scope["headers"])
         request_id = headers.get(b"x-request-id")
         if request_id is None or not _SANE_REQUEST_ID.fullmatch(request_id):
-            request_id = new_id().encode()
+            request_id = b"%b-%x" % (self._process, next(self._numbers))
         request = Request(scope, receive, headers, request_id.decode())
         scope.setdefault("state", {})["request_id"] = request.request_id
-        common: list[Header] = [(b"x-request-id", request_id), *_ALWAYS]
+        common: list[Header] = [(b"x-request-id", request_id), _VARY]
         if self._cors is not None:
             common += self._cors.headers(request)
         try:

@@ -32,6 +32,11 @@ _ASK_AGAIN = b"private, no-cache"
 _FOR_EVER = b"public, max-age=31536000, immutable"
 
 
+#: What somebody uploaded is shown as an image or not at all.
+_AN_IMAGE_ONLY: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+)
 _REPLAYED: Header = (b"idempotent-replayed", b"true")
 
 
@@ -122,8 +127,7 @@ class Endpoint:
         etag = (b"etag", b'"%b"' % tag.encode())
         if _is_known(request, tag):
             return Answer(304, headers=(etag,), cache=_FOR_EVER)
-        alone = (b"content-security-policy", b"default-src 'none'; sandbox")
-        return Answer(self._ok, image.content, image.media_type.encode(), (etag, alone), _FOR_EVER)
+        return Answer(self._ok, image.content, image.media_type.encode(), (etag, *_AN_IMAGE_ONLY), _FOR_EVER)
 
 
 def _is_known(request: Request, tag: str) -> bool:
