@@ -1,0 +1,185 @@
+"""A store put together for tests, and a shop: one tenant of it with somebody to act in it."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Caller, Role, visitor
+from core.clock import Clock, utc_now
+from core.context import Context
+from core.errors import StoreError, ValidationFailed
+from core.hub import Hub
+from core.ids import TenantId, new_id
+from core.limits import Limits
+from core.models.users import User
+from core.operations import AnyOperation
+from core.ports import Storage
+from core.store import Call, Outcome, Ports, Store
+from gateway.bus import InProcessBus
+from gateway.images import FileImages
+from gateway.limits.in_process import InProcessRateLimiter
+from gateway.payments import SimulatedProcessor
+from gateway.security.passwords import Argon2Hasher
+from gateway.security.tokens import HmacSigner
+from gateway.storage.memory import MemoryStorage
+from gateway.storage.opening import open_storage
+
+UNLIMITED = Limits(requests_per_minute=0)
+
+
+def compose(
+    storage: Storage, folder: Path, epoch: int, *, limits: Limits = UNLIMITED, clock: Clock = utc_now
+) -> Store:
+    """A store on a storage, with real parts that are cheap to make; hashing passwords costs little here."""
+    ports = Ports(
+        storage=storage,
+        limiter=InProcessRateLimiter(),
+        hasher=Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),
+        signer=HmacSigner("a secret for tests, long enough by far"),
+        images=FileImages(folder / "images"),
+        processor=SimulatedProcessor(),
+    )
+    return Store(ports, Hub(storage, InProcessBus(), new_id()), epoch=epoch, limits=limits, clock=clock)
+
+
+@asynccontextmanager
+async def open_store(
+    folder: Path, url: str = "memory://", *, limits: Limits = UNLIMITED, clock: Clock = utc_now
+) -> AsyncIterator[Store]:
+    """A running store on tables that are there already, in memory unless another database is named."""
+    storage: Storage = MemoryStorage() if url == "memory://" else open_storage(url)
+    store = compose(storage, folder, await storage.epoch(), limits=limits, clock=clock)
+    await store.hub.start()
+    try:
+        yield store
+    finally:
+        await store.hub.stop()
+        await storage.close()
+
+
+def staff_of(tenant: TenantId, user_id: str | None = None) -> Caller:
+    """A member of the staff with all rights."""
+    user_id = user_id or new_id()
+    return Caller(tenant, Role.STAFF, f"user:{user_id}", STAFF_SCOPES, user_id=user_id, username="staff")
+
+
+def customer_of(tenant: TenantId, user_id: str | None = None) -> Caller:
+    """A customer."""
+    user_id = user_id or new_id()
+    return Caller(
+        tenant, Role.CUSTOMER, f"user:{user_id}", CUSTOMER_SCOPES, user_id=user_id, username="customer"
+    )
+
+
+def user_in(
+    tenant: TenantId, *, user_id: str | None = None, username: str = "alex", role: Role = Role.CUSTOMER
+) -> User:
+    """A user as storage keeps him."""
+    now = utc_now()
+    return User(
+        id=user_id or new_id(),
+        tenant_id=tenant,
+        username=username,
+        email=f"{username}@example.com",
+        first_name=username.capitalize(),
+        last_name="Meyer",
+        roles=(role,),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+class Shop:
+    """A private tenant of a store, with a visitor, a customer and a member of the staff."""
+
+    def __init__(self, store: Store, tenant: TenantId | None = None) -> None:
+        self.store = store
+        self.tenant = tenant or TenantId(str(uuid.uuid4()))
+        self.visitor = visitor(self.tenant, "192.0.2.1")
+        self.customer = customer_of(self.tenant)
+        self.staff = staff_of(self.tenant)
+
+    async def outcome(
+        self,
+        operation: AnyOperation,
+        caller: Caller | None = None,
+        body: object = None,
+        *,
+        key: str | None = None,
+        if_match: str | None = None,
+        **params: object,
+    ) -> Outcome:
+        """Run an operation, as staff unless another caller is given; ``params`` are named as clients name them."""
+        tags = None if if_match is None else frozenset({if_match})
+        call = Call(operation, params, body, idempotency_key=key, if_match=tags)
+        return await self.store.execute(caller or self.staff, call)
+
+    async def call(
+        self, operation: AnyOperation, caller: Caller | None = None, body: object = None, **more: Any
+    ) -> Any:
+        """The value of ``outcome``."""
+        return (await self.outcome(operation, caller, body, **more)).value
+
+    async def refusal(
+        self,
+        kind: type[StoreError],
+        operation: AnyOperation,
+        caller: Caller | None = None,
+        body: object = None,
+        **more: Any,
+    ) -> StoreError:
+        """The error of exactly this kind that the operation ends with; no event is left by it."""
+        before = len(await self.events())
+        with pytest.raises(kind) as caught:
+            await self.call(operation, caller, body, **more)
+        assert type(caught.value) is kind
+        assert len(await self.events()) == before
+        return caught.value
+
+    async def faults(
+        self, operation: AnyOperation, caller: Caller | None = None, body: object = None, **more: Any
+    ) -> dict[str, str]:
+        """The faults of a body, each field with its code."""
+        error = await self.refusal(ValidationFailed, operation, caller, body, **more)
+        assert isinstance(error, ValidationFailed)
+        return {fault.field: fault.code.value for fault in error.faults}
+
+    async def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """The envelopes of all events behind a sequence, as clients see them, and ``audience`` beside."""
+        page = await self.store.storage.read_log(self.tenant, after, 100_000)
+        assert [event.sequence for event in page.events] == list(range(after + 1, page.head + 1))
+        return [{**json.loads(event.envelope), "audience": event.audience.encode()} for event in page.events]
+
+    async def news(self, after: int) -> list[tuple[str, str]]:
+        """Type and topic of each event behind a sequence."""
+        return [(event["eventType"], event["topic"]) for event in await self.events(after)]
+
+    async def head(self) -> int:
+        """The sequence of the last event."""
+        return (await self.store.storage.heads([self.tenant])).get(self.tenant, 0)
+
+    async def add(self, *records: Any) -> None:
+        """Put records into storage as they are."""
+        async with self.store.storage.write(self.tenant) as tx:
+            for record in records:
+                await tx.insert(record)
+
+    @asynccontextmanager
+    async def context(self, caller: Caller | None = None) -> AsyncIterator[Context]:
+        """A writing context outside any operation; its events are appended and handed on at the end."""
+        ctx = Context(self.store, caller or self.staff, writes=True)
+        async with self.store.storage.write(self.tenant) as tx:
+            ctx.use(tx)
+            yield ctx
+            events = await ctx.append()
+        self.store.hub.publish(self.tenant, events)
+
+
+def without(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A copy without some members."""
+    return {name: value for name, value in data.items() if name not in names}
