@@ -4,14 +4,26 @@ REST cannot write fast enough to show what the fan-out can carry, so events are 
 batches of one transaction each, and handed to the hub just as a committed operation hands over its own.
 """
 
+import asyncio
+import sys
 import time
 
+import uvloop
+
+from benchmarks.control import listen, obey
 from benchmarks.message import mark
 from core.events import PUBLIC, Draft, Event
 from core.ids import SHARED_TENANT
 from core.models.inventory import INVENTORY_CHANGED, InventoryEvent
 from core.models.pets import Species
 from core.store import Store
+from gateway.app import build_app, open_node
+from gateway.demo import open_demo
+from gateway.maintenance import maintain
+from gateway.server.server import Server, ServerOptions
+from gateway.settings import Settings
+from gateway.storage.migration import migrate
+from gateway.telemetry.access import AccessLog
 
 BATCH = 100
 """Events in a transaction."""
@@ -50,3 +62,31 @@ class Feeder:
             placed = [event.at(self._store.epoch, head + i) for i, event in enumerate(events, 1)]
             await transaction.append(placed)
         self._store.hub.publish(SHARED_TENANT, placed)
+
+
+async def main() -> None:
+    """Serves until standard input ends; then nothing is worth a drain."""
+    settings = Settings(_env_file=None)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    await migrate(settings.storage_url)
+    async with open_node(settings) as node, asyncio.TaskGroup() as group:
+        await open_demo(node.store)
+        access = AccessLog(settings.log_level, as_json=True, stream=sys.stderr)
+        server = Server(build_app(node, access), ServerOptions(), on_drain=_no_drain)
+        listener = listen()
+        serving = group.create_task(server.serve([listener]))
+        chores = group.create_task(maintain(node.store, settings))
+        await obey(listener, Feeder(node.store).feed)
+        chores.cancel()
+        server.stop()
+        server.stop()
+        await serving
+
+
+async def _no_drain() -> None:
+    pass
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
