@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     )
     tls_certificate: Path | None = Field(default=None, description="PEM file with the certificate chain")
     tls_key: Path | None = Field(default=None, description="PEM file with the private key")
+    drain_notice_seconds: float = Field(
+        default=0, ge=0, description="how long a stop only says so at /readyz, for proxies to look elsewhere"
+    )
     drain_seconds: float = Field(default=25, gt=0, description="how long a stop waits for clients")
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
@@ -115,7 +118,7 @@ class Settings(BaseSettings):
     def _known_database(cls, value: str | None) -> str | None:
         if value and not value.startswith(("postgresql://", "postgres://", "sqlite:///", "memory://")):
             raise ValueError("begins with none of postgresql://, sqlite:/// and memory://")
-        return value
+        return value.replace("postgres://", "postgresql://", 1) if value else value
 
     @field_validator("jwt_secret")
     @classmethod
@@ -169,7 +172,7 @@ class Settings(BaseSettings):
     @property
     def on_postgresql(self) -> bool:
         """Whether the data lies in PostgreSQL."""
-        return (self.database_url or "").startswith(("postgresql://", "postgres://"))
+        return (self.database_url or "").startswith("postgresql://")
 
     @property
     def storage_url(self) -> str:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
 from gateway.storage.postgresql import postgresql_engine
@@ -34,8 +36,31 @@ async def migrate(url: str) -> None:
         await engine.dispose()
 
 
+async def is_current(url: str) -> bool:
+    """Whether the tables are those of this version; changes nothing."""
+    if url == "memory://":
+        return True
+    parsed = make_url(url)
+    engine = (
+        sqlite_engine(parsed, writes=False) if parsed.drivername == "sqlite" else postgresql_engine(parsed)
+    )
+    try:
+        async with engine.connect() as connection:
+            revision = await connection.run_sync(
+                lambda plain: MigrationContext.configure(plain).get_current_revision()
+            )
+    finally:
+        await engine.dispose()
+    return revision == ScriptDirectory.from_config(_config()).get_current_head()
+
+
 def _upgrade(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

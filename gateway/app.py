@@ -1,0 +1,109 @@
+"""The composition root: every adapter of the store is named here, in a line."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from core.hub import Hub
+from core.ids import new_id
+from core.ports import Bus, RateLimiter
+from core.session import Sessions
+from core.store import Ports, Store
+from gateway.bus import InProcessBus, RedisBus
+from gateway.front import Front, OnlyGet
+from gateway.health import Health
+from gateway.images import FileImages
+from gateway.limits import InProcessRateLimiter, RedisRateLimiter
+from gateway.payments import SimulatedProcessor
+from gateway.probes import Probes
+from gateway.secret import signing_secret
+from gateway.security.passwords import Argon2Hasher
+from gateway.security.tokens import HmacSigner
+from gateway.settings import Settings
+from gateway.storage.opening import open_storage
+from gateway.telemetry.access import AccessLog
+from gateway.telemetry.metrics import Metrics
+from protocols.rest.adapter import RestDoor
+from protocols.rest.pages import Pages
+from protocols.sse.adapter import SseDoor
+from protocols.websocket.adapter import WebSocketDoor
+
+
+@dataclass(frozen=True)
+class Node:
+    """One running store and what knows about it."""
+
+    settings: Settings
+    store: Store
+    sessions: Sessions
+    bus: Bus
+    health: Health
+    metrics: Metrics
+
+
+@contextlib.asynccontextmanager
+async def open_node(settings: Settings) -> AsyncIterator[Node]:
+    """Put a store together on migrated tables, and take it apart at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+        storage = open_storage(settings.storage_url)
+        stack.push_async_callback(storage.close)
+        bus: Bus = InProcessBus()
+        limiter: RateLimiter = InProcessRateLimiter()
+        if settings.redis_url is not None:
+            bus = RedisBus(settings.redis_url)
+            limiter = shared = RedisRateLimiter(settings.redis_url)
+            stack.push_async_callback(shared.close)
+        ports = Ports(
+            storage=storage,
+            limiter=limiter,
+            hasher=Argon2Hasher(),
+            signer=HmacSigner(signing_secret(settings)),
+            images=FileImages(settings.data_dir / "images"),
+            processor=SimulatedProcessor(),
+        )
+        hub = Hub(storage, bus, node=new_id())
+        store = Store(ports, hub, epoch=await storage.epoch(), limits=settings.limits)
+        await hub.start()
+        stack.push_async_callback(hub.stop)
+
+        async def ask_redis() -> None:
+            if not bus.healthy:
+                raise ConnectionError
+
+        checks = {"database": storage.ping}
+        if settings.redis_url is not None:
+            checks["redis"] = ask_redis
+        yield Node(settings, store, Sessions(store), bus, Health(checks), Metrics())
+
+
+def build_app(node: Node, access: AccessLog) -> Front:
+    """The ASGI application with every door of the HTTP port."""
+    store, sessions, limits = node.store, node.sessions, node.settings.limits
+    origins = node.settings.allowed_origins
+    events = OnlyGet(SseDoor(sessions, limits))
+    probes = OnlyGet(Probes(node.health, node.metrics), head=True)
+    front = Front(
+        rest=RestDoor(store, Pages(dict), origins=origins),
+        paths={
+            "/v1/events": ("sse", _with_cors(events, origins) if origins else events),
+            **dict.fromkeys(Probes.paths, ("probes", probes)),
+        },
+        sockets={
+            "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
+            "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
+        },
+        metrics=node.metrics,
+        access=access,
+    )
+    node.metrics.observe("hub", store.hub.statistics)
+    node.metrics.observe_by("open", "Requests and live connections served now.", "door", lambda: front.open)
+    node.metrics.observe_by("up", "Whether a part is well.", "part", lambda: {"bus": node.bus.healthy})
+    return front
+
+
+def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """For event streams that a browser reads with fetch, so that it can send headers."""
+    return CORSMiddleware(app, allow_origins=origins, allow_methods=("GET",), allow_headers=("*",))

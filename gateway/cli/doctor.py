@@ -1,0 +1,197 @@
+"""``petstore doctor``: looks at everything a node needs, and says how to mend what is wrong."""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from sqlalchemy import text
+
+from core.ids import new_id
+from gateway.faults import CannotStart
+from gateway.reach import reach_redis, reason, redis_client, shown
+from gateway.server.listening import listen
+from gateway.settings import PREFIX, BadSettings, Settings, load_settings
+from gateway.storage.migration import is_current
+from gateway.storage.opening import open_storage
+
+#: Seconds by which clocks may differ before tokens and leases suffer.
+_SKEW = timedelta(seconds=2)
+#: Seconds that a message may take to come back over Redis.
+_ECHO = 3.0
+#: Variables that commands read, beside the settings.
+_OF_COMMANDS = {"URL", "TOKEN", "TENANT", "PASSWORD"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found. ``advice`` is set when something is wrong."""
+
+    what: str
+    advice: str | None = None
+
+
+Check = Callable[[Settings], Awaitable[Finding]]
+
+
+def run() -> None:
+    """Check everything; exit status 1 when something is wrong."""
+    console = Console(highlight=False)
+    settings = load_settings()
+    found = asyncio.run(_examine(settings, console))
+    faults = sum(finding.advice is not None for finding in found)
+    if faults:
+        console.print(f"\n{faults} of {len(found)} checks found a fault.", style="bold red")
+        sys.exit(1)
+    console.print("\nAll is well.", style="bold green")
+
+
+async def _examine(settings: Settings, console: Console) -> list[Finding]:
+    checks: dict[str, Check] = {"Settings": _settings, "Data directory": _data_dir, "Database": _database}
+    if settings.redis_url is not None:
+        checks |= {"Redis": _redis, "Redis pub/sub": _echo}
+    checks |= {"Port": _port, "Clock": _clock}
+    found = []
+    for name, check in checks.items():
+        with console.status(name):
+            finding = await check(settings)
+        found.append(finding)
+        mark = "[green]✓[/]" if finding.advice is None else "[red]✗[/]"
+        console.print(f"{mark} {name:<15}", end=" ")
+        console.print(finding.what, markup=False, soft_wrap=True)
+        if finding.advice is not None:
+            console.print(f"  {'':<15} → {finding.advice}", markup=False, soft_wrap=True)
+    return found
+
+
+async def _settings(_: Settings) -> Finding:
+    known = {name.upper() for name in Settings.model_fields} | _OF_COMMANDS
+    unknown = sorted(
+        name for name in os.environ if name.startswith(PREFIX) and name[len(PREFIX) :] not in known
+    )
+    if unknown:
+        return Finding(f"{', '.join(unknown)}: no such setting", "correct the name, or unset it")
+    return Finding("all values can be used")
+
+
+async def _data_dir(settings: Settings) -> Finding:
+    folder = settings.data_dir.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"doctor")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return Finding(
+            f"{folder}: {error.strerror}",
+            f"let this user write there, or set {PREFIX}DATA_DIR to another folder",
+        )
+    return Finding(f"{folder} can be written")
+
+
+async def _database(settings: Settings) -> Finding:
+    url = settings.storage_url
+    if _absent(url):
+        return Finding(f"{url} is not there yet: the first start makes it")
+    storage = None
+    try:
+        storage = open_storage(url)
+        await storage.ping()
+        if not await is_current(url):
+            return Finding(
+                f"{shown(url)} answers, but its tables are not of this version", "run: petstore migrate"
+            )
+    except Exception as error:  # noqa: BLE001 - the boundary to whichever driver: each has faults of its own
+        advice = (
+            f"start PostgreSQL, or correct {PREFIX}DATABASE_URL"
+            if settings.on_postgresql
+            else "see the line above"
+        )
+        return Finding(f"{shown(url)}: {reason(error)}", advice)
+    finally:
+        if storage is not None:
+            await storage.close()
+    return Finding(f"{shown(url)} answers, its tables are up to date")
+
+
+def _absent(url: str) -> bool:
+    """Whether it is SQLite's and nobody has made it yet; looking closer would make it."""
+    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
+
+
+async def _redis(settings: Settings) -> Finding:
+    assert settings.redis_url is not None
+    try:
+        await reach_redis(settings.redis_url)
+    except (CannotStart, BadSettings) as error:
+        return Finding(str(error), f"start Redis, or correct {PREFIX}REDIS_URL")
+    return Finding(f"{shown(settings.redis_url)} answers")
+
+
+async def _echo(settings: Settings) -> Finding:
+    assert settings.redis_url is not None
+    channel, began = f"petstore:doctor:{new_id()}", time.monotonic()
+    try:
+        async with (
+            redis_client(settings.redis_url) as client,
+            client.pubsub() as pubsub,
+            asyncio.timeout(_ECHO),
+        ):
+            await pubsub.subscribe(channel)
+            await client.publish(channel, b"echo")
+            async for message in pubsub.listen():
+                if message["type"] == "message":
+                    break
+    except Exception as error:  # noqa: BLE001 - the boundary to the client library and the network
+        return Finding(
+            f"a message did not come back: {reason(error)}", "look at Redis' ACL: it must allow pub/sub"
+        )
+    return Finding(f"a message came back in {(time.monotonic() - began) * 1000:.1f} ms")
+
+
+async def _port(settings: Settings) -> Finding:
+    if settings.port == 0:
+        return Finding("any free one")
+    try:
+        sockets = listen(settings.host, settings.port)
+    except OSError as error:
+        advice = (
+            f"stop what listens there, or set {PREFIX}PORT; a store that already serves there is no fault"
+        )
+        return Finding(str(error.strerror), advice)
+    for listener in sockets:
+        listener.close()
+    return Finding(f"{settings.host}:{settings.port} is free")
+
+
+async def _clock(settings: Settings) -> Finding:
+    now = datetime.now(UTC)
+    if now.year < 2025:
+        return Finding(f"it is said to be {now:%Y-%m-%d}", "set the clock: tokens and ids depend on it")
+    if not settings.on_postgresql:
+        return Finding(f"{now:%Y-%m-%d %H:%M:%S} UTC")
+    from sqlalchemy import make_url
+
+    from gateway.storage.postgresql import postgresql_engine
+
+    engine = postgresql_engine(make_url(settings.storage_url), connections=1)
+    try:
+        async with engine.connect() as connection:
+            theirs: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    except Exception as error:  # noqa: BLE001 - as above; the database check says what to do
+        return Finding(f"the database's clock cannot be read: {reason(error)}", "mend the database first")
+    finally:
+        await engine.dispose()
+    difference = abs(datetime.now(UTC) - theirs)
+    if difference > _SKEW:
+        return Finding(
+            f"it differs from the database's by {difference.total_seconds():.1f} s", "run NTP on both"
+        )
+    return Finding(f"{now:%Y-%m-%d %H:%M:%S} UTC, as the database has it")

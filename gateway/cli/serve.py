@@ -1,0 +1,87 @@
+"""``petstore serve``."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+
+import uvloop
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from gateway.demo import ACCOUNTS, API_KEY
+from gateway.reach import prepare
+from gateway.serving import Address, bind, serve
+from gateway.settings import Settings, load_settings
+from gateway.telemetry.logs import configure_logs
+
+#: Commands must not be broken up, however narrow the terminal is.
+_WIDTH = 150
+
+
+def run(*, host: str | None, port: int | None, workers: int | None, demo: bool | None) -> None:
+    """Serve, with what the command line gives before the environment."""
+    settings = load_settings(host=host, port=port, workers=workers, demo=demo or None)
+    access = configure_logs(settings.log_level, settings.log_format)
+    sockets, address = bind(settings)
+    on_loop(prepare(settings))
+    if settings.workers > 1:
+        from gateway.workers import supervise
+
+        asyncio.run(supervise(settings, sockets, address, lambda: announce(settings, address)))
+    else:
+        on_loop(serve(settings, sockets, address, access, lambda: announce(settings, address)))
+
+
+def on_loop(work: Coroutine[object, object, None]) -> None:
+    """Run on the event loop that servers run on."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
+def announce(settings: Settings, address: Address) -> None:
+    """Say on standard output where each door is, in demo mode with a command to try it."""
+    console = Console(width=max(_WIDTH, Console().width), highlight=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Door", style="bold")
+    table.add_column("Address", no_wrap=True)
+    if settings.demo:
+        table.add_column("Try it", style="cyan", no_wrap=True)
+    for row in _doors(address):
+        table.add_row(*(row if settings.demo else row[:2]))
+    console.print("The pet store is open.", style="bold green")
+    console.print(table)
+    if settings.demo:
+        people = ", ".join(f"{name} / {password} ({role})" for name, password, _, role in ACCOUNTS)
+        console.print(f"Accounts: {people}; API key {API_KEY} (STAFF). Stop with Ctrl-C.\n")
+    # A pipe is not flushed line by line, and somebody waits for this.
+    sys.stdout.flush()
+
+
+def _doors(address: Address) -> list[tuple[str, str, str]]:
+    http, ws = address.url(), address.url("ws")
+    subscribe = """'{"type":"subscribe","data":{"topics":["#"]}}'"""
+    return [
+        ("REST", f"{http}/v1", f"curl '{http}/v1/pets?limit=3'"),
+        ("Swagger UI", f"{http}/v1/swagger-ui.html", "open it in a browser"),
+        ("Server-Sent Events", f"{http}/v1/events", f"curl -N '{http}/v1/events?topics=%23'"),
+        (
+            "WebSocket, events",
+            f"{ws}/v1/ws/events",
+            f"(echo {subscribe}; cat) | {_program('websockets')} {ws}/v1/ws/events",
+        ),
+        ("WebSocket, chat", f"{ws}/v1/ws/chat", f'{_program("websockets")} "{ws}/v1/ws/chat?token=$TOKEN"'),
+        ("Command line", http, f"{_program('petstore')} watch '#' --url {http}"),
+        ("Health, metrics", f"{http}/readyz", f"curl {http}/readyz"),
+    ]
+
+
+def _program(name: str) -> str:
+    """How a program of this installation is called from here."""
+    if shutil.which(name) is not None:
+        return name
+    beside = Path(sys.executable).with_name(name)
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)

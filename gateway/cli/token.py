@@ -1,0 +1,32 @@
+"""``petstore token``."""
+
+import getpass
+import os
+import sys
+
+import httpx
+
+from gateway.cli.client import complaint, headers_for
+from gateway.faults import CannotStart
+
+
+def run(url: str, username: str, tenant: str | None) -> None:
+    """Log in and print the token."""
+    body = {"username": username, "password": _password(username)}
+    try:
+        with httpx.Client(base_url=url, headers=headers_for(None, tenant), timeout=30) as client:
+            answer = client.post("/v1/auth/tokens", json=body)
+            if answer.status_code != 200:
+                raise CannotStart(complaint(answer))
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise CannotStart(f"{url} cannot be reached: {error}") from None
+    print(answer.json()["accessToken"])
+
+
+def _password(username: str) -> str:
+    given = os.environ.get("PETSTORE_PASSWORD")
+    if given is not None:
+        return given
+    if sys.stdin.isatty():
+        return getpass.getpass(f"Password of {username}: ")
+    return sys.stdin.readline().rstrip("\r\n")

@@ -1,0 +1,125 @@
+"""Demo mode: a store to look at, with accounts that everybody knows."""
+
+from core.authentication import hash_key
+from core.caller import STAFF_SCOPES, Caller, Role, Scope
+from core.context import Context
+from core.ids import SHARED_TENANT, TenantId, new_id
+from core.models.api_keys import ApiKey
+from core.models.tenant import Seeded
+from core.models.users import Login, LoginKind, User, name_key
+from core.operations import Operation
+from core.ports import Equal, Query
+from core.resource import NoParams
+from core.seed import seed
+from core.store import Call, Store
+
+API_KEY = "special-key"
+#: User name, password, first name, role.
+ACCOUNTS = (
+    ("demo-staff", "demo-staff-password", "Sam", Role.STAFF),
+    ("demo", "demo-password", "Dana", Role.CUSTOMER),
+)
+
+
+async def open_demo(store: Store) -> Seeded:
+    """Make the demo accounts and fill the shared pool, each unless it is there."""
+    return await _run(store, SHARED_TENANT, _OPEN_DEMO)
+
+
+async def fill(store: Store, tenant: TenantId) -> Seeded:
+    """Fill a tenant with the demo data, unless it is there."""
+    return await _run(store, tenant, _FILL)
+
+
+async def _run(store: Store, tenant: TenantId, operation: Operation[NoParams, None, Seeded]) -> Seeded:
+    operator = Caller(tenant, Role.STAFF, "operator", STAFF_SCOPES)
+    seeded: Seeded = (await store.execute(operator, Call(operation))).value
+    return seeded
+
+
+async def _hash_passwords(ctx: Context, params: NoParams, body: None) -> dict[str, str]:  # noqa: ARG001
+    """The hashes of the accounts that are missing, made before the transaction: hashing is slow on purpose."""
+    tx = await ctx.tx()
+    missing = [
+        (name, password)
+        for name, password, _, _ in ACCOUNTS
+        if not await tx.count(Query(Login, (Equal("username_key", name_key(name)),)))
+    ]
+    return {name: await ctx.store.hasher.hash(password) for name, password in missing}
+
+
+async def _open_demo(ctx: Context, params: NoParams, body: None) -> Seeded:  # noqa: ARG001
+    hashes = ctx.prepared
+    assert isinstance(hashes, dict)
+    tx = await ctx.tx()
+    # Another node that starts at the same time waits here, and then finds everything.
+    await tx.next_number("users")
+    for name, _, first_name, role in ACCOUNTS:
+        if name in hashes and not await tx.count(Query(Login, (Equal("username_key", name_key(name)),))):
+            await _register(ctx, name, hashes[name], first_name, role)
+    staff = await tx.find(Query(Login, (Equal("username_key", name_key(ACCOUNTS[0][0])),)))
+    if not await tx.count(Query(ApiKey, (Equal("key_hash", hash_key(API_KEY)),))):
+        key = ApiKey(
+            id=new_id(),
+            tenant_id=ctx.tenant,
+            name="Demo",
+            owner_id=staff[0].id,
+            scopes=tuple(sorted(STAFF_SCOPES)),
+            key_hash=hash_key(API_KEY),
+            created_at=ctx.now,
+        )
+        await tx.insert(key)
+    return await seed(ctx)
+
+
+async def _register(ctx: Context, name: str, password_hash: str, first_name: str, role: Role) -> None:
+    tx = await ctx.tx()
+    email = f"{name}@example.com"
+    user = User(
+        id=new_id(),
+        tenant_id=ctx.tenant,
+        username=name,
+        email=email,
+        first_name=first_name,
+        last_name="Demo",
+        roles=(role,),
+        created_at=ctx.now,
+        updated_at=ctx.now,
+    )
+    login = Login(
+        id=user.id,
+        tenant_id=ctx.tenant,
+        kind=LoginKind.USER,
+        username_key=name_key(name),
+        email_key=name_key(email),
+        password_hash=password_hash,
+    )
+    await tx.insert(user)
+    await tx.insert(login)
+
+
+async def _fill(ctx: Context, params: NoParams, body: None) -> Seeded:  # noqa: ARG001
+    return await seed(ctx)
+
+
+_OPEN_DEMO = Operation(
+    name="openDemo",
+    tag="Operator",
+    summary="Make the demo accounts and data",
+    params=NoParams,
+    handler=_open_demo,
+    prepare=_hash_passwords,
+    result=Seeded,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+)
+_FILL = Operation(
+    name="fillTenant",
+    tag="Operator",
+    summary="Make the demo data",
+    params=NoParams,
+    handler=_fill,
+    result=Seeded,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+)

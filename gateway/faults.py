@@ -1,0 +1,5 @@
+"""Why the gateway cannot do what it was started for."""
+
+
+class CannotStart(Exception):
+    """Something outside is missing or in the way; the text is one line for the person who started it."""

@@ -1,0 +1,131 @@
+"""One process that serves: from its sockets to its drain."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from core.errors import Close, CloseReason
+from gateway.app import Node, build_app, open_node
+from gateway.demo import open_demo
+from gateway.faults import CannotStart
+from gateway.maintenance import maintain
+from gateway.server.listening import listen, socket_port
+from gateway.server.server import Server, ServerOptions, stopped_by_signals
+from gateway.settings import Settings
+from gateway.telemetry.access import AccessLog
+
+log = logging.getLogger(__name__)
+
+#: Hosts that stand for every address of the machine, and one of these addresses.
+_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the HTTP port listens."""
+
+    host: str
+    port: int
+    tls: bool
+
+    def url(self, scheme: str = "http") -> str:
+        """The address as a client on this machine writes it; ``scheme`` is ``http`` or ``ws``."""
+        host = _ANY.get(self.host, self.host)
+        return f"{scheme}{'s' if self.tls else ''}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def bind(settings: Settings) -> tuple[list[socket.socket], Address]:
+    """Listen, before anything else is opened.
+
+    Raises:
+        CannotStart: the port is taken, or the address is not ours.
+    """
+    try:
+        sockets = listen(settings.host, settings.port)
+    except OSError as error:
+        raise CannotStart(f"{error.strerror} (PETSTORE_HOST, PETSTORE_PORT)") from None
+    return sockets, Address(settings.host, socket_port(sockets), settings.tls_certificate is not None)
+
+
+async def serve(
+    settings: Settings,
+    sockets: list[socket.socket],
+    address: Address,
+    access: AccessLog,
+    announce: Callable[[], None],
+) -> None:
+    """Serve on migrated tables until a signal says to stop, then drain.
+
+    ``announce`` is called when clients may come.
+
+    Raises:
+        CannotStart: the TLS files are no good.
+    """
+    async with open_node(settings) as node:
+        if settings.demo:
+            await open_demo(node.store)
+        try:
+            server = Server(build_app(node, access), _options(settings), on_drain=lambda: _drain(node))
+        except OSError as error:  # Also ssl.SSLError.
+            raise CannotStart(
+                f"PETSTORE_TLS_CERTIFICATE, PETSTORE_TLS_KEY: {error.strerror or error}"
+            ) from None
+        node.metrics.observe("server", server.statistics)
+        async with _maintained(node):
+            node.health.doors["http"] = f"{address.host}:{address.port}"
+            with stopped_by_signals(Stop(node, server)):
+                announce()
+                await server.serve(sockets)
+
+
+class Stop:
+    """Called at each signal: first be unready for a while, so that proxies look elsewhere; then drain; then cut off."""
+
+    def __init__(self, node: Node, server: Server) -> None:
+        self._node = node
+        self._server = server
+
+    def __call__(self) -> None:
+        """Go one step on."""
+        health, notice = self._node.health, self._node.settings.drain_notice_seconds
+        if health.draining or not notice:
+            self._server.stop()
+        else:
+            asyncio.get_running_loop().call_later(notice, self._end_notice)
+        health.draining = True
+
+    def _end_notice(self) -> None:
+        if not self._server.should_exit:
+            self._server.stop()
+
+
+async def _drain(node: Node) -> None:
+    """Take no more work, and send every stream off with its last cursor."""
+    log.info("draining", extra={"sessions": len(node.sessions)})
+    node.store.draining = True
+    node.sessions.close_all(Close(CloseReason.DRAINING, "This node is shutting down: come back and resume."))
+
+
+@contextlib.asynccontextmanager
+async def _maintained(node: Node) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        chores = group.create_task(maintain(node.store, node.settings), name="maintenance")
+        try:
+            yield
+        finally:
+            chores.cancel()
+
+
+def _options(settings: Settings) -> ServerOptions:
+    return ServerOptions(
+        certificate=settings.tls_certificate,
+        certificate_key=settings.tls_key,
+        trusted_proxies=settings.trusted_proxies,
+        drain_limit=settings.drain_seconds,
+        stall_limit=settings.stall_seconds,
+        ping_interval=settings.ping_seconds,
+        largest_message=settings.frame_bytes,
+    )
