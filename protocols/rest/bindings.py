@@ -8,7 +8,19 @@ from typing import Any
 from core.models.payments import Payment
 from core.operations import AnyOperation
 from core.ports import StoredImage
-from core.services import api_keys, auth, chats, devices, images, inventory, orders, payments, pets, users
+from core.services import (
+    api_keys,
+    auth,
+    chats,
+    devices,
+    images,
+    inventory,
+    orders,
+    payments,
+    pets,
+    tenant,
+    users,
+)
 
 #: The path under which what was made can be found.
 Location = Callable[[Any], str]
@@ -117,6 +129,8 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(devices.LIST_DEVICES, "GET /devices"),
     _bind(devices.GET_DEVICE, "GET /devices/{id}"),
     _bind(devices.DELETE_DEVICE, "DELETE /devices/{id}"),
+    _bind(tenant.RESET_TENANT, "DELETE /tenant"),
+    _bind(tenant.SEED_TENANT, "POST /tenant/seed"),
     _bind(chats.OPEN_CHAT, "POST /chats", location=lambda chat: f"/v1/chats/{chat.id}"),
     _bind(chats.LIST_CHATS, "GET /chats"),
     _bind(chats.GET_CHAT, "GET /chats/{id}"),

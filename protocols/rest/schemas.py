@@ -1,0 +1,139 @@
+"""JSON Schemas of what goes in and out, made from the models of the operations."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.alias_generators import to_camel
+
+from core.operations import AnyOperation
+from core.ports import StoredImage
+from core.resource import Body
+
+Schema = dict[str, Any]
+REF = "#/components/schemas/"
+
+
+class Schemas:
+    """The schemas of some operations; ``components`` holds those with names, in alphabetical order."""
+
+    def __init__(self, operations: Iterable[AnyOperation]) -> None:
+        unique = {operation.name: operation for operation in operations}
+        wanted: list[tuple[Any, Any, TypeAdapter[Any]]] = []
+        bodies: dict[str, type[Body]] = {}
+        for name, operation in unique.items():
+            wanted.append(((name, "params"), "validation", TypeAdapter(operation.params)))
+            if operation.body is not None:
+                wanted.append(((name, "body"), "validation", TypeAdapter(operation.body)))
+                if issubclass(operation.body, Body):
+                    bodies[operation.body.__name__] = operation.body
+            if operation.result not in (None, StoredImage):
+                wanted.append(((name, "result"), "serialization", TypeAdapter(operation.result)))
+        by_use, made = TypeAdapter.json_schemas(wanted, ref_template=REF + "{model}")
+        named: dict[str, Schema] = made["$defs"]
+        self.params = {
+            name: named[_name_of(by_use[((name, "params"), "validation")])]["properties"]
+            if operation.params.model_fields
+            else {}
+            for name, operation in unique.items()
+        }
+        for operation in unique.values():
+            named.pop(operation.params.__name__, None)
+        for name, body in bodies.items():
+            _add_read_only(named[name], body.READ_ONLY)
+        patched = sorted({o.body.__name__ for o in unique.values() if o.patch and o.body is not None})
+        for name in patched:
+            named[patch_name(name)] = _patch_of(named[name])
+        self._by_use = {use: _tidy(schema) for use, schema in by_use.items()}
+        self.params = {name: _tidy(properties) for name, properties in self.params.items()}
+        self.components: dict[str, Schema] = {
+            _plain_name(name): _complete(_tidy(schema)) for name, schema in sorted(named.items())
+        }
+
+    def body(self, operation: AnyOperation) -> Schema:
+        """The schema of the body; of a merge patch when the operation takes one."""
+        schema: Schema = self._by_use[((operation.name, "body"), "validation")]
+        return {"$ref": REF + patch_name(_name_of(schema))} if operation.patch else schema
+
+    def result(self, operation: AnyOperation) -> Schema:
+        """The schema of the answer."""
+        schema: Schema = self._by_use[((operation.name, "result"), "serialization")]
+        return schema
+
+
+def patch_name(name: str) -> str:
+    """What the merge patch of a body is called: PetDraft is patched by a PetPatch."""
+    return re.sub("(Draft|Change)$", "", name) + "Patch"
+
+
+def _name_of(schema: Schema) -> str:
+    return str(schema["$ref"]).removeprefix(REF)
+
+
+def _plain_name(name: str) -> str:
+    """``Page_Pet_``, as pydantic calls a page of pets, becomes ``PetPage``."""
+    return re.sub(r"\bPage_(\w+)_$", r"\1Page", name)
+
+
+def _add_read_only(schema: Schema, names: Iterable[str]) -> None:
+    """Say that what only the store writes may be sent back, and is ignored."""
+    for name in sorted(names):
+        schema["properties"].setdefault(name, {"readOnly": True, "description": "Ignored."})
+
+
+def _patch_of(schema: Schema) -> Schema:
+    """A merge patch (RFC 7396) of a body: nothing is required, and null removes what can be left out."""
+    required = schema.get("required", ())
+    properties = {}
+    for name, of_body in schema["properties"].items():
+        kept = {key: value for key, value in of_body.items() if key != "default"}
+        nullable = name in required or kept.get("readOnly") or {"type": "null"} in kept.get("anyOf", ())
+        properties[name] = kept if nullable else {"anyOf": [kept, {"type": "null"}]}
+    return {
+        "type": "object",
+        "description": "A JSON merge patch (RFC 7396): what is absent stays, null removes.",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _complete(schema: Schema) -> Schema:
+    """Open objects are what the store writes, and it leaves no member out."""
+    if schema.get("type") == "object" and "properties" in schema and "additionalProperties" not in schema:
+        return {**schema, "required": list(schema["properties"])}
+    return schema
+
+
+def _tidy(schema: Any, *, names: bool = False) -> Any:
+    """Without the titles that only repeat names, and with the words of docstrings as Markdown.
+
+    ``names``: the keys are names of members, not keywords.
+    """
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidied: Schema = {}
+    for key, value in schema.items():
+        if names:
+            tidied[key] = _tidy(value)
+        elif key in ("examples", "default", "enum", "const"):
+            tidied[key] = value
+        elif key == "description":
+            tidied[key] = prose(value)
+        elif key == "$ref":
+            tidied[key] = REF + _plain_name(value.removeprefix(REF))
+        elif key != "title":
+            tidied[key] = _tidy(value, names=key in ("properties", "$defs"))
+    return tidied
+
+
+def prose(docstring: str) -> str:
+    """A docstring as Markdown; names of members as they are outside."""
+    text = re.sub(r"``(.+?)``", lambda found: f"`{_outside(found[1])}`", docstring)
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+
+
+def _outside(name: str) -> str:
+    return to_camel(name) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name) else name

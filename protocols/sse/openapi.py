@@ -1,0 +1,97 @@
+"""What the OpenAPI document says of the door: a path item, and the schema of what streams there."""
+
+from typing import Any
+
+_ENVELOPE = "#/components/schemas/Event"
+_PROBLEMS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    410: "CursorExpired",
+    429: "RateLimitExceeded",
+    500: "InternalServerError",
+    503: "ServiceUnavailable",
+}
+
+
+def _parameter(name: str, place: str, description: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": place, "description": description, "schema": {"type": "string"}, **more}
+
+
+PATHS: dict[str, Any] = {
+    "/v1/events": {
+        "get": {
+            "operationId": "followEvents",
+            "tags": ["Events"],
+            "summary": "Follow what happens, live",
+            "description": (
+                "Server-Sent Events. The first block, and one every 15 seconds, has an `id` and no data: it says where "
+                "the stream is. Coming back with that `id` as `Last-Event-ID`, on this door or as a cursor on any "
+                "other, brings each missed event once, in order, and then what comes. Events that the caller may not "
+                "see are left out."
+            ),
+            "security": [{}, {"bearerAuth": []}, {"apiKeyAuth": []}],
+            "parameters": [
+                _parameter(
+                    "topics",
+                    "query",
+                    "MQTT topic filters (`+`, `#`), apart by commas.",
+                    required=True,
+                    example="orders/+/status,pets/#",
+                ),
+                _parameter("Last-Event-ID", "header", "The last `id` seen; goes before `cursor`."),
+                _parameter("cursor", "query", "Where to begin, or `earliest` for all that is kept."),
+                _parameter("token", "query", "An access token, for browsers that cannot send headers."),
+                _parameter("tenant", "query", "The tenant, for browsers that cannot send headers."),
+                {"$ref": "#/components/parameters/TenantId"},
+            ],
+            "responses": {
+                "200": {
+                    "description": "The stream.",
+                    "content": {
+                        "text/event-stream": {
+                            "itemSchema": {
+                                "type": "object",
+                                "properties": {
+                                    "id": {"type": "string", "description": "The cursor behind this block."},
+                                    "event": {"type": "string", "description": "The event type."},
+                                    "data": {
+                                        "type": "string",
+                                        "contentMediaType": "application/json",
+                                        "contentSchema": {"$ref": _ENVELOPE},
+                                    },
+                                    "retry": {"type": "integer", "description": "Milliseconds."},
+                                },
+                            }
+                        }
+                    },
+                },
+                **{
+                    str(status): {"$ref": f"#/components/responses/{name}"}
+                    for status, name in _PROBLEMS.items()
+                },
+            },
+        }
+    }
+}
+
+SCHEMAS: dict[str, Any] = {
+    "Event": {
+        "type": "object",
+        "description": "Something that happened; the same envelope on every door.",
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "eventType": {"type": "string", "examples": ["order.status_changed"]},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "tenantId": {"type": "string", "format": "uuid"},
+            "topic": {
+                "type": "string",
+                "examples": ["orders/019e2d11-0b52-7c44-8a13-2f4e6b9d1c05/status"],
+            },
+            "cursor": {"type": "string", "description": "Its place in the log; ephemeral events have none."},
+            "data": {"type": "object", "description": "What it is about, by the event type."},
+        },
+        "required": ["id", "eventType", "timestamp", "tenantId", "topic", "data"],
+    }
+}
