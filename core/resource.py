@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -65,13 +64,6 @@ class Resource(Model):
     def etag(self) -> str:
         """A strong validator (RFC 9110, section 8.8.3), without the quotes: a hash of the JSON."""
         return hashlib.blake2b(self.encoded, digest_size=12).hexdigest()
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with some members changed; pydantic would give it this resource's JSON and tag too."""
-        copy = super().model_copy(update=update, deep=deep)
-        for made in ("encoded", "etag"):
-            copy.__dict__.pop(made, None)
-        return copy
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, changed without validation. It does not take over the JSON and the tag made of the original."""
