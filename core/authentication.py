@@ -110,7 +110,7 @@ async def _by_token(store: "Store", token: str, now: datetime) -> _Known:
         raise Unauthorized("The token is invalid or has expired.")
     try:
         caller, issued_at = _caller_of(claims)
-    except (KeyError, ValueError, TypeError, IndexError):
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         raise Unauthorized("The token is not an access token of this store.") from None
     if caller.role is Role.DEVICE:
         caller = await _with_topics(store, caller)
