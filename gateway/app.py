@@ -13,6 +13,7 @@ from core.ports import Bus, RateLimiter
 from core.session import Sessions
 from core.store import Ports, Store
 from gateway.bus import InProcessBus, RedisBus
+from gateway.contracts import http_document
 from gateway.front import Front, OnlyGet
 from gateway.health import Health
 from gateway.images import FileImages
