@@ -25,7 +25,7 @@ from gateway.security.passwords import Argon2Hasher
 from gateway.security.tokens import HmacSigner
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
-from gateway.telemetry.access import AccessLog
+from gateway.telemetry.access import PROBES, AccessLog
 from gateway.telemetry.metrics import Metrics
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
@@ -87,10 +87,10 @@ def build_app(node: Node, access: AccessLog) -> Front:
     events = OnlyGet(SseDoor(sessions, limits))
     probes = OnlyGet(Probes(node.health, node.metrics), head=True)
     front = Front(
-        rest=RestDoor(store, Pages(dict), origins=origins),
+        rest=RestDoor(store, Pages(http_document), origins=origins),
         paths={
             "/v1/events": ("sse", _with_cors(events, origins) if origins else events),
-            **dict.fromkeys(Probes.paths, ("probes", probes)),
+            **dict.fromkeys(Probes.paths, (PROBES, probes)),
         },
         sockets={
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),

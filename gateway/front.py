@@ -1,18 +1,21 @@
 """The front of the HTTP port: leads each request to its door, and sees what becomes of it."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.ids import new_id
 from gateway.telemetry.access import AccessLog, Finished
 from gateway.telemetry.metrics import Metrics
 from protocols.http.problems import MEDIA_TYPE, problem
 
 log = logging.getLogger(__name__)
 
+_SANE = re.compile(rb"[\x21-\x7e]{1,128}")
 #: The status that stands for a client who left before the answer began; it is never sent.
 CLIENT_LEFT = 499
 #: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
@@ -59,11 +62,16 @@ class Front:
         door, serve = self._paths.get(path, self._rest)
         state = scope.setdefault("state", {})
         status = CLIENT_LEFT
+        if door != "rest":  # REST sees to its own request ids.
+            state["request_id"] = _request_id(scope)
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if door != "rest":
+                    given = (b"x-request-id", state["request_id"].encode())
+                    message = {**message, "headers": [*message["headers"], given]}
             await send(message)
 
         self.open[door] += 1
@@ -91,7 +99,7 @@ class Front:
         if serve is None:
             await send({"type": "websocket.close", "code": 1000})
             return
-        scope.setdefault("state", {})
+        scope.setdefault("state", {})["request_id"] = _request_id(scope)
         status = _ABNORMAL
 
         async def watched(message: Message) -> None:
@@ -148,6 +156,12 @@ class OnlyGet:
             scope["path"],
             (b"allow", allow.encode()),
         )
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own name for a request, if it is a sane one, else a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if _SANE.fullmatch(given) else new_id()
 
 
 async def _live(receive: Receive, send: Send) -> None:

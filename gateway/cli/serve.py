@@ -19,7 +19,7 @@ from gateway.settings import Settings, load_settings
 from gateway.telemetry.logs import configure_logs
 
 #: Commands must not be broken up, however narrow the terminal is.
-_WIDTH = 150
+_WIDTH = 400
 
 
 def run(*, host: str | None, port: int | None, workers: int | None, demo: bool | None) -> None:
@@ -44,7 +44,7 @@ def on_loop(work: Coroutine[object, object, None]) -> None:
 
 def announce(settings: Settings, address: Address) -> None:
     """Say on standard output where each door is, in demo mode with a command to try it."""
-    console = Console(width=max(_WIDTH, Console().width), highlight=False)
+    console = Console(width=_WIDTH, highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("Door", style="bold")
     table.add_column("Address", no_wrap=True)

@@ -12,6 +12,9 @@ from typing import Any, TextIO
 
 import orjson
 
+#: The name under which health and metrics count as a door.
+PROBES = "probes"
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -38,9 +41,10 @@ class AccessLog:
         self._stream = stream
 
     def write(self, finished: Finished) -> None:
-        """Write one line if the level asks for it: faults of ours are errors, the rest is information."""
-        level = "error" if finished.status in _OUR_FAULTS else "info"
-        if self._threshold > (logging.ERROR if level == "error" else logging.INFO):
+        """Write one line if the level asks for it: faults of ours are errors, what machines ask again and again is
+        for debugging, the rest is information."""
+        level = "error" if finished.status in _OUR_FAULTS else "debug" if finished.door == PROBES else "info"
+        if self._threshold > _LEVELS[level]:
             return
         entry: dict[str, object] = {
             "event": "request",
@@ -69,5 +73,6 @@ class AccessLog:
         return f"{time} [{entry['level']:<9}] {what:<46} {entry['status']} {entry['ms']:>8} ms  {rest}\n"
 
 
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}
 #: Internal error and broken WebSocket; 503 is told apart by whoever is away.
 _OUR_FAULTS = frozenset({500, 1011})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -21,6 +21,7 @@ class Metrics:
     """The figures of one process, in a registry of their own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(namespace="petstore", registry=self.registry)
         names = ("door", "operation")
@@ -40,7 +41,7 @@ class Metrics:
         ] = {}
 
     def count(self, door: str, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request that was answered."""
+        """Count one request that was answered, or one live connection that has ended."""
         key = (door, method, route, status)
         child = self._children.get(key)
         if child is None:

@@ -50,8 +50,8 @@ _VARY: Header = (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-I
 class RestDoor:
     """Everything under ``/v1`` that is answered with one response; what is unknown there is a 404 of this door.
 
-    For logs, ``scope["state"]`` holds ``request_id`` from the start, and ``route`` (the path template) and ``caller``
-    (his key) once they are known. ``origins``: of which web pages may use it.
+    For logs, ``scope["state"]`` holds ``request_id`` from the start, and ``route`` (the path template), ``caller``
+    (his key) and ``tenant`` once they are known. ``origins``: of which web pages may use it.
     """
 
     def __init__(self, store: Store, pages: Pages, *, origins: Sequence[str] = ()) -> None:
@@ -109,6 +109,7 @@ class RestDoor:
         admission = await self._store.admit(credentials, cost=0 if looks_only else 1)
         state = scope["state"]
         state["caller"] = admission.caller.key
+        state["tenant"] = admission.caller.tenant
         if place is not None:
             state["route"] = place.template
             if "QUERY" in place.methods:

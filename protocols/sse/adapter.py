@@ -37,6 +37,8 @@ class SseDoor:
         session: Session | None = None
         try:
             session = await self.sessions.open(credentials)
+            # For logs.
+            scope.setdefault("state", {}).update(caller=session.caller.key, tenant=session.caller.tenant)
             command = read_request(scope, headers)
             await session.subscribe(command)
         except StoreError as error:

@@ -59,6 +59,7 @@ class Connection:
         self._send = send
         self._credentials = read_credentials(scope, dict(scope["headers"]), in_query=True)
         self._transport = cast(Transport | None, scope.get("extensions", {}).get("petstore.transport"))
+        self._state: dict[str, Any] = scope.setdefault("state", {})
         self._session: Session | None = None
         self._outlet: Outlet | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -116,6 +117,8 @@ class Connection:
             await self._refuse(error, reply_to)
             return False
         self._session = session
+        # For logs.
+        self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
         session.closed.add_done_callback(self._on_closed)
         if self._transport is not None:
             self._outlet = Outlet(session, self._transport, self._door.frames)
