@@ -125,16 +125,18 @@ class Hub:
             Unavailable: the log can't be read, or too many tenants have listeners.
         """
         wanted = frozenset(map(parse_filter, filters))
-        ring = self._pin(tenant)
-        try:
-            if (opening := self._opening.get(ring)) is not None:
-                await self._tasks.join(opening)
-            start = await self._resolve(ring, cursor)
-            # From here on nothing waits, so what the ring accepts next is already this subscriber's.
-            return Subscription(ring, viewer, wanted, start, self._log, self._resolve)
-        finally:
-            ring.pins -= 1
-            ring.release()
+        while True:
+            ring = self._pin(tenant)
+            try:
+                if (opening := self._opening.get(ring)) is not None:
+                    await self._tasks.join(opening)
+                start = await self._resolve(ring, cursor)
+                # From here on nothing waits, so what the ring accepts next is already this subscriber's.
+                if not ring.closed:
+                    return Subscription(ring, viewer, wanted, start, self._log, self._resolve)
+            finally:
+                ring.pins -= 1
+                ring.release()
 
     def publish(self, tenant: TenantId, events: Sequence[Event]) -> None:
         """Hand over what a commit of this node appended, after the commit; or ephemeral events."""
@@ -207,7 +209,7 @@ class Hub:
             del self._rings[ring.tenant]
 
     async def _resolve(self, ring: Ring, cursor: str | None) -> int:
-        """The sequence that a cursor names, which the ring has reached and behind which nothing is missing."""
+        """The sequence that a cursor names, behind which nothing is missing; an open ring has reached it."""
         if cursor is None:
             return ring.head
         place = (
@@ -221,9 +223,7 @@ class Hub:
             return page.floor
         if place.epoch != ring.epoch or not page.floor <= place.sequence <= page.head:
             raise CursorExpired(ring.cursor_at(page.floor))
-        while ring.head < place.sequence:
-            if ring.closed:
-                raise Unavailable("The event log has changed; try again.")
+        while ring.head < place.sequence and not ring.closed:
             ring.known = max(ring.known, place.sequence)
             await self._tasks.join(self._log.fill(ring))
         return place.sequence

@@ -278,7 +278,7 @@ class Play:
                 self.was_right(error, Cursor.decode(text or "", TENANT).sequence)
             return
         except Unavailable:
-            assert self.storage.away or ring.closed
+            assert self.storage.away
             return
         if added not in chosen.held:
             start = ring.head if text is None else Cursor.decode(text, TENANT).sequence
