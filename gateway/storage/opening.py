@@ -1,11 +1,14 @@
 """Storage by its URL."""
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from core.ports import Storage
 from gateway.storage.memory import MemoryStorage
 from gateway.storage.postgresql import open_postgresql
 from gateway.storage.sqlite import open_sqlite
+
+_EXPECTED = "a database URL must be sqlite:///path, postgresql://user@host/database or memory://"
 
 
 def open_storage(url: str) -> Storage:
@@ -18,9 +21,12 @@ def open_storage(url: str) -> Storage:
     """
     if url == "memory://":
         return MemoryStorage()
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(_EXPECTED) from None
     if parsed.drivername == "postgresql":
         return open_postgresql(parsed)
     if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return open_sqlite(parsed)
-    raise ValueError("a database URL must be sqlite:///path, postgresql://user@host/database or memory://")
+    raise ValueError(_EXPECTED)

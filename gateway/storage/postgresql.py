@@ -13,7 +13,7 @@ _CONNECTIONS = 20
 # Seconds.
 _CONNECT_TIMEOUT = 5.0
 _POOL_TIMEOUT = 5.0
-_COMMAND_TIMEOUT = 15.0
+_COMMAND_TIMEOUT = 10.0
 # Given up before the command's own time-out, so that the transaction can be run again. In milliseconds, as text.
 _SERVER_SETTINGS = {
     "application_name": "petstore",

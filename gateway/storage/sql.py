@@ -1,6 +1,5 @@
 """Storage on a SQL database: what SQLite and PostgreSQL have in common."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
@@ -17,6 +16,7 @@ from gateway.storage.faults import ERRORS, translated
 from gateway.storage.kinds import kind_of
 from gateway.storage.tables import EXPIRING, meta, revocations
 from gateway.storage.transaction import SqlTransaction, run
+from gateway.storage.undisturbed import undisturbed
 from gateway.storage.upserts import UPSERTS
 
 R = TypeVar("R", bound=Record)
@@ -169,7 +169,7 @@ class SqlStorage:
         async with self._turn, _connection(self._writers) as connection:
             yield connection
             try:
-                await connection.commit()
+                await undisturbed(connection.commit())
             except ERRORS as error:
                 raise translated(error) from error
 
@@ -177,12 +177,17 @@ class SqlStorage:
 @asynccontextmanager
 async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection from the pool; what was not committed on it is rolled back at the end."""
+    connection = engine.connect()
     try:
-        connection = await engine.connect()
-    except ERRORS as error:
-        raise translated(error) from error
-    try:
+        connection = await undisturbed(_start(connection))
         yield connection
     finally:
-        # Shielded: a cancelled caller must not leave a transaction open.
-        await asyncio.shield(connection.close())
+        if connection.sync_connection is not None:
+            await undisturbed(connection.close())
+
+
+async def _start(connection: AsyncConnection) -> AsyncConnection:
+    try:
+        return await connection.start()
+    except ERRORS as error:
+        raise translated(error) from error

@@ -25,6 +25,7 @@ def sqlite_engine(url: URL, *, writes: bool, connections: int = 1) -> AsyncEngin
         url.set(drivername="sqlite+aiosqlite"),
         pool_size=connections,
         max_overflow=0,
+        pool_timeout=_BUSY_TIMEOUT,
         connect_args={"timeout": _BUSY_TIMEOUT},
         json_serializer=lambda value: to_json(value).decode(),
         json_deserializer=from_json,

@@ -14,6 +14,7 @@ from gateway.storage import log
 from gateway.storage.conditions import LARGEST, matching, ordering, storable
 from gateway.storage.faults import ERRORS, translated, violated
 from gateway.storage.kinds import Kind, kind_of
+from gateway.storage.undisturbed import undisturbed
 from gateway.storage.upserts import UPSERTS
 
 R = TypeVar("R", bound=Record)
@@ -27,10 +28,11 @@ async def run(
     """Execute a statement.
 
     Raises:
-        TransientFailure, StorageDown: see core.ports.
+        TransientFailure: see core.ports.
+        StorageDown: see core.ports.
     """
     try:
-        return await connection.execute(statement, parameters)
+        return await undisturbed(connection.execute(statement, parameters))
     except ERRORS as error:
         raise translated(error) from error
 

@@ -99,17 +99,31 @@ def an_api_key(tenant: TenantId, key_hash: str, **changes: Any) -> ApiKey:
 
 
 def a_device(tenant: TenantId, username: str, **changes: Any) -> Device:
-    given = {"name": "collar", "username": username, "pet_ids": (new_id(),), "order_ids": (), "topics": ("pets/#",)}
+    given = {
+        "name": "collar",
+        "username": username,
+        "pet_ids": (new_id(),),
+        "order_ids": (),
+        "topics": ("pets/#",),
+    }
     return _make(Device, tenant, given, changes)
 
 
 def a_message(tenant: TenantId, **changes: Any) -> Message:
-    given = {"chat_id": "chat", "sender_id": "ada", "sender_role": "CUSTOMER", "text": "Hello", "sent_at": NOW}
+    given = {
+        "chat_id": "chat",
+        "sender_id": "ada",
+        "sender_role": "CUSTOMER",
+        "text": "Hello",
+        "sent_at": NOW,
+    }
     return _make(Message, tenant, given, changes)
 
 
 def an_answer(tenant: TenantId, **changes: Any) -> IdempotencyRecord:
-    return _make(IdempotencyRecord, tenant, {"fingerprint": "f", "response": None, "expires_at": NOW}, changes)
+    return _make(
+        IdempotencyRecord, tenant, {"fingerprint": "f", "response": None, "expires_at": NOW}, changes
+    )
 
 
 def _make(kind: type[R], tenant: TenantId, given: dict[str, Any], changes: dict[str, Any]) -> R:

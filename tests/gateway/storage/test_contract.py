@@ -8,7 +8,6 @@ import pytest
 from core.ids import new_id
 from core.models.api_keys import ApiKey
 from core.models.auth import Session
-from core.models.chats import Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
@@ -21,7 +20,7 @@ from tests.gateway.storage.records import NOW, a_pet, a_tenant, an_event, announ
 TENANT = a_tenant()
 
 
-class ChangedMind(Exception):
+class ChangedMindError(Exception):
     """Raised in the middle of a transaction."""
 
 
@@ -29,9 +28,18 @@ class ChangedMind(Exception):
     "record",
     [
         a_pet(TENANT, 1),
-        a_pet(TENANT, 2, medical_info=None, photos=(), owner_id="o", price="999999999.99", good_with_kids=False),
-        a_pet(TENANT, 3, price="0.01", name="\U0001f436 ﬂuﬀy İß ÄÖ 你好 %_\\'\"\n\t", description="", breed="  "),
-        a_pet(TENANT, 4, created_at=NOW.replace(microsecond=1), updated_at=NOW.replace(year=1970, microsecond=999_999)),
+        a_pet(
+            TENANT, 2, medical_info=None, photos=(), owner_id="o", price="999999999.99", good_with_kids=False
+        ),
+        a_pet(
+            TENANT, 3, price="0.01", name="\U0001f436 ﬂuﬀy İß ÄÖ 你好 %_\\'\"\n\t", description="", breed="  "
+        ),
+        a_pet(
+            TENANT,
+            4,
+            created_at=NOW.replace(microsecond=1),
+            updated_at=NOW.replace(year=1970, microsecond=999_999),
+        ),
         records.an_order(TENANT),
         records.an_order(TENANT, 2, user_id=None),
         records.a_receipt(TENANT),
@@ -63,7 +71,9 @@ async def test_an_update_replaces_every_field(storage: Storage) -> None:
     tenant = a_tenant()
     pet = a_pet(tenant)
     await put(storage, pet)
-    changed = a_pet(tenant, 9, id=pet.id, name="Rex", species="CAT", medical_info=None, photos=(), price="1.50")
+    changed = a_pet(
+        tenant, 9, id=pet.id, name="Rex", species="CAT", medical_info=None, photos=(), price="1.50"
+    )
     async with storage.write(tenant) as tx:
         assert await tx.get(Pet, pet.id, lock=True) == pet
         await tx.update(changed)
@@ -127,13 +137,17 @@ async def test_a_transaction_that_raises_leaves_nothing_behind(storage: Storage)
     tenant = a_tenant()
     kept = a_pet(tenant, 1)
     await put(storage, kept)
-    with pytest.raises(ChangedMind):
+
+    async def change_mind() -> None:
         async with storage.write(tenant) as tx:
             await tx.insert(a_pet(tenant, 2))
             await tx.update(kept.model_copy(update={"name": "Rex"}))
             assert await tx.next_number("pets") == 1
             await tx.append([an_event(tenant).at(1, await tx.hold_log() + 1)])
-            raise ChangedMind
+            raise ChangedMindError
+
+    with pytest.raises(ChangedMindError):
+        await change_mind()
     async with storage.write(tenant) as tx:
         assert await tx.find(Query(Pet)) == [kept]
         assert await tx.next_number("pets") == 1
@@ -213,27 +227,48 @@ def _pairs() -> list[Any]:
         pytest.param(records.a_receipt(tenant), records.a_receipt(tenant), "number", id="receipt number"),
         pytest.param(a_pet(tenant, 2, id="same"), a_pet(tenant, 3, id="same"), "id", id="id"),
         pytest.param(
-            records.a_login(tenant, "ada"), records.a_login(tenant, "ada", email_key="x"), "username_key", id="name"
+            records.a_login(tenant, "ada"),
+            records.a_login(tenant, "ada", email_key="x"),
+            "username_key",
+            id="name",
         ),
         pytest.param(
-            records.a_login(tenant, "bob", email_key="e"), records.a_login(tenant, "eve", email_key="e"), "email_key", id="email"
+            records.a_login(tenant, "bob", email_key="e"),
+            records.a_login(tenant, "eve", email_key="e"),
+            "email_key",
+            id="email",
         ),
-        pytest.param(message, records.a_message(tenant, client_message_id="m1", text="?"), "client_message_id", id="message"),
         pytest.param(
-            records.an_api_key(tenant, "h" + tenant), records.an_api_key(other, "h" + tenant), "key_hash", id="key of all tenants"
+            message,
+            records.a_message(tenant, client_message_id="m1", text="?"),
+            "client_message_id",
+            id="message",
         ),
         pytest.param(
-            records.a_device(tenant, "d" + tenant), records.a_device(other, "d" + tenant), "username", id="device of all tenants"
+            records.an_api_key(tenant, "h" + tenant),
+            records.an_api_key(other, "h" + tenant),
+            "key_hash",
+            id="key of all tenants",
+        ),
+        pytest.param(
+            records.a_device(tenant, "d" + tenant),
+            records.a_device(other, "d" + tenant),
+            "username",
+            id="device of all tenants",
         ),
     ]
 
 
 @pytest.mark.parametrize(("first", "second", "field"), _pairs())
-async def test_what_is_unique_is_taken_once(storage: Storage, first: Record, second: Record, field: str) -> None:
+async def test_what_is_unique_is_taken_once(
+    storage: Storage, first: Record, second: Record, field: str
+) -> None:
     tenant = a_tenant()
 
     def mine(record: Any) -> Any:
-        return record.model_copy(update={"tenant_id": tenant if record.tenant_id == first.tenant_id else a_tenant()})
+        return record.model_copy(
+            update={"tenant_id": tenant if record.tenant_id == first.tenant_id else a_tenant()}
+        )
 
     mine_first, mine_second = mine(first), mine(second)
     await put(storage, mine_first)
@@ -245,7 +280,9 @@ async def test_what_is_unique_is_taken_once(storage: Storage, first: Record, sec
         await tx.update(mine_first)
     if field != "id" and mine_second.tenant_id == tenant:
         free = {"number": 99, "username_key": "free", "email_key": "free", "client_message_id": "free"}
-        harmless = mine_second.model_copy(update={name: value for name, value in free.items() if hasattr(second, name)})
+        harmless = mine_second.model_copy(
+            update={name: value for name, value in free.items() if hasattr(second, name)}
+        )
         await put(storage, harmless)
         with pytest.raises(Taken):
             async with storage.write(tenant) as tx:
@@ -260,7 +297,9 @@ async def test_missing_values_are_not_taken(storage: Storage) -> None:
         records.a_message(tenant, sender_id=None, client_message_id="m"),
         records.a_message(tenant, sender_id=None, client_message_id="m"),
     )
-    await put(storage, records.a_login(tenant, "a", email_key=None), records.a_login(tenant, "b", email_key=None))
+    await put(
+        storage, records.a_login(tenant, "a", email_key=None), records.a_login(tenant, "b", email_key=None)
+    )
 
 
 async def test_a_unique_thing_is_free_again_once_it_is_deleted(storage: Storage) -> None:
@@ -309,6 +348,7 @@ async def test_sweeping_removes_what_has_expired(storage: Storage) -> None:
 
 async def test_revocations_are_found_by_their_time_until_they_expire(storage: Storage) -> None:
     user, key = f"user:{new_id()}", f"key:{new_id()}"
+
     async def noted(since: float) -> dict[str, datetime]:
         found = await storage.revocations(later(since))
         return {item.subject: item.revoked_at for item in found if item.subject in (user, key)}
@@ -336,5 +376,3 @@ async def test_the_epoch_is_a_positive_number_of_32_bits_that_stays(nodes: tuple
     epoch = await one.epoch()
     assert 0 < epoch < 2**32
     assert await other.epoch() == epoch
-
-

@@ -58,11 +58,15 @@ async def test_the_heads_of_many_tenants_are_asked_at_once(storage: Storage) -> 
 async def test_a_log_takes_only_what_follows_its_head(storage: Storage) -> None:
     tenant, epoch = a_tenant(), await storage.epoch()
     await announce(storage, an_event(tenant))
+
+    async def append(places: list[int]) -> None:
+        async with storage.write(tenant) as tx:
+            await tx.hold_log()
+            await tx.append([an_event(tenant).at(epoch, place) for place in places])
+
     for places in ([3], [1], [2, 4], [3, 2]):
         with pytest.raises(ValueError, match="gap"):
-            async with storage.write(tenant) as tx:
-                await tx.hold_log()
-                await tx.append([an_event(tenant).at(epoch, place) for place in places])
+            await append(places)
     with pytest.raises(ValueError, match="tenant"):
         async with storage.write(tenant) as tx:
             await tx.append([an_event(a_tenant()).at(epoch, await tx.hold_log() + 1)])

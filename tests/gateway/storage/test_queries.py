@@ -1,6 +1,5 @@
 """What every storage promises of queries."""
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -17,7 +16,7 @@ _HUGE = 10**30
 
 
 @pytest.fixture
-async def tenant(storage: Storage) -> AsyncIterator[TenantId]:
+async def tenant(storage: Storage) -> TenantId:
     """A tenant with five pets, numbered from 1."""
     mine = a_tenant()
     await put(
@@ -37,7 +36,7 @@ async def tenant(storage: Storage) -> AsyncIterator[TenantId]:
         a_pet(mine, 4, id="p4", name="Banana", price="75.01", status="PENDING", size="SMALL", age_months=12_000),
         a_pet(mine, 5, id="p5", name="\U0001f436", price="0.00", status="ADOPTED", size="SMALL", created_at=later(-1)),
     )  # fmt: skip
-    yield mine
+    return mine
 
 
 async def _found(storage: Storage, tenant: TenantId, *where: Condition, order: str = "id") -> list[int]:
