@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -41,13 +42,21 @@ def bind(settings: Settings) -> tuple[list[socket.socket], Address]:
     """Listen, before anything else is opened.
 
     Raises:
-        CannotStart: the port is taken, or the address is not ours.
+        CannotStart: the port is taken, the address is not ours, or the TLS files are no good.
     """
+    tls = settings.tls_certificate is not None and settings.tls_key is not None
+    if tls:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                str(settings.tls_certificate), str(settings.tls_key)
+            )
+        except OSError as error:
+            raise CannotStart(f"PETSTORE_TLS_CERTIFICATE and PETSTORE_TLS_KEY: {error}") from None
     try:
         sockets = listen(settings.host, settings.port)
     except OSError as error:
         raise CannotStart(f"{error.strerror} (PETSTORE_HOST, PETSTORE_PORT)") from None
-    return sockets, Address(settings.host, socket_port(sockets), settings.tls_certificate is not None)
+    return sockets, Address(settings.host, socket_port(sockets), tls)
 
 
 async def serve(
@@ -60,19 +69,11 @@ async def serve(
     """Serve on migrated tables until a signal says to stop, then drain.
 
     ``announce`` is called when clients may come.
-
-    Raises:
-        CannotStart: the TLS files are no good.
     """
     async with open_node(settings) as node:
         if settings.demo:
             await open_demo(node.store)
-        try:
-            server = Server(build_app(node, access), _options(settings), on_drain=lambda: _drain(node))
-        except OSError as error:  # Also ssl.SSLError.
-            raise CannotStart(
-                f"PETSTORE_TLS_CERTIFICATE, PETSTORE_TLS_KEY: {error.strerror or error}"
-            ) from None
+        server = Server(build_app(node, access), _options(settings), on_drain=lambda: _drain(node))
         node.metrics.observe("server", server.statistics)
         async with _maintained(node):
             node.health.doors["http"] = f"{address.host}:{address.port}"

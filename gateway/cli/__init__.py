@@ -13,6 +13,8 @@ app = typer.Typer(
     help="One pet store behind every protocol: one event log, many doors.",
     no_args_is_help=True,
     add_completion=False,
+    # Plain help and plain faults: in a log they are one line each.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
