@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import servers
-from benchmarks.process import requests, serving
+from benchmarks.process import Server, requests, serving
 from benchmarks.report import Goal, Outcome, median, ratio
 from benchmarks.store import Store
 
@@ -22,10 +22,14 @@ FASTAPI = "FastAPI, Pydantic model"
 
 @dataclass(frozen=True)
 class Run:
-    """One server in one round: requests a second, latency in microseconds, the client's share of its core."""
+    """One server in one round: requests a second, latency in microseconds, the client's share of its core.
+
+    `per_cpu`: requests for each second of processor time that the server used, those of the warm-up too.
+    """
 
     server: str
     rate: float
+    per_cpu: float
     errors: int
     p50: float
     p99: float
@@ -41,14 +45,14 @@ def run(rounds: int, seconds: float, announce: Callable[[str], None]) -> Outcome
         body = Store(gateway.port).a_pet()
         (data / "pet.json").write_bytes(body)
         path = f"/v1/pets/{json.loads(body)['id']}"
-        ports = {
-            GATEWAY: gateway.port,
-            STARLETTE: stack.enter_context(serving(servers.reads_starlette(data / "pet.json"))).port,
-            FASTAPI: stack.enter_context(serving(servers.reads_fastapi(data / "pet.json"))).port,
+        running = {
+            GATEWAY: gateway,
+            STARLETTE: stack.enter_context(serving(servers.reads_starlette(data / "pet.json"))),
+            FASTAPI: stack.enter_context(serving(servers.reads_fastapi(data / "pet.json"))),
         }
         for number in range(1, rounds + 1):
-            for name, port in ports.items():
-                found = _measure(name, port, path, seconds, len(body))
+            for name, server in running.items():
+                found = _measure(name, server, path, seconds, len(body))
                 announce(
                     f"reads {number}/{rounds}: {name}: {found.rate:,.0f} a second, errors {found.errors}"
                 )
@@ -56,13 +60,16 @@ def run(rounds: int, seconds: float, announce: Callable[[str], None]) -> Outcome
     return outcome(runs)
 
 
-def _measure(name: str, port: int, path: str, seconds: float, body: int) -> Run:
+def _measure(name: str, server: Server, path: str, seconds: float, body: int) -> Run:
     # FastAPI writes the same pet without the members' order or the spelling of times, so its size may differ.
     wanted: dict[str, int] = {} if name == FASTAPI else {"body": body}
-    counted = requests(port, path, connections=CONNECTIONS, seconds=seconds, warmup=WARMUP, **wanted)
+    used = server.cpu()
+    counted = requests(server.port, path, connections=CONNECTIONS, seconds=seconds, warmup=WARMUP, **wanted)
+    used = server.cpu() - used
     return Run(
         server=name,
         rate=counted["rate"],
+        per_cpu=counted["all"] / used if used else 0.0,
         errors=counted["errors"],
         p50=counted["p50_us"],
         p99=counted["p99_us"],
@@ -81,6 +88,7 @@ def outcome(runs: list[Run]) -> Outcome:
             name,
             f"{median(rates[name]):,.0f}",
             f"{min(rates[name]):,.0f}–{max(rates[name]):,.0f}",
+            f"{median(r.per_cpu for r in mine):,.0f}",
             f"{median(r.p50 for r in mine) / 1000:.2f}",
             f"{median(r.p99 for r in mine) / 1000:.2f}",
             f"{median(r.client_load for r in mine):.0%}",
@@ -90,7 +98,7 @@ def outcome(runs: list[Run]) -> Outcome:
     return Outcome(
         title="Reads of one pet",
         note=f"`GET /v1/pets/{{id}}` over {CONNECTIONS} keep-alive connections, one request in flight on each.",
-        columns=("server", "requests/s", "range", "p50 ms", "p99 ms", "client load", "errors"),
+        columns=("server", "requests/s", "range", "per CPU s", "p50 ms", "p99 ms", "client load", "errors"),
         rows=tuple(row(name) for name in names),
         goals=(
             Goal(f"{GATEWAY} : {STARLETTE}", 0.7, ratio(rates[GATEWAY], rates[STARLETTE])),

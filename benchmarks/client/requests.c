@@ -32,7 +32,7 @@ static char headers[4096], request[8192];
 static size_t request_length;
 static double seconds = 3.0, warmup = 0.5;
 static long body_size = -1;
-static uint64_t answered, errors;
+static uint64_t answered, all, errors; /* answered: after the warm-up */
 static uint32_t histogram[BUCKETS]; /* by microsecond; the last bucket takes all that is slower */
 
 static int64_t now(void) {
@@ -71,6 +71,7 @@ static void on_readable(struct connection *c, int counting) {
     if (memcmp(c->data + 8, " 200 ", 5) != 0 || (body_size >= 0 && size != body_size)) {
         if (errors++ == 0) fprintf(stderr, "requests: unexpected answer: %s\n", c->data);
     }
+    all++;
     if (counting) {
         int64_t took = (now() - c->sent_at) / 1000;
         histogram[took < BUCKETS ? took : BUCKETS - 1]++;
@@ -130,8 +131,8 @@ int main(int argc, char **argv) {
         int n = epoll_wait(epoll, events, 256, 100);
         for (int i = 0; i < n; i++) on_readable(events[i].data.ptr, counting);
     }
-    printf("{\"requests\": %llu, \"errors\": %llu, \"rate\": %.1f, \"p50_us\": %ld, \"p99_us\": %ld, \"cpu\": %.4f}\n",
-           (unsigned long long)answered, (unsigned long long)errors, (double)answered / seconds, percentile(0.5),
+    printf("{\"requests\": %llu, \"all\": %llu, \"errors\": %llu, \"rate\": %.1f, \"p50_us\": %ld, \"p99_us\": %ld, \"cpu\": %.4f}\n",
+           (unsigned long long)answered, (unsigned long long)all, (unsigned long long)errors, (double)answered / seconds, percentile(0.5),
            percentile(0.99), (cpu_seconds() - cpu_begin) / seconds);
     return 0;
 }
