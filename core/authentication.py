@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from core.access import order_topics
-from core.caller import DEVICE_SCOPES, STAFF_SCOPES, Caller, Credentials, Role, Scope, visitor
+from core.caller import STAFF_SCOPES, Caller, Credentials, Role, Scope, visitor
 from core.errors import BadRequest, Forbidden, Unauthorized
 from core.ids import SHARED_TENANT, TenantId, parse_tenant
 from core.models.api_keys import ApiKey
@@ -169,12 +169,7 @@ async def _with_topics(store: "Store", caller: Caller) -> Caller:
         device = await tx.get(Device, caller.device_id)
     if device is None:
         raise Unauthorized("The device is no longer known.")
-    return replace(caller, scopes=device_scopes(device), topics=device_topics(device))
-
-
-def device_scopes(device: Device) -> frozenset[Scope]:
-    """The rights of a device: it may read orders when it was given some."""
-    return DEVICE_SCOPES | ({Scope.READ_ORDERS} if device.order_ids else frozenset())
+    return replace(caller, topics=device_topics(device))
 
 
 def device_topics(device: Device) -> frozenset[str]:

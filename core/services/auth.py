@@ -6,14 +6,13 @@ import hashlib
 import hmac
 import struct
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from core import examples
-from core.authentication import access_claims, device_scopes
-from core.caller import SCOPES_OF, Caller, Role, Scope
+from core.authentication import access_claims
+from core.caller import SCOPES_OF, Caller, Role
 from core.context import Context
 from core.errors import ErrorCode, Forbidden, RateLimited, Unauthorized, Unavailable
 from core.ids import SHARED_TENANT, TenantId, new_id
@@ -97,44 +96,36 @@ async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
         expires_at=ctx.now + REFRESH_LIFE,
     )
     await tx.insert(session)
-    return _issue(ctx.store, session, await _owner(tx, checked), ctx.now)
+    return _issue(ctx.store, session, *await _owner(tx, checked), ctx.now)
 
 
 # --- tokens ---
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    """Whose login it is, and what he may do."""
-
-    shown: LoggedIn
-    role: Role
-    scopes: frozenset[Scope]
-
-
-async def _owner(tx: Transaction, login: Login) -> _Owner:
+async def _owner(tx: Transaction, login: Login) -> tuple[LoggedIn, Role]:
+    """Whose login it is, and what he is to the store."""
     if login.kind is LoginKind.DEVICE:
         device = await tx.get(Device, login.id)
         assert device is not None
-        return _Owner(LoggedIn(id=device.id, username=device.username), Role.DEVICE, device_scopes(device))
+        return LoggedIn(id=device.id, username=device.username), Role.DEVICE
     user = await tx.get(User, login.id)
     assert user is not None
     role = Role.STAFF if Role.STAFF in user.roles else Role.CUSTOMER
-    return _Owner(LoggedIn(id=user.id, username=user.username, email=user.email), role, SCOPES_OF[role])
+    return LoggedIn(id=user.id, username=user.username, email=user.email), role
 
 
-def _issue(store: "Store", session: Session, owner: _Owner, now: "datetime") -> Tokens:
+def _issue(store: "Store", session: Session, shown: LoggedIn, role: Role, now: "datetime") -> Tokens:
     issued_at = now.replace(microsecond=0)
-    is_device = owner.role is Role.DEVICE
+    is_device = role is Role.DEVICE
     caller = Caller(
         tenant=TenantId(session.tenant_id),
-        role=owner.role,
-        key=f"{'device' if is_device else 'user'}:{owner.shown.id}",
-        scopes=owner.scopes,
-        user_id=None if is_device else owner.shown.id,
-        device_id=owner.shown.id if is_device else None,
+        role=role,
+        key=f"{'device' if is_device else 'user'}:{shown.id}",
+        scopes=SCOPES_OF[role],
+        user_id=None if is_device else shown.id,
+        device_id=shown.id if is_device else None,
         session_id=session.id,
-        username=owner.shown.username,
+        username=shown.username,
         expires_at=issued_at + ACCESS_LIFE,
     )
     access_token = store.signer.sign(access_claims(caller, new_id(), issued_at))
@@ -144,8 +135,8 @@ def _issue(store: "Store", session: Session, owner: _Owner, now: "datetime") -> 
         expires_in=int(ACCESS_LIFE.total_seconds()),
         expires_at=issued_at + ACCESS_LIFE,
         refresh_token=_write_refresh(store, session),
-        scope=" ".join(sorted(owner.scopes)),
-        user=owner.shown,
+        scope=" ".join(sorted(SCOPES_OF[role])),
+        user=shown,
     )
 
 
@@ -211,7 +202,7 @@ async def _spend(ctx: Context, tx: Transaction, session_id: str, generation: int
     assert login is not None
     session = session.model_copy(update={"generation": generation + 1, "expires_at": ctx.now + REFRESH_LIFE})
     await tx.update(session)
-    return _issue(ctx.store, session, await _owner(tx, login), ctx.now)
+    return _issue(ctx.store, session, *await _owner(tx, login), ctx.now)
 
 
 async def _refreshed(ctx: Context, _: NoParams, __: RefreshRequest) -> Tokens:
