@@ -218,6 +218,14 @@ class Subscription:
                 starts.pop(pattern, None)
             self._change(starts)
 
+    def look_as(self, viewer: Viewer) -> None:
+        """Go on in other rights, from the place reached. Look at ``behind`` afterwards."""
+        if self._failure is None and viewer != self.viewer:
+            starts = self._starts()
+            self._leave()
+            self.viewer = viewer
+            self._restart(starts)
+
     def close(self, close: Close | None = None) -> None:
         """End the stream. With a reason, its user is told: ``on_ready`` is called, and ``next`` raises Closed.
 
@@ -277,6 +285,9 @@ class Subscription:
         self._leave()
         self.filters = filters
         self._origins = {pattern: self._origins[pattern] for pattern in filters}
+        self._restart(starts)
+
+    def _restart(self, starts: dict[str, int]) -> None:
         self._begin(min(starts.values(), default=self._ring.head), starts)
         if self._catch_up is not None:
             self._notify_soon()

@@ -59,6 +59,12 @@ class TrackedStorage(MemoryStorage):
             await transaction.append(events)
         return events
 
+    def restore(self) -> None:
+        """Begin a new epoch, with the same events."""
+        self._epoch += 1
+        for log in self._logs.values():
+            log.events[:] = [placed(event, event.sequence, self._epoch) for event in log.events]
+
     async def epoch(self) -> int:
         await self._delay()
         return await super().epoch()
