@@ -67,7 +67,8 @@ def read_request(scope: Scope, headers: dict[bytes, bytes]) -> Subscribe:
     Raises:
         BadRequest: no topic filters, or something that is none.
     """
-    query = parse_qs(scope["query_string"].decode("latin-1"), encoding="utf-8")
+    # A plus sign in an address would be a blank, but no topic has one and `orders/+/status` is what people type.
+    query = parse_qs(scope["query_string"].decode("latin-1").replace("+", "%2B"), encoding="utf-8")
     topics = [part.strip() for text in query.get("topics", []) for part in text.split(",") if part.strip()]
     if not topics:
         raise BadRequest("topics: name at least one topic filter, such as pets/#.")
