@@ -19,7 +19,7 @@ from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
 from core.models.tenant import ResetParams, Seeded
 from core.models.users import Login, User
 from core.operations import AnyOperation, Operation
-from core.ports import Query
+from core.ports import Equal, Query
 from core.resource import NoParams
 from core.seed import seed
 from core.services.inventory import announce_stock
@@ -46,15 +46,21 @@ async def _reset_tenant(ctx: Context, params: ResetParams, body: None) -> None: 
 
 
 async def _remove_pets(ctx: Context) -> None:
+    for pet in await (await ctx.tx()).find(Query(Pet)):
+        await _remove_pet(ctx, pet.id)
+
+
+async def _remove_pet(ctx: Context, pet_id: str) -> None:
     tx = await ctx.tx()
-    for found in await tx.find(Query(Pet)):
-        # Waits for whoever is ordering it, so that the order is seen, and removed, afterwards.
-        if (pet := await tx.get(Pet, found.id, lock=True)) is None:
-            continue
-        await tx.delete(Pet, pet.id)
-        ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
-        announce_stock(ctx, pet.species)
-    await tx.delete_all(Image)
+    # Waits for whoever is ordering it, so that his order is found, and removed, afterwards.
+    pet = await tx.get(Pet, pet_id, lock=True)
+    if pet is None:
+        return
+    await tx.delete_all(Image, (Equal("pet_id", pet.id),))
+    await tx.delete(Reservation, pet.id)
+    await tx.delete(Pet, pet.id)
+    ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
+    announce_stock(ctx, pet.species)
 
 
 async def _remove_orders(ctx: Context) -> None:
@@ -63,9 +69,11 @@ async def _remove_orders(ctx: Context) -> None:
     for order in await tx.find(Query(Order)):
         cancelled = order.model_copy(update={"status": OrderStatus.CANCELLED, "updated_at": ctx.now})
         announce(ctx, ORDER_STATUS_CHANGED, cancelled, order.status, changed_by(ctx))
+        for item in order.items:  # a pet that came after all others were removed
+            await _remove_pet(ctx, item.pet_id)
+        await tx.delete_all(Payment, (Equal("order_id", order.id),))
+        await tx.delete_all(Receipt, (Equal("order_id", order.id),))
         await tx.delete(Order, order.id)
-    for kind in (Reservation, Payment, Receipt):
-        await tx.delete_all(kind)
 
 
 async def _remove_chats(ctx: Context) -> None:
@@ -73,8 +81,8 @@ async def _remove_chats(ctx: Context) -> None:
     for chat in await tx.find(Query(Chat)):
         closed = chat.model_copy(update={"status": ChatStatus.CLOSED, "updated_at": ctx.now})
         ctx.emit(CHAT_CLOSED, ChatEvent(chat=closed), visible_to(chat.customer_id), chat_id=chat.id)
+        await tx.delete_all(Message, (Equal("chat_id", chat.id),))
         await tx.delete(Chat, chat.id)
-    await tx.delete_all(Message)
 
 
 async def _remove_people(ctx: Context) -> None:

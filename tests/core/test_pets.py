@@ -445,6 +445,15 @@ async def test_a_pet_that_is_no_longer_adopted_has_no_owner(shop: Shop) -> None:
     assert (await shop.call(UPDATE_PET, body={"status": "AVAILABLE"}, id=owned.id)).owner_id is None
 
 
+async def test_a_pet_that_is_made_adopted_by_hand_has_no_known_owner(shop: Shop) -> None:
+    pet = await create(shop)
+    head = await shop.head()
+    adopted = await shop.call(UPDATE_PET, body={"status": "ADOPTED"}, id=pet.id)
+    assert (adopted.status, adopted.owner_id) == (PetStatus.ADOPTED, None)
+    kinds = [kind for kind, _ in await shop.news(head)]
+    assert kinds == ["pet.status_changed", "pet.availability_changed", "inventory.changed"]
+
+
 async def test_a_change_of_species_moves_the_stock_of_both(shop: Shop) -> None:
     pet = await create(shop)
     head = await shop.head()
