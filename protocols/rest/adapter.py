@@ -110,6 +110,7 @@ class RestDoor:
         state = scope["state"]
         state["caller"] = admission.caller.key
         state["tenant"] = admission.caller.tenant
+        state["tenant"] = admission.caller.tenant
         if place is not None:
             state["route"] = place.template
             if "QUERY" in place.methods:

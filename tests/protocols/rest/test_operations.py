@@ -1,0 +1,73 @@
+"""Every operation over HTTP, from the table of bindings and the examples of the operations."""
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from core.catalogue import OPERATIONS
+from protocols.rest.bindings import BINDINGS, Binding
+from protocols.rest.openapi import openapi_document
+from tests.protocols.rest.shop import Door, request_for
+
+DOCUMENT = openapi_document()
+
+#: What only live connections do.
+LIVE_ONLY = {"assignWaitingChats", "markDelivered", "markRead"}
+
+WAYS = [(binding, path) for binding in BINDINGS for path in binding.paths]
+
+
+def described(binding: Binding, path: str) -> dict[str, Any]:
+    """What the document says of an operation."""
+    found: dict[str, Any] = DOCUMENT["paths"][path][binding.method.lower()]
+    return found
+
+
+def check_schema(schema: dict[str, Any], value: object) -> None:
+    Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(value)
+
+
+@pytest.mark.parametrize(("binding", "path"), WAYS, ids=[f"{b.method} {path}" for b, path in WAYS])
+async def test_an_operation_answers_as_the_document_says(door: Door, binding: Binding, path: str) -> None:
+    shop = await door.open_full_shop()
+    says = described(binding, path)
+    request = request_for(binding, shop, path)
+    if "json" in request:
+        check_schema(next(iter(says["requestBody"]["content"].values()))["schema"], request["json"])
+
+    answer = await shop.staff.request(**request)
+
+    assert answer.status_code == binding.status, answer.text
+    response = says["responses"][str(binding.status)]
+    if binding.status == 204:
+        assert answer.content == b""
+    else:
+        media_type = answer.headers["content-type"]
+        if media_type == "application/json":
+            check_schema(response["content"][media_type]["schema"], answer.json())
+        else:
+            assert media_type in response["content"]
+    promised = {name.lower() for name in response["headers"]}
+    assert {"etag", "location", "link"} & promised == {"etag", "location", "link"} & set(answer.headers)
+    if "location" in answer.headers and binding.operation.name != "createApiKey":
+        there = await shop.staff.get(answer.headers["location"])
+        assert there.status_code == 200, there.text
+
+
+def test_every_operation_has_its_place_or_is_for_live_connections() -> None:
+    bound = {binding.operation.name for binding in BINDINGS}
+    assert bound | LIVE_ONLY == {operation.name for operation in OPERATIONS}
+    assert not bound & LIVE_ONLY
+
+
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: f"{binding.method} {binding.path}")
+def test_the_examples_of_the_document_are_valid(binding: Binding) -> None:
+    says = described(binding, binding.path)
+    contents = [
+        *says.get("requestBody", {}).get("content", {}).values(),
+        *says["responses"][str(binding.status)].get("content", {}).values(),
+    ]
+    for content in contents:
+        if "example" in content:
+            check_schema(content["schema"], content["example"])
