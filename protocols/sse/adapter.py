@@ -1,151 +1,208 @@
 """The Server-Sent Events door as an ASGI application; one Stream per client."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator
-from typing import cast
+import logging
+import random
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol, cast
 from urllib.parse import parse_qs
 
 from sse_starlette import EventSourceResponse
-from sse_starlette.sse import AppStatus
+from sse_starlette.sse import AppStatus, SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from core.errors import BadRequest, Close, Closed, CloseReason, CursorExpired, StoreError
+from core.errors import BadRequest, Close, CloseReason, StoreError
 from core.limits import Limits
-from core.outlet import Outlet, Sink
+from core.outlet import Outlet, QueuedSink, Sink
 from core.session import Session, Sessions, Subscribe
 from core.validation import check_params
+from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
-from protocols.http.problems import problem_of
+from protocols.http.headers import Header, accepts, rate_limit_headers, read_headers, request_id_of
+from protocols.http.problems import MEDIA_TYPE, problem, problem_of
 from protocols.sse.wire import BLOCKS, RETRY, closed_block, expired_block, place_block
+
+log = logging.getLogger(__name__)
 
 # The drain ends the streams, each with a farewell; the library would cut them off at the signal.
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
+_ALLOW = b"GET, HEAD, OPTIONS"
+#: How long a peer may take to read our farewell before its connection is dropped, in seconds.
+_FAREWELL = 2.0
+
+
+class Transport(Sink, Protocol):
+    """What a server may offer to write past ASGI (``extensions["petstore.transport"]``)."""
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+
 
 class SseDoor:
-    """``GET /v1/events?topics=a,b``; resumes from ``Last-Event-ID`` or ``?cursor=``."""
+    """``GET /v1/events?topics=a,b``; resumes from ``Last-Event-ID`` or ``?cursor=``.
 
-    def __init__(self, sessions: Sessions, limits: Limits) -> None:
+    ``origins``: of which web pages may read it. For logs, ``scope["state"]`` holds ``request_id`` and ``caller``.
+    """
+
+    def __init__(self, sessions: Sessions, limits: Limits, *, origins: Sequence[str] = ()) -> None:
         self.sessions = sessions
         self.limits = limits
+        self._cors = Cors(origins) if origins else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it goes or the store ends it."""
-        headers = dict(scope["headers"])
+        headers = read_headers(scope["headers"])
+        method: str = scope["method"]
+        request_id = request_id_of(headers)
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        common: list[Header] = [
+            (b"x-request-id", request_id),
+            (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        if self._cors is not None:
+            common += self._cors.headers(method, headers)
+        if method == "OPTIONS":
+            await _answer(send, 204, [*common, (b"allow", _ALLOW)], b"")
+        elif method not in ("GET", "HEAD"):
+            body = _problem(scope, "method-not-allowed", 405, "Method Not Allowed", "This path is for GET.")
+            await _answer(send, 405, [*common, *_PROBLEM, (b"allow", _ALLOW)], body)
+        elif not accepts(headers.get(b"accept", b"*/*"), b"text/event-stream"):
+            body = _problem(scope, "not-acceptable", 406, "Not Acceptable", "This is a text/event-stream.")
+            await _answer(send, 406, [*common, *_PROBLEM], body)
+        else:
+            await self._serve(scope, headers, common, receive, send)
+
+    async def _serve(
+        self, scope: Scope, headers: dict[bytes, bytes], common: list[Header], receive: Receive, send: Send
+    ) -> None:
         credentials = read_credentials(scope, headers, in_query=True)
+        token_given = False
         session: Session | None = None
         try:
-            session = await self.sessions.open(credentials)
-            # For logs.
-            scope.setdefault("state", {}).update(caller=session.caller.key, tenant=session.caller.tenant)
-            command = read_request(scope, headers)
-            await session.subscribe(command)
-        except StoreError as error:
-            if session is not None:
-                session.leave()
-            await _answer_problem(error, scope, send, token_given=credentials.token is not None)
-            return
-        except BaseException:
-            if session is not None:
-                session.leave()
-            raise
-        stream = Stream(session, scope, self.limits)
-        try:
-            await EventSourceResponse(stream.blocks(), ping=0, headers={"Cache-Control": "no-store"})(
-                scope, receive, send
-            )
+            try:
+                admission = await self.sessions.store.admit(credentials)
+                scope["state"]["caller"] = admission.caller.key
+                if admission.allowance is not None:
+                    common += rate_limit_headers(admission.allowance)
+                if admission.refusal is not None:
+                    token_given = credentials.token is not None or credentials.api_key is not None
+                    raise admission.refusal
+                command = read_request(scope["query_string"], headers)
+                session = self.sessions.open(credentials, admission.caller)
+                await session.follow(command)
+            except StoreError as error:
+                status, own, body = problem_of(error, scope["path"], token_given=token_given)
+                await _answer(send, status, [*common, *own], b"" if scope["method"] == "HEAD" else body)
+                return
+            await Stream(session, scope, self.limits).serve(common, receive, send)
         finally:
-            stream.close()
+            if session is not None:
+                session.leave()
 
 
-def read_request(scope: Scope, headers: dict[bytes, bytes]) -> Subscribe:
+def read_request(query_string: bytes, headers: dict[bytes, bytes]) -> Subscribe:
     """What a client asks for: topic filters, apart by commas or repeated, and where to begin.
 
     A browser that comes back sends Last-Event-ID beside the address it began with, so the header goes first.
 
+    A plus sign stands for itself here and not for a blank. And since what follows a ``#`` in an address never gets
+    to a server, ``pets/`` is taken for the ``pets/#`` that its writer meant: no topic ends in a slash.
+
     Raises:
         BadRequest: no topic filters, or something that is none.
     """
-    # A plus sign in an address would be a blank, but no topic has one and `orders/+/status` is what people type.
-    query = parse_qs(scope["query_string"].decode("latin-1").replace("+", "%2B"), encoding="utf-8")
-    topics = [part.strip() for text in query.get("topics", []) for part in text.split(",") if part.strip()]
+    query = parse_qs(query_string.decode("latin-1").replace("+", "%2B"))
+    parts = [part.strip() for text in query.get("topics", []) for part in text.split(",")]
+    topics = [f"{part}#" if part.endswith("/") else part for part in parts if part]
     if not topics:
-        raise BadRequest("topics: name at least one topic filter, such as pets/#.")
+        raise BadRequest(
+            "topics: name at least one topic filter, such as pets/%23 ('#' is %23 in an address)."
+        )
     place = headers.get(b"last-event-id", b"").decode("latin-1") or next(iter(query.get("cursor", [])), None)
     return check_params(Subscribe, {"topics": topics, "cursor": place or None})
 
 
-async def _answer_problem(error: StoreError, scope: Scope, send: Send, *, token_given: bool) -> None:
-    status, headers, body = problem_of(error, scope["path"], token_given=token_given)
+_PROBLEM: list[Header] = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
+
+
+def _problem(scope: Scope, slug: str, status: int, title: str, detail: str) -> bytes:
+    return problem(slug, status, title, detail, scope["path"])
+
+
+async def _answer(send: Send, status: int, headers: list[Header], body: bytes) -> None:
+    if status != 204:
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 class Stream:
-    """One client's stream: a first block with his place, his events, and a word at the end."""
+    """One client's stream: a first block with his place, his events, his place again and again, a word at the end."""
+
+    __slots__ = ("_limits", "_outlet", "_session", "_sink", "_subscription", "_timer", "_transport")
 
     def __init__(self, session: Session, scope: Scope, limits: Limits) -> None:
         assert session.subscription is not None
         self._session = session
         self._subscription = session.subscription
         self._limits = limits
-        self._transport = cast(Sink | None, scope.get("extensions", {}).get("petstore.transport"))
+        self._transport = cast(Transport | None, scope.get("extensions", {}).get("petstore.transport"))
+        self._sink: Sink = self._transport or QueuedSink()
         self._outlet: Outlet | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def blocks(self) -> AsyncGenerator[bytes, None]:
+    async def serve(self, common: list[Header], receive: Receive, send: Send) -> None:
+        """Answer with the stream, and return when it has ended."""
+        scope = {"type": "http", "method": "GET"}
+        response = EventSourceResponse(self._blocks(), ping=0, send_timeout=self._limits.stall_seconds)
+        response.raw_headers.extend(common)
+        try:
+            await response(scope, receive, send)
+        except SendTimeoutError:
+            log.info("an event stream ended: its peer read nothing for %g s", self._limits.stall_seconds)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._outlet is not None:
+                self._outlet.close()
+
+    async def _blocks(self) -> AsyncGenerator[bytes, None]:
         """The parts of the response body that go through ASGI."""
         yield place_block(self._subscription.cursor, retry=RETRY)
-        if self._transport is not None:
-            await self._let_out(self._transport)
+        self._outlet = Outlet(self._session, self._sink, BLOCKS)
+        self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
+        closed = self._session.closed
+        if isinstance(self._sink, QueuedSink):
+            closed.add_done_callback(self._send_off)
+            while data := await self._sink.taken():
+                yield data
         else:
-            async with contextlib.aclosing(self._by_itself()) as parts:
-                async for part in parts:
-                    yield part
-        yield self._farewell(self._session.closed.result())
+            # Events are written in the hub's wake-up; only the end is awaited here.
+            close = await asyncio.shield(closed)
+            yield self._farewell(close)
 
-    async def _let_out(self, transport: Sink) -> None:
-        """Events are written in the hub's wake-up; here is only the clock."""
-        outlet = self._outlet = Outlet(self._session, transport, BLOCKS)
-        outlet.pump()
-        while not await self._closed_within(self._limits.heartbeat_seconds):
-            # Past ASGI too: a place that waited its turn behind newer events would set the reader back.
-            if transport.writable:
-                transport.write(place_block(self._subscription.cursor))
-        outlet.close()
+    def _beat(self) -> None:
+        """Tell the reader his place. It waits its turn behind the events that were written, so it is never ahead."""
+        self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
+        if self._sink.writable and not self._session.closed.done():
+            self._sink.write(place_block(self._subscription.cursor))
 
-    async def _by_itself(self) -> AsyncGenerator[bytes, None]:
-        """On a server without our transport the stream's own coroutine fetches the events."""
-        following = asyncio.ensure_future(self._subscription.next())
-        try:
-            while not self._session.closed.done():
-                waiting = (following, self._session.closed)
-                await asyncio.wait(
-                    waiting, timeout=self._limits.heartbeat_seconds, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not following.done():
-                    yield place_block(self._subscription.cursor)
-                elif isinstance(error := following.exception(), CursorExpired):
-                    self._session.close(Close(CloseReason.CURSOR_EXPIRED, error.detail, error.oldest_cursor))
-                elif isinstance(error, Closed):
-                    self._session.close(error.close)
-                else:
-                    yield following.result().encoded(BLOCKS)
-                    following = asyncio.ensure_future(self._subscription.next())
-        finally:
-            following.cancel()
-
-    async def _closed_within(self, seconds: float) -> bool:
-        await asyncio.wait((self._session.closed,), timeout=seconds)
-        return self._session.closed.done()
+    def _send_off(self, closed: asyncio.Future[Close]) -> None:
+        assert isinstance(self._sink, QueuedSink)
+        self._sink.write(self._farewell(closed.result()))
+        self._sink.end()
 
     def _farewell(self, close: Close) -> bytes:
+        assert self._outlet is not None
+        self._outlet.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self._transport.abort)
         if close.oldest_cursor is not None:
             return expired_block(close.oldest_cursor)
-        return place_block(self._subscription.cursor) + closed_block(close)
-
-    def close(self) -> None:
-        """Free everything."""
-        if self._outlet is not None:
-            self._outlet.close()
-        self._session.leave()
+        # All come back at once otherwise, and to fewer nodes than before.
+        retry = random.randint(RETRY // 2, RETRY * 2) if close.reason is CloseReason.DRAINING else None  # noqa: S311
+        return place_block(self._subscription.cursor, retry=retry) + closed_block(close)

@@ -1,23 +1,27 @@
-"""The WebSocket door as an ASGI application; one Connection per client."""
+"""The WebSocket door as an ASGI application; one Connection per client.
+
+Pages of any origin may connect: cookies play no part, so a foreign page has no rights but those of a token that its
+user gave to it.
+"""
 
 import asyncio
-import contextlib
 import logging
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from starlette.types import Receive, Scope, Send
 
-from core.caller import Credentials
-from core.errors import Close, CloseReason, CursorExpired, StoreError, Unauthorized
+from core.errors import BadRequest, Close, CloseReason, StoreError
 from core.limits import Limits
-from core.outlet import Outlet, Sink
+from core.outlet import Outlet, QueuedSink, Sink
 from core.session import Session, Sessions
 from protocols.http.credentials import read_credentials
-from protocols.websocket.errors import BINARY, CLOSE_CODES, error_data, refusal_reason
+from protocols.http.headers import read_headers
+from protocols.websocket.errors import BINARY, CLOSE_CODES, FAULT, TOO_BIG, error_data, refusal_reason
 from protocols.websocket.wire import (
+    BadMessage,
     ChatFrames,
-    ClientMessage,
     EventFrames,
+    read_frames,
     read_message,
     server_message,
     text_frame,
@@ -25,12 +29,16 @@ from protocols.websocket.wire import (
 
 log = logging.getLogger(__name__)
 
-#: How long a peer may take to answer our close frame before its connection is dropped, in seconds.
+#: How long a peer may take to read our farewell before its connection is dropped, in seconds.
 _FAREWELL = 2.0
+#: How long a client without credentials may be silent before he is welcomed as a visitor, in seconds.
+_GRACE = 1.0
+#: Bytes of a close frame's reason (RFC 6455, section 5.5).
+_REASON = 123
 
 
 class Transport(Sink, Protocol):
-    """What a server may offer to write frames without a task switch (``extensions["petstore.transport"]``)."""
+    """What a server may offer to write past ASGI (``extensions["petstore.transport"]``)."""
 
     def abort(self) -> None:
         """Drop the connection now."""
@@ -53,202 +61,219 @@ class WebSocketDoor:
 class Connection:
     """One client: reads his messages, answers them, and lets the outlet write his events."""
 
+    __slots__ = (
+        "_carrier", "_credentials", "_door", "_ender", "_greeted", "_outlet", "_receive", "_send", "_session", "_sink",
+        "_span", "_state", "_timer", "_transport",
+    )  # fmt: skip
+
     def __init__(self, door: WebSocketDoor, scope: Scope, receive: Receive, send: Send) -> None:
         self._door = door
         self._receive = receive
         self._send = send
-        self._credentials = read_credentials(scope, dict(scope["headers"]), in_query=True)
+        self._state = scope.setdefault("state", {})
+        self._credentials = read_credentials(scope, read_headers(scope["headers"]), in_query=True)
         self._transport = cast(Transport | None, scope.get("extensions", {}).get("petstore.transport"))
-        self._state: dict[str, Any] = scope.setdefault("state", {})
+        self._sink: Sink = self._transport or QueuedSink()
+        self._span = asyncio.timeout(None)
         self._session: Session | None = None
         self._outlet: Outlet | None = None
-        self._writer: asyncio.Task[None] | None = None
+        self._carrier: asyncio.Task[None] | None = None
         self._ender: asyncio.Task[None] | None = None
-        self._heartbeat: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._greeted = False
 
     async def run(self) -> None:
         """Serve the client."""
         if (await self._receive())["type"] != "websocket.connect":
             return
         await self._send({"type": "websocket.accept"})
+        if isinstance(self._sink, QueuedSink):
+            self._carrier = asyncio.create_task(self._carry(self._sink))
         try:
-            if await self._log_in():
-                await self._read()
+            async with self._span:
+                session = await self._open()
+                if session is not None:
+                    await self._read(session)
+        except TimeoutError:
+            if not self._span.expired():
+                raise
+        except Exception:  # The door's boundary: the client is told that it was not his fault.
+            log.exception("a WebSocket failed")
+            await self._close(FAULT, "Something went wrong on our side.")
         finally:
             await self._release()
 
-    # --- logging in ---
-
-    async def _log_in(self) -> bool:
-        """Open the session: at once with credentials, else with the client's first message."""
-        given = self._credentials
-        if given.token is not None or given.api_key is not None:
-            return await self._open(given, None)
+    async def _open(self) -> Session | None:
+        """Let the client in: with his credentials, or without any until his first message."""
+        given, door = self._credentials, self._door
+        known = given.token is not None or given.api_key is not None
         try:
-            async with asyncio.timeout(self._door.limits.login_seconds):
-                first = await self._next_message()
-        except TimeoutError:
-            if not self._door.chat:
-                return await self._open(given, None)
-            await self._end(Close(CloseReason.LOGIN_TIMEOUT, "No token came in time."))
-            return False
-        return first is not None and await self._log_in_by(first)
-
-    async def _log_in_by(self, first: ClientMessage) -> bool:
-        """Take the first message as a login, or its sender as a visitor."""
-        given = self._credentials
-        token = first.data.get("token") if first.name == "authenticate" else None
-        if isinstance(token, str):
-            return await self._open(Credentials(given.address, given.tenant, token), first.id)
-        if self._door.chat:
-            await self._refuse(
-                Unauthorized("The first message must be authenticate, with a token."), first.id
-            )
-            return False
-        opened = await self._open(given, None)
-        if opened:
-            await self._answer(first)
-        return opened
-
-    async def _open(self, credentials: Credentials, reply_to: object) -> bool:
-        try:
-            session = await self._door.sessions.open(credentials)
+            admission = await door.sessions.store.admit(given, cost=1 if known else 0)
+            if admission.refusal is not None:
+                raise admission.refusal
+            session = door.sessions.open(given, admission.caller, admitted=known, login_required=door.chat)
         except StoreError as error:
-            await self._refuse(error, reply_to)
-            return False
+            self._say("error", error_data(error))
+            await self._close(CLOSE_CODES[refusal_reason(error)], error.detail)
+            return None
         self._session = session
-        # For logs.
-        self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
+        self._state["caller"] = session.caller.key
         session.closed.add_done_callback(self._on_closed)
-        if self._transport is not None:
-            self._outlet = Outlet(session, self._transport, self._door.frames)
-        else:
-            session.on_subscription = self._start_writer
-        await self._say("connected", {"sessionId": session.id, "user": session.user}, reply_to)
-        self._beat()
-        return True
+        self._outlet = Outlet(session, self._sink, door.frames)
+        if known:
+            await self._welcome(session)
+        elif not door.chat:
+            self._timer = asyncio.get_running_loop().call_later(_GRACE, self._greet, session)
+        return session
 
-    async def _refuse(self, error: StoreError, reply_to: object) -> None:
-        await self._say("error", error_data(error), reply_to)
-        await self._end(Close(refusal_reason(error), error.detail))
+    def _greet(self, session: Session, reply_to: object = None) -> None:
+        """Tell the client who he is: at first, and when that has changed."""
+        if not self._greeted:
+            self._greeted = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
+        self._say("connected", {"sessionId": session.id, "user": session.user}, reply_to)
+
+    async def _welcome(self, session: Session, reply_to: object = None) -> None:
+        self._state["caller"] = session.caller.key
+        self._greet(session, reply_to)
+        if reply_to is not None:
+            self._say("ack", {"user": session.user}, reply_to)
+        if self._door.chat:
+            await session.offer_chats()
 
     # --- reading ---
 
-    async def _read(self) -> None:
-        while (message := await self._next_message()) is not None:
-            await self._answer(message)
-
-    async def _next_message(self) -> ClientMessage | None:
-        """The client's next good message, or None when there will be none."""
-        while True:
-            frame = await self._receive()
-            if frame["type"] == "websocket.disconnect":
-                return None
-            if frame.get("text") is None:
+    async def _read(self, session: Session) -> None:
+        while (frame := await self._receive())["type"] != "websocket.disconnect":
+            text = frame.get("text")
+            if session.closed.done():
+                continue
+            if text is None:
                 await self._close(BINARY, "Frames are text.")
-                return None
+                return
+            if _size_of(text, self._door.limits.frame_bytes) > self._door.limits.frame_bytes:
+                await self._close(TOO_BIG, f"Frames have at most {self._door.limits.frame_bytes} bytes.")
+                return
             try:
-                return read_message(frame["text"])
+                await self._take(session, text)
             except StoreError as error:
-                await self._say("error", error_data(error), None)
-                if self._session is not None:
-                    self._session.spend()
+                self._refuse(session, error, None)
 
-    async def _answer(self, message: ClientMessage) -> None:
-        session = self._session
-        assert session is not None
-        if session.closed.done():
+    async def _take(self, session: Session, text: str) -> None:
+        """Carry out one message and answer it."""
+        try:
+            message = read_message(text)
+        except BadRequest as error:
+            session.spend()
+            self._say("error", error_data(error), error.mark if isinstance(error, BadMessage) else None)
             return
-        if self._outlet is not None:
-            self._outlet.hold()
+        before = session.caller
         try:
             data = await session.command(message.name, message.data)
         except StoreError as error:
-            await self._say("error", error_data(error), message.id)
-        else:
-            await self._say("pong" if message.name == "ping" else "ack", data, message.id)
-        finally:
-            if self._outlet is not None:
-                self._outlet.release()
+            self._refuse(session, error, message.id)
+            return
+        if message.name == "authenticate" and (not self._greeted or session.caller.key != before.key):
+            await self._welcome(session, message.id)
+            return
+        if not self._greeted:
+            self._greet(session)
+        self._say("pong" if message.name == "ping" else "ack", data, message.id)
+
+    def _refuse(self, session: Session, error: StoreError, reply_to: object) -> None:
+        """Answer with a fault; whoever was not let in yet goes."""
+        if session.admitted and not self._greeted:
+            self._greet(session)
+        self._say("error", error_data(error), reply_to)
+        if not session.admitted:
+            session.close(Close(refusal_reason(error), error.detail))
 
     # --- writing ---
 
-    async def _say(self, name: str, data: object, reply_to: object = None) -> None:
-        payload = server_message(name, data, reply_to=reply_to)
-        if self._transport is not None:
-            self._transport.write(text_frame(payload))
-        else:
-            with contextlib.suppress(OSError, RuntimeError):
-                await self._send({"type": "websocket.send", "text": payload.decode()})
-
-    def _start_writer(self, _: Any) -> None:
-        """On a server without our transport one task writes the events, one frame at a time."""
-        if self._writer is not None:
-            self._writer.cancel()
-        self._writer = asyncio.create_task(self._write())
-
-    async def _write(self) -> None:
-        session = self._session
-        assert session is not None
-        assert session.subscription is not None
-        try:
-            while True:
-                batch = await session.subscription.next()
-                for event in batch.events:
-                    text = self._door.frames.payload(event).decode()
-                    await self._send({"type": "websocket.send", "text": text})
-                session.delivered(batch)
-        except CursorExpired as error:
-            session.close(Close(CloseReason.CURSOR_EXPIRED, error.detail, error.oldest_cursor))
-        except (OSError, RuntimeError):
-            pass  # The peer has gone; the reader sees it too.
+    def _say(self, name: str, data: object, reply_to: object = None) -> None:
+        self._sink.write(text_frame(server_message(name, data, reply_to=reply_to)))
 
     def _beat(self) -> None:
-        """Where it has been quiet, tell the current cursor, so that a subscriber does not grow old."""
-        session, loop = self._session, asyncio.get_running_loop()
-        period = self._door.limits.ping_seconds
-        self._heartbeat = loop.call_later(period, self._beat)
-        if session is None or session.subscription is None or self._transport is None or self._outlet is None:
-            return
-        if loop.time() - self._outlet.written_at >= period and self._transport.writable:
-            self._transport.write(text_frame(server_message("pong", {"cursor": session.subscription.cursor})))
+        """Tell a subscriber the current cursor now and then, so that a quiet one does not grow old."""
+        self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
+        assert self._session is not None
+        subscription = self._session.subscription
+        if subscription is not None and self._sink.writable and not self._session.closed.done():
+            self._say("pong", {"cursor": subscription.cursor})
+
+    async def _carry(self, sink: QueuedSink) -> None:
+        """On a server without our transport: send what was written, one message at a time."""
+        try:
+            while data := await sink.taken():
+                for payload in read_frames(data):
+                    async with asyncio.timeout(self._door.limits.stall_seconds):
+                        await self._send({"type": "websocket.send", "text": payload.decode()})
+        except TimeoutError:
+            if self._session is not None:
+                self._session.close(Close(CloseReason.STALLED, "Nothing was read for too long."))
+        except (OSError, RuntimeError):
+            pass  # The peer has gone; the reader sees it too.
+        finally:
+            sink.end()
 
     # --- ending ---
 
     def _on_closed(self, closed: asyncio.Future[Close]) -> None:
-        if not closed.cancelled():
-            self._ender = asyncio.create_task(self._end(closed.result()))
+        self._ender = asyncio.create_task(self._end(closed.result()))
 
     async def _end(self, close: Close) -> None:
         """Say goodbye with the last cursor, and close."""
-        subscription = self._session.subscription if self._session is not None else None
+        assert self._session is not None
+        assert self._outlet is not None
+        self._outlet.close()
         if close.reason is CloseReason.CURSOR_EXPIRED:
-            await self._say("cursorExpired", {"oldestCursor": close.oldest_cursor})
-        elif close.reason is CloseReason.DRAINING and self._session is not None:
-            data: dict[str, Any] = {"code": "service-unavailable", "message": close.detail, "retryAfter": 1}
-            if subscription is not None:
-                data["cursor"] = subscription.cursor
-            await self._say("error", data)
+            self._say("cursorExpired", {"oldestCursor": close.oldest_cursor})
+        elif close.reason is CloseReason.DRAINING:
+            data: dict[str, object] = {
+                "code": "service-unavailable",
+                "message": close.detail,
+                "retryAfter": 1,
+            }
+            if self._session.subscription is not None:
+                data["cursor"] = self._session.subscription.cursor
+            self._say("error", data)
         await self._close(CLOSE_CODES[close.reason], close.detail)
 
     async def _close(self, code: int, reason: str) -> None:
-        """Send the close frame; a peer that does not take it is dropped."""
+        """Send the close frame behind what was written; a peer that does not take it is dropped."""
+        reason = reason.encode()[:_REASON].decode(errors="ignore")
         try:
             async with asyncio.timeout(_FAREWELL):
-                await self._send({"type": "websocket.close", "code": code, "reason": reason[:120]})
+                if isinstance(self._sink, QueuedSink) and self._carrier is not None:
+                    self._sink.end()
+                    await asyncio.wait((self._carrier,))
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
+            else:
+                self._span.reschedule(asyncio.get_running_loop().time())
         except (OSError, RuntimeError):
             pass  # It has gone already.
 
     async def _release(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
+        """Leave nothing behind."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._outlet is not None:
             self._outlet.close()
-        if self._writer is not None:
-            self._writer.cancel()
         if self._session is not None:
             self._session.closed.remove_done_callback(self._on_closed)
             self._session.leave()
+        helpers = [task for task in (self._ender, self._carrier) if task is not None]
+        for task in helpers:
+            task.cancel()
+        if helpers:
+            await asyncio.wait(helpers)
+
+
+def _size_of(text: str, limit: int) -> int:
+    """The size of a text in UTF-8, counted only where it may be above the limit."""
+    return len(text) if len(text) * 4 <= limit else len(text.encode())

@@ -24,7 +24,8 @@ CLOSE_CODES: dict[CloseReason, int] = {
     CloseReason.STALLED: 1001,
     CloseReason.INTERNAL: 1011,
 }
-BINARY = 1003
+#: A frame that is not text, one that is too big, a fault of ours.
+BINARY, TOO_BIG, FAULT = 1003, 1009, 1011
 
 
 def error_data(error: StoreError) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Frames and messages: what goes over a WebSocket, in both directions."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from core.errors import BadRequest
 from core.events import Event
 from core.live import LiveMessage, for_chat, plain
 
+#: Characters of a client's mark.
+_LONGEST_MARK = 128
 _MEMBERS = frozenset({"type", "id", "chatId", "data"})
 
 
@@ -66,32 +69,50 @@ class ClientMessage:
     id: str | int | None = None
 
 
+class BadMessage(BadRequest):
+    """A text frame that is no message; ``mark`` is the client's ``id`` when that much could be read."""
+
+    def __init__(self, detail: str, mark: str | int | None = None) -> None:
+        super().__init__(detail)
+        self.mark = mark
+
+
 def read_message(text: str) -> ClientMessage:
     """Read a text frame.
 
     Raises:
-        BadRequest: it is not a JSON object of the form ``{"type", "id"?, "chatId"?, "data"?}``.
+        BadMessage: it is not a JSON object of the form ``{"type", "id"?, "chatId"?, "data"?}``.
     """
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise BadRequest("The frame is not JSON.") from None
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        raise BadRequest('A message is a JSON object with a "type".')
-    if unknown := sorted(value.keys() - _MEMBERS):
-        raise BadRequest(f"A message has no member '{unknown[0][:64]}'.")
+        raise BadMessage("The frame is not JSON.") from None
+    if not isinstance(value, dict):
+        raise BadMessage('A message is a JSON object with a "type".')
     mark = value.get("id")
-    if (
-        not isinstance(mark, str | int | None)
-        or isinstance(mark, bool)
-        or (isinstance(mark, str) and len(mark) > 128)
-    ):
-        raise BadRequest('"id" is a text of at most 128 characters, or a whole number.')
-    data = value.get("data", {})
+    if isinstance(mark, bool) or not isinstance(mark, str | int | None) or len(str(mark)) > _LONGEST_MARK:
+        raise BadMessage(f'"id" is a text of at most {_LONGEST_MARK} characters, or a whole number.')
+    if not isinstance(value.get("type"), str):
+        raise BadMessage('A message is a JSON object with a "type".', mark)
+    if unknown := sorted(value.keys() - _MEMBERS):
+        raise BadMessage(f"A message has no member '{unknown[0][:64]}'.", mark)
+    data = value.get("data")
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise BadRequest('"data" is a JSON object.')
+        raise BadMessage('"data" is a JSON object.', mark)
     if value.get("chatId") is not None:
         data = {"chatId": value["chatId"], **data}
     return ClientMessage(value["type"], data, mark)
+
+
+def read_frames(data: bytes) -> Iterator[bytes]:
+    """The payloads of frames that `text_frame` made, joined."""
+    place = 0
+    while place < len(data):
+        size, place = data[place + 1], place + 2
+        if size > 125:
+            width = 2 if size == 126 else 8
+            size, place = int.from_bytes(data[place : place + width], "big"), place + width
+        yield data[place : place + size]
+        place += size

@@ -1,0 +1,39 @@
+"""Which web pages may use the doors on HTTP (the CORS protocol of the Fetch standard)."""
+
+from collections.abc import Mapping, Sequence
+
+from protocols.http.headers import Header
+
+_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, QUERY, OPTIONS"
+_REQUEST_HEADERS = (
+    b"Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-API-Key, "
+    b"X-Request-ID, X-Tenant-ID"
+)
+_EXPOSED = (
+    b"Accept-Patch, Accept-Query, Allow, ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Limit, "
+    b"RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, X-Cursor, X-Request-ID"
+)
+
+
+class Cors:
+    """Lets pages of some origins in, or of any (``*``). Cookies play no part: credentials are headers here."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._any = "*" in origins
+        self._origins = frozenset(origin.rstrip("/").encode() for origin in origins)
+
+    def headers(self, method: str, headers: Mapping[bytes, bytes]) -> list[Header]:
+        """What to add to the response; a preflight request gets to know what it may send."""
+        origin = headers.get(b"origin")
+        if origin is None or not (self._any or origin in self._origins):
+            return []
+        allowed: list[Header] = [(b"access-control-allow-origin", b"*" if self._any else origin)]
+        if method != "OPTIONS":
+            allowed.append((b"access-control-expose-headers", _EXPOSED))
+        elif b"access-control-request-method" in headers:
+            allowed += [
+                (b"access-control-allow-methods", _METHODS),
+                (b"access-control-allow-headers", _REQUEST_HEADERS),
+                (b"access-control-max-age", b"600"),
+            ]
+        return allowed
