@@ -1,6 +1,7 @@
 """Users: registering, who may see and change whom, and what ends with a user."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -335,3 +336,7 @@ async def test_staff_deletes_a_user(shop: Shop) -> None:
     await shop.call(DELETE_USER, id=maria.user_id)
     await shop.refusal(NotFound, GET_ME, maria)
     await shop.refusal(NotFound, DELETE_USER, id=maria.user_id)
+
+
+async def test_a_caller_who_is_no_user_has_no_account(shop: Shop) -> None:
+    await shop.refusal(Forbidden, GET_ME, replace(shop.staff, user_id=None))
