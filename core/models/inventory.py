@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from core.events import EventKind
-from core.models.pets import CommaList, PetStatus, Species
+from core.models.pet_search import CommaList
+from core.models.pets import PetStatus, Species
 from core.resource import Model, Params
 
 

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.events import EventKind
-from core.models.pets import CommaList
+from core.models.pet_search import CommaList
 from core.resource import Body, Choice, Currency, Identifier, Model, Money, Paged, Part, Resource, Timestamp
 
 

@@ -1,8 +1,8 @@
 """Pets: what is kept and shown, what clients send, and the events that pets cause."""
 
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.events import EventKind
@@ -15,7 +15,6 @@ from core.resource import (
     Line,
     Model,
     Money,
-    Paged,
     Part,
     Resource,
     Text,
@@ -172,149 +171,6 @@ def with_present_names(data: dict[str, Any]) -> dict[str, Any]:
     if "adoptionFee" not in data or "price" in data:
         return data
     return {"price" if name == "adoptionFee" else name: value for name, value in data.items()}
-
-
-V = TypeVar("V")
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-#: Several values of a parameter: a list, or text apart by commas.
-CommaList = BeforeValidator(_split)
-
-
-class StatusFilter(Choice):
-    """A pet's status, or ALL for whatever status."""
-
-    AVAILABLE = "AVAILABLE"
-    PENDING = "PENDING"
-    ADOPTED = "ADOPTED"
-    NOT_AVAILABLE = "NOT_AVAILABLE"
-    ALL = "ALL"
-
-
-class PetFilter(Paged):
-    """Which pets to list. ``species``, ``status`` and ``size`` take one value or several apart by commas."""
-
-    species: Annotated[tuple[Species, ...], CommaList] | None = None
-    status: Annotated[tuple[StatusFilter, ...], CommaList] = (StatusFilter.AVAILABLE,)
-    age_min: int | None = Field(default=None, ge=0, le=2_147_483_647)
-    age_max: int | None = Field(default=None, ge=0, le=2_147_483_647)
-    size: Annotated[tuple[Size, ...], CommaList] | None = None
-    good_with_kids: bool | None = None
-
-    @field_validator("age_max")
-    @classmethod
-    def _in_order(cls, value: int | None, info: ValidationInfo) -> int | None:
-        return _not_below(value, info.data.get("age_min"), "ageMin")
-
-
-def _not_below(value: V, low: Any, name: str) -> V:
-    if value is not None and low is not None and value < low:
-        raise PydanticCustomError("OUT_OF_RANGE", f"must not be below {name}")
-    return value
-
-
-class AgeRange(Part):
-    """Ages in months, both ends included."""
-
-    min: Annotated[Int, Field(ge=0, le=2_147_483_647)] | None = None
-    max: Annotated[Int, Field(ge=0, le=2_147_483_647)] | None = None
-
-    @field_validator("max")
-    @classmethod
-    def _in_order(cls, value: int | None, info: ValidationInfo) -> int | None:
-        return _not_below(value, info.data.get("min"), "min")
-
-
-class PriceRange(Part):
-    """Prices, both ends included, in whatever currency."""
-
-    min: Money | None = None
-    max: Money | None = None
-
-    @field_validator("max")
-    @classmethod
-    def _in_order(cls, value: Money | None, info: ValidationInfo) -> Money | None:
-        return _not_below(value, info.data.get("min"), "min")
-
-
-class Compatibility(Part):
-    """Whom a pet gets along with."""
-
-    good_with_kids: Bool | None = None
-    good_with_dogs: Bool | None = None
-
-
-class MedicalCriteria(Part):
-    """What is known of a pet's health."""
-
-    vaccinated: Bool | None = None
-    spayed_neutered: Bool | None = None
-    special_needs: Bool | None = None
-
-
-class SearchCriteria(Part):
-    """What a pet must be like: all criteria hold; of a list, one. An absent one, or an empty list, asks nothing.
-
-    ``text``: each of its words is found in name, breed, description or color, without regard to case.
-    """
-
-    species: tuple[Species, ...] | None = Field(default=None, max_length=20)
-    status: tuple[PetStatus, ...] | None = Field(default=None, max_length=20)
-    age_range: AgeRange | None = None
-    price_range: PriceRange | None = None
-    size: tuple[Size, ...] | None = Field(default=None, max_length=20)
-    compatibility: Compatibility | None = None
-    medical: MedicalCriteria | None = None
-    text: Annotated[Line, Field(max_length=200)] | None = None
-
-
-class SortKey(Choice):
-    """What found pets may be ordered by."""
-
-    AGE_MONTHS = "ageMonths"
-    PRICE = "price"
-    NAME = "name"
-    CREATED_AT = "createdAt"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "SortKey | None":
-        wanted = value.replace("_", "").lower() if isinstance(value, str) else None
-        return next((key for key in cls if key.lower() == wanted), None)
-
-
-class SortOrder(Choice):
-    """Upwards or downwards."""
-
-    ASC = "ASC"
-    DESC = "DESC"
-
-
-class SearchSort(Part):
-    """How found pets are ordered."""
-
-    field: SortKey = SortKey.CREATED_AT
-    order: SortOrder = SortOrder.ASC
-
-
-class SearchPage(Part):
-    """Which part of the found pets to show: pages count from 1."""
-
-    page: Int = Field(default=1, ge=1, le=1_000_000_000)
-    limit: Int = Field(default=20, ge=1, le=100)
-
-
-class PetSearch(Body):
-    """A search for pets; an empty one finds all, of whatever status."""
-
-    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
-
-    criteria: SearchCriteria = SearchCriteria()
-    sort: SearchSort = SearchSort()
-    pagination: SearchPage = SearchPage()
 
 
 class PetEvent(Model):

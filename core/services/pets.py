@@ -10,6 +10,7 @@ from core.errors import Conflict, ErrorCode
 from core.events import PUBLIC
 from core.ids import new_id
 from core.models.images import Image
+from core.models.pet_search import PetFilter, PetSearch, SortOrder, StatusFilter
 from core.models.pets import (
     PET_AVAILABILITY_CHANGED,
     PET_CREATED,
@@ -22,13 +23,9 @@ from core.models.pets import (
     PetDeletedEvent,
     PetDraft,
     PetEvent,
-    PetFilter,
-    PetSearch,
     PetStatus,
     PetStatusEvent,
     Reservation,
-    SortOrder,
-    StatusFilter,
     StatusReason,
     with_present_names,
 )
