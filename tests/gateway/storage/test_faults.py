@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,8 @@ async def test_a_folder_that_is_not_there_is_down(tmp_path: Path) -> None:
     with pytest.raises(StorageDown):
         await storage.ping()
     await storage.close()
+    # aiosqlite's thread of a failed connection ends by itself a little later, and must find the loop open.
+    await eventually(lambda: not any("_connection_worker" in thread.name for thread in threading.enumerate()))
 
 
 async def test_a_restarted_server_is_used_again_without_an_error(own_server: PostgresServer) -> None:
