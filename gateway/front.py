@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 _SANE = re.compile(rb"[\x21-\x7e]{1,128}")
 #: The status that stands for a client who left before the answer began; it is never sent.
 CLIENT_LEFT = 499
+#: Doors whose requests last as long as the client likes.
+_LIVE = frozenset({"sse", "websocket"})
 #: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
 _ABNORMAL = 1006
 
@@ -129,7 +131,7 @@ class Front:
     def _finished(self, door: str, scope: Scope, route: str, status: int, started: float) -> None:
         seconds = perf_counter() - started
         method = scope.get("method", "GET")
-        self._metrics.count(door, method, route, status, seconds)
+        self._metrics.count(door, method, route, status, None if door in _LIVE else seconds)
         self._access.write(Finished(door, method, route, status, seconds, scope["state"]))
 
 

@@ -40,8 +40,8 @@ class Metrics:
             tuple[str, str, str, int], tuple[Callable[[], None], Callable[[float], None]]
         ] = {}
 
-    def count(self, door: str, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request that was answered, or one live connection that has ended."""
+    def count(self, door: str, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count one request that was answered, or one live connection that has ended: it has no time of interest."""
         key = (door, method, route, status)
         child = self._children.get(key)
         if child is None:
@@ -49,7 +49,8 @@ class Metrics:
             counter = self._requests.labels(door, operation, str(status))
             child = self._children[key] = (counter.inc, self._seconds.labels(door, operation).observe)
         child[0]()
-        child[1](seconds)
+        if seconds is not None:
+            child[1](seconds)
 
     def observe(self, prefix: str, look: Callable[[], object]) -> None:
         """Show the numbers of a frozen dataclass, as they are at each scrape, as ``petstore_<prefix>_<field>``."""
