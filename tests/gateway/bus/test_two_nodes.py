@@ -21,25 +21,26 @@ async def keep(subscription: Subscription, got: list[int]) -> None:
             got += [event.sequence for event in (await subscription.next()).events]
 
 
-async def kill_connections(server: RedisServer) -> None:
+async def kill_connections(server: RedisServer, buses: list[RedisBus]) -> None:
     async with Redis.from_url(server.url) as admin:
         await admin.client_kill_filter(_type="pubsub")
+    await eventually(lambda: all(bus.counters.connections == 2 for bus in buses))
 
 
-async def freeze_a_while(server: RedisServer) -> None:
+async def freeze_a_while(server: RedisServer, buses: list[RedisBus]) -> None:
     server.freeze()
-    await asyncio.sleep(0.7)
+    await eventually(lambda: not any(bus.healthy for bus in buses))
     server.thaw()
 
 
-async def restart(server: RedisServer) -> None:
+async def restart(server: RedisServer, buses: list[RedisBus]) -> None:
     await asyncio.to_thread(server.kill)
     await asyncio.to_thread(server.start)
 
 
 @pytest.mark.parametrize("trouble", [kill_connections, freeze_a_while, restart])
 async def test_every_event_of_both_nodes_reaches_both_once_and_in_order(
-    redis_server: RedisServer, trouble: Callable[[RedisServer], Awaitable[None]]
+    redis_server: RedisServer, trouble: Callable[[RedisServer, list[RedisBus]], Awaitable[None]]
 ) -> None:
     storage = TrackedStorage()
     buses = [RedisBus(redis_server.url, probe=0.2) for _ in range(2)]
@@ -60,11 +61,11 @@ async def test_every_event_of_both_nodes_reaches_both_once_and_in_order(
         while not stop.is_set():
             hub.publish(TENANT, await storage.append(draft("pets/1"), draft("pets/2")))
             written += 2
-            await asyncio.sleep(0.002)
+            await eventually(lambda: written < min(map(len, got)) + 50)  # noqa: B023
 
     writers = [asyncio.create_task(write(hub)) for hub in hubs]
     await eventually(lambda: min(map(len, got)) > 50)
-    await trouble(redis_server)
+    await trouble(redis_server, buses)
     await eventually(lambda: all(bus.healthy for bus in buses))
     stop.set()
     await asyncio.gather(*writers)
