@@ -381,8 +381,8 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(steps, max_size=40), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, min_size=40, max_size=80), st.integers(0, 2**32))
 def test_each_event_comes_once_and_in_order_or_the_cursor_has_expired(
     script: list[tuple[Any, ...]], seed: int
 ) -> None:
