@@ -4,9 +4,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
-
 from core.hub import Hub
 from core.ids import new_id
 from core.ports import Bus, RateLimiter
@@ -14,7 +11,7 @@ from core.session import Sessions
 from core.store import Ports, Store
 from gateway.bus import InProcessBus, RedisBus
 from gateway.contracts import http_document
-from gateway.front import Front, OnlyGet
+from gateway.front import Front
 from gateway.health import Health
 from gateway.images import FileImages
 from gateway.limits import InProcessRateLimiter, RedisRateLimiter
@@ -84,12 +81,11 @@ def build_app(node: Node, access: AccessLog) -> Front:
     """The ASGI application with every door of the HTTP port."""
     store, sessions, limits = node.store, node.sessions, node.settings.limits
     origins = node.settings.allowed_origins
-    events = OnlyGet(SseDoor(sessions, limits))
-    probes = OnlyGet(Probes(node.health, node.metrics), head=True)
+    probes = Probes(node.health, node.metrics)
     front = Front(
         rest=RestDoor(store, Pages(http_document), origins=origins),
         paths={
-            "/v1/events": ("sse", _with_cors(events, origins) if origins else events),
+            "/v1/events": ("sse", SseDoor(sessions, limits, origins=origins)),
             **dict.fromkeys(Probes.paths, (PROBES, probes)),
         },
         sockets={
@@ -103,8 +99,3 @@ def build_app(node: Node, access: AccessLog) -> Front:
     node.metrics.observe_by("open", "Requests and live connections served now.", "door", lambda: front.open)
     node.metrics.observe_by("up", "Whether a part is well.", "part", lambda: {"bus": node.bus.healthy})
     return front
-
-
-def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """For event streams that a browser reads with fetch, so that it can send headers."""
-    return CORSMiddleware(app, allow_origins=origins, allow_methods=("GET",), allow_headers=("*",))

@@ -1,21 +1,20 @@
 """The front of the HTTP port: leads each request to its door, and sees what becomes of it."""
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Mapping
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.ids import new_id
+from core.errors import Internal
 from gateway.telemetry.access import AccessLog, Finished
 from gateway.telemetry.metrics import Metrics
-from protocols.http.problems import MEDIA_TYPE, problem
+from protocols.http.headers import read_headers, request_id_of
+from protocols.http.problems import problem_of
 
 log = logging.getLogger(__name__)
 
-_SANE = re.compile(rb"[\x21-\x7e]{1,128}")
 #: The status that stands for a client who left before the answer began; it is never sent.
 CLIENT_LEFT = 499
 #: Doors whose requests last as long as the client likes.
@@ -64,16 +63,11 @@ class Front:
         door, serve = self._paths.get(path, self._rest)
         state = scope.setdefault("state", {})
         status = CLIENT_LEFT
-        if door != "rest":  # REST sees to its own request ids.
-            state["request_id"] = _request_id(scope)
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if door != "rest":
-                    given = (b"x-request-id", state["request_id"].encode())
-                    message = {**message, "headers": [*message["headers"], given]}
             await send(message)
 
         self.open[door] += 1
@@ -82,14 +76,7 @@ class Front:
         except Exception:  # The boundary of all doors: whatever went wrong, the client is answered.
             log.exception("a request failed", extra={"request_id": state.get("request_id")})
             if status == CLIENT_LEFT:
-                await _answer(
-                    watched,
-                    500,
-                    "internal-server-error",
-                    "Internal Server Error",
-                    "Something went wrong.",
-                    path,
-                )
+                await _apologise(watched, path)
         finally:
             self.open[door] -= 1
             self._finished(door, scope, path if door != "rest" else state.get("route", ""), status, started)
@@ -101,7 +88,8 @@ class Front:
         if serve is None:
             await send({"type": "websocket.close", "code": 1000})
             return
-        scope.setdefault("state", {})["request_id"] = _request_id(scope)
+        request_id = request_id_of(read_headers(scope["headers"]))
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = _ABNORMAL
 
         async def watched(message: Message) -> None:
@@ -135,37 +123,6 @@ class Front:
         self._access.write(Finished(door, method, route, status, seconds, scope["state"]))
 
 
-class OnlyGet:
-    """An application on a path where GET alone makes sense."""
-
-    def __init__(self, serve: ASGIApp, *, head: bool = False) -> None:
-        self._serve = serve
-        self._methods = ("GET", "HEAD") if head else ("GET",)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve GET, refuse the rest."""
-        if scope["method"] in self._methods:
-            await self._serve(scope, receive, send)
-            return
-        allow = ", ".join(self._methods)
-        detail = f"This takes {allow} only."
-        await _answer(
-            send,
-            405,
-            "method-not-allowed",
-            "Method Not Allowed",
-            detail,
-            scope["path"],
-            (b"allow", allow.encode()),
-        )
-
-
-def _request_id(scope: Scope) -> str:
-    """The client's own name for a request, if it is a sane one, else a new one."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return given.decode() if _SANE.fullmatch(given) else new_id()
-
-
 async def _live(receive: Receive, send: Send) -> None:
     """The lifespan: what the doors stand on is opened and closed by who built them."""
     while True:
@@ -175,10 +132,8 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-async def _answer(
-    send: Send, status: int, slug: str, title: str, detail: str, path: str, *headers: tuple[bytes, bytes]
-) -> None:
-    body = problem(slug, status, title, detail, path)
-    head = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body)), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": head})
+async def _apologise(send: Send, path: str) -> None:
+    status, headers, body = problem_of(Internal(), path)
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

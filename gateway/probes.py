@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.health import Health
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
+from protocols.http.problems import MEDIA_TYPE, problem
 
 _JSON = b"application/json"
 
@@ -22,8 +23,12 @@ class Probes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one probe."""
-        status, media_type = 200, _JSON
-        if scope["path"] == "/healthz":
+        status, media_type, more = 200, _JSON, []
+        if scope["method"] not in ("GET", "HEAD"):
+            status, media_type, more = 405, MEDIA_TYPE.encode(), [(b"allow", b"GET, HEAD")]
+            detail = "This takes GET and HEAD only."
+            body = problem("method-not-allowed", 405, "Method Not Allowed", detail, scope["path"])
+        elif scope["path"] == "/healthz":
             body = b'{"status":"alive"}'
         elif scope["path"] == "/readyz":
             status, body = await self._ready(scope)
@@ -33,6 +38,7 @@ class Probes:
             (b"content-type", media_type),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
+            *more,
         ]
         if status == 503:
             headers.append((b"retry-after", b"1"))

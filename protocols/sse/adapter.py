@@ -42,7 +42,8 @@ class Transport(Sink, Protocol):
 class SseDoor:
     """``GET /v1/events?topics=a,b``; resumes from ``Last-Event-ID`` or ``?cursor=``.
 
-    ``origins``: of which web pages may read it. For logs, ``scope["state"]`` holds ``request_id`` and ``caller``.
+    ``origins``: of which web pages may read it. For logs, ``scope["state"]`` holds ``request_id``, ``caller``
+    (his key) and ``tenant``.
     """
 
     def __init__(self, sessions: Sessions, limits: Limits, *, origins: Sequence[str] = ()) -> None:
@@ -83,7 +84,7 @@ class SseDoor:
         try:
             try:
                 admission = await self.sessions.store.admit(credentials)
-                scope["state"]["caller"] = admission.caller.key
+                scope["state"].update(caller=admission.caller.key, tenant=admission.caller.tenant)
                 if admission.allowance is not None:
                     common += rate_limit_headers(admission.allowance)
                 if admission.refusal is not None:

@@ -117,7 +117,7 @@ class Connection:
             await self._close(CLOSE_CODES[refusal_reason(error)], error.detail)
             return None
         self._session = session
-        self._state["caller"] = session.caller.key
+        self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
         session.closed.add_done_callback(self._on_closed)
         self._outlet = Outlet(session, self._sink, door.frames)
         if known:
@@ -136,7 +136,7 @@ class Connection:
         self._say("connected", {"sessionId": session.id, "user": session.user}, reply_to)
 
     async def _welcome(self, session: Session, reply_to: object = None) -> None:
-        self._state["caller"] = session.caller.key
+        self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
         self._greet(session, reply_to)
         if reply_to is not None:
             self._say("ack", {"user": session.user}, reply_to)
