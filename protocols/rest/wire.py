@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
 
-from core.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from core.errors import BadRequest, Fault, FaultCode, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from core.ports import Allowance
 from core.resource import Pagination
 
@@ -173,6 +173,7 @@ async def read_json(request: Request, limit: int, accepted: Collection[bytes] | 
         UnsupportedMediaType: the body is said to be something else.
         PayloadTooLarge: it has more than ``limit`` bytes.
         BadRequest: it is not JSON, or nested too deeply.
+        ValidationFailed: it is ``null``.
         ClientGone: it did not come to its end.
     """
     body = b"".join([chunk async for chunk in _chunks(request, limit)])
@@ -182,15 +183,23 @@ async def read_json(request: Request, limit: int, accepted: Collection[bytes] | 
     if not (kind in accepted if accepted else kind == JSON or kind.endswith(b"+json")):
         raise UnsupportedMediaType(f"The body must be {(MERGE_PATCH if accepted else JSON).decode()}.")
     try:
-        return from_json(body, allow_inf_nan=False)
+        value = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
+    if value is None:  # To the store it would mean that there was no body.
+        raise ValidationFailed((Fault("", "must be a JSON object", FaultCode.INVALID_TYPE),))
+    return value
 
 
 class _InMemory(MultiPartParser):
-    """A parser that puts no file on the disk, for the whole body is bounded."""
+    """A parser that puts no file on the disk, for the whole body is bounded, and knows whether it saw the end."""
 
     spool_max_size = 1 << 30
+    ended = False
+
+    def on_end(self) -> None:
+        """The last boundary has come."""
+        self.ended = True
 
 
 async def read_upload(request: Request, limit: int) -> dict[str, object]:
@@ -224,6 +233,8 @@ async def read_upload(request: Request, limit: int) -> dict[str, object]:
         await stream.aclose()
     parts: dict[str, object] = {}
     try:
+        if not parser.ended:
+            raise BadRequest("The multipart form ends before its last boundary.")
         for name, value in form.multi_items():
             if name in parts:
                 raise BadRequest(f"The part '{name[:64]}' is there twice.")

@@ -38,16 +38,16 @@ def origins() -> tuple[str, ...]:
 
 
 @pytest.fixture
-async def door(
-    tables: Path, tmp_path: Path, limits: Limits, origins: tuple[str, ...]
-) -> AsyncIterator[Door]:
+async def door(tables: Path, tmp_path: Path, limits: Limits, origins: tuple[str, ...]) -> AsyncIterator[Door]:
     """A running door on an empty store."""
     shutil.copy(tables, tmp_path / "store.db")
-    async with open_store(tmp_path, f"sqlite:///{tmp_path}/store.db", limits=limits) as store:
-        async with serving(RestDoor(store, Pages(http_document), origins=origins)) as server:
-            door = Door(f"http://127.0.0.1:{server.port}", store)
-            yield door
-            await door.close()
+    async with (
+        open_store(tmp_path, f"sqlite:///{tmp_path}/store.db", limits=limits) as store,
+        serving(RestDoor(store, Pages(http_document), origins=origins)) as server,
+    ):
+        door = Door(f"http://127.0.0.1:{server.port}", store)
+        yield door
+        await door.close()
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def request_for(binding: Binding, shop: Shop, path: str | None = None) -> dict[s
     if name == "resetTenant":
         request["params"] = {"confirm": shop.tenant}
     if operation.body is not None:
-        special = {
+        special: dict[str, dict[str, Any]] = {
             "placeOrder": {"petId": shop.ids["free pet"]},
             "login": {"username": "owner", "password": PASSWORD},
             "refreshToken": {"refreshToken": shop.refresh_token},

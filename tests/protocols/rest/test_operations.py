@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from core.catalogue import OPERATIONS
 from protocols.rest.bindings import BINDINGS, Binding
