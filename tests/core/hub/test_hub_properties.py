@@ -215,7 +215,7 @@ class Play:
     async def subscribe(self, node: int, viewer: int, filters: list[int], cursor: Any, temper: str) -> None:
         text = {"now": None, "earliest": "earliest"}.get(cursor, "")
         if text == "":
-            text = self.cursors[cursor % len(self.cursors)] if self.cursors else None
+            text = self.cursors[-1 - cursor % len(self.cursors)] if self.cursors else None
         await self.open(
             self.hubs[node], VIEWERS[viewer], frozenset(FILTERS[index] for index in filters), text, temper
         )
@@ -268,7 +268,7 @@ class Play:
         if not self.clients:
             return
         chosen = self.clients[client % len(self.clients)]
-        text = None if cursor == "now" or not self.cursors else self.cursors[cursor % len(self.cursors)]
+        text = None if cursor == "now" or not self.cursors else self.cursors[-1 - cursor % len(self.cursors)]
         added = FILTERS[pattern]
         ring = chosen.subscription._ring
         try:
@@ -360,6 +360,7 @@ reading = st.tuples(
     st.one_of(st.sampled_from(["now", "earliest"]), some),
     tempers,
 )
+waiting = st.tuples(st.just("wait"), st.sampled_from([0.0, 0.002, 0.02, 0.2, 3.0]))
 steps = st.one_of(
     writing,
     writing,
@@ -373,11 +374,14 @@ steps = st.one_of(
     st.tuples(st.just("resume"), some, nodes, tempers),
     st.tuples(st.just("read"), some),
     st.tuples(st.just("add"), some, patterns, st.one_of(st.just("now"), some)),
+    st.tuples(st.just("add"), some, patterns, some),
     st.tuples(st.just("remove"), some, patterns),
     st.tuples(st.just("trim"), st.integers(0, 12)),
-    st.tuples(st.just("away"), st.booleans()),
+    st.tuples(st.just("away"), st.sampled_from([True, False, False])),
     st.tuples(st.just("gap"), nodes),
-    st.tuples(st.just("wait"), st.sampled_from([0.0, 0.0, 0.002, 0.2, 3.0])),
+    waiting,
+    waiting,
+    waiting,
 )
 
 
