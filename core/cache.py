@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from core.events import Event, aggregate_of
@@ -26,6 +27,16 @@ class _Tenant:
         self.reading: dict[Key, set[object]] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """What the cache holds, how often it was asked, and how often it then had to ask the storage."""
+
+    tenants: int
+    values: int
+    looks: int
+    loads: int
+
+
 class ReadCache:
     """A bounded cache of resources by (collection, id) within tenants.
 
@@ -38,9 +49,17 @@ class ReadCache:
         self._per_tenant = per_tenant
         self._most_tenants = tenants
         self._tenants: OrderedDict[TenantId, _Tenant] = OrderedDict()
+        self._looks = 0
+        self._loads = 0
+
+    def statistics(self) -> CacheStatistics:
+        """Figures for metrics."""
+        values = sum(len(known.values) for known in self._tenants.values())
+        return CacheStatistics(len(self._tenants), values, self._looks, self._loads)
 
     def get(self, tenant: TenantId, kind: type[R], record_id: str) -> R | None:
         """The resource, if it is in memory."""
+        self._looks += 1
         known = self._tenants.get(tenant)
         if known is None or kind.collection is None:
             return None
@@ -50,9 +69,10 @@ class ReadCache:
     async def read(
         self, tenant: TenantId, kind: type[R], record_id: str, load: Callable[[], Awaitable[R | None]]
     ) -> R | None:
-        """The resource through the cache; ``load`` reads it from storage."""
-        if (hit := self.get(tenant, kind, record_id)) is not None or kind.collection is None:
-            return hit if hit is not None else await load()
+        """Read a resource that is not in memory, and keep it; ``load`` reads it from storage."""
+        self._loads += 1
+        if kind.collection is None:
+            return await load()
         known = self._tenants.get(tenant)
         if known is None:
             head = (await self._storage.heads([tenant])).get(tenant, 0)

@@ -48,10 +48,12 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     async with contextlib.AsyncExitStack() as stack:
         storage = open_storage(settings.storage_url)
         stack.push_async_callback(storage.close)
+        metrics = Metrics()
         bus: Bus = InProcessBus()
         limiter: RateLimiter = InProcessRateLimiter()
         if settings.redis_url is not None:
-            bus = RedisBus(settings.redis_url)
+            bus = redis_bus = RedisBus(settings.redis_url)
+            metrics.observe("bus", lambda: redis_bus.counters)
             limiter = shared = RedisRateLimiter(settings.redis_url)
             stack.push_async_callback(shared.close)
         ports = Ports(
@@ -74,7 +76,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         checks = {"database": storage.ping}
         if settings.redis_url is not None:
             checks["redis"] = ask_redis
-        yield Node(settings, store, Sessions(store), bus, Health(checks), Metrics())
+        yield Node(settings, store, Sessions(store), bus, Health(checks), metrics)
 
 
 def build_app(node: Node, access: AccessLog) -> Front:
@@ -96,6 +98,7 @@ def build_app(node: Node, access: AccessLog) -> Front:
         access=access,
     )
     node.metrics.observe("hub", store.hub.statistics)
+    node.metrics.observe("cache", store.cache.statistics)
     node.metrics.observe_by("open", "Requests and live connections served now.", "door", lambda: front.open)
     node.metrics.observe_by("up", "Whether a part is well.", "part", lambda: {"bus": node.bus.healthy})
     return front

@@ -62,6 +62,7 @@ class Statistics:
     kept_events: int
     kept_bytes: int
     parked_events: int
+    missing_events: int
     page_reads: int
     gap_reads: int
     counters: Counters
@@ -174,6 +175,7 @@ class Hub:
             kept_events=sum(len(ring.window) for ring in rings),
             kept_bytes=sum(ring.bytes for ring in rings),
             parked_events=sum(len(ring.parked) for ring in rings),
+            missing_events=sum(max(0, ring.known - ring.head) for ring in rings if ring.head >= 0),
             page_reads=self._log.reads,
             gap_reads=self._log.fills,
             counters=replace(self._counters),
