@@ -424,7 +424,8 @@ class Session:
         if not known and len(self._filters) >= self._store.limits.filters_per_connection:
             raise BadRequest(f"At most {self._store.limits.filters_per_connection} topics per connection.")
         if command.chat_id is None:
-            cursor = None  # Nothing has happened in it before.
+            # So that an agent who is given the chat at its opening is told of like any other.
+            cursor = await self._store.hub.cursor_now(self.caller.tenant)
             body = {} if command.subject is None else {"subject": command.subject}
             chat: Chat = await self._run(OPEN_CHAT, {}, body)
         else:

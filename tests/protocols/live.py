@@ -129,7 +129,7 @@ class Live:
         def leftovers() -> list[object]:
             watchers = {task for task in asyncio.all_tasks() if "_shutdown_watcher" in str(task.get_coro())}
             running = asyncio.all_tasks() - self.tasks - watchers - {test, asyncio.current_task()}
-            found: list[object] = sorted(map(str, running))
+            found: list[object] = [str(task) for task in running]
             statistics = self.store.hub.statistics()
             if statistics.subscriptions or statistics.rings or statistics.selections:
                 found.append(statistics)
@@ -208,7 +208,7 @@ async def live(
             server = Server(app, ServerOptions(drain_limit=3, stall_limit=stall_limit), on_drain=drain)
         else:
             config = uvicorn.Config(
-                app,  # type: ignore[arg-type]
+                app,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -296,12 +296,10 @@ class Socket:
     async def end(self) -> tuple[int, list[dict[str, Any]]]:
         """The close code, and what came before it."""
         messages = []
-        try:
+        with contextlib.suppress(ConnectionClosed):
             while True:
                 messages.append(await self.hear())
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None
-            return closed.rcvd.code, messages
+        return self.connection.close_code or 0, messages
 
 
 class EventStream:
