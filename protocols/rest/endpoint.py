@@ -104,8 +104,6 @@ class Endpoint:
         headers: list[Header] = [_REPLAYED] if outcome.replayed else []
         if self._ok == 204:
             return Answer(204, headers=tuple(headers))
-        if isinstance(value, StoredImage):
-            return self._render_image(request, value)
         cache = _ASK_AGAIN if self._reads else b"no-store"
         if isinstance(value, Resource):
             if self._tagged:
@@ -113,6 +111,8 @@ class Endpoint:
                 if self._reads and _is_known(request, value.etag):
                     return Answer(304, headers=tuple(headers), cache=cache)
             encoded = value.encoded
+        elif isinstance(value, StoredImage):
+            return self._render_image(request, value)
         else:
             encoded = to_json(value, by_alias=True)
             if isinstance(value, Page) and "page" in self._query_names:
