@@ -123,7 +123,8 @@ async def test_a_change_of_filters_keeps_what_was_not_taken_yet() -> None:
     await hub.stop()
 
 
-async def test_a_quiet_subscriber_is_never_behind_and_its_cursor_follows_the_log() -> None:
+@pytest.mark.parametrize("told", [False, True])
+async def test_a_quiet_subscriber_is_never_behind_and_its_cursor_follows_the_log(told: bool) -> None:
     storage = TrackedStorage()
     hub = await started_hub(storage, limits=Limits(events=4))
     quiet = await hub.subscribe(TENANT, VISITOR, ["inventory/CAT/#"])
@@ -135,6 +136,8 @@ async def test_a_quiet_subscriber_is_never_behind_and_its_cursor_follows_the_log
     await storage.trim_log(None, 0)
     for _ in range(20):
         await write(hub, storage, draft("inventory/CAT/stock"))
+        if told:
+            await tick()
     assert hub.statistics().behind == 1
     assert Cursor.decode(quiet.cursor, TENANT).sequence == 20
     assert await rest(quiet) == list(range(21, 41))
