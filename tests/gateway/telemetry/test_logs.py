@@ -1,0 +1,110 @@
+"""Logs are lines of JSON or columns, and hold no secrets."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.telemetry.access import PROBES, Finished
+from gateway.telemetry.logs import configure_logs
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def finished(door: str = "rest", status: int = 200) -> Finished:
+    state = {"caller": "user:019e", "tenant": "t", "request_id": "r"}
+    return Finished(door, "GET", "/v1/pets/{id}", status, 0.0123, state)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("cannot reach postgresql://petstore:hush@db/petstore", "hush"),
+        ("redis://:hush@cache:6379/0 is away", "hush"),
+        ("GET /v1/events?topics=a&token=hush.hush.hush&x=1", "hush"),
+        ("Authorization: Bearer hush.hush-hush_", "hush"),
+    ],
+)
+def test_secrets_are_blotted_out_wherever_they_turn_up(form: str, text: str, secret: str) -> None:
+    stream = io.StringIO()
+    configure_logs("info", form, stream)
+    logging.getLogger("library").warning("it said: %s", text)
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        logging.getLogger("library").exception("failed", extra={"detail": text})
+    shown = stream.getvalue()
+    assert "RuntimeError" in shown
+    assert "***" in shown
+    assert secret not in shown
+
+
+def test_a_record_of_the_standard_library_is_a_line_of_json_with_its_extras() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    logging.getLogger("core.store").info("done %d", 1, extra={"operation": "getPet", "request_id": "r"})
+    logging.getLogger("core.store").debug("not asked for")
+    (line,) = stream.getvalue().splitlines()
+    entry = json.loads(line)
+    assert entry | {"timestamp": ""} == {
+        "event": "done 1",
+        "logger": "core.store",
+        "operation": "getPet",
+        "request_id": "r",
+        "level": "info",
+        "timestamp": "",
+    }
+
+
+def test_the_access_log_says_what_was_done_and_for_whom_but_no_path() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream).write(finished())
+    entry = json.loads(stream.getvalue())
+    assert entry.pop("timestamp").endswith("Z")
+    assert entry == {
+        "event": "request",
+        "door": "rest",
+        "method": "GET",
+        "route": "/v1/pets/{id}",
+        "status": 200,
+        "ms": 12.3,
+        "caller": "user",
+        "tenant": "t",
+        "request_id": "r",
+        "level": "info",
+    }
+
+
+def test_the_access_log_in_columns_is_one_line_too() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "console", stream).write(finished())
+    (line,) = stream.getvalue().splitlines()
+    assert "GET /v1/pets/{id}" in line
+    assert "caller=user" in line
+
+
+@pytest.mark.parametrize(
+    ("level", "doors"),
+    [
+        ("debug", ["rest", "probes", "rest"]),
+        ("info", ["rest", "rest"]),
+        ("warning", ["rest"]),
+        ("critical", []),
+    ],
+)
+def test_the_level_decides_which_requests_are_logged(level: str, doors: list[str]) -> None:
+    stream = io.StringIO()
+    access = configure_logs(level, "json", stream)
+    for one in (finished(), finished(PROBES), finished(status=500)):
+        access.write(one)
+    assert [json.loads(line)["door"] for line in stream.getvalue().splitlines()] == doors

@@ -1,0 +1,189 @@
+"""The command line, run as people run it."""
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.process import PROGRAM, Gateway, environment, petstore
+from tests.servers import RedisServer, free_port
+from tests.waiting import wait_until
+
+SECRET = "a-secret-of-more-than-thirty-two-characters"
+TENANT = "019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with Gateway(tmp_path_factory.mktemp("demo"), "--demo") as gateway:
+        yield gateway
+
+
+def refused(*arguments: str, cwd: Path, stdin: str = "", **settings: str) -> str:
+    """Run a command that must fail with one line, and give the line."""
+    done = petstore(*arguments, cwd=cwd, stdin=stdin, **settings)
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("petstore: ")
+    assert done.stdout == ""
+    return line
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"127.0.0.1:{port}: Address already in use" in refused(
+            "serve", "--port", str(port), cwd=tmp_path
+        )
+
+
+def test_a_database_out_of_reach_is_one_line_without_the_password(tmp_path: Path) -> None:
+    url = f"postgresql://petstore:hush@127.0.0.1:{free_port()}/petstore"
+    line = refused("serve", "--port", "0", cwd=tmp_path, database_url=url)
+    assert "the database postgresql://petstore:***@127.0.0.1:" in line
+    assert "refused" in line
+
+
+def test_a_redis_out_of_reach_is_one_line_without_the_password(tmp_path: Path, postgres_url: str) -> None:
+    url = f"redis://:hush@127.0.0.1:{free_port()}/0"
+    settings = {"database_url": postgres_url, "redis_url": url, "jwt_secret": SECRET}
+    line = refused("serve", "--port", "0", cwd=tmp_path, **settings)
+    assert "Redis at redis://:***@127.0.0.1:" in line
+
+
+def test_more_workers_than_one_ask_for_what_is_missing_in_one_line(tmp_path: Path) -> None:
+    line = refused("serve", "--workers", "2", cwd=tmp_path)
+    for name in ("REDIS_URL", "DATABASE_URL=postgresql://…", "JWT_SECRET"):
+        assert f"PETSTORE_{name}" in line
+
+
+def test_tls_files_that_are_none_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "some.pem").write_text("no certificate\n")
+    files = {"tls_certificate": "some.pem", "tls_key": "some.pem"}
+    assert "PETSTORE_TLS_CERTIFICATE" in refused("serve", "--port", "0", cwd=tmp_path, **files)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_port_0_is_any_free_one_which_is_printed_and_a_signal_ends_it_well(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [PROGRAM, "serve", "--port", "0"],
+        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    address = next(word for line in process.stdout for word in line.split() if word.endswith("/v1"))
+    assert httpx.get(f"{address}/pets").status_code == 200
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+
+
+def test_a_token_is_printed_alone(demo: Gateway, tmp_path: Path) -> None:
+    done = petstore("token", "demo", "--url", demo.url, cwd=tmp_path, password="demo-password")
+    assert done.stdout.count("\n") == 1
+    me = httpx.get(f"{demo.url}/v1/users/me", headers={"Authorization": f"Bearer {done.stdout.strip()}"})
+    assert me.json()["username"] == "demo"
+    same = petstore("token", "demo", "--url", demo.url, cwd=tmp_path, stdin="demo-password\n")
+    assert same.returncode == 0
+    assert "Unauthorized" in refused("token", "demo", "--url", demo.url, cwd=tmp_path, password="wrong")
+
+
+def test_a_tail_of_the_log_goes_on_after_the_server_was_restarted(tmp_path: Path) -> None:
+    with (
+        Gateway(tmp_path / "node", "--demo", heartbeat_seconds="1") as gateway,
+        (tmp_path / "out").open("wb") as out,
+    ):
+        tail = subprocess.Popen(
+            [PROGRAM, "watch", "pets/+", "--url", gateway.url, "--json"],
+            cwd=tmp_path, env=environment(), stdout=out, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert tail.stderr is not None
+        assert "watching" in tail.stderr.readline()
+        names = ["before", "meanwhile", "after"]
+        for name in names:
+            pet = {"name": name, "species": "CAT", "ageMonths": 1, "price": "1.00"}
+            made = httpx.post(f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
+            assert made.status_code == 201
+            if name == "before":
+                wait_until(lambda: "before" in (tmp_path / "out").read_text(), timeout=20)
+                gateway.restart()
+        wait_until(lambda: "after" in (tmp_path / "out").read_text(), timeout=30)
+        tail.send_signal(signal.SIGINT)
+        _, said = tail.communicate(timeout=10)
+    events = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert [event["data"]["pet"]["name"] for event in events] == names
+    assert f"--cursor {events[-1]['cursor']}" in said
+    assert tail.returncode == 0
+
+
+def test_a_tail_says_clearly_why_it_cannot_go_on(demo: Gateway, tmp_path: Path) -> None:
+    at = ("--url", demo.url)
+    assert "Bad Request" in refused("watch", "pets/#/x", *at, cwd=tmp_path)
+    assert "Unauthorized" in refused("watch", "pets/#", *at, "--token", "wrong", cwd=tmp_path)
+    assert "cannot be reached" in refused(
+        "watch", "#", "--url", f"http://127.0.0.1:{free_port()}", cwd=tmp_path
+    )
+
+
+def test_a_tail_whose_cursor_has_expired_ends_and_says_where_the_log_begins(tmp_path: Path) -> None:
+    with Gateway(tmp_path / "a", "--demo") as one, Gateway(tmp_path / "b", "--demo") as other:
+        with httpx.stream("GET", f"{one.url}/v1/events?topics=%23") as answer:
+            cursor = next(
+                line.removeprefix("id: ") for line in answer.iter_lines() if line.startswith("id: ")
+            )
+        line = refused("watch", "#", "--url", other.url, "--cursor", cursor, cwd=tmp_path)
+    assert "Cursor Expired" in line
+    assert "--cursor" in line
+
+
+def test_seeding_fills_a_tenant_once(tmp_path: Path) -> None:
+    assert petstore("migrate", cwd=tmp_path).returncode == 0
+    first = petstore("seed", "--tenant", TENANT, cwd=tmp_path)
+    assert first.stderr.startswith("Made 6")
+    assert "already" in petstore("seed", "--tenant", TENANT, cwd=tmp_path).stderr
+    assert "no tenant" in refused("seed", "--tenant", "mine", cwd=tmp_path)
+
+
+def test_the_doctor_finds_nothing_where_all_is_well(
+    tmp_path: Path, postgres_url: str, redis_server: RedisServer
+) -> None:
+    settings = {
+        "database_url": postgres_url,
+        "redis_url": redis_server.url,
+        "jwt_secret": SECRET,
+        "port": "0",
+    }
+    assert petstore("migrate", cwd=tmp_path, **settings).returncode == 0
+    done = petstore("doctor", cwd=tmp_path, **settings)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("✓") == 7
+    assert "All is well." in done.stdout
+
+
+def test_the_doctor_names_each_fault_and_its_cure(tmp_path: Path, postgres_url: str) -> None:
+    redis_url = f"redis://:hush@127.0.0.1:{free_port()}"
+    settings = {
+        "database_url": postgres_url,
+        "redis_url": redis_url,
+        "jwt_secret": SECRET,
+        "rate_limits": "3",
+    }
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = petstore("doctor", cwd=tmp_path, port=str(taken.getsockname()[1]), **settings)
+    assert done.returncode == 1
+    assert done.stdout.count("✗") == 5
+    for words in (
+        "PETSTORE_RATE_LIMITS: no such setting",
+        "run: petstore migrate",
+        "start Redis",
+        "already in use",
+    ):
+        assert words in done.stdout
+    assert "hush" not in done.stdout
