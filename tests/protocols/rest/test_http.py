@@ -9,6 +9,7 @@ from openapi_spec_validator import OpenAPIV32SpecValidator
 
 from core import examples
 from core.limits import Limits
+from gateway import contracts
 from gateway.contracts import http_document
 from protocols.rest.pages import dump_yaml
 from tests.protocols.rest.shop import PNG, Door, Shop
@@ -215,6 +216,10 @@ async def test_the_document_is_served_in_both_spellings(door: Door) -> None:
 
 def test_the_document_is_openapi_3_2() -> None:
     assert list(OpenAPIV32SpecValidator(http_document()).iter_errors()) == []
+
+
+def test_the_committed_document_is_what_the_code_says() -> None:
+    assert contracts.main(["--check"]) == 0
 
 
 def test_names_of_operations_are_unique_in_the_document() -> None:
