@@ -77,3 +77,9 @@ class Gateway(Server):
         status = self._process.wait(40)
         self._process = None
         return status
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process is not None, "the gateway isn't running"
+        return self._process.pid
