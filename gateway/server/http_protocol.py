@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import unquote
 
+import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.server.http_exchange import Exchange
 from gateway.server.progress import PeerProgress
 from gateway.server.transport import EXTENSION
 
@@ -17,77 +21,18 @@ _HEAD_TOO_LARGE = (
 )
 
 
-class HttpTransport:
-    """The `gateway.server.transport.Transport` of one HTTP response: `write` takes parts of its body."""
-
-    __slots__ = ("_cycle", "_protocol")
-
-    def __init__(self, protocol: "HttpProtocol", cycle: RequestResponseCycle) -> None:
-        self._protocol = protocol
-        self._cycle = cycle
-
-    @property
-    def on_writable(self) -> Callable[[], None] | None:
-        """Called each time `writable` becomes true again."""
-        return self._protocol.on_writable
-
-    @on_writable.setter
-    def on_writable(self, callback: Callable[[], None] | None) -> None:
-        # Of pipelined requests only one is being answered at a time, so the connection needs one callback.
-        self._protocol.on_writable = callback
-
-    @property
-    def writable(self) -> bool:
-        """Whether more may be written without growing the buffer beyond its high-water mark."""
-        return not self._protocol.flow.write_paused and not self._ended()
-
-    def write(self, data: bytes) -> None:
-        """Write one chunk of the body; nothing happens once the response is complete or the peer gone."""
-        cycle = self._cycle
-        if not cycle.response_started:
-            raise RuntimeError("the response has not been started yet")
-        if self._ended() or cycle.scope["method"] == "HEAD":
-            return
-        if not cycle.chunked_encoding:
-            raise RuntimeError("a response of announced length takes no direct writes")
-        if data:  # An empty chunk would end the body.
-            cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def buffered(self) -> int:
-        """Bytes that wait in this process for the peer."""
-        return self._protocol.transport.get_write_buffer_size()
-
-    async def drain(self) -> None:
-        """Wait until `writable` is true; ConnectionResetError when the response has ended instead."""
-        await self._protocol.flow.drain()
-        if self._ended():
-            raise ConnectionResetError("the response has ended")
-
-    def abort(self) -> None:
-        """Drop the TCP connection now."""
-        if not self._cycle.response_complete:  # It may serve another request by now.
-            self._protocol.abort()
-
-    def stalled_for(self) -> float:
-        """Seconds for which the peer has taken nothing though data waits for it."""
-        return self._protocol.stalled_for()
-
-    def _ended(self) -> bool:
-        cycle = self._cycle
-        return cycle.response_complete or cycle.disconnected or cycle.transport.is_closing()
-
-
 class HttpProtocol(HttpToolsProtocol):
     """One HTTP/1.1 connection until it closes or becomes a WebSocket.
 
-    Beside giving the application an `HttpTransport`, it bounds the size of a request head, and knows since
-    when the peer owes the rest of a request: uvicorn itself waits without end for a first request, and for
-    the remainder of any.
+    Beside answering through an `Exchange`, it bounds the size of a request head, and knows since when the peer
+    owes the rest of a request: uvicorn itself waits without end for a first request, and for the remainder of any.
+    It has no timer for idle connections either: the server's watcher ends them.
     """
 
     progress: PeerProgress
     on_writable: Callable[[], None] | None = None
     _owing_since: float | None = None
+    _ended_at = 0.0
     _in_head = False
     _head_size = 0
 
@@ -117,6 +62,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._owing_since = now  # It is we who do not listen.
         return now - self._owing_since
 
+    def idle_for(self) -> float:
+        """Seconds since the last request and its answer, both complete; 0 while one is under way."""
+        idle = self._owing_since is None and not self._answering()
+        return self.loop.time() - self._ended_at if idle else 0.0
+
     def resume_writing(self) -> None:
         """Wake who waits for the buffer to empty."""
         super().resume_writing()
@@ -126,7 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, and refuse a head that does not end."""
         if self._owing_since is None and not self._answering():
-            # Also bytes that begin no request (an empty line) switch uvicorn's keep-alive time-out off.
+            # Also bytes that begin no request (an empty line) end its idleness.
             self._owing_since = self.loop.time()
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
@@ -144,14 +94,36 @@ class HttpProtocol(HttpToolsProtocol):
             self._owing_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
-        """Begin the answer, with the transport among the extensions of its scope."""
-        super().on_headers_complete()
+        """Begin the exchange, or leave a WebSocket handshake for the end of the head.
+
+        It stands in for uvicorn's method, which names the class of its cycle in its midst.
+        """
         self._in_head = False
         self._owing_since = self.loop.time()
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and cycle.scope is self.scope:  # Not so for a WebSocket handshake.
-            scope = cast("dict[str, Any]", self.scope)
-            scope["extensions"] = {EXTENSION: HttpTransport(self, cycle)}
+        parser, scope = self.parser, cast("dict[str, Any]", self.scope)
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        before: RequestResponseCycle | None = self.cycle  # uvicorn says it is never None; at first it is.
+        exchange = Exchange(self, keep_alive=version != "1.0" and parser.should_keep_alive())
+        scope["extensions"] = {EXTENSION: exchange}
+        self.cycle = exchange
+        if before is None or before.response_complete:
+            self._start_asgi_task(exchange, self.app)
+        else:  # Pipelined: it waits until the ones before it are answered.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        # The exchange takes itself out again: a callback for it would cost a turn of the loop.
+        self.tasks.add(self.loop.create_task(cycle.run_asgi(app)))
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the request body: the peer is at work."""
@@ -162,12 +134,20 @@ class HttpProtocol(HttpToolsProtocol):
         """End the request: the next word is ours."""
         super().on_message_complete()
         self._owing_since = None
+        self._ended_at = self.loop.time()
 
     def on_response_complete(self) -> None:
-        """End the answer, and with it the application's interest in the connection."""
+        """End the answer, and with it the application's interest in the connection; go on to the next request."""
         self.on_writable = None
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._ended_at = self.loop.time()
 
     def _answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # uvicorn says it is never None; at first it is.
+        cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete

@@ -43,7 +43,7 @@ class ServerOptions:
     #: How long a request head may take, and each part of a body.
     silence_limit: float = 30.0
     #: How long an idle connection is kept; longer than proxies keep theirs.
-    keep_alive: int = 75
+    keep_alive: float = 75.0
     ping_interval: float = 25.0
     ping_timeout: float = 20.0
     #: Largest WebSocket message a client may send; larger ones end the connection with 1009.
@@ -93,7 +93,10 @@ class Server(uvicorn.Server):
         self._hurry = asyncio.Event()
         connections = cast("set[WatchedConnection]", self.server_state.connections)
         self._watcher = Watcher(
-            connections, stall_limit=options.stall_limit, silence_limit=options.silence_limit
+            connections,
+            stall_limit=options.stall_limit,
+            silence_limit=options.silence_limit,
+            idle_limit=options.keep_alive,
         )
 
     def statistics(self) -> ServerStatistics:
@@ -231,7 +234,6 @@ def _config(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
         server_header=False,
         proxy_headers=bool(options.trusted_proxies),
         forwarded_allow_ips=list(options.trusted_proxies),
-        timeout_keep_alive=options.keep_alive,
         backlog=BACKLOG,
         ssl_certfile=options.certificate,
         ssl_keyfile=options.certificate_key,

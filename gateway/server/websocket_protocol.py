@@ -96,6 +96,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Always 0: a WebSocket peer owes us nothing but pongs, which the keepalive minds."""
         return 0.0
 
+    def idle_for(self) -> float:
+        """Always 0: it is there to be quiet."""
+        return 0.0
+
     async def run_asgi(self) -> None:
         """Run the application, with the transport among the extensions of its scope."""
         extensions = cast("dict[str, Any]", self.scope["extensions"])
