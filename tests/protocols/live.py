@@ -150,7 +150,12 @@ class Live:
     @contextlib.asynccontextmanager
     async def socket(self, path: str = "/v1/ws/events", **options: Any) -> AsyncIterator["Socket"]:
         """A WebSocket client."""
-        async with connect(f"ws://127.0.0.1:{self.port}{path}", compression=None, **options) as connection:
+        options = {
+            "compression": None,
+            "max_queue": None,
+            **options,
+        }  # A full queue would keep it from closing.
+        async with connect(f"ws://127.0.0.1:{self.port}{path}", **options) as connection:
             yield Socket(connection)
 
     @contextlib.asynccontextmanager
