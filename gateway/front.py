@@ -8,7 +8,7 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import Internal
-from gateway.telemetry.access import AccessLog, Finished
+from gateway.telemetry.access import AccessLog
 from gateway.telemetry.metrics import Metrics
 from protocols.http.headers import read_headers, request_id_of
 from protocols.http.problems import problem_of
@@ -21,6 +21,7 @@ CLIENT_LEFT = 499
 _LIVE = frozenset({"sse", "websocket"})
 #: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
 _ABNORMAL = 1006
+_CLIENTS_OWN = 3000
 
 
 class Front:
@@ -102,7 +103,8 @@ class Front:
             nonlocal status
             message = await receive()
             if message["type"] == "websocket.disconnect" and status == _ABNORMAL:
-                status = message.get("code", _ABNORMAL)
+                # A client may choose among thousands of codes of his own: they count as one.
+                status = min(message.get("code", _ABNORMAL), _CLIENTS_OWN)
             return message
 
         self.open["websocket"] += 1
@@ -120,7 +122,7 @@ class Front:
         seconds = perf_counter() - started
         method = scope.get("method", "GET")
         self._metrics.count(door, method, route, status, None if door in _LIVE else seconds)
-        self._access.write(Finished(door, method, route, status, seconds, scope["state"]))
+        self._access.write(door, method, route, status, seconds, scope["state"])
 
 
 async def _live(receive: Receive, send: Send) -> None:

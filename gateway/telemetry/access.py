@@ -6,7 +6,6 @@ token, or the path itself: an order's id in a path lets whoever reads it see the
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -14,22 +13,6 @@ import orjson
 
 #: The name under which health and metrics count as a door.
 PROBES = "probes"
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What is known of a request when it has ended.
-
-    ``route`` is the path's template, empty where nothing answers. ``status`` is the HTTP status or, for a WebSocket,
-    the close code. ``state`` is what the door noted in the scope: ``request_id``, ``caller`` (his key), ``tenant``.
-    """
-
-    door: str
-    method: str
-    route: str
-    status: int
-    seconds: float
-    state: Mapping[str, Any]
 
 
 class AccessLog:
@@ -40,26 +23,35 @@ class AccessLog:
         self._as_json = as_json
         self._stream = stream
 
-    def write(self, finished: Finished) -> None:
-        """Write one line if the level asks for it: faults of ours are errors, what machines ask again and again is
-        for debugging, the rest is information."""
-        level = "error" if finished.status in _OUR_FAULTS else "debug" if finished.door == PROBES else "info"
+    def write(
+        self, door: str, method: str, route: str, status: int, seconds: float, state: Mapping[str, Any]
+    ) -> None:
+        """Write what is known of a request when it has ended, if the level asks for it.
+
+        Internal errors are errors, what machines ask again and again is for debugging, the rest is information.
+        ``route`` is the path's template, empty where nothing answers. ``status`` is the HTTP status or, for a
+        WebSocket, the close code. ``state`` is what the door noted: ``request_id``, ``caller`` (his key), ``tenant``.
+        """
+        level = "error" if status in _OUR_FAULTS else "debug" if door == PROBES else "info"
         if self._threshold > _LEVELS[level]:
             return
         entry: dict[str, object] = {
             "event": "request",
-            "door": finished.door,
-            "method": finished.method,
-            "route": finished.route or "(none)",
-            "status": finished.status,
-            "ms": round(finished.seconds * 1000, 2),
-            "caller": str(finished.state.get("caller", "")).partition(":")[0] or "unknown",
-            "tenant": finished.state.get("tenant"),
-            "request_id": finished.state.get("request_id"),
+            "door": door,
+            "method": method,
+            "route": route or "(none)",
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "caller": str(state.get("caller", "")).partition(":")[0] or "unknown",
+            "tenant": state.get("tenant"),
+            "request_id": state.get("request_id"),
             "level": level,
             "timestamp": datetime.now(UTC),
         }
-        self._stream.write(self._json(entry) if self._as_json else self._columns(entry))
+        try:
+            self._stream.write(self._json(entry) if self._as_json else self._columns(entry))
+        except OSError:
+            pass  # Whoever read the log has gone; that is no reason to fail requests.
 
     @staticmethod
     def _json(entry: dict[str, object]) -> str:

@@ -1,11 +1,13 @@
 """Metrics in Prometheus' text format."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -21,84 +23,104 @@ class Metrics:
     """The figures of one process, in a registry of their own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self._requests = _Requests()
         ProcessCollector(namespace="petstore", registry=self.registry)
-        names = ("door", "operation")
-        self._requests = Counter(
-            "petstore_requests", "Requests answered.", (*names, "status"), registry=self.registry
-        )
-        self._seconds = Histogram(
-            "petstore_request_seconds",
-            "Time from a request's head to the end of its answer.",
-            names,
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        # Looking a labelled child up costs more than counting with it.
-        self._children: dict[
-            tuple[str, str, str, int], tuple[Callable[[], None], Callable[[float], None]]
-        ] = {}
-
-    def count(self, door: str, method: str, route: str, status: int, seconds: float | None) -> None:
-        """Count one request that was answered, or one live connection that has ended: it has no time of interest."""
-        key = (door, method, route, status)
-        child = self._children.get(key)
-        if child is None:
-            operation = f"{method} {route}" if route else "(none)"
-            counter = self._requests.labels(door, operation, str(status))
-            child = self._children[key] = (counter.inc, self._seconds.labels(door, operation).observe)
-        child[0]()
-        if seconds is not None:
-            child[1](seconds)
+        self.registry.register(self._requests)
+        #: See `_Requests.count`; bound here, since it is called for each request.
+        self.count = self._requests.count
 
     def observe(self, prefix: str, look: Callable[[], object]) -> None:
-        """Show the numbers of a frozen dataclass, as they are at each scrape, as ``petstore_<prefix>_<field>``."""
-        self.registry.register(_Figures(f"petstore_{prefix}", look))
+        """Show the numbers of a dataclass, as they are at each scrape, as ``petstore_<prefix>_<field>``.
+
+        They are gauges; those of a dataclass in one of the fields are counters.
+        """
+        self.registry.register(_Looking(lambda: _figures(f"petstore_{prefix}", look())))
 
     def observe_by(self, name: str, text: str, label: str, look: Callable[[], Mapping[str, float]]) -> None:
         """Show a mapping, as it is at each scrape, as the gauge ``petstore_<name>{<label>=…}``."""
-        self.registry.register(_Mapping(f"petstore_{name}", text, label, look))
+        self.registry.register(_Looking(lambda: _labelled(f"petstore_{name}", text, label, look())))
 
     def render(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self.registry)
 
 
-class _Figures(Collector):
-    def __init__(self, prefix: str, look: Callable[[], object]) -> None:
-        self._prefix = prefix
-        self._look = look
+@dataclass(slots=True)
+class _Series:
+    number: int = 0
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
+
+
+class _Requests(Collector):
+    """Requests by door, operation and status; the library's own counters would cost each request five times as much."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, str, str, int], _Series] = {}
+
+    def count(self, door: str, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count one request that was answered, or one live connection that has ended: it has no time of interest."""
+        key = (door, method, route, status)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = _Series()
+        series.number += 1
+        if seconds is not None:
+            series.seconds += seconds
+            series.buckets[bisect_left(_BUCKETS, seconds)] += 1
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge for each number, and one counter for each in a dataclass within."""
-        for family, name, value in _numbers(self._look()):
-            text = name.replace("_", " ").capitalize() + "."
-            yield family(f"{self._prefix}_{name}", text, value=float(value))
+        """A counter by status, and a histogram over all of them."""
+        labels = ("door", "operation")
+        requests = CounterMetricFamily("petstore_requests", "Requests answered.", labels=(*labels, "status"))
+        times: dict[tuple[str, str], _Series] = {}
+        for (door, method, route, status), series in self._series.items():
+            name = (door, f"{method} {route}" if route else "(none)")
+            requests.add_metric((*name, str(status)), series.number)
+            total = times.setdefault(name, _Series())
+            total.seconds += series.seconds
+            total.buckets = [a + b for a, b in zip(total.buckets, series.buckets, strict=True)]
+        yield requests
+        text = "Time from a request's head to the end of its answer."
+        histogram = HistogramMetricFamily("petstore_request_seconds", text, labels=labels)
+        bounds = [*map(str, _BUCKETS), "+Inf"]
+        for name, total in times.items():
+            sums = list(accumulate(total.buckets))
+            if sums[-1]:
+                histogram.add_metric(name, list(zip(bounds, sums, strict=True)), total.seconds)
+        yield histogram
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: the names are known when there is something to look at."""
-        return ()
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering should not collect."""
+        return iter(())
 
 
-class _Mapping(Collector):
-    def __init__(self, name: str, text: str, label: str, look: Callable[[], Mapping[str, float]]) -> None:
-        self._name, self._text, self._label, self._look = name, text, label, look
+class _Looking(Collector):
+    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
+        self._collect = collect
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge with a sample for each entry."""
-        family = GaugeMetricFamily(self._name, self._text, labels=(self._label,))
-        for key, value in self._look().items():
-            family.add_metric((key,), value)
-        yield family
+        """What there is now."""
+        return self._collect()
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: there may not be anything to look at yet."""
+        return iter(())
 
 
-def _numbers(
-    value: Any, family: type[_Family] = GaugeMetricFamily
-) -> Iterator[tuple[type[_Family], str, float]]:
-    for field in fields(value):
-        number = getattr(value, field.name)
+def _figures(prefix: str, value: Any, family: type[_Family] = GaugeMetricFamily) -> Iterator[Metric]:
+    for one in fields(value):
+        number = getattr(value, one.name)
         if isinstance(number, (int, float)):
-            yield family, field.name, number
+            text = one.name.replace("_", " ").capitalize() + "."
+            yield family(f"{prefix}_{one.name}", text, value=float(number))
         elif is_dataclass(number):
-            yield from _numbers(number, CounterMetricFamily)
+            yield from _figures(prefix, number, CounterMetricFamily)
+
+
+def _labelled(name: str, text: str, label: str, values: Mapping[str, float]) -> Iterator[Metric]:
+    family = GaugeMetricFamily(name, text, labels=(label,))
+    for key, value in values.items():
+        family.add_metric((key,), value)
+    yield family

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.telemetry.access import PROBES, Finished
+from gateway.telemetry.access import PROBES, AccessLog
 from gateway.telemetry.logs import configure_logs
 
 
@@ -20,9 +20,9 @@ def _restored() -> Iterator[None]:
     root.setLevel(level)
 
 
-def finished(door: str = "rest", status: int = 200) -> Finished:
+def write(access: AccessLog, door: str = "rest", status: int = 200) -> None:
     state = {"caller": "user:019e", "tenant": "t", "request_id": "r"}
-    return Finished(door, "GET", "/v1/pets/{id}", status, 0.0123, state)
+    access.write(door, "GET", "/v1/pets/{id}", status, 0.0123, state)
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
@@ -68,7 +68,7 @@ def test_a_record_of_the_standard_library_is_a_line_of_json_with_its_extras() ->
 
 def test_the_access_log_says_what_was_done_and_for_whom_but_no_path() -> None:
     stream = io.StringIO()
-    configure_logs("info", "json", stream).write(finished())
+    write(configure_logs("info", "json", stream))
     entry = json.loads(stream.getvalue())
     assert entry.pop("timestamp").endswith("Z")
     assert entry == {
@@ -87,7 +87,7 @@ def test_the_access_log_says_what_was_done_and_for_whom_but_no_path() -> None:
 
 def test_the_access_log_in_columns_is_one_line_too() -> None:
     stream = io.StringIO()
-    configure_logs("info", "console", stream).write(finished())
+    write(configure_logs("info", "console", stream))
     (line,) = stream.getvalue().splitlines()
     assert "GET /v1/pets/{id}" in line
     assert "caller=user" in line
@@ -105,6 +105,7 @@ def test_the_access_log_in_columns_is_one_line_too() -> None:
 def test_the_level_decides_which_requests_are_logged(level: str, doors: list[str]) -> None:
     stream = io.StringIO()
     access = configure_logs(level, "json", stream)
-    for one in (finished(), finished(PROBES), finished(status=500)):
-        access.write(one)
+    write(access)
+    write(access, PROBES)
+    write(access, status=500)
     assert [json.loads(line)["door"] for line in stream.getvalue().splitlines()] == doors
