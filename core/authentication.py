@@ -83,12 +83,13 @@ async def authenticate(store: "Store", credentials: Credentials) -> Caller:
     named = tenant_of(credentials)
     if named is None and credentials.tenant is not None:
         raise BadRequest("A tenant is named by a UUID of version 4 or 7.")
-    now = store.clock()
     if credentials.token is not None:
+        now = store.clock()
         known = store.known.get("token", credentials.token, now) or await _by_token(
             store, credentials.token, now
         )
     elif credentials.api_key is not None:
+        now = store.clock()
         known = store.known.get("key", credentials.api_key, now) or await _by_key(
             store, credentials.api_key, now
         )

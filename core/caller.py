@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from core.errors import Forbidden, Unauthorized
 from core.ids import TenantId
@@ -118,8 +119,7 @@ def visitor(tenant: TenantId, address: str) -> Caller:
     return Caller(tenant, Role.VISITOR, f"address:{address}", VISITOR_SCOPES)
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What a door found in a request, unchecked. ``address`` is the client's network address.
 
     At most one of ``token`` and ``api_key`` counts; a token goes first. ``tenant`` is the text the client gave.

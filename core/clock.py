@@ -1,5 +1,6 @@
 """Time as the store sees it: UTC, in whole milliseconds."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -9,8 +10,7 @@ Clock = Callable[[], datetime]
 
 def utc_now() -> datetime:
     """The present time in UTC, cut to milliseconds, as it is stored and shown."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
 
 
 def rfc3339(moment: datetime) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
@@ -41,7 +42,6 @@ class Context:
     ) -> None:
         self.store = store
         self.caller = caller
-        self.now: datetime = store.clock()
         self.request_id = request_id
         self.if_match = if_match
         self.prepared: object = None
@@ -52,6 +52,11 @@ class Context:
         self._late: dict[str, LateDrafts] = {}
         self._scope: AbstractAsyncContextManager[Transaction] | None = None
         self._tx: Transaction | None = None
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of this run; most reads never ask."""
+        return self.store.clock()
 
     @property
     def tenant(self) -> TenantId:

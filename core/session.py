@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
@@ -249,7 +248,7 @@ class Session:
         self.on_subscription: Callable[[Subscription], None] | None = None
         self._store = sessions.store
         self._sessions = sessions
-        self._credentials = replace(credentials, token=None, api_key=None)
+        self._credentials = credentials._replace(token=None, api_key=None)
         self._login_required = login_required and not admitted
         #: The customers of the chats that this client has joined, by the chats' ids.
         self._chats: dict[str, str] = {}
@@ -362,7 +361,7 @@ class Session:
 
     async def authenticate(self, command: Authenticate) -> dict[str, Any]:
         """Take a token: a visitor becomes known, a known caller renews his time. Refused, nothing has changed."""
-        admission = await self._store.admit(replace(self._credentials, token=command.token))
+        admission = await self._store.admit(self._credentials._replace(token=command.token))
         if admission.refusal is not None:
             raise admission.refusal
         caller, held = admission.caller, self.caller
