@@ -15,13 +15,23 @@ R = TypeVar("R", bound=Resource)
 Key = tuple[str, str]
 
 
-class _Tenant:
-    """What is known of one tenant: ``head`` is the last event seen; ``reading`` counts events during reads."""
+#: Events seen behind a hole that are remembered; with more of them the hole counts as a loss.
+_MOST_AHEAD = 1_024
 
-    __slots__ = ("behind", "head", "reading", "values")
+
+class _Tenant:
+    """What is known of one tenant.
+
+    Every event up to ``head`` was seen, and those in ``ahead`` behind a hole: commits are handed over out of order
+    at times. ``behind`` is the log's head at the last look, if it was ahead of us. ``reading`` holds a ticket for
+    each read under way that no event has spoilt.
+    """
+
+    __slots__ = ("ahead", "behind", "head", "reading", "values")
 
     def __init__(self, head: int) -> None:
         self.head = head
+        self.ahead: set[int] = set()
         self.behind: int | None = None
         self.values: OrderedDict[Key, Resource] = OrderedDict()
         self.reading: dict[Key, set[object]] = {}
@@ -96,18 +106,19 @@ class ReadCache:
         return value
 
     def on_events(self, tenant: TenantId, events: Sequence[Event]) -> None:
-        """Forget what the events changed; forget the tenant when one was missed."""
+        """Forget what the events changed."""
         known = self._tenants.get(tenant)
         if known is None:
             return
         for event in events:
-            if event.ephemeral:
-                continue
-            if event.sequence > known.head + 1:
-                self.on_lost(tenant)
-                return
-            known.head = max(known.head, event.sequence)
+            if event.sequence > known.head:
+                known.ahead.add(event.sequence)
             self._drop(known, aggregate_of(event.topics))
+        while known.head + 1 in known.ahead:
+            known.head += 1
+            known.ahead.remove(known.head)
+        if len(known.ahead) > _MOST_AHEAD:
+            self.on_lost(tenant)
 
     def on_lost(self, tenant: TenantId | None) -> None:
         """Drop everything of a tenant, or of all: its events may have been missed."""

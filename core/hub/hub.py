@@ -13,7 +13,6 @@ from core.errors import Close, CloseReason, CursorExpired, StoreError, Unavailab
 from core.events import Event
 from core.hub import codec
 from core.hub.log import LogReader
-from core.hub.losses import Losses
 from core.hub.ring import DEFAULT_LIMITS, Limits, Ring
 from core.hub.selection import Selection
 from core.hub.subscription import Subscription
@@ -91,7 +90,6 @@ class Hub:
         self._opening: dict[Ring, asyncio.Task[None]] = {}
         self._tasks = Tasks()
         self._log = LogReader(storage, self._tasks, self._announce)
-        self._losses = Losses()
         self._ephemeral: OrderedDict[str, None] = OrderedDict()
         self._counters = Counters()
         self._dirty: list[Selection] = []
@@ -153,16 +151,6 @@ class Hub:
         if ring is not None and ring.head >= 0:
             return ring.cursor
         return Cursor(self._epoch, tenant, (await self._storage.heads([tenant]))[tenant]).encode()
-
-    def attend(self, tenant: TenantId) -> None:
-        """Have the watchers told, within two polls, of events of this tenant that never reached this node.
-
-        For whoever keeps something of a tenant: to be called each time something is kept. Tenants not named for
-        a long time are dropped again when there are many; that counts as a loss.
-        """
-        dropped = self._losses.watch(tenant)
-        if dropped is not None:
-            self._lose(dropped)
 
     def statistics(self) -> Statistics:
         """Figures for metrics and tests."""
@@ -237,7 +225,6 @@ class Hub:
     # -- events --------------------------------------------------------------------------------------------
 
     def _announce(self, tenant: TenantId, events: Sequence[Event]) -> None:
-        self._losses.saw(tenant, [event.sequence for event in events])
         for watcher in self.watchers:
             try:
                 watcher.on_events(tenant, events)
@@ -330,12 +317,10 @@ class Hub:
         epoch = await self._storage.epoch()
         if epoch != self._epoch:
             await self._begin_epoch(epoch)
-        heads = await self._storage.heads(list({*self._rings, *self._losses.tenants}))
+        heads = await self._storage.heads(list(self._rings))
         for tenant, ring in self._rings.items():
             ring.known = max(ring.known, heads.get(tenant, 0))
             self._fill_if_short(ring)
-        for tenant in self._losses.compare(heads):
-            self._lose(tenant)
 
     async def _begin_epoch(self, epoch: int) -> None:
         """History was replaced by a backup's: no cursor of before leads anywhere."""
