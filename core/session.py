@@ -6,6 +6,7 @@ A door opens a Session with the credentials it found, hands in commands, lets an
 
 import asyncio
 import logging
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -154,10 +155,17 @@ class Sessions:
             self._open.remove(session)
             self._exit(session.caller)
 
-    def close_all(self, close: Close) -> None:
-        """End every session, as at a drain."""
+    def close_all(self, close: Close, *, spread: float = 0.0) -> None:
+        """End every session, as at a drain: each at a moment of its own within ``spread`` seconds from now.
+
+        Clients that all came back to another node at the same moment would be a flood there.
+        """
+        loop = asyncio.get_running_loop()
         for session in list(self._open):
-            session.close(close)
+            if spread:
+                loop.call_later(random.uniform(0, spread), session.close, close)  # noqa: S311 - no secret
+            else:
+                session.close(close)
 
     def __len__(self) -> int:
         return len(self._open)

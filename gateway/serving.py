@@ -20,6 +20,8 @@ from gateway.telemetry.access import AccessLog
 
 log = logging.getLogger(__name__)
 
+#: Streams that are sent off in a second, which is how fast their clients reach other nodes.
+_FAREWELLS_PER_SECOND = 1000
 #: Hosts that stand for every address of the machine, and one of these addresses.
 _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -107,7 +109,10 @@ async def _drain(node: Node) -> None:
     """Take no more work, and send every stream off with its last cursor."""
     log.info("draining", extra={"sessions": len(node.sessions)})
     node.store.draining = True
-    node.sessions.close_all(Close(CloseReason.DRAINING, "This node is shutting down: come back and resume."))
+    close = Close(CloseReason.DRAINING, "This node is shutting down: come back and resume.")
+    count = len(node.sessions)
+    spread = min(count / _FAREWELLS_PER_SECOND, node.settings.drain_seconds / 2)
+    node.sessions.close_all(close, spread=spread if count > 1 else 0.0)
 
 
 @contextlib.asynccontextmanager
