@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from core.caller import Scope
+from core.caller import Caller, Scope
 from core.errors import ErrorCode
 from core.resource import Params
 
@@ -52,6 +52,18 @@ class Operation(Generic[P, B, V]):
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    def authorise(self, caller: Caller) -> None:
+        """Pass when the caller may ask for this at all; whose resource it is, the handler looks at.
+
+        Raises:
+            Unauthorized: a visitor may not.
+            Forbidden: a known caller lacks the scope.
+        """
+        if self.scope is not None and not (self.anonymous and caller.is_visitor):
+            caller.require(self.scope)
+        elif not self.anonymous:
+            caller.require_known()
 
 
 #: An operation of whatever types.

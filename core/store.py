@@ -167,10 +167,7 @@ class Store:
 
     async def _execute(self, caller: Caller, call: Call) -> Outcome:
         operation = call.operation
-        if operation.scope is not None and not (operation.anonymous and caller.is_visitor):
-            caller.require(operation.scope)
-        elif not operation.anonymous:
-            caller.require_known()
+        operation.authorise(caller)
         params = check_params(operation.params, call.params)
         body = self._read_body(operation, call.body)
         if operation.writes:

@@ -61,7 +61,11 @@ class Endpoint:
         query: bytes = request.scope["query_string"]
         params: dict[str, object] = read_query(query, self._query_names) if query else {}
         params.update(zip(self._path_names, request.values, strict=True))
-        body = None if self._operation.body is None else await self._read_body(request)
+        body = None
+        if self._operation.body is not None:
+            # The store asks again; this spares reading megabytes for somebody who may not send them.
+            self._operation.authorise(caller)
+            body = await self._read_body(request)
         if self._reads:
             call = Call(self._operation, params, body, request.request_id)
         else:
