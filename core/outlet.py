@@ -132,14 +132,15 @@ class Outlet:
         sink = self._sink
         try:
             while sink.writable and (batch := subscription.take()) is not None:
-                self._write(batch)
+                self.deliver(batch)
         except Exception as error:  # noqa: BLE001 the caller is the hub or the server, with other clients to serve
             self._fail(error)
             return
         if subscription.behind:
             self._follower = asyncio.create_task(self._follow(subscription))
 
-    def _write(self, batch: Batch) -> None:
+    def deliver(self, batch: Batch) -> None:
+        """Write a batch. A door whose peers need more than frames in a row (packet ids) does it in its own way."""
         self._sink.write(batch.encoded(self._format))
         self._session.delivered(batch)
 
@@ -155,7 +156,7 @@ class Outlet:
                 batch = await subscription.catch_up()
                 if batch is None:
                     break
-                self._write(batch)
+                self.deliver(batch)
         except CursorExpired as error:
             self._session.close(Close(CloseReason.CURSOR_EXPIRED, error.detail, error.oldest_cursor))
         except Closed as error:
