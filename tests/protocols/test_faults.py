@@ -120,14 +120,14 @@ async def test_a_client_may_go_at_any_byte_of_its_opening(node: Live, door: str)
 
 async def test_a_client_may_go_in_the_middle_of_a_command(node: Live) -> None:
     caller = node.member()
-    for name, data in [
-        ("joinChat", {}),
-        ("subscribe", {"topics": ["#"], "cursor": "earliest"}),
-        ("ping", {}),
-    ]:
+    for command in (
+        '{"type": "joinChat"}',
+        '{"type": "subscribe", "data": {"topics": ["#"], "cursor": "earliest"}}',
+        '{"type": "ping"}',
+    ):
         for _ in range(5):
             async with node.chat(caller) as chat:
-                await chat.say(name, **data)
+                await chat.raw(command)
                 chat.connection.transport.abort()
     await node.empty()
 
