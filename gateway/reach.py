@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from gateway.faults import CannotStart
-from gateway.settings import BadSettings, Settings
+from gateway.faults import BadSettings, CannotStart
+from gateway.settings import Settings
 from gateway.storage.migration import migrate
 from gateway.telemetry.logs import without_secrets
 

@@ -4,7 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
-from gateway.settings import BadSettings, Settings
+from gateway.faults import BadSettings
+from gateway.settings import Settings
 
 _FILE = "jwt-secret"
 

@@ -8,15 +8,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.limits import Limits
+from gateway.faults import BadSettings
 
 PREFIX = "PETSTORE_"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _DEFAULTS = Limits()
-
-
-class BadSettings(Exception):
-    """A setting cannot be used; the text is one line that names the variable and shows no secret."""
 
 
 class Settings(BaseSettings):

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.faults import CannotStart
-from gateway.settings import BadSettings
+from gateway.faults import BadSettings, CannotStart
 
 app = typer.Typer(
     name="petstore",

@@ -8,8 +8,9 @@ from core.ids import SHARED_TENANT, TenantId, parse_tenant
 from core.models.tenant import Seeded
 from gateway.app import open_node
 from gateway.demo import fill
+from gateway.faults import BadSettings
 from gateway.reach import migrate_tables, prepare, shown
-from gateway.settings import BadSettings, Settings, load_settings
+from gateway.settings import Settings, load_settings
 from gateway.telemetry.logs import configure_logs
 
 

@@ -14,10 +14,10 @@ from rich.console import Console
 from sqlalchemy import text
 
 from core.ids import new_id
-from gateway.faults import CannotStart
+from gateway.faults import BadSettings, CannotStart
 from gateway.reach import reach_redis, reason, redis_client, shown
 from gateway.server.listening import listen
-from gateway.settings import PREFIX, BadSettings, Settings, load_settings
+from gateway.settings import PREFIX, Settings, load_settings
 from gateway.storage.migration import is_current
 from gateway.storage.opening import open_storage
 

@@ -187,3 +187,22 @@ def test_the_doctor_names_each_fault_and_its_cure(tmp_path: Path, postgres_url: 
     ):
         assert words in done.stdout
     assert "hush" not in done.stdout
+
+
+def test_a_node_that_is_to_stop_says_so_before_it_refuses_work(tmp_path: Path) -> None:
+    with Gateway(tmp_path, "--demo", drain_notice_seconds="3") as gateway:
+        gateway.send(signal.SIGTERM)
+        wait_until(lambda: httpx.get(f"{gateway.url}/readyz").json()["status"] == "draining")
+        assert httpx.get(f"{gateway.url}/readyz").status_code == 503
+        pet = {"name": "Rex", "species": "DOG", "ageMonths": 1, "price": "1.00"}
+        made = httpx.post(f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
+        assert made.status_code == 201
+        assert gateway.wait() == 0
+
+
+def test_a_second_signal_does_not_wait_for_the_notice_to_end(tmp_path: Path) -> None:
+    with Gateway(tmp_path, drain_notice_seconds="1000") as gateway:
+        gateway.send(signal.SIGTERM)
+        wait_until(lambda: httpx.get(f"{gateway.url}/readyz").status_code == 503)
+        gateway.send(signal.SIGTERM)
+        assert gateway.wait() == 0

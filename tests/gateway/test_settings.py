@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.faults import BadSettings
 from gateway.secret import signing_secret
-from gateway.settings import BadSettings, Settings, load_settings
+from gateway.settings import Settings, load_settings
 
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 
