@@ -62,14 +62,20 @@ def _path_of(location: tuple[int | str, ...], data: object) -> str:
 def faults_of(error: ValidationError, data: object) -> tuple[Fault, ...]:
     """Every fault that pydantic found, in our words."""
     return tuple(
-        Fault(_path_of(item["loc"], data) + _tag_of(item), item["msg"].removeprefix("Value error, "), _code_of(item))
+        Fault(
+            _path_of(item["loc"], data) + _tag_of(item),
+            item["msg"].removeprefix("Value error, "),
+            _code_of(item),
+        )
         for item in error.errors(include_url=False)
     )
 
 
 def _tag_of(error: ErrorDetails) -> str:
     """The member that tells the kinds of a union apart, when it is the one at fault."""
-    return f".{error['ctx']['discriminator']}".replace("'", "") if error["type"].startswith("union_tag") else ""
+    return (
+        f".{error['ctx']['discriminator']}".replace("'", "") if error["type"].startswith("union_tag") else ""
+    )
 
 
 def check_body(model: type[M], data: object) -> M:
