@@ -17,6 +17,7 @@ from core.models.chats import Chat, Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
+from core.models.kept_sessions import KeptSession
 from core.models.orders import Order
 from core.models.payments import Payment, Receipt
 from core.models.pets import Pet, Reservation
@@ -240,6 +241,17 @@ idempotency = _record(
     Index(None, "expires_at"),
 )
 
+kept_sessions = _record(
+    "kept_sessions",
+    _text("owner"),
+    _text("holder"),
+    _text("cursor", null=True),
+    _nested("state"),
+    _time("expires_at"),
+    Index(None, "tenant_id", "owner"),
+    Index(None, "expires_at"),
+)
+
 #: Where each kind of record lies.
 RECORDS: Mapping[type[BaseModel], Table] = {
     Pet: pets,
@@ -256,9 +268,14 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     Chat: chats,
     Message: messages,
     IdempotencyRecord: idempotency,
+    KeptSession: kept_sessions,
 }
 #: Kinds that are of no use after the time in a field.
-EXPIRING: Mapping[type[BaseModel], str] = {IdempotencyRecord: "expires_at", Session: "expires_at"}
+EXPIRING: Mapping[type[BaseModel], str] = {
+    IdempotencyRecord: "expires_at",
+    KeptSession: "expires_at",
+    Session: "expires_at",
+}
 
 #: The event log. ``data`` is JSON as text, byte for byte as it was announced; ``audience`` is Audience.encode's.
 events = Table(
