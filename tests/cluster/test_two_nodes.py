@@ -184,8 +184,12 @@ async def test_while_postgresql_is_away_the_answer_is_503_and_afterwards_all_is_
             await create_pet(staff, "before")
             database.stop()
             assert (await staff.post("/v1/pets", json=PET)).status_code == 503
-            ready = await staff.get("/readyz")
-            assert (ready.status_code, ready.json()["servers"]["database"]["state"]) == (503, "down")
+
+            async def unready() -> bool:
+                ready = await staff.get("/readyz")
+                return ready.status_code == 503 and ready.json()["servers"]["database"]["state"] == "down"
+
+            await eventually(unready)
             database.start()
 
             async def works() -> bool:
