@@ -1,14 +1,18 @@
 """Header fields that every door on HTTP reads and writes."""
 
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import count
 
-from core.ids import new_id
 from core.ports import Allowance
 
 Header = tuple[bytes, bytes]
 
+#: The request ids made here: random for the process, counted within it.
+_PROCESS = secrets.token_hex(8).encode()
+_NUMBERS = count(1)
 _SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -26,7 +30,9 @@ def read_headers(raw: Iterable[Header]) -> dict[bytes, bytes]:
 def request_id_of(headers: Mapping[bytes, bytes]) -> bytes:
     """The client's own id for his request when it is sane, else a new one."""
     given = headers.get(b"x-request-id")
-    return given if given is not None and _SANE_REQUEST_ID.fullmatch(given) else new_id().encode()
+    if given is not None and _SANE_REQUEST_ID.fullmatch(given):
+        return given
+    return b"%b-%x" % (_PROCESS, next(_NUMBERS))
 
 
 def rate_limit_headers(allowance: Allowance, window: int = 60) -> list[Header]:

@@ -1,10 +1,7 @@
 """The REST door as an ASGI application: one request in, one call of the store, one response out."""
 
 import logging
-import re
-import secrets
 from collections.abc import Sequence
-from itertools import count
 from typing import ClassVar, Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -12,9 +9,10 @@ from starlette.types import Receive, Scope, Send
 from core.caller import Caller
 from core.errors import Internal, NotFound, StoreError
 from core.store import Store
+from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
+from protocols.http.headers import Header, rate_limit_headers, read_headers, request_id_of
 from protocols.rest.bindings import BINDINGS
-from protocols.rest.cors import Cors
 from protocols.rest.endpoint import Endpoint
 from protocols.rest.errors import HttpError, answer_of, method_not_allowed
 from protocols.rest.pages import Pages
@@ -24,10 +22,7 @@ from protocols.rest.wire import (
     MERGE_PATCH,
     Answer,
     ClientGone,
-    Header,
     Request,
-    rate_limit_headers,
-    read_headers,
 )
 
 log = logging.getLogger(__name__)
@@ -43,7 +38,6 @@ class Target(Protocol):
         ...
 
 
-_SANE_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _VARY: Header = (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID")
 
 
@@ -57,9 +51,6 @@ class RestDoor:
     def __init__(self, store: Store, pages: Pages, *, origins: Sequence[str] = ()) -> None:
         self._store = store
         self._cors = Cors(origins) if origins else None
-        # The request ids made here: random for the process, counted within it.
-        self._process = secrets.token_hex(8).encode()
-        self._numbers = count(1)
         self._routes: Routes[Target] = Routes()
         for binding in BINDINGS:
             endpoint = Endpoint(store, binding)
@@ -71,14 +62,12 @@ class RestDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         headers = read_headers(scope["headers"])
-        request_id = headers.get(b"x-request-id")
-        if request_id is None or not _SANE_REQUEST_ID.fullmatch(request_id):
-            request_id = b"%b-%x" % (self._process, next(self._numbers))
+        request_id = request_id_of(headers)
         request = Request(scope, receive, headers, request_id.decode())
         scope.setdefault("state", {})["request_id"] = request.request_id
         common: list[Header] = [(b"x-request-id", request_id), _VARY]
         if self._cors is not None:
-            common += self._cors.headers(request)
+            common += self._cors.headers(scope["method"], headers)
         try:
             answer = await self._answer(request, common)
         except ClientGone:

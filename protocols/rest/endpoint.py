@@ -9,15 +9,14 @@ from core.errors import UnsupportedMediaType
 from core.ports import StoredImage
 from core.resource import Page, Resource
 from core.store import Call, Outcome, Store
+from protocols.http.headers import Header, accepts
 from protocols.rest.bindings import SHOWN, Binding
 from protocols.rest.errors import NOT_ACCEPTABLE, HttpError, problem_type
 from protocols.rest.wire import (
     JSON,
     MERGE_PATCH,
     Answer,
-    Header,
     Request,
-    accepts,
     entity_tags,
     link_header,
     read_json,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from core.errors import ErrorCode, StoreError
+from protocols.http.headers import Header
 from protocols.http.problems import MEDIA_TYPE, PROBLEMS, problem, problem_of
-from protocols.rest.wire import Answer, Header
+from protocols.rest.wire import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """Reading requests and writing responses: headers, parameters, bodies."""
 
 import re
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -14,10 +13,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
 
 from core.errors import BadRequest, Fault, FaultCode, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
-from core.ports import Allowance
 from core.resource import Pagination
-
-Header = tuple[bytes, bytes]
+from protocols.http.headers import Header
 
 JSON = b"application/json"
 MERGE_PATCH = b"application/merge-patch+json"
@@ -57,40 +54,7 @@ class Request:
         return None if value is None else value.decode("latin-1")
 
 
-def read_headers(raw: Iterable[Header]) -> dict[bytes, bytes]:
-    """Header fields by lower-case name; lines of one name are one list (RFC 9110, section 5.2)."""
-    pairs = list(raw)
-    headers = dict(pairs)
-    if len(headers) != len(pairs):
-        headers.clear()
-        for name, value in pairs:
-            headers[name] = headers[name] + b", " + value if name in headers else value
-    return headers
-
-
 # --- Negotiation ---------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=512)
-def accepts(accept: bytes, media_type: bytes) -> bool:
-    """Whether an ``Accept`` header lets a media type through; the most specific range counts (RFC 9110, 12.5.1)."""
-    wanted = media_type.decode()
-    kind = wanted.partition("/")[0]
-    best = (-1, 0.0)
-    for part in accept.decode("latin-1").split(","):
-        name, *parameters = (piece.strip() for piece in part.lower().split(";"))
-        ranks = {"*/*": 0, f"{kind}/*": 1, wanted: 2}
-        if name in ranks:
-            best = max(best, (ranks[name], _quality(parameters)))
-    return best[1] > 0
-
-
-def _quality(parameters: Iterable[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            return float(value) if re.fullmatch(r"[01](\.\d{0,3})?", value.strip()) else 1.0
-    return 1.0
 
 
 def entity_tags(header: bytes, *, weak: bool) -> frozenset[str]:
@@ -252,18 +216,6 @@ async def read_upload(request: Request, limit: int) -> dict[str, object]:
 
 
 # --- Responses -----------------------------------------------------------------------------------------------
-
-
-def rate_limit_headers(allowance: Allowance, window: int = 60) -> list[Header]:
-    """The budget: the fields that are in use, and those of draft-ietf-httpapi-ratelimit-headers-10."""
-    limit, remaining, reset = b"%d" % allowance.limit, b"%d" % allowance.remaining, b"%d" % allowance.reset
-    return [
-        (b"ratelimit-limit", limit),
-        (b"ratelimit-remaining", remaining),
-        (b"ratelimit-reset", reset),
-        (b"ratelimit-policy", b'"default";q=%b;w=%d' % (limit, window)),
-        (b"ratelimit", b'"default";r=%b;t=%b' % (remaining, reset)),
-    ]
 
 
 def link_header(path: str, query: bytes, pagination: Pagination) -> bytes:

@@ -96,7 +96,7 @@ async def test_the_request_id_is_taken_over_when_it_is_sane(node: Live) -> None:
     async with node.stream("#", headers={"X-Request-ID": "mine-1"}) as stream:
         assert stream.response.headers["x-request-id"] == "mine-1"
     answer = await node.get(headers={"X-Request-ID": "not sane"})
-    assert len(answer.headers["x-request-id"]) == 36
+    assert answer.headers["x-request-id"] not in ("", "not sane")
     assert answer.headers["vary"]
 
 
