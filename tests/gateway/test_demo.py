@@ -1,0 +1,34 @@
+"""Demo mode makes a store to look at, once."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+from core.authentication import authenticate
+from core.caller import Credentials, Role
+from core.ids import SHARED_TENANT
+from core.models.pets import Pet, PetStatus
+from core.models.users import User
+from core.ports import Query
+from gateway.app import open_node
+from gateway.demo import API_KEY, open_demo
+from gateway.reach import prepare
+from gateway.settings import Settings
+
+
+async def test_the_shared_pool_is_filled_once_however_often_and_by_however_many_it_is_opened(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    await prepare(settings)
+    async with open_node(settings) as one, open_node(settings) as other:
+        await asyncio.gather(open_demo(one.store), open_demo(other.store))
+        await open_demo(one.store)
+        async with one.store.storage.read(SHARED_TENANT) as tx:
+            pets = Counter(pet.status for pet in await tx.find(Query(Pet)))
+            people = {user.username: user.roles for user in await tx.find(Query(User))}
+        assert pets.total() >= 60
+        assert pets[PetStatus.AVAILABLE] >= 45
+        assert people == {"demo-staff": (Role.STAFF,), "demo": (Role.CUSTOMER,)}
+        caller = await authenticate(other.store, Credentials("127.0.0.1", api_key=API_KEY))
+        assert caller.role is Role.STAFF
