@@ -36,16 +36,15 @@ def is_literal(text: str) -> bool:
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Whether a topic is matched by a filter. ``pets/#`` matches ``pets`` too (section 4.7.1.2)."""
+    """Whether a topic is matched by a filter. ``pets/#`` matches ``pets`` too (section 4.7.1.2).
+
+    That wildcards pass over topics that begin with ``$`` (section 4.7.2) has no meaning here: the store has none.
+    """
     wanted, given = pattern.split("/"), topic.split("/")
     for place, level in enumerate(wanted):
         if level == "#":
-            return not (place == 0 and topic.startswith("$"))
-        if (
-            place >= len(given)
-            or (level not in ("+", given[place]))
-            or (level == "+" and place == 0 and topic[0] == "$")
-        ):
+            return True
+        if place >= len(given) or level not in ("+", given[place]):
             return False
     return len(wanted) == len(given)
 
