@@ -106,6 +106,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         extensions[EXTENSION] = self.direct
         await super().run_asgi()
 
+    def start_keepalive(self) -> None:
+        """Begin to ping. The handshake is over: it is let go, for nobody reads its two sets of headers again."""
+        super().start_keepalive()
+        del self.request, self.response
+
     def resume_writing(self) -> None:
         """Wake who waits for the buffer to empty: tasks by the event, the callback at once."""
         super().resume_writing()

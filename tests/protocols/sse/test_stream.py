@@ -91,7 +91,7 @@ async def test_the_owner_sees_what_others_do_not(node: Live) -> None:
 
 
 async def test_a_stream_ends_at_the_expiry_of_its_token(node: Live) -> None:
-    async with node.stream("#", token=node.token(node.member(lasts=1.5))) as stream:
+    async with node.stream("#", token=node.token(node.member(lasts=3))) as stream:
         end = await stream.event()
         assert (end["reason"], end["resumable"]) == ("expired", False)
         with pytest.raises(EOFError):

@@ -141,12 +141,13 @@ async def test_chat_waits_only_so_long_for_a_login(tmp_path: Path, direct: bool)
         async with node.socket("/v1/ws/chat") as socket:
             await socket.say("authenticate", token=node.staff_token())
             await socket.until("connected")
-            await asyncio.sleep(0.3)
+            deadline = asyncio.get_running_loop().time() + 0.3
+            await eventually(lambda: asyncio.get_running_loop().time() > deadline)
             await socket.ask("ping")
 
 
 async def test_a_login_can_be_renewed(node: Live) -> None:
-    caller = node.member(lasts=2)
+    caller = node.member(lasts=3)
     async with node.socket(f"/v1/ws/events?token={node.token(caller)}") as socket:
         await socket.until("connected")
         await socket.ask("subscribe", topics=["#"])
@@ -181,7 +182,7 @@ async def test_a_visitor_who_listens_cannot_move_to_another_tenant(node: Live) -
 
 
 async def test_an_expired_token_ends_the_connection_with_4401(node: Live) -> None:
-    async with node.socket(f"/v1/ws/events?token={node.token(node.member(lasts=1.5))}") as socket:
+    async with node.socket(f"/v1/ws/events?token={node.token(node.member(lasts=3))}") as socket:
         await socket.until("connected")
         code, messages = await socket.end()
         assert (code, messages) == (4401, [])

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.websocket.wire import BadMessage, read_frames, read_message, text_frame
+from protocols.http.frames import read_frames, text_frame
+from protocols.websocket.wire import BadMessage, read_message
 from tests.gateway.server.serving import masked
 from tests.protocols.live import Live, live
 
