@@ -1,1 +1,1 @@
-"""What the doors on HTTP share: where credentials stand in a request, and errors as problem documents (RFC 9457)."""
+"""What the doors on HTTP share: credentials in a request, faults as problems (RFC 9457) and as messages, frames."""

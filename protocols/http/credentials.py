@@ -27,16 +27,15 @@ def read_credentials(scope: Scope, headers: Mapping[bytes, bytes], *, in_query: 
     browsers open without being able to send headers (WebSocket, EventSource), and for no others, since addresses
     end up in logs.
     """
-
-    def header(name: bytes) -> str | None:
-        value = headers.get(name)
-        return None if value is None else value.decode("latin-1")
-
-    authorization = header(b"authorization")
-    token = None if authorization is None else bearer_of(authorization)
-    tenant = header(b"x-tenant-id")
+    authorization = headers.get(b"authorization")
+    token = None if authorization is None else bearer_of(authorization.decode("latin-1"))
+    tenant = _text(headers.get(b"x-tenant-id"))
     if in_query:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         token = token or next(iter(query.get("token", [])), None)
         tenant = tenant or next(iter(query.get("tenant", [])), None)
-    return Credentials(address_of(scope), tenant, token, header(b"x-api-key"))
+    return Credentials(address_of(scope), tenant, token, _text(headers.get(b"x-api-key")))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

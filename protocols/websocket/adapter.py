@@ -6,7 +6,7 @@ user gave to it.
 
 import asyncio
 import logging
-from typing import Protocol, cast
+from typing import cast
 
 from starlette.types import Receive, Scope, Send
 
@@ -15,16 +15,16 @@ from core.limits import Limits
 from core.outlet import Outlet, QueuedSink, Sink
 from core.session import Session, Sessions
 from protocols.http.credentials import read_credentials
+from protocols.http.faults import error_data
+from protocols.http.frames import Transport, read_frames, text_frame
 from protocols.http.headers import read_headers
-from protocols.websocket.errors import BINARY, CLOSE_CODES, FAULT, TOO_BIG, error_data, refusal_reason
+from protocols.websocket.errors import BINARY, CLOSE_CODES, FAULT, TOO_BIG, refusal_reason
 from protocols.websocket.wire import (
     BadMessage,
     ChatFrames,
     EventFrames,
-    read_frames,
     read_message,
     server_message,
-    text_frame,
 )
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,6 @@ _FAREWELL = 2.0
 _GRACE = 1.0
 #: Bytes of a close frame's reason (RFC 6455, section 5.5).
 _REASON = 123
-
-
-class Transport(Sink, Protocol):
-    """What a server may offer to write past ASGI (``extensions["petstore.transport"]``)."""
-
-    def abort(self) -> None:
-        """Drop the connection now."""
 
 
 class WebSocketDoor:

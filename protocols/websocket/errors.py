@@ -1,15 +1,6 @@
-"""How the store's faults look on a WebSocket: error messages and close codes."""
+"""How the store's faults look on a WebSocket: close codes."""
 
-from typing import Any
-
-from core.errors import (
-    CloseReason,
-    CursorExpired,
-    RateLimited,
-    StoreError,
-    Unavailable,
-    ValidationFailed,
-)
+from core.errors import CloseReason, StoreError
 
 #: Close codes (RFC 6455, section 7.4; 4000 and up are this application's own).
 CLOSE_CODES: dict[CloseReason, int] = {
@@ -26,24 +17,6 @@ CLOSE_CODES: dict[CloseReason, int] = {
 }
 #: A frame that is not text, one that is too big, a fault of ours.
 BINARY, TOO_BIG, FAULT = 1003, 1009, 1011
-
-
-def error_data(error: StoreError) -> dict[str, Any]:
-    """The ``data`` of an error message: code, message, and what this kind of fault has besides."""
-    data: dict[str, Any] = {"code": error.code.value, "message": error.detail}
-    match error:
-        case ValidationFailed():
-            data["errors"] = [
-                {"field": fault.field, "message": fault.message, "code": fault.code.value}
-                for fault in error.faults
-            ]
-        case CursorExpired():
-            data["oldestCursor"] = error.oldest_cursor
-        case RateLimited() | Unavailable():
-            data["retryAfter"] = error.retry_after
-        case _:
-            pass
-    return data
 
 
 def refusal_reason(error: StoreError) -> CloseReason:

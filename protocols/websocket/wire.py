@@ -1,6 +1,5 @@
 """Frames and messages: what goes over a WebSocket, in both directions."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,20 +8,11 @@ import orjson
 from core.errors import BadRequest
 from core.events import Event
 from core.live import LiveMessage, for_chat, plain
+from protocols.http.frames import text_frame
 
 #: Characters of a client's mark.
 _LONGEST_MARK = 128
 _MEMBERS = frozenset({"type", "id", "chatId", "data"})
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A whole, unmasked text frame (RFC 6455, section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return b"\x81" + size.to_bytes(1, "big") + payload
-    if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
 def server_message(name: str, data: object, *, reply_to: object = None) -> bytes:
@@ -104,15 +94,3 @@ def read_message(text: str) -> ClientMessage:
     if value.get("chatId") is not None:
         data = {"chatId": value["chatId"], **data}
     return ClientMessage(value["type"], data, mark)
-
-
-def read_frames(data: bytes) -> Iterator[bytes]:
-    """The payloads of frames that `text_frame` made, joined."""
-    place = 0
-    while place < len(data):
-        size, place = data[place + 1], place + 2
-        if size > 125:
-            width = 2 if size == 126 else 8
-            size, place = int.from_bytes(data[place : place + width], "big"), place + width
-        yield data[place : place + size]
-        place += size
