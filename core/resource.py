@@ -44,7 +44,7 @@ class Model(BaseModel):
 
 
 class Resource(Model):
-    """Something a client can get by its id. Its JSON and its entity tag are made once and kept with it.
+    """Something a client can get by its id. What doors make of it, its entity tag too, is made once and kept with it.
 
     ``collection`` is the first level of the topics of its events; a resource that has one may be cached, since every
     change of it is announced there.
@@ -65,11 +65,16 @@ class Resource(Model):
         """A strong validator (RFC 9110, section 8.8.3), without the quotes: a hash of the JSON."""
         return hashlib.blake2b(self.encoded, digest_size=12).hexdigest()
 
+    @cached_property
+    def forms(self) -> dict[object, bytes]:
+        """What doors that do not speak JSON have made of the resource, each under a key of its own."""
+        return {}
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, changed without validation. It does not take over the JSON and the tag made of the original."""
+        """A copy, changed without validation. It does not take over what was made of the original."""
         copy = super().model_copy(update=update, deep=deep)
-        copy.__dict__.pop("encoded", None)
-        copy.__dict__.pop("etag", None)
+        for made in ("encoded", "etag", "forms"):
+            copy.__dict__.pop(made, None)
         return copy
 
 

@@ -1,0 +1,37 @@
+"""Python code made from the files in proto/, for `make contracts`; the compiler is no part of what is served."""
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+_PACKAGE = "protocols.grpc._generated"
+
+
+def generated_code(root: Path) -> dict[str, str]:
+    """The modules of messages and stubs, by their paths below ``root``, the repository.
+
+    The compiler writes imports as the .proto files lie below proto/; here they lead to where the modules lie.
+    """
+    proto = root / "proto"
+    sources = sorted(str(path.relative_to(proto)) for path in proto.rglob("*.proto"))
+    folder = _PACKAGE.replace(".", "/")
+    code = {f"{folder}/__init__.py": '"""Made from proto/ by `make contracts`; never written by hand."""\n'}
+    with TemporaryDirectory() as out:
+        subprocess.run(  # noqa: S603 - the compiler of this environment, on files of this repository
+            [
+                sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={proto}",
+                *(f"--plugin=protoc-gen-{name}={Path(sys.executable).with_name(f'protoc-gen-{name}')}"
+                  for name in ("mypy", "mypy_grpc")),
+                *(f"--{name}_out={out}" for name in ("python", "mypy", "grpc_python", "mypy_grpc")),
+                *sources,
+            ],
+            check=True,
+        )  # fmt: skip
+        for path in sorted(Path(out).rglob("*.py*")):
+            place = path.relative_to(out)
+            text = path.read_text(encoding="utf-8").replace("from petstore.", f"from {_PACKAGE}.petstore.")
+            code[f"{folder}/{place}"] = text
+            for parent in place.parents[:-1]:
+                code[f"{folder}/{parent}/__init__.py"] = ""
+    return code

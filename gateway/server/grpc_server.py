@@ -1,0 +1,146 @@
+"""The gRPC port: grpc.aio with health, reflection, limits, and an end of our own."""
+
+import asyncio
+import logging
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from gateway.health import Health
+from gateway.server.listening import listen, socket_port
+from protocols.grpc.adapter import GrpcDoor
+
+log = logging.getLogger(__name__)
+
+#: How often a client may ask whether the connection lives, in seconds; one who asks more often is sent away.
+_LEAST_PING = 10.0
+_PING_TIMEOUT = 20.0
+#: Calls at once on one connection, which may be a proxy's.
+_MOST_CALLS = 1000
+#: What the calls that nobody ends but their clients (a watch on health) get at the end, in seconds.
+_LAST_WORD = 0.2
+#: Seconds between two looks at whether this node should get work.
+_LOOK = 1.0
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcOptions:
+    """How connections are served. Times are in seconds, sizes in bytes."""
+
+    #: PEM files; both or neither.
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    ping_interval: float = 25.0
+    largest_message: int = 1024 * 1024
+
+
+def reserve(host: str, port: int) -> tuple[socket.socket, int]:
+    """Take a port, with port 0 any free one, for servers of this process and its workers: they share it.
+
+    grpc opens its sockets itself, and lets several servers share a port without a word. So whether somebody else has
+    it is found out by listening there for a moment. The socket returned holds it and is never listened on.
+
+    Raises:
+        OSError: the port is taken or may not be used; the text is one line.
+    """
+    listeners = listen(host, port)
+    number, family, address = socket_port(listeners), listeners[0].family, listeners[0].getsockname()
+    for listener in listeners:
+        listener.close()
+    held = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(address)
+    except BaseException:
+        held.close()
+        raise
+    return held, number
+
+
+class GrpcServer:
+    """Serves the door on a port that was reserved, beside the standard services for health and reflection."""
+
+    def __init__(self, door: GrpcDoor, options: GrpcOptions, state: Health) -> None:
+        self._door = door
+        self._options = options
+        self._state = state
+        self._health = health.aio.HealthServicer()
+        self._server = aio.server(options=_channel_options(options))
+        for service, handlers in door.handlers.items():
+            self._server.add_registered_method_handlers(service, handlers)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*door.services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        self._looking: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen.
+
+        Raises:
+            RuntimeError: the port cannot be used.
+        """
+        address = f"[{host}]:{port}" if ":" in host else f"{host or '[::]'}:{port}"
+        chain, key = self._options.certificate, self._options.certificate_key
+        if chain is None or key is None:
+            self._server.add_insecure_port(address)
+        else:
+            credentials = grpc.ssl_server_credentials([(key.read_bytes(), chain.read_bytes())])
+            self._server.add_secure_port(address, credentials)
+        await self._tell(serving=True)
+        await self._server.start()
+        self._looking = asyncio.create_task(self._keep_looking(), name="grpc health")
+
+    async def refuse_work(self) -> None:
+        """Tell whoever asks for our health to go elsewhere, for good."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float) -> None:
+        """Take no more calls, wait for those that are served, at most for ``grace`` seconds, and close.
+
+        Streams must have been told to end. Called again with less grace, it ends sooner.
+        """
+        await self.refuse_work()
+        if self._looking is not None:
+            self._looking.cancel()
+        stopping = asyncio.create_task(self._server.stop(grace))
+        served = asyncio.create_task(self._door.emptied())
+        try:
+            await asyncio.wait((stopping, served), return_when=asyncio.FIRST_COMPLETED)
+            await self._server.stop(min(grace, _LAST_WORD))
+            await stopping
+        finally:
+            served.cancel()
+
+    async def _tell(self, *, serving: bool) -> None:
+        status = _SERVING if serving else _NOT_SERVING
+        for service in ("", *self._door.services):
+            await self._health.set(service, status)
+
+    async def _keep_looking(self) -> None:
+        told = True
+        while True:
+            await asyncio.sleep(_LOOK)
+            serving = (await self._state.readiness()).status == "ready"
+            if serving is not told:
+                told = serving
+                await self._tell(serving=serving)
+
+
+def _channel_options(options: GrpcOptions) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.max_receive_message_length", options.largest_message),
+        ("grpc.max_concurrent_streams", _MOST_CALLS),
+        ("grpc.keepalive_time_ms", int(options.ping_interval * 1000)),
+        ("grpc.keepalive_timeout_ms", int(_PING_TIMEOUT * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(_LEAST_PING * 1000)),
+        ("grpc.so_reuseport", 1),
+    )

@@ -1,0 +1,132 @@
+"""Which method each operation is: one row of the table an operation.
+
+Fields of a request that are parameters of the operation go there, all others are the body.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from core.operations import AnyOperation
+from core.services import auth, chats, inventory, orders, payments, pets, users
+from core.store import Call
+from protocols.grpc._generated.petstore.v1 import (
+    chats_pb2,
+    events_pb2,
+    inventory_pb2,
+    orders_pb2,
+    pets_pb2,
+    users_pb2,
+)
+from protocols.grpc.wire import read, read_masked
+
+#: Every service by its name.
+SERVICES: dict[str, ServiceDescriptor] = {
+    name: service
+    for module in (pets_pb2, orders_pb2, inventory_pb2, users_pb2, chats_pb2, events_pb2)
+    for name, service in module.DESCRIPTOR.services_by_name.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An operation as a method that takes one message and gives one.
+
+    ``names``: parameters that the request calls otherwise, by the request's names in JSON. ``flags``: switches of the
+    request that stand for a value of a parameter.
+    """
+
+    operation: AnyOperation
+    method: MethodDescriptor
+    names: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def request(self) -> type[Message]:
+        """The class of the request."""
+        return GetMessageClass(self.method.input_type)
+
+    @property
+    def response(self) -> type[Message]:
+        """The class of the response."""
+        return GetMessageClass(self.method.output_type)
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The parameters' names in JSON."""
+        fields = self.operation.params.model_fields.items()
+        return frozenset(info.alias or name for name, info in fields)
+
+    def call(self, message: Message, request_id: str, idempotency_key: str | None) -> Call:
+        """What a request asks for.
+
+        Raises:
+            ValidationFailed: its field mask is no good.
+        """
+        values = read(message)
+        etag = values.pop("etag", None)
+        mask = values.pop("updateMask", {}).get("paths")
+        values = {self.names.get(name, name): value for name, value in values.items()}
+        for flag, (name, value) in self.flags.items():
+            if values.pop(flag, False):
+                values[name] = value
+        params: dict[str, Any] = {name: values.pop(name) for name in self.parameters & values.keys()}
+        return Call(
+            self.operation,
+            params,
+            read_masked(message, mask) if mask else values,
+            request_id,
+            idempotency_key,
+            None if etag is None else frozenset((etag,)),
+        )
+
+
+def _bind(
+    operation: AnyOperation,
+    method: str,
+    names: Mapping[str, str] | None = None,
+    flags: Mapping[str, tuple[str, str]] | None = None,
+) -> Binding:
+    service, _, name = method.partition(".")
+    return Binding(operation, SERVICES[service].methods_by_name[name], names or {}, flags or {})
+
+
+_CHAT = {"chatId": "id"}
+
+BINDINGS: tuple[Binding, ...] = (
+    _bind(pets.GET_PET, "PetService.GetPet"),
+    _bind(pets.LIST_PETS, "PetService.ListPets", flags={"anyStatus": ("status", "ALL")}),
+    _bind(pets.CREATE_PET, "PetService.CreatePet"),
+    _bind(pets.UPDATE_PET, "PetService.UpdatePet"),
+    _bind(pets.DELETE_PET, "PetService.DeletePet"),
+    _bind(pets.SEARCH_PETS, "PetService.SearchPets"),
+    _bind(inventory.GET_INVENTORY, "InventoryService.GetInventory"),
+    _bind(inventory.COUNT_PETS, "InventoryService.CountPets"),
+    _bind(orders.PLACE_ORDER, "OrderService.PlaceOrder"),
+    _bind(orders.GET_ORDER, "OrderService.GetOrder"),
+    _bind(orders.LIST_ORDERS, "OrderService.ListOrders"),
+    _bind(orders.CANCEL_ORDER, "OrderService.CancelOrder"),
+    _bind(orders.UPDATE_ORDER, "OrderService.UpdateOrderStatus"),
+    _bind(payments.PAY_ORDER, "OrderService.PayOrder"),
+    _bind(payments.GET_RECEIPT, "OrderService.GetReceipt"),
+    _bind(users.REGISTER, "UserService.RegisterUser"),
+    _bind(users.GET_USER, "UserService.GetUser"),
+    _bind(users.GET_ME, "UserService.GetMe"),
+    _bind(users.LIST_USERS, "UserService.ListUsers"),
+    _bind(users.UPDATE_USER, "UserService.UpdateUser"),
+    _bind(users.DELETE_USER, "UserService.DeleteUser"),
+    _bind(auth.LOG_IN, "UserService.LogIn"),
+    _bind(auth.REFRESH, "UserService.RefreshToken"),
+    _bind(auth.LOG_OUT, "UserService.LogOut"),
+    _bind(chats.OPEN_CHAT, "ChatService.OpenChat"),
+    _bind(chats.GET_CHAT, "ChatService.GetChat"),
+    _bind(chats.LIST_CHATS, "ChatService.ListChats"),
+    _bind(chats.LIST_MESSAGES, "ChatService.ListMessages", _CHAT),
+    _bind(chats.SEND_MESSAGE, "ChatService.SendMessage", _CHAT),
+    _bind(chats.ASSIGN_CHAT, "ChatService.AssignChat", _CHAT),
+    _bind(chats.CLOSE_CHAT, "ChatService.CloseChat", _CHAT),
+)

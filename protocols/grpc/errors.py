@@ -1,0 +1,119 @@
+"""The store's faults as gRPC statuses with details (google.rpc.Status, the richer error model)."""
+
+from collections.abc import Callable, Iterable
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest as FieldFaults
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from core.errors import (
+    BadRequest,
+    Close,
+    CloseReason,
+    Conflict,
+    CursorExpired,
+    ErrorCode,
+    RateLimited,
+    StoreError,
+    Unavailable,
+    ValidationFailed,
+)
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+STATUS_CODES: dict[ErrorCode, StatusCode] = {
+    ErrorCode.BAD_REQUEST: StatusCode.INVALID_ARGUMENT,
+    ErrorCode.UNAUTHORIZED: StatusCode.UNAUTHENTICATED,
+    ErrorCode.FORBIDDEN: StatusCode.PERMISSION_DENIED,
+    ErrorCode.NOT_FOUND: StatusCode.NOT_FOUND,
+    ErrorCode.CONFLICT: StatusCode.FAILED_PRECONDITION,
+    ErrorCode.CURSOR_EXPIRED: StatusCode.OUT_OF_RANGE,
+    ErrorCode.PRECONDITION_FAILED: StatusCode.ABORTED,
+    # What gRPC itself says when a message is too big.
+    ErrorCode.PAYLOAD_TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: StatusCode.INVALID_ARGUMENT,
+    ErrorCode.VALIDATION: StatusCode.INVALID_ARGUMENT,
+    ErrorCode.RATE_LIMITED: StatusCode.RESOURCE_EXHAUSTED,
+    ErrorCode.INTERNAL: StatusCode.INTERNAL,
+    ErrorCode.UNAVAILABLE: StatusCode.UNAVAILABLE,
+}
+CLOSE_CODES: dict[CloseReason, StatusCode] = {
+    CloseReason.UNAUTHENTICATED: StatusCode.UNAUTHENTICATED,
+    CloseReason.EXPIRED: StatusCode.UNAUTHENTICATED,
+    CloseReason.REVOKED: StatusCode.UNAUTHENTICATED,
+    CloseReason.FORBIDDEN: StatusCode.PERMISSION_DENIED,
+    CloseReason.LOGIN_TIMEOUT: StatusCode.UNAUTHENTICATED,
+    CloseReason.TOO_MANY_MESSAGES: StatusCode.RESOURCE_EXHAUSTED,
+    CloseReason.CURSOR_EXPIRED: StatusCode.OUT_OF_RANGE,
+    CloseReason.DRAINING: StatusCode.UNAVAILABLE,
+    CloseReason.STALLED: StatusCode.RESOURCE_EXHAUSTED,
+    CloseReason.INTERNAL: StatusCode.INTERNAL,
+}
+_DOMAIN = "petstoreapi.com"
+_DETAILS = "grpc-status-details-bin"
+#: Clients take 8 KiB of metadata unless they ask for more, in base64; so much of that is for faults and texts.
+_MOST_FAULTS, _MOST_TEXT = 3_000, 500
+
+
+def status_of(error: StoreError, path: Callable[[str], str]) -> tuple[StatusCode, str, Metadata]:
+    """Status, text and trailing metadata of the answer to a fault; ``path`` names fields as the request does."""
+    code = STATUS_CODES[error.code]
+    details: list[Message] = []
+    metadata: dict[str, str] = {}
+    match error:
+        case ValidationFailed():
+            details.append(_field_faults((path(f.field), f.message, f.code.value) for f in error.faults))
+        case BadRequest():
+            details.append(_field_faults([("", error.detail, "")]))
+        case CursorExpired():
+            metadata["oldestCursor"] = error.oldest_cursor
+        case RateLimited() | Unavailable():
+            details.append(_retry(max(1, error.retry_after)))
+        case Conflict(taken=True):
+            code = StatusCode.ALREADY_EXISTS
+        case _:
+            pass
+    return _rich(code, error.detail, error.code.value, details, metadata)
+
+
+def status_of_close(close: Close) -> tuple[StatusCode, str, Metadata]:
+    """The same for the end of a stream."""
+    metadata = {} if close.oldest_cursor is None else {"oldestCursor": close.oldest_cursor}
+    details = (_retry(1),) if close.resumable else ()
+    return _rich(CLOSE_CODES[close.reason], close.detail, close.reason.value, details, metadata)
+
+
+def _rich(
+    code: StatusCode, detail: str, slug: str, details: Iterable[Message], metadata: dict[str, str]
+) -> tuple[StatusCode, str, Metadata]:
+    text = detail if len(detail) <= _MOST_TEXT else f"{detail[:_MOST_TEXT]}…"
+    reason = slug.replace("-", "_").upper()
+    status = Status(code=code.value[0], message=text)
+    for part in (ErrorInfo(reason=reason, domain=_DOMAIN, metadata=metadata), *details):
+        packed = Any()
+        packed.Pack(part)
+        status.details.append(packed)
+    return code, text, ((_DETAILS, status.SerializeToString()),)
+
+
+def _field_faults(faults: Iterable[tuple[str, str, str]]) -> FieldFaults:
+    """Every fault, as far as they fit; then the last one says how many there are besides."""
+    found, room, left = FieldFaults(), _MOST_FAULTS, 0
+    for field, message, reason in faults:
+        room -= len(field.encode()) + len(message.encode()) + len(reason) + 8
+        if room < 0:
+            left += 1
+        else:
+            found.field_violations.add(field=field, description=message, reason=reason)
+    if left:
+        found.field_violations.add(description=f"and {left} more")
+    return found
+
+
+def _retry(seconds: int) -> RetryInfo:
+    info = RetryInfo()
+    info.retry_delay.seconds = seconds
+    return info

@@ -1,0 +1,217 @@
+"""One call: who makes it, and how it ends."""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import unquote
+
+from google.protobuf.message import DecodeError, Message
+from grpc import StatusCode
+from grpc.aio import ServicerContext
+
+from core.caller import Caller, Credentials
+from core.errors import BadRequest, Closed, Internal, StoreError, Unavailable
+from core.ids import new_id
+from core.limits import Limits
+from core.ports import StorageDown
+from core.session import Sessions
+from protocols.grpc.errors import Metadata, status_of, status_of_close
+from protocols.grpc.wire import field_path
+
+log = logging.getLogger(__name__)
+
+V = TypeVar("V")
+M = TypeVar("M", bound=Message)
+Context = ServicerContext[bytes, bytes]
+#: Told of each call that has ended, with its status.
+OnEnd = Callable[["Rpc", StatusCode], None]
+_LONGEST_ID = 128
+
+
+class Desk:
+    """What all calls share, and where they are counted: ``open`` are being served now."""
+
+    def __init__(self, sessions: Sessions, limits: Limits, on_end: OnEnd, proxies: Sequence[str]) -> None:
+        self.sessions = sessions
+        self.store = sessions.store
+        self.limits = limits
+        self.on_end = on_end
+        self.proxies = Proxies(proxies)
+        self.open = 0
+        self._work: set[asyncio.Task[Any]] = set()
+        self._emptied: asyncio.Event | None = None
+
+    def left(self, rpc: "Rpc", status: StatusCode) -> None:
+        """Note that a call has ended."""
+        self.open -= 1
+        if not self.open and self._emptied is not None:
+            self._emptied.set()
+        self.on_end(rpc, status)
+
+    async def emptied(self) -> None:
+        """Wait until no call is being served; for one who waits, once no more calls come."""
+        if self.open:
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
+
+    async def wholly(self, work: Coroutine[Any, Any, V]) -> V:
+        """Await work that goes on to its end even when the client no longer waits for it."""
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._worked)
+        return await asyncio.shield(task)
+
+    def _worked(self, task: asyncio.Task[Any]) -> None:
+        self._work.discard(task)
+        if not task.cancelled():
+            task.exception()  # Whoever asked may have gone; nobody else wants to know.
+
+
+class Rpc:
+    """A call from its metadata to its status; an asynchronous context manager around the serving of it.
+
+    A fault that comes out of the block, or the Closed of a stream, is told by status and details. ``trailing`` is
+    metadata for the end of whatever kind; ``message`` is the request, once it is read, so that faults can be told in
+    its own names.
+    """
+
+    __slots__ = (
+        "_context", "_desk", "caller", "credentials", "idempotency_key", "message", "method", "request_id", "started",
+        "streams", "trailing",
+    )  # fmt: skip
+
+    def __init__(self, desk: Desk, method: str, context: Context, *, streams: bool = False) -> None:
+        self._desk = desk
+        self._context = context
+        self.started = perf_counter()
+        self.method = method
+        self.streams = streams
+        self.caller: Caller | None = None
+        self.message: Message | None = None
+        given = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+        request_id = given.get("x-request-id")
+        self.request_id = request_id if request_id is not None and _is_sane(request_id) else new_id()
+        self.trailing: Metadata = (("x-request-id", self.request_id),)
+        self.idempotency_key = given.get("idempotency-key")
+        scheme, _, token = given.get("authorization", "").partition(" ")
+        self.credentials = Credentials(
+            desk.proxies.client(address_of(context.peer()), given.get("x-forwarded-for")),
+            given.get("x-tenant-id"),
+            token.strip() if scheme.lower() == "bearer" else None,
+            given.get("x-api-key"),
+        )
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are credentials, good or bad."""
+        return self.credentials.token is not None or self.credentials.api_key is not None
+
+    async def admit(self, *, cost: int = 1) -> Caller:
+        """Let the caller in.
+
+        Raises:
+            StoreError: he may not go on.
+        """
+        admission = await self._desk.store.admit(self.credentials, cost=cost)
+        self.caller = admission.caller
+        if admission.refusal is not None:
+            raise admission.refusal
+        return admission.caller
+
+    def read(self, kind: type[M], data: bytes) -> M:
+        """Read the request.
+
+        Raises:
+            BadRequest: it is not of this kind.
+        """
+        self.message = message = parse(kind, data)
+        return message
+
+    async def __aenter__(self) -> Self:
+        self._desk.open += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if fault is None:
+            self._context.set_trailing_metadata(self.trailing)
+            self._ended(StatusCode.OK)
+        elif isinstance(fault, Exception):
+            status, text, details = self._explain(fault)
+            # It counts as ended, for a client who reads nothing can keep the farewell waiting.
+            self._ended(status)
+            await self._context.abort(status, text, (*self.trailing, *details))
+        else:
+            left: float | None = self._context.time_remaining()
+            late = left is not None and left <= 0
+            self._ended(StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED)
+
+    def _ended(self, status: StatusCode) -> None:
+        self._desk.left(self, status)
+
+    def _explain(self, fault: Exception) -> tuple[StatusCode, str, Metadata]:
+        if isinstance(fault, Closed):
+            return status_of_close(fault.close)
+        if isinstance(fault, StorageDown):
+            fault = Unavailable("The database is away.")
+        if not isinstance(fault, StoreError):
+            log.error("a call failed", exc_info=fault, extra={"request_id": self.request_id})
+            fault = Internal()
+        message = self.message
+        return status_of(fault, lambda path: path if message is None else field_path(path, message))
+
+
+def parse(kind: type[M], data: bytes) -> M:
+    """Read a message.
+
+    Raises:
+        BadRequest: it is not of this kind.
+    """
+    message = kind()
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        raise BadRequest(f"The request is no {kind.DESCRIPTOR.full_name}.") from None
+    return message
+
+
+def _is_sane(request_id: str) -> bool:
+    return 0 < len(request_id) <= _LONGEST_ID and request_id.isascii() and request_id.isprintable()
+
+
+@lru_cache(maxsize=4096)
+def address_of(peer: str) -> str:
+    """The network address in gRPC's name of a peer (``ipv4:10.0.0.1:4711``, ``ipv6:%5B::1%5D:4711``)."""
+    scheme, _, rest = peer.partition(":")
+    if scheme not in ("ipv4", "ipv6"):
+        return "unknown"
+    return unquote(rest).rpartition(":")[0].strip("[]")
+
+
+class Proxies:
+    """Which peers are believed when they say for whom they call: addresses and networks; ``*`` is all of them."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._all = "*" in trusted
+        self._networks = tuple(ipaddress.ip_network(part) for part in trusted if part != "*")
+
+    def client(self, peer: str, forwarded: str | None) -> str:
+        """The client behind a peer: the last one that no trusted proxy vouches for."""
+        if forwarded is None or not self._trusts(peer):
+            return peer
+        hops = [hop.strip()[:64] for hop in forwarded.split(",")]
+        return next((hop for hop in reversed(hops) if not self._trusts(hop)), hops[0])
+
+    def _trusts(self, address: str) -> bool:
+        if self._all:
+            return True
+        try:
+            return any(ipaddress.ip_address(address) in network for network in self._networks)
+        except ValueError:
+            return False

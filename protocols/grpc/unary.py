@@ -1,0 +1,55 @@
+"""Calls with one request and one response: each is one operation."""
+
+from typing import Any
+
+from google.protobuf.message import Message
+
+from core.models.chats import MessagePage
+from core.resource import Page, Resource
+from protocols.grpc.bindings import Binding
+from protocols.grpc.rpc import Context, Desk, Rpc
+from protocols.grpc.wire import write
+
+
+class Unary:
+    """Answers the calls of one binding."""
+
+    def __init__(self, desk: Desk, binding: Binding) -> None:
+        self._desk = desk
+        self._binding = binding
+        self._request = binding.request
+        self._response = binding.response
+        self._first = next(iter(binding.response.DESCRIPTOR.fields_by_name), "")
+        self._writes = binding.operation.writes
+        self._method = f"{binding.method.containing_service.name}/{binding.method.name}"
+
+    async def answer(self, data: bytes, context: Context) -> bytes:
+        """Answer one call. What writes goes on to its end when the client leaves or his deadline passes."""
+        desk = self._desk
+        async with Rpc(desk, self._method, context) as rpc:
+            caller = await rpc.admit()
+            call = self._binding.call(rpc.read(self._request, data), rpc.request_id, rpc.idempotency_key)
+            running = desk.store.execute(caller, call)
+            outcome = await (desk.wholly(running) if self._writes else running)
+            if outcome.replayed:
+                rpc.trailing = (*rpc.trailing, ("idempotent-replayed", "true"))
+            return self._encode(outcome.value)
+
+    def _encode(self, value: Any) -> bytes:
+        if not isinstance(value, Resource):
+            return self._message(value)
+        encoded = value.forms.get(self._response)
+        if encoded is None:
+            encoded = value.forms[self._response] = self._message(value)
+        return encoded
+
+    def _message(self, value: Any) -> bytes:
+        message: Message = self._response()
+        if isinstance(value, Page | MessagePage):
+            # A page calls its items data, a response by what they are.
+            write(message, {self._first: value.data, "pagination": value.pagination})
+        elif isinstance(value, dict):
+            write(message, {self._first: value})
+        elif value is not None:
+            write(message, value)
+        return message.SerializeToString()
