@@ -6,6 +6,7 @@ from core.models import inventory as inventory_events
 from core.models import orders as order_events
 from core.models import payments as payment_events
 from core.models import pets as pet_events
+from core.models import telemetry as telemetry_events
 from core.operations import AnyOperation
 from core.services import (
     api_keys,
@@ -17,6 +18,7 @@ from core.services import (
     orders,
     payments,
     pets,
+    telemetry,
     tenant,
     users,
 )
@@ -33,6 +35,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *api_keys.OPERATIONS,
     *devices.OPERATIONS,
     *chats.OPERATIONS,
+    *telemetry.OPERATIONS,
     *tenant.OPERATIONS,
 )
 
@@ -41,6 +44,7 @@ EVENTS: dict[str, EventKind] = {
     kind.event_type: kind
     for kind in (
         *pet_events.EVENTS,
+        *telemetry_events.EVENTS,
         *order_events.EVENTS,
         *payment_events.EVENTS,
         *inventory_events.EVENTS,

@@ -28,6 +28,11 @@ class KeptSessions:
     def __init__(self, store: "Store") -> None:
         self._store = store
 
+    @staticmethod
+    def id_of(caller: Caller, name: str) -> str:
+        """The id of a caller's session of that name."""
+        return hashlib.sha256(f"{caller.key}\0{name}".encode()).hexdigest()
+
     def longest(self, caller: Caller) -> timedelta:
         """How long a session of this caller may be kept."""
         return LONGEST_OF_VISITORS if caller.is_visitor else LONGEST
@@ -38,7 +43,7 @@ class KeptSessions:
         Raises:
             Unavailable: the database is away.
         """
-        session_id = _id_of(caller, name)
+        session_id = self.id_of(caller, name)
         now = self._store.clock()
         for _ in range(_ATTEMPTS):
             try:
@@ -106,22 +111,32 @@ class KeptSessions:
         return set(holders) - still
 
     async def forget(self, caller: Caller, name: str, holder: str | None = None) -> None:
-        """End a session; with a holder only if he still has it."""
-        async with self._store.storage.write(caller.tenant) as tx:
-            found = await tx.get(KeptSession, _id_of(caller, name), lock=True)
+        """End a session; with a holder only if he still has it.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        session_id = self.id_of(caller, name)
+        try:
+            async with self._store.storage.read(caller.tenant) as tx:
+                if await tx.get(KeptSession, session_id) is None:
+                    return
+            await self._forget(caller.tenant, session_id, holder)
+        except (StorageDown, TransientFailure):
+            raise Unavailable("The session cannot be removed just now.") from None
+
+    async def _forget(self, tenant: TenantId, session_id: str, holder: str | None) -> None:
+        async with self._store.storage.write(tenant) as tx:
+            found = await tx.get(KeptSession, session_id, lock=True)
             if found is not None and holder in (None, found.holder):
                 await tx.delete(KeptSession, found.id)
 
     def record(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> KeptSession:
         """A session as it is to be written down; ``lasts`` counts from now. The caller adds how far it has come."""
         return KeptSession(
-            id=_id_of(caller, name),
+            id=self.id_of(caller, name),
             tenant_id=caller.tenant,
             owner=caller.key,
             holder=holder,
             expires_at=self._store.clock() + lasts,
         )
-
-
-def _id_of(caller: Caller, name: str) -> str:
-    return hashlib.sha256(f"{caller.key}\0{name}".encode()).hexdigest()

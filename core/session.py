@@ -31,7 +31,7 @@ from core.errors import (
 )
 from core.events import Draft, visible_to
 from core.hub import Batch, Subscription
-from core.ids import new_id
+from core.ids import TenantId, new_id
 from core.models.chats import CHAT_TYPING, PRESENCE_CHANGED, Chat, ChatTyping, PresenceChanged
 from core.ports import StorageDown
 from core.resource import Line, Part, Text
@@ -235,7 +235,7 @@ class Session:
 
     __slots__ = (
         "_chats", "_credentials", "_login_required", "_marker", "_marks", "_offers_chats", "_second", "_sessions",
-        "_spent", "_store", "_timer", "admitted", "caller", "closed", "id", "on_subscription", "subscription",
+        "_spent", "_store", "_streams", "_timer", "admitted", "caller", "closed", "id", "on_subscription", "subscription",
     )  # fmt: skip
 
     def __init__(
@@ -260,6 +260,7 @@ class Session:
         self._login_required = login_required and not admitted
         #: The customers of the chats that this client has joined, by the chats' ids.
         self._chats: dict[str, str] = {}
+        self._streams: set[Subscription] = set()
         self._offers_chats = False
         self._marks: list[tuple[str, str]] = []
         self._marker: asyncio.Task[None] | None = None
@@ -287,6 +288,8 @@ class Session:
             self._marker.cancel()
         if self.subscription is not None:
             self.subscription.close()
+        for stream in list(self._streams):
+            self.close_stream(stream)
         for chat_id in list(self._chats):
             self._part(chat_id)
         if self._offers_chats:
@@ -392,11 +395,48 @@ class Session:
             "expiresAt": None if caller.expires_at is None else rfc3339(caller.expires_at),
         }
 
+    def visit(self, tenant: TenantId) -> None:
+        """Go on in another tenant: a visitor may who named none, until he listens to something.
+
+        Raises:
+            Forbidden: he may not.
+            RateLimited: too many connections of visitors from his address there.
+        """
+        if not self.caller.is_visitor or self.subscription is not None:
+            raise Forbidden("This connection is of another tenant.")
+        caller = self._store.known.visitor(tenant, self._credentials.address)
+        self._sessions.move(self.caller, caller)
+        self.caller = caller
+
     async def subscribe(self, command: Subscribe) -> dict[str, Any]:
         """Add topic filters, from a cursor or from now on."""
         topics = frozenset(command.topics)
         await check_filters(self._store, self.caller, self._filters | topics)
         return {"cursor": await self._listen(topics, command.cursor), "topics": sorted(self._filters)}
+
+    async def open_stream(self, command: Subscribe) -> Subscription:
+        """Begin a stream of its own, for clients who follow several things apart from one another.
+
+        What several streams match comes in each of them. Their filters together are bounded like those of one.
+
+        Raises:
+            StoreError: it is refused.
+        """
+        topics, most = frozenset(command.topics), self._store.limits.filters_per_connection
+        with _told():
+            if sum(len(stream.filters) for stream in self._streams) + len(topics) > most:
+                raise BadRequest(f"At most {most} topic filters per connection.")
+            await check_filters(self._store, self.caller, topics)
+            async with asyncio.timeout(_PATIENCE):
+                viewer = viewer_of(self.caller)
+                stream = await self._store.hub.subscribe(self.caller.tenant, viewer, topics, command.cursor)
+        self._streams.add(stream)
+        return stream
+
+    def close_stream(self, stream: Subscription) -> None:
+        """End a stream that ``open_stream`` began."""
+        self._streams.discard(stream)
+        stream.close()
 
     async def unsubscribe(self, command: Unsubscribe) -> dict[str, Any]:
         """Take topic filters away; one that is not held is no fault."""

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from core.resource import Model
 
 
@@ -19,5 +21,5 @@ class KeptSession(Model):
     owner: str
     holder: str
     cursor: str | None = None
-    state: dict[str, Any] = {}
+    state: dict[str, Any] = Field(default_factory=dict)
     expires_at: datetime

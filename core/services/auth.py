@@ -6,15 +6,16 @@ import hashlib
 import hmac
 import struct
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from core import examples
-from core.authentication import access_claims
-from core.caller import SCOPES_OF, Caller, Role
+from core.authentication import access_claims, device_topics, tenant_of
+from core.caller import SCOPES_OF, Caller, Credentials, Role
 from core.context import Context
-from core.errors import ErrorCode, Forbidden, RateLimited, Unauthorized, Unavailable
+from core.errors import BadRequest, ErrorCode, Forbidden, RateLimited, Unauthorized, Unavailable
 from core.ids import SHARED_TENANT, TenantId, new_id
 from core.models.auth import LoggedIn, LoginRequest, RefreshRequest, Session, Tokens
 from core.models.devices import Device
@@ -76,6 +77,40 @@ async def _attempt(ctx: Context, name: str, password: str) -> Login:
     return login
 
 
+async def caller_by_password(
+    store: "Store", credentials: Credentials, username: str, password: str
+) -> Caller:
+    """Whom a name and a password belong to, for a connection that lasts: without a token or a session.
+
+    A device is known by its name alone, in whatever tenant. A device's rights last as long as it does, a user's as
+    long as a token would.
+
+    Raises:
+        BadRequest: the tenant is not a UUID of version 4 or 7.
+        Unauthorized: wrong name or password.
+        RateLimited: too many failed attempts.
+    """
+    tenant = tenant_of(credentials)
+    if tenant is None and credentials.tenant is not None:
+        raise BadRequest("A tenant is named by a UUID of version 4 or 7.")
+    if tenant is None:
+        device = await store.storage.locate(Device, "username", username)
+        tenant = SHARED_TENANT if device is None else TenantId(device.tenant_id)
+    ctx = Context(store, store.known.visitor(tenant, credentials.address), writes=False)
+    try:
+        async with _turns.setdefault((tenant, name_key(username)), asyncio.Lock()):
+            login = await _attempt(ctx, name_key(username), password)
+        shown, role = await _owner(await ctx.tx(), login)
+        caller = _caller_of(tenant, shown, role, None, ctx.now + ACCESS_LIFE)
+        if role is not Role.DEVICE:
+            return caller
+        known = await (await ctx.tx()).get(Device, shown.id)
+        assert known is not None
+        return replace(caller, expires_at=None, topics=device_topics(known))
+    finally:
+        await ctx.close()
+
+
 def hash_device_password(password: str) -> str:
     """The form in which a device's password is kept. A fast hash will do: the password is random and long."""
     return hashlib.sha256(password.encode()).hexdigest()
@@ -116,18 +151,7 @@ async def _owner(tx: Transaction, login: Login) -> tuple[LoggedIn, Role]:
 
 def _issue(store: "Store", session: Session, shown: LoggedIn, role: Role, now: "datetime") -> Tokens:
     issued_at = now.replace(microsecond=0)
-    is_device = role is Role.DEVICE
-    caller = Caller(
-        tenant=TenantId(session.tenant_id),
-        role=role,
-        key=f"{'device' if is_device else 'user'}:{shown.id}",
-        scopes=SCOPES_OF[role],
-        user_id=None if is_device else shown.id,
-        device_id=shown.id if is_device else None,
-        session_id=session.id,
-        username=shown.username,
-        expires_at=issued_at + ACCESS_LIFE,
-    )
+    caller = _caller_of(TenantId(session.tenant_id), shown, role, session.id, issued_at + ACCESS_LIFE)
     access_token = store.signer.sign(access_claims(caller, new_id(), issued_at))
     return Tokens(
         access_token=access_token,
@@ -137,6 +161,25 @@ def _issue(store: "Store", session: Session, shown: LoggedIn, role: Role, now: "
         refresh_token=_write_refresh(store, session),
         scope=" ".join(sorted(SCOPES_OF[role])),
         user=shown,
+    )
+
+
+def _caller_of(
+    tenant: TenantId, shown: LoggedIn, role: Role, session_id: str | None, expires_at: "datetime"
+) -> Caller:
+    is_device = role is Role.DEVICE
+    key = f"{'device' if is_device else 'user'}:{shown.id}"
+    return Caller(
+        tenant=tenant,
+        role=role,
+        key=key,
+        scopes=SCOPES_OF[role],
+        user_id=None if is_device else shown.id,
+        device_id=shown.id if is_device else None,
+        session_id=session_id,
+        username=shown.username,
+        expires_at=expires_at,
+        subjects=(key,) if session_id is None else (key, f"session:{session_id}"),
     )
 
 

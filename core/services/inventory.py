@@ -17,16 +17,20 @@ def announce_stock(ctx: Context, species: Species) -> None:
     """Announce the stock of a species as it is after this transaction, counted when nobody can overtake it."""
 
     async def count(tx: Transaction) -> Sequence[Draft]:
-        found = await tx.tally(Pet, ("status",), (Equal("species", species),))
-        data = InventoryEvent(
-            species=species,
-            available=found.get((PetStatus.AVAILABLE,), 0),
-            pending=found.get((PetStatus.PENDING,), 0),
-            adopted=found.get((PetStatus.ADOPTED,), 0),
-        )
-        return [Draft(INVENTORY_CHANGED, data, PUBLIC, {"species": species})]
+        return [Draft(INVENTORY_CHANGED, await stock_of(tx, species), PUBLIC, {"species": species})]
 
     ctx.emit_late(f"inventory/{species}", count)
+
+
+async def stock_of(tx: Transaction, species: Species) -> InventoryEvent:
+    """The stock of a species as events tell it."""
+    found = await tx.tally(Pet, ("status",), (Equal("species", species),))
+    return InventoryEvent(
+        species=species,
+        available=found.get((PetStatus.AVAILABLE,), 0),
+        pending=found.get((PetStatus.PENDING,), 0),
+        adopted=found.get((PetStatus.ADOPTED,), 0),
+    )
 
 
 async def _get_inventory(ctx: Context, params: NoParams, body: None) -> Inventory:  # noqa: ARG001

@@ -65,6 +65,7 @@ def test_every_event_of_the_vocabulary_is_there() -> None:
         "pet.status_changed",
         "pet.availability_changed",
         "pet.adopted",
+        "pet.health_reported",
         "order.created",
         "order.status_changed",
         "payment.processing",

@@ -1,0 +1,197 @@
+"""Plain TCP and TLS for doors that are no HTTP: the sockets' side, without a word of any protocol."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from gateway.server.progress import PeerProgress
+
+log = logging.getLogger(__name__)
+
+#: Looks per stall limit, so that a peer is dropped at most an eighth of it late.
+_LOOKS = 8
+#: Seconds between two looks whether all connections have ended.
+_POLL = 0.02
+#: How long a connection may take to end when it is dropped.
+_FLUSH = 1.0
+
+
+class Receiver(Protocol):
+    """What takes the bytes of one connection."""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+
+    def ended(self) -> None:
+        """The connection is no more; nothing else comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpStatistics:
+    """Open connections now, and those dropped so far for reading nothing."""
+
+    connections: int
+    stalled: int
+
+
+class TcpConnection(asyncio.Protocol):
+    """One connection: a sink whose writes never wait, and that can be dropped."""
+
+    def __init__(self, server: "TcpServer") -> None:
+        self.on_writable: Callable[[], None] | None = None
+        self._server = server
+        self._transport: asyncio.Transport
+        self._progress: PeerProgress
+        self._receiver: Receiver
+        self._paused = False
+        self._ended = False
+        self._changed: asyncio.Future[None] | None = None
+
+    # --- asyncio ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._progress = PeerProgress(self._transport)
+        peer = transport.get_extra_info("peername")
+        self._server.connections.add(self)
+        self._receiver = self._server.connect(self, str(peer[0]) if peer else "unknown")
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what came."""
+        self._receiver.data_received(data)
+
+    def pause_writing(self) -> None:
+        """More waits for the peer than should."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The peer has read enough."""
+        self._paused = False
+        self._tell()
+        if self.on_writable is not None and not self._ended:
+            self.on_writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """End."""
+        self._ended = True
+        self._server.connections.discard(self)
+        self._tell()
+        self._receiver.ended()
+
+    def _tell(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    # --- for the door ---
+
+    @property
+    def writable(self) -> bool:
+        """Whether less waits for the peer than should."""
+        return not self._paused and not self._ended
+
+    def write(self, data: bytes) -> None:
+        """Hand over data, behind all that was written before; nothing happens once the connection is closing."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until ``writable``; ConnectionResetError when the connection has ended instead."""
+        while not self.writable:
+            if self._ended:
+                raise ConnectionResetError("the connection has ended")
+            if self._changed is None or self._changed.done():
+                self._changed = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._changed)
+
+    def close(self) -> None:
+        """End the connection behind what was written."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection and its unsent data now."""
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Take nothing more for now."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on; nothing happens if nothing was paused."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def stalled_for(self) -> float:
+        """Seconds for which the peer has taken nothing though data waits for it."""
+        return self._progress.stalled_for()
+
+
+class TcpServer:
+    """Accepts connections on sockets that already listen, and drops those that stall.
+
+    ``connect`` is called with each connection and its address, and gives what takes its bytes.
+    """
+
+    def __init__(self, connect: Callable[[TcpConnection, str], Receiver], *, stall_limit: float) -> None:
+        self.connect = connect
+        self.connections: set[TcpConnection] = set()
+        self._stall_limit = stall_limit
+        self._stalled = 0
+        self._servers: list[asyncio.Server] = []
+
+    def statistics(self) -> TcpStatistics:
+        """Count connections."""
+        return TcpStatistics(len(self.connections), self._stalled)
+
+    @contextlib.asynccontextmanager
+    async def serving(
+        self, plain: list[socket.socket], encrypted: list[socket.socket], tls: ssl.SSLContext | None
+    ) -> AsyncIterator[None]:
+        """Accept connections while the block runs; at its end whatever is open is dropped."""
+        loop = asyncio.get_running_loop()
+        watch = asyncio.create_task(self._watch(), name="TCP watcher")
+        try:
+            for sockets, context in ((plain, None), (encrypted, tls)):
+                for listener in sockets:
+                    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Inherited by the accepted sockets.
+                        limit = int(self._stall_limit * 1000)
+                        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
+                    self._servers.append(
+                        await loop.create_server(lambda: TcpConnection(self), sock=listener, ssl=context)
+                    )
+            yield
+        finally:
+            watch.cancel()
+            self.stop_accepting()
+            for connection in list(self.connections):
+                connection.abort()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FLUSH):
+                    await self.emptied()
+
+    async def _watch(self) -> None:
+        """Drop the connections whose peers read nothing; how long they may be silent is for the door to say."""
+        while True:
+            await asyncio.sleep(self._stall_limit / _LOOKS)
+            for connection in list(self.connections):
+                if connection.stalled_for() >= self._stall_limit:
+                    self._stalled += 1
+                    log.info("dropped a connection: its peer read nothing for %g s", self._stall_limit)
+                    connection.abort()
+
+    def stop_accepting(self) -> None:
+        """Let nobody in any more."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    async def emptied(self) -> None:
+        """Wait until every connection has ended."""
+        while self.connections:  # noqa: ASYNC110 - for the end of a process; no connection need tell anybody
+            await asyncio.sleep(_POLL)

@@ -1,0 +1,513 @@
+"""The MQTT door: one Connection per client, whatever carries its bytes."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol
+
+from mqtt5 import ConnAckReasonCode, DisconnectReasonCode
+
+from core.caller import Caller, Credentials
+from core.errors import Close, CloseReason, RateLimited, StoreError, Unauthorized
+from core.ids import new_id
+from core.kept_sessions import KeptSessions
+from core.limits import Limits
+from core.outlet import Sink
+from core.services.auth import caller_by_password
+from core.session import Authenticate, Session, Sessions
+from protocols.mqtt import packets
+from protocols.mqtt.delivery import Delivery
+from protocols.mqtt.errors import CONNECT_CODES, DISCONNECT_CODES
+from protocols.mqtt.keeping import Keeper, Kept
+from protocols.mqtt.listening import Listening
+from protocols.mqtt.packets import Breach, Connect, Malformed, Property, UnknownVersion, Version
+from protocols.mqtt.publishing import Publishing
+from protocols.mqtt.reading import Splitter, TooLarge, read_connect, read_packet
+from protocols.mqtt.sharing import Groups
+from protocols.mqtt.wire import PINGRESP, Welcome, Wire, Wire3, Wire5
+
+log = logging.getLogger(__name__)
+
+#: Packets that may wait to be dealt with before nothing more is read.
+_ENOUGH = 64
+#: Characters of a client id, in bytes.
+_LONGEST_ID = 256
+#: How long a peer may take to read our farewell, in seconds.
+_FAREWELL = 2.0
+#: The one authentication method (MQTT 5.0, section 4.12): a token as authentication data, also to renew a login.
+METHOD = "token"
+
+
+class Peer(Sink, Protocol):
+    """The client's connection, as the server offers it."""
+
+    def close(self) -> None:
+        """End the connection behind what was written."""
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the client for now."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened at this door so far."""
+
+    connected: int = 0
+    refused_connections: int = 0
+    taken_over: int = 0
+    malformed_packets: int = 0
+    published: int = 0
+    refused_messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the door holds at the moment, and what has happened there."""
+
+    clients: int
+    kept_sessions: int
+    groups: int
+    counters: Counters
+
+
+class MqttDoor:
+    """Everything that the connections of this node share."""
+
+    def __init__(self, sessions: Sessions, limits: Limits) -> None:
+        self.sessions = sessions
+        self.store = sessions.store
+        self.limits = limits
+        self.kept = KeptSessions(self.store)
+        self.keeper = Keeper(self.kept)
+        self.groups = Groups(self.store)
+        self.counters = Counters()
+        #: Who is connected, by his key and his client id.
+        self.clients: dict[tuple[str, str, str], Connection] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connect(self, peer: Peer, credentials: Credentials) -> "Connection":
+        """A client has connected; his bytes go to the connection."""
+        return Connection(self, peer, credentials)
+
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """Do something for a client that outlives his connection."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finished(self) -> None:
+        """Wait until nothing is left to be done for clients that have gone."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def statistics(self) -> Statistics:
+        """Figures for metrics and tests."""
+        return Statistics(len(self.clients), len(self.keeper), len(self.groups), replace(self.counters))
+
+
+class Connection:
+    """One client: his packets in the order in which they came, and what he is due.
+
+    What can be answered at once is; what has to wait for the store is done by a task that lives only as long as
+    there is something to do, so that a client who only listens has none.
+    """
+
+    def __init__(self, door: MqttDoor, peer: Peer, credentials: Credentials) -> None:
+        loop = asyncio.get_running_loop()
+        self.door = door
+        self.peer = peer
+        #: Set when nothing is left of the connection, and what is kept of it is written down.
+        self.gone: asyncio.Future[None] = loop.create_future()
+        self.session: Session | None = None
+        self.delivery: Delivery | None = None
+        self.wire: Wire = Wire3()
+        self.version = Version.V3
+        self._credentials = credentials
+        self._splitter = Splitter(door.limits.frame_bytes)
+        self._inbox: deque[packets.Packet] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = loop.call_later(door.limits.login_seconds, peer.abort)
+        self._heard = loop.time()
+        self._connect: Connect | None = None
+        self._closing = False
+        self._welcomed = False
+        self._name: tuple[str, str, str] | None = None
+        self._kept: Kept | None = None
+        self._listening: Listening | None = None
+        self._publishing: Publishing | None = None
+
+    # --- reading ---
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        self._heard = asyncio.get_running_loop().time()
+        try:
+            for packet in self._splitter.feed(data):
+                if self._closing:
+                    return
+                self._take(packet)
+        except TooLarge:
+            self._blame(DisconnectReasonCode.PACKET_TOO_LARGE, "The packet is too large.")
+        except UnknownVersion:
+            self.door.counters.refused_connections += 1
+            self._end(Wire3().refused(ConnAckReasonCode.UNSUPPORTED_PROTOCOL_VERSION, ""))
+        except Breach as fault:
+            self._blame(DisconnectReasonCode.PROTOCOL_ERROR, str(fault))
+        except Malformed as fault:
+            self._blame(DisconnectReasonCode.MALFORMED_PACKET, str(fault))
+        except RateLimited:
+            pass  # The session ends, and says so.
+        except Exception:  # The boundary to the server, which has other clients to serve.
+            log.exception("a packet failed")
+            self.close(DisconnectReasonCode.UNSPECIFIED_ERROR, "Something went wrong on our side.")
+
+    def _take(self, data: bytes) -> None:
+        packet: packets.Packet
+        if self._connect is None:
+            packet = self._connect = read_connect(data)
+            self.version = packet.version
+            if packet.version is Version.V5:
+                self.wire = Wire5(explains=bool(packet.properties.number(Property.PROBLEM_INFORMATION, 1)))
+        else:
+            packet = read_packet(data, self.version)
+        if isinstance(packet, packets.Acknowledged) and packet.kind is packets.Kind.PUBACK:
+            # Most of what listeners send, and never more than they were sent.
+            if self.delivery is not None and not self.delivery.acknowledge(packet.packet_id):
+                self._spend()
+            return
+        self._spend()
+        if isinstance(packet, packets.Ping) and self._welcomed:
+            self.peer.write(PINGRESP)
+            return
+        self._inbox.append(packet)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        if len(self._inbox) == _ENOUGH:
+            self.peer.pause_reading()
+
+    def _spend(self) -> None:
+        if self.session is not None:
+            self.session.spend()
+
+    async def _work(self) -> None:
+        """Deal with what waits."""
+        try:
+            while self._inbox and not self._closing:
+                await self._handle(self._inbox.popleft())
+        except Breach as fault:
+            self._blame(DisconnectReasonCode.PROTOCOL_ERROR, str(fault))
+        except ConnectionResetError:
+            pass  # The server sees the disconnect itself.
+        except Exception:  # The task's boundary: nobody awaits it.
+            log.exception("a packet failed")
+            self.close(DisconnectReasonCode.UNSPECIFIED_ERROR, "Something went wrong on our side.")
+        finally:
+            self._worker = None
+            if not self._closing:
+                self.peer.resume_reading()
+
+    async def _handle(self, packet: packets.Packet) -> None:
+        if isinstance(packet, Connect):
+            await self._open(packet)
+            return
+        assert self._listening is not None
+        assert self._publishing is not None
+        match packet:
+            case packets.Publish():
+                await self._publishing.publish(packet)
+            case packets.Acknowledged():
+                self._publishing.release(packet)
+            case packets.Subscribe():
+                await self._listening.subscribe(packet)
+            case packets.Unsubscribe():
+                await self._listening.unsubscribe(packet)
+            case packets.Disconnect():
+                self._leave(packet)
+            case packets.Auth():
+                await self._authenticate(packet)
+            case packets.Ping():
+                self.peer.write(PINGRESP)
+
+    # --- beginning ---
+
+    async def _open(self, connect: Connect) -> None:
+        """Let the client in, or not."""
+        try:
+            client_id = _client_id(connect)
+            caller = await self._caller(connect)
+            session = self.door.sessions.open(self._credentials, caller)
+        except _Refused as refusal:
+            self._refuse(refusal.code, str(refusal))
+            return
+        except StoreError as error:
+            self._refuse(CONNECT_CODES[error.code], error.detail)
+            return
+        self.session = session
+        self._publishing = Publishing(self, caller, connect.will)
+        number = connect.properties.number
+        self.delivery = delivery = Delivery(
+            session,
+            self.peer,
+            self.version,
+            self.wire,
+            window=number(Property.RECEIVE_MAXIMUM, 65_535),
+            largest=number(Property.LARGEST_PACKET, 0) or None,
+        )
+        delivery.gate.shut("welcome")
+        self._listening = listening = Listening(self, session, delivery)
+        try:
+            await self._publishing.check_will()
+            await self._take_over((caller.tenant, caller.key, client_id))
+            lasts = self._lasts(connect, caller)
+            present = False
+            kept = Kept(self.door.kept, caller, client_id, session.id, lasts, self._state)
+            present = await kept.begin(clean=connect.clean, restore=self._restore)
+        except StoreError as error:
+            self._refuse(CONNECT_CODES[error.code], error.detail)
+            return
+        if self._closing:
+            return
+        self._kept = listening.kept = kept
+        kept.on_lost = self.taken_over
+        self.door.keeper.add(kept)
+        session.closed.add_done_callback(self._on_closed)
+        assigned = client_id if not connect.client_id else None
+        self._welcome(connect, assigned, lasts, session_present=present)
+
+    async def _caller(self, connect: Connect) -> Caller:
+        """Who connects: by a token, by name and password, or nobody known."""
+        method = connect.properties.text(Property.AUTH_METHOD)
+        if method not in (None, METHOD):
+            raise _Refused(ConnAckReasonCode.BAD_AUTHENTICATION_METHOD, f"The method is '{METHOD}'.")
+        secret = connect.properties.data(Property.AUTH_DATA) if method else connect.password
+        tenant = connect.properties.told("tenantId")
+        if tenant is not None:
+            self._credentials = self._credentials._replace(tenant=tenant)
+        password = secret.decode(errors="replace") if secret else None
+        is_token = password is not None and (method is not None or password.count(".") == 2)
+        if is_token:
+            self._credentials = self._credentials._replace(token=password)
+        admission = await self.door.store.admit(self._credentials)
+        if admission.refusal is not None:
+            raise admission.refusal
+        if password is None or is_token:
+            return admission.caller
+        if connect.username is None:
+            raise Unauthorized("A password needs a user name.")
+        return await caller_by_password(self.door.store, self._credentials, connect.username, password)
+
+    def _lasts(self, connect: Connect, caller: Caller) -> timedelta:
+        """How long the session outlasts the connection."""
+        longest = self.door.kept.longest(caller)
+        if self.version is Version.V3:
+            return timedelta() if connect.clean else longest
+        return min(longest, timedelta(seconds=connect.properties.number(Property.SESSION_EXPIRY, 0)))
+
+    async def _take_over(self, name: tuple[str, str, str]) -> None:
+        """Be the one connection of this client; the one before has written down how far it came."""
+        before = self.door.clients.get(name)
+        self.door.clients[name] = self
+        self._name = name
+        if before is not None:
+            before.taken_over()
+            await before.gone
+
+    async def _restore(self, state: dict[str, object], cursor: str | None) -> bool:
+        """Take up a session that was kept; says whether that was possible."""
+        assert self._listening is not None
+        assert self._publishing is not None
+        self._publishing.resume(state)
+        return await self._listening.resume(state, cursor)
+
+    def _state(self) -> tuple[str | None, dict[str, object]]:
+        assert self.delivery is not None
+        assert self._listening is not None
+        assert self._publishing is not None
+        state = self.delivery.state() | self._listening.state() | self._publishing.state()
+        return self.delivery.place(), state
+
+    def _welcome(
+        self, connect: Connect, assigned: str | None, lasts: timedelta, *, session_present: bool
+    ) -> None:
+        assert self.delivery is not None
+        asked = connect.properties.number(Property.SESSION_EXPIRY, 0)
+        granted = int(lasts.total_seconds())
+        self.peer.write(
+            self.wire.welcome(
+                Welcome(
+                    session_present=session_present,
+                    session_expiry=granted if granted != asked else None,
+                    client_id=assigned,
+                    receive_maximum=Publishing.MOST,
+                    largest_packet=self.door.limits.frame_bytes,
+                    authentication_method=connect.properties.text(Property.AUTH_METHOD),
+                )
+            )
+        )
+        self.door.counters.connected += 1
+        self._welcomed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if connect.keep_alive:
+            self._mind(connect.keep_alive * 1.5)
+        self.delivery.gate.open("welcome")
+
+    def _mind(self, limit: float) -> None:
+        """See that the client is heard of in time; a timer per silence, not per packet."""
+        loop = asyncio.get_running_loop()
+        left = self._heard + limit - loop.time()
+        if left <= 0:
+            self.close(DisconnectReasonCode.KEEP_ALIVE_TIMEOUT, "Nothing was heard for too long.")
+        else:
+            self._timer = loop.call_later(left, self._mind, limit)
+
+    async def _authenticate(self, packet: packets.Auth) -> None:
+        """Take a new token (section 4.12.1)."""
+        assert self.session is not None
+        assert self._connect is not None
+        method = packet.properties.text(Property.AUTH_METHOD)
+        if (
+            packet.code != 25
+            or method is None
+            or method != self._connect.properties.text(Property.AUTH_METHOD)
+        ):
+            raise Breach("AUTH without the authentication method of CONNECT")
+        token = (packet.properties.data(Property.AUTH_DATA) or b"").decode(errors="replace")
+        try:
+            await self.session.authenticate(Authenticate.model_construct(token=token))
+        except StoreError as error:
+            self.close(DisconnectReasonCode.NOT_AUTHORIZED, error.detail)
+        else:
+            self.peer.write(self.wire.authenticated(method))
+
+    # --- ending ---
+
+    def _leave(self, packet: packets.Disconnect) -> None:
+        """The client says goodbye (section 3.14)."""
+        assert self._publishing is not None
+        assert self._kept is not None
+        expiry = packet.properties.values.get(Property.SESSION_EXPIRY)
+        if isinstance(expiry, int):
+            if expiry and not self._kept.lasts:
+                raise Breach("a session that was to end cannot be kept")
+            longest = self.door.kept.longest(self._kept.caller)
+            self._kept.lasts = min(longest, timedelta(seconds=expiry))
+        if packet.code == 0:
+            self._publishing.will = None
+        self._end(b"")
+
+    def _blame(self, code: DisconnectReasonCode, reason: str) -> None:
+        """The client has sent what is no MQTT: counted, and the end of this connection alone."""
+        self.door.counters.malformed_packets += 1
+        self.close(code, reason)
+
+    def _refuse(self, code: ConnAckReasonCode, reason: str) -> None:
+        self.door.counters.refused_connections += 1
+        if self._publishing is not None:
+            self._publishing.will = None
+        self._end(self.wire.refused(code, reason))
+
+    def _on_closed(self, closed: "asyncio.Future[Close]") -> None:
+        """The store ends the session."""
+        close = closed.result()
+        assert self._publishing is not None
+        assert self._kept is not None
+        properties = []
+        if close.reason is CloseReason.DRAINING:
+            self._publishing.will = None  # It is not the client who is lost.
+            if self.delivery is not None and (cursor := self.delivery.place()) is not None:
+                properties.append(("cursor", cursor))
+        elif close.reason is CloseReason.CURSOR_EXPIRED:
+            self._kept.lasts = timedelta()
+            properties.append(("oldestCursor", close.oldest_cursor or ""))
+        elif close.reason in (CloseReason.REVOKED, CloseReason.EXPIRED):
+            self._publishing.will = None
+        self.close(DISCONNECT_CODES[close.reason], close.detail, properties)
+
+    def taken_over(self) -> None:
+        """The client has come anew, here or on another node."""
+        self.door.counters.taken_over += 1
+        self.close(DisconnectReasonCode.SESSION_TAKEN_OVER, "The client connected again.")
+
+    def close(
+        self, code: DisconnectReasonCode, reason: str, properties: list[tuple[str, str]] | None = None
+    ) -> None:
+        """Say goodbye, to whoever was welcomed, and close."""
+        self._end(self.wire.disconnect(code, reason, properties or []) if self._welcomed else b"")
+
+    def close_unavailable(self) -> None:
+        """The store can't be read just now; the client should come again."""
+        self.close(DisconnectReasonCode.SERVER_BUSY, "The store cannot be read just now.")
+
+    def _end(self, farewell: bytes) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        if self.delivery is not None:
+            self.delivery.close()
+        if farewell:
+            self.peer.write(farewell)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self.peer.abort)
+        self.peer.close()
+
+    def ended(self) -> None:
+        """The connection is no more."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.delivery is not None:
+            self.delivery.close()
+            self.delivery.gate.end()
+        if self._listening is not None:
+            self._listening.close()
+        self.door.spawn(self._release())
+
+    async def _release(self) -> None:
+        """Keep what is to be kept, publish the will, and leave nothing else behind."""
+        try:
+            if self._worker is not None:
+                self._worker.cancel()
+                await asyncio.wait((self._worker,))
+            if self._kept is not None:
+                self.door.keeper.remove(self._kept)
+                await self._kept.end()
+            if self.session is not None:
+                self.session.closed.remove_done_callback(self._on_closed)
+                self.session.leave()
+        finally:
+            if self._name is not None and self.door.clients.get(self._name) is self:
+                del self.door.clients[self._name]
+            self.gone.set_result(None)
+        if self._publishing is not None:
+            await self._publishing.send_will(self._name)
+
+
+class _Refused(Exception):
+    """CONNECT asks for something that the store need not be asked about."""
+
+    def __init__(self, code: ConnAckReasonCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def _client_id(connect: Connect) -> str:
+    """The client's own id, or a new one for a client without (section 3.1.3.1)."""
+    if connect.client_id:
+        if len(connect.client_id.encode()) > _LONGEST_ID:
+            raise _Refused(ConnAckReasonCode.CLIENT_ID_NOT_VALID, "The client id is too long.")
+        return connect.client_id
+    if connect.version is Version.V3 and not connect.clean:
+        raise _Refused(ConnAckReasonCode.CLIENT_ID_NOT_VALID, "A session that is kept needs a client id.")
+    return f"auto-{new_id()}"
