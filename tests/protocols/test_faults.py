@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from core.ports import Allowance
 from tests.gateway.server.serving import TEXT, Client, masked
 from tests.protocols.live import Live, live
 from tests.waiting import eventually
@@ -211,3 +212,36 @@ async def test_everything_at_once_leaves_nothing(node: Live) -> None:
             await asyncio.wait(crowd, timeout=0.05)
         await asyncio.gather(*crowd)
     await node.empty()
+
+
+@pytest.mark.parametrize(("direct", "door"), [(True, "sse"), (True, "websocket"), (False, "websocket")])
+async def test_a_drain_does_not_wait_for_a_reader_that_stands_still(
+    tmp_path: Path, direct: bool, door: str
+) -> None:
+    async with live(tmp_path, direct=direct) as node, peer(node, door, receive_buffer=4096) as stalled:
+        await stalled.subscribe()
+        for first in range(0, 2000, 100):
+            await node.happen(*range(first, first + 100), filling=4000)
+        (held,) = node.server.server_state.connections
+        await eventually(lambda: held.transport.get_write_buffer_size() > 65536)
+        await node.drain()
+        await eventually(lambda: not len(node.sessions), 8)
+        await node.empty()
+
+
+class _Broken:
+    """A rate limiter with a fault that nobody foresaw."""
+
+    async def hit(self, *_: object) -> Allowance:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("direct", [True, False])
+async def test_a_fault_of_ours_is_told_1011(
+    tmp_path: Path, direct: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with live(tmp_path, direct=direct, requests_per_minute=9) as node:
+        node.store.limiter = _Broken()
+        async with node.socket() as socket:
+            assert await socket.end() == (1011, [])
+        assert "a WebSocket failed" in caplog.text
