@@ -182,7 +182,8 @@ def read_masked(message: Message, paths: Iterable[str]) -> dict[str, Any]:
 
 
 def _pick(patch: dict[str, Any], message: Message, steps: list[str]) -> bool:
-    field = message.DESCRIPTOR.fields_by_name.get(steps[0])
+    fields: Any = message.DESCRIPTOR.fields_by_name
+    field: FieldDescriptor | None = fields.get(steps[0])
     if field is None:
         return False
     if len(steps) == 1:
