@@ -28,8 +28,12 @@ check: $(VENV)/.dev ## Lint, format, strict types, import law, drift of the cont
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m gateway.contracts --check
+	$(BIN)/buf lint proto
+	$(BIN)/buf breaking proto --against proto/released.binpb
 
-contracts: $(VENV)/.dev ## Write openapi/openapi.yaml from the operations in the code
+# proto/released.binpb is what clients have; with a release it is written anew:
+# buf build proto --exclude-source-info -o proto/released.binpb
+contracts: $(VENV)/.dev ## Write openapi/openapi.yaml from the operations, and Python code from proto/
 	$(BIN)/python -m gateway.contracts
 
 format: $(VENV)/.dev ## Format the code and mend what the linter can mend

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.protobuf import generated_code
 from protocols.rest.openapi import openapi_document
 from protocols.rest.pages import dump_yaml
 from protocols.sse import openapi as sse
@@ -22,7 +23,7 @@ def http_document() -> dict[str, Any]:
 
 def contracts() -> dict[str, str]:
     """Each committed document, by its path in the repository."""
-    return {"openapi/openapi.yaml": dump_yaml(http_document())}
+    return {"openapi/openapi.yaml": dump_yaml(http_document()), **generated_code(_ROOT)}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"{name} is not what the code says: run `make contracts`\n")
             differing += 1
             continue
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{name} written\n")
     return 1 if differing else 0

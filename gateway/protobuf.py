@@ -27,6 +27,7 @@ def generated_code(root: Path) -> dict[str, str]:
                 *sources,
             ],
             check=True,
+            capture_output=True,
         )  # fmt: skip
         for path in sorted(Path(out).rglob("*.py*")):
             place = path.relative_to(out)
