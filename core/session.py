@@ -235,7 +235,8 @@ class Session:
 
     __slots__ = (
         "_chats", "_credentials", "_login_required", "_marker", "_marks", "_offers_chats", "_second", "_sessions",
-        "_spent", "_store", "_streams", "_timer", "admitted", "caller", "closed", "id", "on_subscription", "subscription",
+        "_spent", "_store", "_streams", "_timer", "admitted", "caller", "closed", "id", "on_subscription",
+        "subscription",
     )  # fmt: skip
 
     def __init__(
