@@ -3,6 +3,9 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from time import perf_counter
+
+from grpc import StatusCode
 
 from core.hub import Hub
 from core.ids import new_id
@@ -20,10 +23,13 @@ from gateway.probes import Probes
 from gateway.secret import signing_secret
 from gateway.security.passwords import Argon2Hasher
 from gateway.security.tokens import HmacSigner
+from gateway.server.grpc_server import GrpcOptions, GrpcServer
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
 from gateway.telemetry.access import PROBES, AccessLog
 from gateway.telemetry.metrics import Metrics
+from protocols.grpc.adapter import GrpcDoor
+from protocols.grpc.rpc import Rpc
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
 from protocols.sse.adapter import SseDoor
@@ -77,6 +83,31 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         if settings.redis_url is not None:
             checks["redis"] = ask_redis
         yield Node(settings, store, Sessions(store), bus, Health(checks), metrics)
+
+
+def build_grpc(node: Node, access: AccessLog) -> GrpcServer:
+    """The server of the gRPC port; for a running event loop."""
+    settings, metrics = node.settings, node.metrics
+
+    def on_end(rpc: Rpc, status: StatusCode) -> None:
+        seconds, caller = perf_counter() - rpc.started, rpc.caller
+        code: int = status.value[0]
+        metrics.count("grpc", "RPC", rpc.method, code, None if rpc.streams else seconds)
+        state = {"request_id": rpc.request_id}
+        if caller is not None:
+            state |= {"caller": caller.key, "tenant": caller.tenant}
+        access.write("grpc", "RPC", rpc.method, code, seconds, state)
+
+    door = GrpcDoor(node.sessions, settings.limits, on_end=on_end, proxies=settings.trusted_proxies)
+    options = GrpcOptions(
+        certificate=settings.tls_certificate,
+        certificate_key=settings.tls_key,
+        ping_interval=settings.ping_seconds,
+        largest_message=settings.limits.body_bytes,
+    )
+    server = GrpcServer(door, options, node.health)
+    metrics.observe("grpc", server.statistics)
+    return server
 
 
 def build_app(node: Node, access: AccessLog) -> Front:

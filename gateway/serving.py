@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from core.errors import Close, CloseReason
-from gateway.app import Node, build_app, open_node
+from gateway.app import Node, build_app, build_grpc, open_node
 from gateway.demo import open_demo
 from gateway.faults import CannotStart
 from gateway.maintenance import maintain
+from gateway.server.grpc_server import GrpcServer, reserve
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions, stopped_by_signals
 from gateway.settings import Settings
@@ -28,7 +29,7 @@ _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the HTTP port listens."""
+    """Where a port listens."""
 
     host: str
     port: int
@@ -36,15 +37,33 @@ class Address:
 
     def url(self, scheme: str = "http") -> str:
         """The address as a client on this machine writes it; ``scheme`` is ``http`` or ``ws``."""
+        return f"{scheme}{'s' if self.tls else ''}://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in addresses on this machine."""
         host = _ANY.get(self.host, self.host)
-        return f"{scheme}{'s' if self.tls else ''}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return f"{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-def bind(settings: Settings) -> tuple[list[socket.socket], Address]:
-    """Listen, before anything else is opened.
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of this process and its workers, taken before anything else is opened.
+
+    ``sockets`` listen for HTTP; ``grpc_hold`` keeps the gRPC port, on which each server listens by itself.
+    """
+
+    http: Address
+    sockets: list[socket.socket]
+    grpc: Address
+    grpc_hold: socket.socket
+
+
+def bind(settings: Settings) -> Ports:
+    """Take every port.
 
     Raises:
-        CannotStart: the port is taken, the address is not ours, or the TLS files are no good.
+        CannotStart: one is taken, the address is not ours, or the TLS files are no good.
     """
     tls = settings.tls_certificate is not None and settings.tls_key is not None
     if tls:
@@ -58,16 +77,19 @@ def bind(settings: Settings) -> tuple[list[socket.socket], Address]:
         sockets = listen(settings.host, settings.port)
     except OSError as error:
         raise CannotStart(f"{error.strerror} (PETSTORE_HOST, PETSTORE_PORT)") from None
-    return sockets, Address(settings.host, socket_port(sockets), tls)
+    try:
+        grpc_hold, grpc_port = reserve(settings.host, settings.grpc_port)
+    except OSError as error:
+        raise CannotStart(f"{error.strerror} (PETSTORE_HOST, PETSTORE_GRPC_PORT)") from None
+    return Ports(
+        http=Address(settings.host, socket_port(sockets), tls),
+        sockets=sockets,
+        grpc=Address(settings.host, grpc_port, tls),
+        grpc_hold=grpc_hold,
+    )
 
 
-async def serve(
-    settings: Settings,
-    sockets: list[socket.socket],
-    address: Address,
-    access: AccessLog,
-    announce: Callable[[], None],
-) -> None:
+async def serve(settings: Settings, ports: Ports, access: AccessLog, announce: Callable[[], None]) -> None:
     """Serve on migrated tables until a signal says to stop, then drain.
 
     ``announce`` is called when clients may come.
@@ -75,13 +97,15 @@ async def serve(
     async with open_node(settings) as node:
         if settings.demo:
             await open_demo(node.store)
-        server = Server(build_app(node, access), _options(settings), on_drain=lambda: _drain(node))
+        grpc = build_grpc(node, access)
+        server = Server(build_app(node, access), _options(settings), on_drain=lambda: _drain(node, grpc))
         node.metrics.observe("server", server.statistics)
-        async with _maintained(node):
-            node.health.doors["http"] = f"{address.host}:{address.port}"
+        async with _maintained(node), _listening(grpc, ports.grpc):
+            for name, address in (("http", ports.http), ("grpc", ports.grpc)):
+                node.health.doors[name] = f"{address.host}:{address.port}"
             with stopped_by_signals(Stop(node, server)):
                 announce()
-                await server.serve(sockets)
+                await server.serve(ports.sockets)
 
 
 class Stop:
@@ -105,14 +129,25 @@ class Stop:
             self._server.stop()
 
 
-async def _drain(node: Node) -> None:
-    """Take no more work, and send every stream off with its last cursor."""
+async def _drain(node: Node, grpc: GrpcServer) -> None:
+    """Take no more work, send every stream off with its last cursor, and wait for what gRPC serves."""
     log.info("draining", extra={"sessions": len(node.sessions)})
+    await grpc.refuse_work()
     node.store.draining = True
     close = Close(CloseReason.DRAINING, "This node is shutting down: come back and resume.")
     count = len(node.sessions)
     spread = min(count / _FAREWELLS_PER_SECOND, node.settings.drain_seconds / 2)
     node.sessions.close_all(close, spread=spread if count > 1 else 0.0)
+    await grpc.stop(node.settings.drain_seconds)
+
+
+@contextlib.asynccontextmanager
+async def _listening(grpc: GrpcServer, address: Address) -> AsyncIterator[None]:
+    await grpc.start(address.host, address.port)
+    try:
+        yield
+    finally:
+        await grpc.stop(0)
 
 
 @contextlib.asynccontextmanager

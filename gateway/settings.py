@@ -25,7 +25,8 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="HTTP port; 0 takes any free one")
-    workers: int = Field(default=1, ge=1, le=64, description="processes that share the port")
+    grpc_port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0 takes any free one")
+    workers: int = Field(default=1, ge=1, le=64, description="processes that share the ports")
     data_dir: Path = Field(default=Path("data"), description="where embedded parts keep their files")
     database_url: str | None = Field(
         default=None,

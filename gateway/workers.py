@@ -6,14 +6,13 @@ import logging
 import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from gateway.server.server import stopped_by_signals
-from gateway.serving import Address, serve
+from gateway.serving import Ports, serve
 from gateway.settings import Settings
 from gateway.telemetry.logs import configure_logs
 
@@ -29,18 +28,14 @@ _PATIENCE = 15.0
 _PROCESSES = multiprocessing.get_context("spawn")
 
 
-async def supervise(
-    settings: Settings, sockets: list[socket.socket], address: Address, announce: Callable[[], None]
-) -> None:
+async def supervise(settings: Settings, ports: Ports, announce: Callable[[], None]) -> None:
     """Run the workers until a signal says to stop.
 
     They inherit the listening sockets, so whichever is free takes a connection, and while one is being replaced none
     is refused.
     """
     stopping = asyncio.Event()
-    workers = [
-        Worker(number, settings, sockets, address, stopping) for number in range(1, settings.workers + 1)
-    ]
+    workers = [Worker(number, settings, ports, stopping) for number in range(1, settings.workers + 1)]
     with stopped_by_signals(stopping.set):
         async with asyncio.TaskGroup() as group:
             for worker in workers:
@@ -57,15 +52,13 @@ class Worker:
         self,
         number: int,
         settings: Settings,
-        sockets: list[socket.socket],
-        address: Address,
+        ports: Ports,
         stopping: asyncio.Event,
     ) -> None:
         self.number = number
         self.ready = asyncio.Event()
         self._settings = settings
-        self._sockets = sockets
-        self._address = address
+        self._ports = ports
         self._stopping = stopping
 
     async def keep_running(self) -> None:
@@ -89,7 +82,7 @@ class Worker:
         here, there = _PROCESSES.Pipe(duplex=False)
         process = _PROCESSES.Process(
             target=_work,
-            args=(self._settings, self._sockets, self._address, there),
+            args=(self._settings, self._ports, there),
             name=f"petstore-{self.number}",
             daemon=True,
         )
@@ -117,7 +110,7 @@ class Worker:
         await asyncio.to_thread(process.join)
 
 
-def _work(settings: Settings, sockets: list[socket.socket], address: Address, ready: Connection) -> None:
+def _work(settings: Settings, ports: Ports, ready: Connection) -> None:
     """What a worker process does."""
     import uvloop
 
@@ -135,7 +128,7 @@ def _work(settings: Settings, sockets: list[socket.socket], address: Address, re
         ready.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, sockets, address, access, announce))
+        runner.run(serve(settings, ports, access, announce))
 
 
 def _end_orphan(sentinel: int) -> None:

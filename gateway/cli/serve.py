@@ -14,7 +14,7 @@ from rich.table import Table
 
 from gateway.demo import ACCOUNTS, API_KEY
 from gateway.reach import prepare
-from gateway.serving import Address, bind, serve
+from gateway.serving import Ports, bind, serve
 from gateway.settings import Settings, load_settings
 from gateway.telemetry.logs import configure_logs
 
@@ -26,14 +26,14 @@ def run(*, host: str | None, port: int | None, workers: int | None, demo: bool |
     """Serve, with what the command line gives before the environment."""
     settings = load_settings(host=host, port=port, workers=workers, demo=demo or None)
     access = configure_logs(settings.log_level, settings.log_format)
-    sockets, address = bind(settings)
+    ports = bind(settings)
     on_loop(prepare(settings))
     if settings.workers > 1:
         from gateway.workers import supervise
 
-        asyncio.run(supervise(settings, sockets, address, lambda: announce(settings, address)))
+        asyncio.run(supervise(settings, ports, lambda: announce(settings, ports)))
     else:
-        on_loop(serve(settings, sockets, address, access, lambda: announce(settings, address)))
+        on_loop(serve(settings, ports, access, lambda: announce(settings, ports)))
 
 
 def on_loop(work: Coroutine[object, object, None]) -> None:
@@ -42,7 +42,7 @@ def on_loop(work: Coroutine[object, object, None]) -> None:
         runner.run(work)
 
 
-def announce(settings: Settings, address: Address) -> None:
+def announce(settings: Settings, ports: Ports) -> None:
     """Say on standard output where each door is, in demo mode with a command to try it."""
     console = Console(width=_WIDTH, highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -50,7 +50,7 @@ def announce(settings: Settings, address: Address) -> None:
     table.add_column("Address", no_wrap=True)
     if settings.demo:
         table.add_column("Try it", style="cyan", no_wrap=True)
-    for row in _doors(address):
+    for row in _doors(ports):
         table.add_row(*(row if settings.demo else row[:2]))
     console.print("The pet store is open.", style="bold green")
     console.print(table)
@@ -61,8 +61,8 @@ def announce(settings: Settings, address: Address) -> None:
     sys.stdout.flush()
 
 
-def _doors(address: Address) -> list[tuple[str, str, str]]:
-    http, ws = address.url(), address.url("ws")
+def _doors(ports: Ports) -> list[tuple[str, str, str]]:
+    http, ws, grpc = ports.http.url(), ports.http.url("ws"), ports.grpc.authority
     subscribe = """'{"type":"subscribe","data":{"topics":["#"]}}'"""
     return [
         ("REST", f"{http}/v1", f"curl '{http}/v1/pets?limit=3'"),
@@ -74,6 +74,12 @@ def _doors(address: Address) -> list[tuple[str, str, str]]:
             f"(echo {subscribe}; cat) | {_program('websockets')} {ws}/v1/ws/events",
         ),
         ("WebSocket, chat", f"{ws}/v1/ws/chat", f'{_program("websockets")} "{ws}/v1/ws/chat?token=$TOKEN"'),
+        (
+            "gRPC",
+            grpc,
+            f'grpcurl {"" if ports.grpc.tls else "-plaintext "}-d \'{{"topics":["#"]}}\' {grpc} '
+            "petstore.v1.EventService/Subscribe",
+        ),
         ("Command line", http, f"{_program('petstore')} watch '#' --url {http}"),
         ("Health, metrics", f"{http}/readyz", f"curl {http}/readyz"),
     ]

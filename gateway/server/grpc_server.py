@@ -42,6 +42,13 @@ class GrpcOptions:
     largest_message: int = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class GrpcStatistics:
+    """Calls that are being served now."""
+
+    calls: int
+
+
 def reserve(host: str, port: int) -> tuple[socket.socket, int]:
     """Take a port, with port 0 any free one, for servers of this process and its workers: they share it.
 
@@ -97,6 +104,10 @@ class GrpcServer:
         await self._tell(serving=True)
         await self._server.start()
         self._looking = asyncio.create_task(self._keep_looking(), name="grpc health")
+
+    def statistics(self) -> GrpcStatistics:
+        """Count calls."""
+        return GrpcStatistics(self._door.open)
 
     async def refuse_work(self) -> None:
         """Tell whoever asks for our health to go elsewhere, for good."""

@@ -30,8 +30,9 @@ class AccessLog:
         """Write what is known of a request when it has ended, if the level asks for it.
 
         Internal errors are errors, what machines ask again and again is for debugging, the rest is information.
-        ``route`` is the path's template, empty where nothing answers. ``status`` is the HTTP status or, for a
-        WebSocket, the close code. ``state`` is what the door noted: ``request_id``, ``caller`` (his key), ``tenant``.
+        ``route`` is the path's template, empty where nothing answers. ``status`` is the HTTP status, for a
+        WebSocket the close code, for gRPC its status code. ``state`` is what the door noted: ``request_id``,
+        ``caller`` (his key), ``tenant``.
         """
         level = "error" if status in _OUR_FAULTS else "debug" if door == PROBES else "info"
         if self._threshold > _LEVELS[level]:
@@ -66,5 +67,5 @@ class AccessLog:
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}
-#: Internal error and broken WebSocket; 503 is told apart by whoever is away.
-_OUR_FAULTS = frozenset({500, 1011})
+#: Internal error, broken WebSocket, gRPC's INTERNAL; 503 is told apart by whoever is away.
+_OUR_FAULTS = frozenset({500, 1011, 13})
