@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from core.caller import Caller, Scope
-from core.errors import ErrorCode
+from core.errors import ErrorCode, Forbidden
 from core.resource import Params
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ class Operation(Generic[P, B, V]):
     ``name`` is camelCase and unique. ``body`` is the model of the body, or None; with ``patch`` the body is a JSON
     merge patch (RFC 7396) of it and the handler gets a ``MergePatch``. ``result`` is the model of the answer, or
     None when there is nothing to say. ``scope`` is the right needed: whoever lacks it is refused. ``anonymous``:
-    visitors may call it, then ``scope`` binds known callers only. ``writes``: it runs in a transaction that
-    commits. ``idempotent``: it takes an idempotency key. ``prepare`` does slow work before the transaction
-    begins; the handler finds its result in ``ctx.prepared``. ``errors`` are faults that only this kind of
-    operation has, beyond those that every operation may answer.
+    visitors may call it, then ``scope`` binds known callers only. ``staff``: of those who hold the scope only STAFF
+    may call it. ``writes``: it runs in a transaction that commits. ``idempotent``: it takes an idempotency key.
+    ``prepare`` does slow work before the transaction begins; the handler finds its result in ``ctx.prepared``.
+    ``errors`` are faults that only this kind of operation has, beyond those that every operation may answer.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Operation(Generic[P, B, V]):
     patch: bool = False
     scope: Scope | None = None
     anonymous: bool = False
+    staff: bool = False
     writes: bool = False
     creates: bool = False
     idempotent: bool = False
@@ -58,12 +59,14 @@ class Operation(Generic[P, B, V]):
 
         Raises:
             Unauthorized: a visitor may not.
-            Forbidden: a known caller lacks the scope.
+            Forbidden: a known caller lacks the scope, or is not STAFF where he must be.
         """
         if self.scope is not None and not (self.anonymous and caller.is_visitor):
             caller.require(self.scope)
         elif not self.anonymous:
             caller.require_known()
+        if self.staff and not caller.is_staff:
+            raise Forbidden("This is for the store's STAFF.")
 
 
 #: An operation of whatever types.

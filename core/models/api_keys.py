@@ -53,5 +53,5 @@ class ApiKeyDraft(Body):
     """What makes an API key: its rights must be among the maker's own. Without ``expiresAt`` it does not expire."""
 
     name: Annotated[Line, Field(min_length=1, max_length=100)]
-    scopes: tuple[Annotated[Scope, BeforeValidator(_lower)], ...] = Field(min_length=1, max_length=50)
+    scopes: list[Annotated[Scope, BeforeValidator(_lower)]] = Field(min_length=1, max_length=50)
     expires_at: AwareDatetime | None = None

@@ -4,7 +4,7 @@ import secrets
 
 from core import examples
 from core.authentication import hash_key
-from core.caller import Caller, Scope
+from core.caller import Scope
 from core.context import Context
 from core.errors import ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
 from core.ids import new_id
@@ -15,13 +15,7 @@ from core.resource import ById, NoParams, Page, Paged
 from core.services.users import user_id_of
 
 
-def _check_staff(caller: Caller) -> None:
-    if not caller.is_staff:
-        raise Forbidden("API keys are for STAFF.")
-
-
 async def _create(ctx: Context, _: NoParams, body: ApiKeyDraft) -> NewApiKey:
-    _check_staff(ctx.caller)
     scopes = frozenset(body.scopes)
     if not scopes <= ctx.caller.scopes:
         raise Forbidden("You do not have all of these scopes yourself.")
@@ -43,7 +37,6 @@ async def _create(ctx: Context, _: NoParams, body: ApiKeyDraft) -> NewApiKey:
 
 
 async def _list(ctx: Context, params: Paged, _: None) -> Page[ApiKeyInfo]:
-    _check_staff(ctx.caller)
     tx = await ctx.tx()
     query = Query(ApiKey, limit=params.limit, offset=(params.page - 1) * params.limit)
     keys = [ApiKeyInfo.of(key) for key in await tx.find(query)]
@@ -51,7 +44,6 @@ async def _list(ctx: Context, params: Paged, _: None) -> Page[ApiKeyInfo]:
 
 
 async def _delete(ctx: Context, params: ById, _: None) -> None:
-    _check_staff(ctx.caller)
     tx = await ctx.tx()
     key = await tx.get(ApiKey, params.id, lock=True)
     if key is None:
@@ -82,6 +74,7 @@ CREATE_API_KEY = Operation(
     result=NewApiKey,
     handler=_create,
     scope=Scope.WRITE_USER,
+    staff=True,
     writes=True,
     creates=True,
     body_example={"name": "Nightly stock report", "scopes": ["read:pets", "read:orders"]},
@@ -96,6 +89,7 @@ LIST_API_KEYS = Operation(
     result=Page[ApiKeyInfo],
     handler=_list,
     scope=Scope.READ_USER,
+    staff=True,
     result_example=examples.page(_EXAMPLE),
 )
 DELETE_API_KEY = Operation(
@@ -106,6 +100,7 @@ DELETE_API_KEY = Operation(
     params=ById,
     handler=_delete,
     scope=Scope.WRITE_USER,
+    staff=True,
     writes=True,
     errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.PRECONDITION_FAILED}),
 )

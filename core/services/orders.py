@@ -211,8 +211,6 @@ async def _get_order(ctx: Context, params: ById, body: None) -> Order:  # noqa: 
 
 
 async def _update_order(ctx: Context, params: ById, body: MergePatch[OrderChange]) -> Order:
-    if not ctx.caller.is_staff:
-        raise Forbidden("Only the store's staff moves orders on.")
     # The status is all that can be patched, so it is asked for: a patch without it would mean nothing.
     change = check_body(OrderChange, dict(body.patch))
     order = await ctx.get(Order, params.id)
@@ -291,6 +289,7 @@ UPDATE_ORDER = Operation(
     handler=_update_order,
     result=Order,
     scope=Scope.WRITE_ORDERS,
+    staff=True,
     writes=True,
     errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED}),
     body_example={"status": "SHIPPED"},

@@ -26,13 +26,7 @@ from core.services.inventory import announce_stock
 from core.services.orders import announce, changed_by
 
 
-def _check_staff(ctx: Context) -> None:
-    if not ctx.caller.is_staff:
-        raise Forbidden("This is for the store's staff.")
-
-
 async def _reset_tenant(ctx: Context, params: ResetParams, body: None) -> None:  # noqa: ARG001
-    _check_staff(ctx)
     if ctx.tenant == SHARED_TENANT:
         raise Forbidden("The shared pool cannot be emptied, since others use it too.")
     if params.confirm.lower() != ctx.tenant:
@@ -106,7 +100,6 @@ async def _remove_people(ctx: Context) -> None:
 
 
 async def _seed_tenant(ctx: Context, params: NoParams, body: None) -> Seeded:  # noqa: ARG001
-    _check_staff(ctx)
     return await seed(ctx)
 
 
@@ -122,6 +115,7 @@ RESET_TENANT = Operation(
     params=ResetParams,
     handler=_reset_tenant,
     scope=Scope.WRITE_PETS,
+    staff=True,
     writes=True,
 )
 
@@ -134,6 +128,7 @@ SEED_TENANT = Operation(
     handler=_seed_tenant,
     result=Seeded,
     scope=Scope.WRITE_PETS,
+    staff=True,
     writes=True,
     idempotent=True,
     result_example={"pets": 66, "orders": 12, "chats": 2},

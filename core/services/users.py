@@ -106,8 +106,6 @@ async def _get_me(ctx: Context, _: NoParams, __: None) -> User:
 
 
 async def _list(ctx: Context, params: UserFilter, _: None) -> Page[User]:
-    if not ctx.caller.is_staff:
-        raise Forbidden("Only STAFF may list users.")
     wanted = {"username_key": params.username, "email_key": params.email}
     keys = tuple(Equal(field, name_key(text)) for field, text in wanted.items() if text is not None)
     where: tuple[Condition, ...] = ()
@@ -244,6 +242,7 @@ LIST_USERS = Operation(
     result=Page[User],
     handler=_list,
     scope=Scope.READ_USER,
+    staff=True,
     result_example=examples.page(_USER_EXAMPLE),
 )
 GET_ME = Operation(

@@ -59,6 +59,11 @@ async def test_keys_are_for_staff(shop: Shop) -> None:
         await shop.refusal(Unauthorized, operation, shop.visitor, body, id=new_id())
 
 
+async def test_who_may_not_is_not_told_what_is_wrong_with_his_request(shop: Shop) -> None:
+    await shop.refusal(Forbidden, CREATE_API_KEY, shop.customer, {"bogus": 1})
+    await shop.refusal(Forbidden, DELETE_API_KEY, shop.customer, id="nonsense")
+
+
 async def test_a_key_of_another_tenant_does_not_exist(store: Store, shop: Shop) -> None:
     made, other = await shop.call(CREATE_API_KEY, body=BODY), Shop(store)
     await other.refusal(NotFound, DELETE_API_KEY, id=made.id)
@@ -83,6 +88,9 @@ async def test_every_fault_of_a_key_is_told(shop: Shop) -> None:
         "key": "UNKNOWN_FIELD",
     }
     assert await shop.faults(CREATE_API_KEY, body={"name": "k", "scopes": []}) == {"scopes": "INVALID_LENGTH"}
+    assert await shop.faults(CREATE_API_KEY, body={"name": "k", "scopes": ["all"]}) == {
+        "scopes[0]": "INVALID_ENUM_VALUE"
+    }
     past = rfc3339(utc_now() - timedelta(seconds=1))
     assert await shop.faults(CREATE_API_KEY, body={**BODY, "expiresAt": past}) == {
         "expiresAt": "OUT_OF_RANGE"

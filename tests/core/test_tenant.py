@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from core.caller import Role
+from core.caller import STAFF_SCOPES, Role
 from core.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from core.ids import SHARED_TENANT, new_id
 from core.models.api_keys import ApiKey
@@ -270,6 +270,8 @@ async def test_only_staff_of_a_private_tenant_empties_it_and_says_which(shop: Sh
     for operation in (RESET_TENANT, SEED_TENANT):
         await shop.refusal(Unauthorized, operation, shop.visitor, confirm=shop.tenant)
         await shop.refusal(Forbidden, operation, shop.customer, confirm=shop.tenant)
+        program = replace(shop.customer, scopes=STAFF_SCOPES)
+        await shop.refusal(Forbidden, operation, program, confirm=shop.tenant)
     await shop.refusal(BadRequest, RESET_TENANT)
     await shop.refusal(BadRequest, RESET_TENANT, confirm=new_id())
     shared = Shop(shop.store, SHARED_TENANT)
