@@ -98,9 +98,11 @@ class OrderDraft(Body):
 
 
 class OrderChange(Body):
-    """What STAFF may change of an order."""
+    """What STAFF may change of an order: its status. All else is read-only."""
 
-    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number"}
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset(
+        field.alias or name for name, field in Order.model_fields.items() if name != "status"
+    )
 
     status: OrderStatus
 

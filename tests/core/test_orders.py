@@ -383,6 +383,13 @@ async def test_only_staff_moves_orders_and_says_where(shop: Shop) -> None:
     }
 
 
+async def test_an_order_is_read_changed_and_written_back(shop: Shop) -> None:
+    order = await bring(shop, await order_of(shop, shop.customer), OrderStatus.APPROVED)
+    whole = {**order.model_dump(mode="json"), "status": "SHIPPED", "totalAmount": "0.01"}
+    shipped = await shop.call(UPDATE_ORDER, body=whole, id=order.id)
+    assert (shipped.status, shipped.total_amount) == (OrderStatus.SHIPPED, order.total_amount)
+
+
 async def test_shipping_announces_who_did_it(shop: Shop) -> None:
     order = await bring(shop, await order_of(shop, shop.customer), OrderStatus.APPROVED)
     head = await shop.head()
