@@ -189,7 +189,7 @@ Int = StrictInt
 Bool = StrictBool
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,63}")
-_PHONE = re.compile(r"\+[1-9]\d{6,14}")
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
@@ -224,7 +224,7 @@ _MONEY_LIMIT = Decimal("1000000000")
 def _parse_money(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         raise PydanticCustomError("INVALID_TYPE", 'must be a decimal string such as "75.00"')
-    if isinstance(value, str) and not re.fullmatch(r"-?\d{1,15}(\.\d{1,2})?", value):
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,2})?", value):
         raise PydanticCustomError("INVALID_FORMAT", 'must be a decimal string such as "75.00"')
     try:
         amount = Decimal(str(value))

@@ -104,13 +104,17 @@ def check_params(model: type[M], data: Mapping[str, object]) -> M:
 
 
 def merge_patch(target: object, patch: object) -> object:
-    """Apply a JSON merge patch (RFC 7396, section 2)."""
+    """Apply a JSON merge patch (RFC 7396, section 2).
+
+    A null for a member that is not there is kept, not dropped: optional members take it for none, and a name that
+    nobody knows is found when the result is checked.
+    """
     if not isinstance(patch, Mapping):
         return patch
     result = dict(target) if isinstance(target, Mapping) else {}
     for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
+        if value is None and name in result:
+            del result[name]
         else:
             result[name] = merge_patch(result.get(name), value)
     return result

@@ -145,6 +145,7 @@ async def test_every_fault_of_a_pet_is_told_at_once(shop: Shop) -> None:
         ({**CAT, "adoptionFee": "1.00"}, {"adoptionFee": "UNKNOWN_FIELD"}),
         ({**CAT, "price": -1}, {"price": "OUT_OF_RANGE"}),
         ({**CAT, "price": "1e3"}, {"price": "INVALID_FORMAT"}),
+        ({**CAT, "price": "\u0663"}, {"price": "INVALID_FORMAT"}),  # a digit, but none of ours
         ({**CAT, "price": True}, {"price": "INVALID_TYPE"}),
         ({**CAT, "price": 10**30}, {"price": "OUT_OF_RANGE"}),
         ({**CAT, "price": float("nan")}, {"price": "OUT_OF_RANGE"}),
@@ -394,12 +395,24 @@ async def test_a_patch_changes_what_it_names_and_null_removes(shop: Shop) -> Non
 
 async def test_the_result_of_a_patch_is_checked_whole(shop: Shop) -> None:
     pet = await create(shop)
-    assert await shop.faults(UPDATE_PET, body={"name": None, "x": 1, "price": "no"}, id=pet.id) == {
+    assert await shop.faults(
+        UPDATE_PET, body={"name": None, "x": 1, "y": None, "price": "no"}, id=pet.id
+    ) == {
         "name": "REQUIRED_FIELD",
         "x": "UNKNOWN_FIELD",
+        "y": "UNKNOWN_FIELD",
         "price": "INVALID_FORMAT",
     }
+    assert await shop.faults(UPDATE_PET, body={"medicalInfo": {"mood": None}}, id=pet.id) == {
+        "medicalInfo.mood": "UNKNOWN_FIELD"
+    }
     assert await shop.faults(UPDATE_PET, body=[], id=pet.id) == {"": "INVALID_TYPE"}
+
+
+async def test_a_null_for_what_is_not_there_changes_nothing(shop: Shop) -> None:
+    pet = await create(shop, CAT)
+    patch: dict[str, Any] = {"breed": None, "medicalInfo": None, "photos": [], "ownerId": None}
+    assert await shop.call(UPDATE_PET, body=patch, id=pet.id) == pet
 
 
 async def test_a_status_set_by_hand_is_announced_with_its_consequences(shop: Shop) -> None:
