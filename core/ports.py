@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -199,7 +199,12 @@ OnMessage = Callable[[bytes], None]
 
 
 class Bus(Protocol):
-    """Carries hints between nodes. It may lose, repeat, delay and reorder: nothing depends on it but speed."""
+    """Carries hints between nodes. It may lose, repeat, delay and reorder: nothing depends on it but speed.
+
+    ``alone``: there never is another node, so that nothing need be published.
+    """
+
+    alone: ClassVar[bool]
 
     def publish(self, message: bytes) -> None:
         """Hand a message to the other nodes, at once and without waiting; it may be lost."""

@@ -142,8 +142,9 @@ class Hub:
         self._counters.published += len(events)
         self._announce(tenant, events)
         self._take_in(tenant, events)
-        for message in codec.encode(self._node, tenant, events):
-            self._bus.publish(message)
+        if not self._bus.alone:
+            for message in codec.encode(self._node, tenant, events):
+                self._bus.publish(message)
 
     async def cursor_now(self, tenant: TenantId) -> str:
         """The cursor at the present end of a tenant's log, for whoever has no subscription."""

@@ -1,12 +1,15 @@
 """The bus of a store that runs in one process."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from core.ports import OnMessage
 
 
 class InProcessBus:
     """A core.ports.Bus without other nodes: there is nobody to tell, and nothing to hear."""
+
+    alone: ClassVar[bool] = True
 
     def publish(self, message: bytes) -> None:
         """See core.ports.Bus."""

@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -49,6 +50,8 @@ class RedisBus:
     A subscribed connection can stand and yet be dead without any error. So when nothing has come for
     ``probe`` seconds, this sends a message to itself; when that does not come within as long again, it connects anew.
     """
+
+    alone: ClassVar[bool] = False
 
     def __init__(
         self, url: str, *, channel: str = "petstore:events", probe: float = 2.0, outbox_bytes: int = 8 << 20

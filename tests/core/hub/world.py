@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import ClassVar
 
 from core.events import PUBLIC, Audience, Event
 from core.hub import Hub, Limits
@@ -124,6 +125,7 @@ class Air:
 class AirBus:
     """A bus of one node."""
 
+    alone: ClassVar[bool] = False
     healthy = True
 
     def __init__(self, air: Air) -> None:
