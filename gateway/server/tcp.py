@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 #: Looks per stall limit, so that a peer is dropped at most an eighth of it late.
 _LOOKS = 8
+#: Seconds for which a connection that was closed still reads.
+_LINGER = 1.0
 #: Seconds between two looks whether all connections have ended.
 _POLL = 0.02
 #: How long a connection may take to end when it is dropped.
@@ -51,6 +53,7 @@ class TcpConnection(asyncio.Protocol):
         self._paused = False
         self._ended = False
         self._changed: asyncio.Future[None] | None = None
+        self._linger: asyncio.TimerHandle | None = None
 
     # --- asyncio ---
 
@@ -64,7 +67,8 @@ class TcpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand on what came."""
-        self._receiver.data_received(data)
+        if self._linger is None:
+            self._receiver.data_received(data)
 
     def pause_writing(self) -> None:
         """More waits for the peer than should."""
@@ -80,6 +84,8 @@ class TcpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """End."""
         self._ended = True
+        if self._linger is not None:
+            self._linger.cancel()
         self._server.connections.discard(self)
         self._tell()
         self._receiver.ended()
@@ -97,7 +103,7 @@ class TcpConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Hand over data, behind all that was written before; nothing happens once the connection is closing."""
-        if not self._transport.is_closing():
+        if self._linger is None and not self._transport.is_closing():
             self._transport.write(data)
 
     async def drain(self) -> None:
@@ -110,8 +116,19 @@ class TcpConnection(asyncio.Protocol):
             await asyncio.shield(self._changed)
 
     def close(self) -> None:
-        """End the connection behind what was written."""
-        self._transport.close()
+        """End the connection behind what was written.
+
+        What still comes is read for a while and not looked at: closing a socket with unread data resets the
+        connection, and a reset takes the farewell away from a peer that is still sending.
+        """
+        if self._linger is not None or self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._linger = asyncio.get_running_loop().call_later(_LINGER, self._transport.close)
+        else:  # TLS has an end of its own.
+            self._transport.close()
 
     def abort(self) -> None:
         """Drop the connection and its unsent data now."""

@@ -1,6 +1,7 @@
 """MQTT over WebSocket (MQTT 5.0, section 6): the packets are in binary frames, however they are cut."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import cast
 
@@ -15,6 +16,8 @@ from protocols.mqtt.adapter import MqttDoor
 _SUBPROTOCOL = "mqtt"
 #: Close codes (RFC 6455, section 7.4.1): the end, and a frame of text.
 _NORMAL, _TEXT = 1000, 1003
+#: How long a peer may take to read the close frame, in seconds.
+_FAREWELL = 2.0
 
 
 class SocketPeer:
@@ -93,24 +96,25 @@ class MqttSocketDoor:
             reader = group.create_task(self._read(peer, credentials, receive))
             closing = group.create_task(peer.closing.wait())
             await asyncio.wait((reader, closing), return_when=asyncio.FIRST_COMPLETED)
-            if not reader.done():
+            if not reader.done() or not reader.result():
                 peer.queue.end()
                 await asyncio.wait((carrier,))
                 await _close(send, peer.code)
             for task in (carrier, reader, closing):
                 task.cancel()
 
-    async def _read(self, peer: SocketPeer, credentials: Credentials, receive: Receive) -> None:
+    async def _read(self, peer: SocketPeer, credentials: Credentials, receive: Receive) -> bool:
+        """Hand on what comes; says whether it was the client who ended it."""
         connection = self._door.connect(peer, credentials)
         try:
             while (message := await receive())["type"] != "websocket.disconnect":
                 data = message.get("bytes")
                 if data is None:
                     peer.code = _TEXT
-                    peer.close()
-                    return
+                    return False
                 connection.data_received(data)
                 await peer.may_read()
+            return True
         finally:
             connection.ended()
 
@@ -128,10 +132,9 @@ async def _carry(peer: SocketPeer, send: Send, patience: float) -> None:
 
 
 async def _close(send: Send, code: int) -> None:
-    try:
-        await send({"type": "websocket.close", "code": code})
-    except (OSError, RuntimeError):
-        pass  # It has gone already.
+    with contextlib.suppress(OSError, RuntimeError):  # It may have gone already, or not read any more.
+        async with asyncio.timeout(_FAREWELL):
+            await send({"type": "websocket.close", "code": code})
 
 
 def _frame(payload: bytes) -> bytes:

@@ -1,0 +1,135 @@
+"""A node with its MQTT door on TCP and on WebSocket, and an event stream beside."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core.caller import Credentials
+from core.ids import SHARED_TENANT, TenantId
+from core.limits import Limits
+from core.models.devices import NewDevice
+from core.models.pets import Pet
+from core.services.devices import CREATE_DEVICE
+from core.services.pets import CREATE_PET
+from core.session import Sessions
+from gateway.server.listening import listen, socket_port
+from gateway.server.server import Server, ServerOptions
+from gateway.server.tcp import TcpServer
+from protocols.mqtt.adapter import MqttDoor
+from protocols.mqtt.socket import MqttSocketDoor
+from protocols.sse.adapter import SseDoor
+from tests.core.stores import Shop, open_store
+from tests.gateway.server.serving import with_lifespan
+from tests.protocols.live import Live
+from tests.protocols.mqtt.raw import Raw
+from tests.waiting import eventually
+
+
+class Doors:
+    """The HTTP port."""
+
+    def __init__(self, sessions: Sessions, limits: Limits, door: MqttDoor) -> None:
+        self._paths: dict[str, ASGIApp] = {
+            "/v1/events": SseDoor(sessions, limits),
+            "/mqtt": MqttSocketDoor(door),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._paths[scope["path"]](scope, receive, send)
+
+
+@dataclass
+class MqttNode(Live):
+    """A running node with an MQTT door."""
+
+    door: MqttDoor
+    tcp: TcpServer
+    mqtt_port: int
+
+    @contextlib.asynccontextmanager
+    async def client(self, client_id: str = "", **connect: Any) -> AsyncIterator[Raw]:
+        """A client of version 5 that was let in, packet by packet; ``connect`` are members of CONNECT."""
+        async with self.raw_client() as client:
+            await client.connect(client_id, **connect)
+            yield client
+
+    @contextlib.asynccontextmanager
+    async def raw_client(self) -> AsyncIterator[Raw]:
+        """A TCP connection to the door."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.mqtt_port)
+        try:
+            yield Raw(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def pet(self, tenant: TenantId = SHARED_TENANT, **changes: Any) -> Pet:
+        """A new pet."""
+        body = {"name": "Biscuit", "species": "DOG", "ageMonths": 12, "price": "75.00", **changes}
+        found: Pet = await Shop(self.store, tenant).call(CREATE_PET, body=body)
+        return found
+
+    async def device(self, tenant: TenantId = SHARED_TENANT, **given: Any) -> NewDevice:
+        """A new device with its password."""
+        found: NewDevice = await Shop(self.store, tenant).call(
+            CREATE_DEVICE, body={"name": "collar", **given}
+        )
+        return found
+
+
+@contextlib.asynccontextmanager
+async def mqtt_node(
+    folder: Path, *, url: str = "memory://", direct: bool = True, stall_limit: float = 30.0, **limits: Any
+) -> AsyncIterator[MqttNode]:
+    """Run a node; nothing of any client may be left at the end."""
+    bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
+    async with open_store(folder, url, limits=bounds) as store:
+        sessions = Sessions(store)
+        door = MqttDoor(sessions, bounds)
+        tcp = TcpServer(
+            lambda peer, address: door.connect(peer, Credentials(address)), stall_limit=stall_limit
+        )
+        app = with_lifespan(Doors(sessions, bounds, door))
+
+        async def drain() -> None:
+            await node.drain()
+
+        server: Server | uvicorn.Server
+        if direct:
+            server = Server(app, ServerOptions(drain_limit=3, stall_limit=stall_limit), on_drain=drain)
+        else:
+            server = _Plain(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        http, plain = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
+        port, mqtt_port = socket_port(http), socket_port(plain)
+        running = asyncio.create_task(server.serve(http))
+        async with tcp.serving(plain, [], None):
+            await eventually(lambda: server.started)
+            tasks = frozenset(asyncio.all_tasks())
+            node = MqttNode(store, sessions, bounds, port, server, tasks, door, tcp, mqtt_port)
+            try:
+                yield node
+                await node.empty()
+                assert not door.clients
+                assert not len(door.groups)
+                assert not len(door.keeper)
+            finally:
+                if not direct:
+                    await node.drain()
+                server.should_exit = True
+                await asyncio.wait_for(running, 20)
+        await door.finished()
+
+
+class _Plain(uvicorn.Server):
+    """uvicorn that leaves the signals to the test runner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield

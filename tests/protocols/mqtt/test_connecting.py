@@ -1,0 +1,238 @@
+"""Who is let in, how he is told when not, and how a connection ends."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import mqtt5
+import pytest
+
+from core.caller import Role
+from core.errors import Close, CloseReason
+from core.ids import SHARED_TENANT
+from tests.protocols.live import new_tenant
+from tests.protocols.mqtt.node import MqttNode, mqtt_node
+from tests.protocols.mqtt.raw import Raw
+from tests.waiting import eventually
+
+BAD_LOGIN, NOT_AUTHORIZED, QUOTA = 134, 135, 151
+
+
+async def test_somebody_without_credentials_is_a_visitor(node: MqttNode) -> None:
+    async with node.client() as client:
+        assert await client.codes("pets/#", "orders/+/status") == [0, NOT_AUTHORIZED]
+
+
+async def test_a_client_without_an_id_is_given_one(node: MqttNode) -> None:
+    async with node.raw_client() as client:
+        answer = await client.connect()
+        assert answer.assigned_client_id is not None
+        assert answer.assigned_client_id.startswith("auto-")
+
+
+async def test_a_token_is_a_password_whatever_the_user_name(node: MqttNode) -> None:
+    async with node.client(username="whoever", password=node.staff_token()) as client:
+        assert await client.codes("orders/#") == [0]
+
+
+@pytest.mark.parametrize("password", ["a.b.c", "not a token", ""])
+async def test_a_bad_password_is_never_taken_for_a_visitors(node: MqttNode, password: str) -> None:
+    async with node.raw_client() as client:
+        answer = await client.ask_in(username="collar", password=password.encode())
+        if password:
+            assert answer.reason_code == mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD
+            assert await client.ended()
+        else:  # none at all
+            assert answer.reason_code == mqtt5.ConnAckReasonCode.SUCCESS
+
+
+async def test_a_device_logs_in_with_its_own_name_from_whatever_tenant(node: MqttNode) -> None:
+    tenant = new_tenant()
+    device = await node.device(tenant, topics=["orders/#"])
+    async with node.client(username=device.username, password=device.password) as client:
+        assert await client.codes("orders/#", "chats/#") == [0, NOT_AUTHORIZED]
+        assert next(iter(node.sessions._open)).caller.tenant == tenant
+
+
+async def test_a_device_with_a_wrong_password_is_not_let_in(node: MqttNode) -> None:
+    device = await node.device()
+    async with node.raw_client() as client:
+        answer = await client.ask_in(username=device.username, password="wrong")
+        assert answer.reason_code == BAD_LOGIN
+
+
+async def test_version_3_has_return_codes_of_its_own(node: MqttNode) -> None:
+    async with node.raw_client() as client:
+        client.send(b"\x10\x15\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01a\x00\x01u\x00\x03bad")
+        assert await client.bytes_of_next() == b"\x20\x02\x00\x04"
+        assert await client.ended()
+
+
+async def test_a_session_that_is_kept_needs_a_client_id_in_version_3(node: MqttNode) -> None:
+    async with node.raw_client() as client:
+        client.send(b"\x10\x0c\x00\x04MQTT\x04\x00\x00\x3c\x00\x00")
+        assert await client.bytes_of_next() == b"\x20\x02\x00\x02"
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x00", b"\x10\x0d\x00\x04MQTT\x06\x02\x00\x3c\x00\x00\x00"],
+)
+async def test_another_version_is_refused(node: MqttNode, connect: bytes) -> None:
+    async with node.raw_client() as client:
+        client.send(connect)
+        assert await client.bytes_of_next() == b"\x20\x02\x00\x01"
+        assert await client.ended()
+
+
+async def test_too_many_connections_of_one_caller_are_refused(tmp_path: Path) -> None:
+    async with mqtt_node(tmp_path, connections_per_caller=1) as node, node.client():
+        async with node.raw_client() as second:
+            assert (await second.ask_in()).reason_code == QUOTA
+        async with node.client(password=node.staff_token()):
+            pass
+
+
+async def test_whoever_does_not_say_connect_in_time_is_dropped(tmp_path: Path) -> None:
+    async with mqtt_node(tmp_path, login_seconds=0.05) as node, node.raw_client() as client:
+        assert await client.ended()
+
+
+async def test_a_client_that_says_nothing_is_ended_after_one_and_a_half_keep_alives(node: MqttNode) -> None:
+    began = asyncio.get_running_loop().time()
+    async with node.client(keep_alive=1) as client:
+        goodbye = await client.farewell()
+        assert goodbye.reason_code == mqtt5.DisconnectReasonCode.KEEP_ALIVE_TIMEOUT
+        assert 1.4 < asyncio.get_running_loop().time() - began < 4
+
+
+async def test_pings_are_answered_and_keep_a_connection_alive(node: MqttNode) -> None:
+    loop = asyncio.get_running_loop()
+    async with node.client(keep_alive=1) as client:
+        end = loop.time() + 2
+        while loop.time() < end:
+            client.send(mqtt5.PingReqPacket())
+            await client.expect(mqtt5.PingRespPacket)
+            await asyncio.sleep(0.2)
+
+
+async def test_the_same_client_again_takes_over(node: MqttNode) -> None:
+    token = node.staff_token()
+    async with node.client("one", password=token) as first, node.client("one", password=token) as second:
+        assert (await first.farewell()).reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
+        assert await second.codes("#") == [0]
+        assert len(node.door.clients) == 1
+
+
+async def test_nobody_takes_over_another_callers_client_id(node: MqttNode) -> None:
+    async with (
+        node.client("one", password=node.staff_token()) as first,
+        node.client("one", password=node.staff_token()) as second,
+    ):
+        assert await first.codes("#") == [0]
+        assert await second.codes("#") == [0]
+
+
+async def test_a_connection_ends_with_its_token(node: MqttNode) -> None:
+    token = node.token(node.member(Role.STAFF, lasts=2))
+    async with node.client(password=token) as client:
+        assert (await client.farewell()).reason_code == mqtt5.DisconnectReasonCode.MAX_CONNECT_TIME
+
+
+async def test_a_connection_ends_when_its_login_is_revoked(node: MqttNode) -> None:
+    caller = node.member(Role.STAFF)
+    async with node.client(password=node.token(caller)) as client:
+        await node.store.revocations.revoke([f"user:{caller.user_id}"])
+        assert (await client.farewell()).reason_code == NOT_AUTHORIZED
+
+
+async def test_a_login_is_renewed_by_auth(node: MqttNode) -> None:
+    caller = node.member(Role.STAFF, lasts=2)
+    renewed = node.token(node.member(Role.STAFF))
+    del renewed
+    longer = type(caller)(
+        **{
+            **{f: getattr(caller, f) for f in caller.__slots__},
+            "expires_at": node.store.clock() + timedelta(hours=1),
+        }
+    )
+    async with node.client(
+        authentication_method="token", authentication_data=node.token(caller).encode()
+    ) as client:
+        client.send(
+            mqtt5.AuthPacket(
+                reason_code=mqtt5.AuthReasonCode.RE_AUTHENTICATE,
+                authentication_method="token",
+                authentication_data=node.token(longer).encode(),
+            )
+        )
+        answer = await client.expect(mqtt5.AuthPacket)
+        assert answer.reason_code == mqtt5.AuthReasonCode.SUCCESS
+        session = next(iter(node.sessions._open))
+        assert session.caller.expires_at == longer.expires_at.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("method", [None, "other"])
+async def test_auth_without_the_method_of_connect_is_a_protocol_error(
+    node: MqttNode, method: str | None
+) -> None:
+    async with node.client(password=node.staff_token()) as client:
+        client.send(
+            mqtt5.AuthPacket(
+                reason_code=mqtt5.AuthReasonCode.RE_AUTHENTICATE, authentication_method=method or "token"
+            )
+        )
+        assert (await client.farewell()).reason_code == mqtt5.DisconnectReasonCode.PROTOCOL_ERROR
+
+
+async def test_a_bad_new_token_ends_the_connection(node: MqttNode) -> None:
+    async with node.client(
+        authentication_method="token", authentication_data=node.staff_token().encode()
+    ) as client:
+        client.send(
+            mqtt5.AuthPacket(
+                reason_code=mqtt5.AuthReasonCode.RE_AUTHENTICATE,
+                authentication_method="token",
+                authentication_data=b"x.y.z",
+            )
+        )
+        assert (await client.farewell()).reason_code == NOT_AUTHORIZED
+
+
+async def test_another_authentication_method_is_refused(node: MqttNode) -> None:
+    async with node.raw_client() as client:
+        answer = await client.ask_in(authentication_method="SCRAM-SHA-1")
+        assert answer.reason_code == mqtt5.ConnAckReasonCode.BAD_AUTHENTICATION_METHOD
+
+
+async def test_a_drain_says_so_and_where_to_go_on(node: MqttNode) -> None:
+    async with node.client() as client:
+        await client.subscribe("pets/#")
+        await node.happen(1)
+        assert await client.numbers(1) == [1]
+        node.sessions.close_all(Close(CloseReason.DRAINING, "Come back."))
+        goodbye = await client.farewell()
+        assert goodbye.reason_code == mqtt5.DisconnectReasonCode.SERVER_SHUTTING_DOWN
+        assert dict(goodbye.user_properties)["cursor"] == await node.store.hub.cursor_now(SHARED_TENANT)
+
+
+async def test_too_many_messages_end_the_connection(tmp_path: Path) -> None:
+    async with mqtt_node(tmp_path, messages_per_second=5) as node, node.client() as client:
+        for _ in range(30):
+            client.send(mqtt5.PingReqPacket())
+        while isinstance(packet := await client.next(), mqtt5.PingRespPacket):
+            pass
+        assert packet.reason_code == mqtt5.DisconnectReasonCode.MESSAGE_RATE_TOO_HIGH
+
+
+async def test_a_reader_that_stalls_is_dropped(tmp_path: Path) -> None:
+    async with mqtt_node(tmp_path, stall_limit=0.4) as node:
+        raw = Raw(*await asyncio.open_connection("127.0.0.1", node.mqtt_port, limit=1024))
+        await raw.connect()
+        await raw.subscribe("#")
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for round_ in range(60):
+            await node.happen(*range(round_ * 10, round_ * 10 + 10), filling=30_000)
+        await eventually(lambda: not node.tcp.connections)
+        assert node.tcp.statistics().stalled == 1
+        raw.writer.close()
