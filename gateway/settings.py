@@ -201,12 +201,14 @@ def load_settings(**given: Any) -> Settings:
     """Read the settings; what is given and not None goes before the environment.
 
     Raises:
-        BadSettings: one of them cannot be used.
+        BadSettings: one of them cannot be used, or the file cannot be read.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise BadSettings("; ".join(_complaint(fault) for fault in error.errors())) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f".env: {error}") from None
 
 
 def _complaint(fault: Any) -> str:

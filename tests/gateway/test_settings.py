@@ -34,6 +34,12 @@ def test_the_command_line_goes_before_the_environment_and_that_before_a_file(
     assert (settings.port, settings.host) == (3, "environment")
 
 
+def test_a_file_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"PETSTORE_PORT=1\n\xff\xfe")
+    with pytest.raises(BadSettings, match=r"^\.env: .*utf-8.*$"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
