@@ -27,6 +27,7 @@ from core.session import Sessions
 from core.store import Store
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
+from protocols.socketio.adapter import SocketIoDoor
 from protocols.sse.adapter import SseDoor
 from protocols.websocket.adapter import WebSocketDoor
 from tests.core.stores import Shop, open_store
@@ -55,6 +56,7 @@ class Doors:
             "/v1/events": SseDoor(sessions, limits, origins=origins),
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
+            "/socket.io/": SocketIoDoor(sessions, limits, origins=origins),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,193 @@
+"""The Engine.IO layer: the library's server with mailboxes for queues, and WebSockets that are written to directly."""
+
+import asyncio
+import contextlib
+from typing import Any, cast
+
+import engineio
+from engineio.async_drivers import asgi
+from starlette.types import Receive, Send
+
+from core.limits import Limits
+from core.outlet import QueuedSink, Sink
+from protocols.http.faults import error_data
+from protocols.http.frames import Transport, read_frames, text_frame
+from protocols.socketio.mailbox import Mailbox
+from protocols.socketio.wire import BadPacket, event_frame
+
+#: How long a client may take to fetch or read our farewell before he is dropped, in seconds.
+_FAREWELL = 2.0
+#: Close codes (RFC 6455, section 7.4.1): going away, not acceptable data, too big.
+GOING_AWAY, UNACCEPTABLE, TOO_BIG = 1001, 1003, 1009
+
+
+class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no types
+    """The library's server, extended where it makes queues, tasks and WebSockets."""
+
+    def __init__(self, limits: Limits, **options: Any) -> None:
+        self.limits = limits
+        super().__init__(
+            async_mode="asgi",
+            ping_interval=limits.ping_seconds,
+            max_http_buffer_size=limits.frame_bytes,
+            http_compression=False,
+            # The door does it for all doors alike.
+            cors_allowed_origins=[],
+            # Mailboxes see for themselves who is gone.
+            monitor_clients=False,
+            **options,
+        )
+        self._async = {**asgi._async, "websocket": WebSocket}
+
+    def create_queue(self, *_: Any, **__: Any) -> Mailbox:
+        """A mailbox: the library's queue has no bound."""
+        return Mailbox(self.limits)
+
+    def start_background_task(self, target: Any, *args: Any, **kwargs: Any) -> Any:
+        """Start a task of the library; the ping that a client waits for must not outlive him."""
+        task = super().start_background_task(target, *args, **kwargs)
+        mailbox = getattr(getattr(target, "__self__", None), "queue", None)
+        if isinstance(mailbox, Mailbox):
+            mailbox.pinger = task
+        return task
+
+    def find(self, sid: str) -> Any:
+        """The library's socket of a client who is there, or None."""
+        socket = self.sockets.get(sid)
+        return None if socket is None or socket.closed or socket.closing else socket
+
+    def mailbox(self, sid: str) -> Mailbox | None:
+        """The mailbox of a client who is there."""
+        socket = self.find(sid)
+        return None if socket is None else socket.queue
+
+    async def finish(self, sid: str) -> None:
+        """Disconnect a client behind what was written to him."""
+        mailbox = self.mailbox(sid)
+        if mailbox is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await mailbox.fetched()
+        await self.disconnect(sid)
+
+    def forget(self, socket: Any) -> None:
+        """Leave nothing of a client who has been disconnected."""
+        self.sockets.pop(socket.sid, None)
+        socket.queue.end()
+
+
+class WebSocket:
+    """One WebSocket of a client: the library reads from it; most of what is written goes past the library.
+
+    It stands in for the library's own class of this name, with the same methods.
+    """
+
+    def __init__(self, handler: Any, server: Engine) -> None:
+        self._handler = handler
+        self._engine = server
+        self._socket = handler.__self__
+        self._mailbox: Mailbox = self._socket.queue
+        self._transport: Transport | None = None
+        self._sink: Sink = QueuedSink()
+        self._carrier: asyncio.Task[None] | None = None
+        self._receive: Receive
+        self._send: Send
+        self._attached = False
+        self._closed = False
+
+    async def __call__(self, environ: dict[str, Any]) -> str:
+        """Serve the client until he goes or is sent off."""
+        self._receive, self._send = environ["asgi.receive"], environ["asgi.send"]
+        extensions = environ["asgi.scope"].get("extensions", {})
+        self._transport = cast(Transport | None, extensions.get("petstore.transport"))
+        await self._send({"type": "websocket.accept"})
+        if self._transport is not None:
+            self._sink = self._transport
+        else:
+            assert isinstance(self._sink, QueuedSink)
+            self._carrier = asyncio.create_task(self._carry(self._sink))
+        if not self._socket.connected:  # Else it is an upgrade, done when the client says so.
+            self._attach()
+        try:
+            await self._handler(self)
+        finally:
+            await self._release()
+        return ""
+
+    def _attach(self) -> None:
+        self._attached = True
+        self._mailbox.attach(self._sink)
+
+    async def wait(self) -> str:
+        """The next packet. It is not read before the client has read enough of what was written to him.
+
+        Raises:
+            OSError: the connection has ended, or ends now.
+        """
+        if not self._sink.writable:
+            await self._sink.drain()
+        async with asyncio.timeout(None if self._attached else self._engine.limits.login_seconds):
+            message = await self._receive()
+        if message["type"] != "websocket.receive":
+            raise ConnectionResetError
+        text: str | None = message.get("text")
+        try:
+            if text is None:
+                raise BadPacket("Packets are text: binary is not taken.")
+            if len(text.encode()) > self._engine.limits.frame_bytes:
+                self._mailbox.close_code = TOO_BIG
+                raise BadPacket(f"Packets have at most {self._engine.limits.frame_bytes} bytes.")
+            self._mailbox.admit(text)
+        except BadPacket as error:
+            if self._mailbox.close_code == 1000:
+                self._mailbox.close_code = UNACCEPTABLE
+            self._sink.write(event_frame("error", error_data(error)))
+            raise ConnectionAbortedError from None
+        if not self._attached and text == "5":
+            self._attach()
+        return text
+
+    async def send(self, message: str) -> None:
+        """Write a packet of the library."""
+        self._sink.write(text_frame(message.encode()))
+
+    async def close(self) -> None:
+        """Send the close frame behind what was written; a peer that does not take it is dropped."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            async with asyncio.timeout(_FAREWELL):
+                if isinstance(self._sink, QueuedSink) and self._carrier is not None:
+                    self._sink.end()
+                    await asyncio.wait((self._carrier,))
+                await self._send({"type": "websocket.close", "code": self._mailbox.close_code})
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
+        except (OSError, RuntimeError):
+            pass  # It has gone already.
+
+    async def _carry(self, sink: QueuedSink) -> None:
+        """On a server without our transport: send what was written, one packet at a time."""
+        try:
+            while data := await sink.taken():
+                for payload in read_frames(data):
+                    async with asyncio.timeout(self._engine.limits.stall_seconds):
+                        await self._send({"type": "websocket.send", "text": payload.decode()})
+        except (OSError, RuntimeError):
+            pass  # The peer has gone or reads nothing; the library's reader ends too.
+        finally:
+            sink.end()
+
+    async def _release(self) -> None:
+        """Leave nothing behind; a failed upgrade leaves the client where he was."""
+        await self.close()
+        if self._carrier is not None:
+            self._carrier.cancel()
+            await asyncio.wait((self._carrier,))
+        if self._attached:
+            await self._socket.close(wait=False, abort=True, reason=self._engine.reason.TRANSPORT_CLOSE)
+        else:
+            self._socket.upgrading = False

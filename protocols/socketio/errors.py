@@ -1,0 +1,45 @@
+"""How the store's faults look on Socket.IO: in a refused connection, in an acknowledgement, at the end."""
+
+from typing import Any
+
+import socketio
+
+from core.errors import Close, CloseReason, ErrorCode, StoreError
+from protocols.http.faults import error_data
+
+#: What a client is told in his last ``error``.
+CODES: dict[CloseReason, ErrorCode] = {
+    CloseReason.UNAUTHENTICATED: ErrorCode.UNAUTHORIZED,
+    CloseReason.EXPIRED: ErrorCode.UNAUTHORIZED,
+    CloseReason.REVOKED: ErrorCode.UNAUTHORIZED,
+    CloseReason.FORBIDDEN: ErrorCode.FORBIDDEN,
+    CloseReason.LOGIN_TIMEOUT: ErrorCode.UNAUTHORIZED,
+    CloseReason.TOO_MANY_MESSAGES: ErrorCode.RATE_LIMITED,
+    CloseReason.CURSOR_EXPIRED: ErrorCode.CURSOR_EXPIRED,
+    CloseReason.DRAINING: ErrorCode.UNAVAILABLE,
+    CloseReason.STALLED: ErrorCode.UNAVAILABLE,
+    CloseReason.INTERNAL: ErrorCode.INTERNAL,
+}
+
+
+def refusal(error: StoreError) -> Exception:
+    """What makes the library refuse a connection: ``connect_error`` with the fault as its ``data``."""
+    fault: Exception = socketio.exceptions.ConnectionRefusedError(error.detail, error_data(error))
+    return fault
+
+
+def refused(error: StoreError) -> dict[str, Any]:
+    """The acknowledgement of a command that was not carried out."""
+    return {"ok": False, "error": error_data(error)}
+
+
+def farewell(close: Close, cursor: str | None) -> tuple[str, dict[str, Any]]:
+    """The last event and its data; ``cursor`` is where to resume."""
+    if close.reason is CloseReason.CURSOR_EXPIRED:
+        return "cursorExpired", {"oldestCursor": close.oldest_cursor}
+    data: dict[str, Any] = {"code": CODES[close.reason].value, "message": close.detail}
+    if close.resumable or close.reason is CloseReason.TOO_MANY_MESSAGES:
+        data["retryAfter"] = 1
+    if cursor is not None:
+        data["cursor"] = cursor
+    return "error", data

@@ -1,0 +1,228 @@
+"""What waits for one Engine.IO client."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from engineio import packet as engine
+
+from core.limits import Limits
+from core.outlet import Sink
+from protocols.http.frames import read_frames, text_frame
+from protocols.socketio.wire import BadPacket, Kind, kind_of
+
+#: Bytes that may wait for a client who polls before the outlet pauses; one batch more may be added to them.
+_ENOUGH = 64 * 1024
+#: Packets in the answer to a poll: python-engineio's clients take no more ("Too many packets in payload").
+_MOST_AT_ONCE = 16
+#: Packets besides events and pongs that a connection may send in its life: it needs one or two.
+_MOST_OTHERS = 100
+
+
+class Due:
+    """A packet that is encoded already, where the library expects one of its own class."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def encode(self, b64: bool = False) -> str:  # noqa: ARG002 the library's signature
+        """The packet as text."""
+        return self._text
+
+
+class Mailbox:
+    """Stands where the library has an unbounded queue, and is the sink of the client's outlet at the same time.
+
+    While a client polls, things wait here for the next poll; there are little more than `_ENOUGH` bytes of them, and
+    ``on_stalled`` is called when nothing was fetched for too long. Once he is on a WebSocket nothing waits: frames are
+    written past the library, all clients' from the same bytes, one write for a wake-up. Only the library's pings
+    still take its way, whose tasks tell by them that the connection lives.
+    """
+
+    __slots__ = (
+        "_ended", "_filled", "_left", "_room", "_since", "_sink", "_size", "_stall", "_timer", "_waiting",
+        "close_code", "on_stalled", "on_writable", "others", "pinger", "posting",
+    )  # fmt: skip
+
+    def __init__(self, limits: Limits) -> None:
+        self.on_writable: Callable[[], None] | None = None
+        self.on_stalled: Callable[[], None] | None = None
+        #: Held while a payload of the client is worked through, so that his commands stay in order.
+        self.posting = asyncio.Lock()
+        #: The library's task that sends the next ping.
+        self.pinger: asyncio.Task[None] | None = None
+        self.close_code = 1000
+        self.others = 0
+        self._stall = limits.stall_seconds
+        #: Packets and their sizes; a packet is the library's or `Due`.
+        self._waiting: deque[tuple[Any, int]] = deque()
+        self._left = 0
+        self._size = 0
+        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._sink: Sink | None = None
+        self._ended = False
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+
+    # --- reading ---
+
+    def admit(self, text: str) -> Kind:
+        """Look at a packet of the client.
+
+        Raises:
+            BadPacket: the connection must end.
+        """
+        kind = kind_of(text)
+        if kind is Kind.OTHER:
+            self.others += 1
+            if self.others > _MOST_OTHERS:
+                raise BadPacket("Too many packets that are no events.")
+        return kind
+
+    # --- writing ---
+
+    @property
+    def writable(self) -> bool:
+        """Whether less waits than should."""
+        if self._ended:
+            return False
+        return self._size < _ENOUGH if self._sink is None else self._sink.writable
+
+    def write(self, data: bytes) -> None:
+        """Hand over text frames with one packet each; nothing happens after the end."""
+        if self._ended:
+            return
+        if self._sink is not None:
+            self._sink.write(data)
+        else:
+            for packet in read_frames(data):
+                self._add(Due(packet.decode()), len(packet))
+
+    async def drain(self) -> None:
+        """Wait until ``writable``; ConnectionResetError when the end has come instead."""
+        while not self.writable:
+            if self._ended:
+                raise ConnectionResetError("the client has gone")
+            if self._sink is not None:
+                await self._sink.drain()
+            else:
+                self._room.clear()
+                await self._room.wait()
+
+    async def fetched(self) -> None:
+        """Wait until nothing waits for a poll any more, or the end."""
+        while self._waiting and self._sink is None and not self._ended:
+            self._room.clear()
+            await self._room.wait()
+
+    def attach(self, sink: Sink) -> None:
+        """The client is on a WebSocket now: write what waits, and all that comes, to it."""
+        waiting, self._waiting, self._size = self._waiting, deque(), 0
+        self._sink = sink
+        self._quieten()
+        for item, _ in waiting:
+            sink.write(text_frame(item.encode().encode()))
+        sink.on_writable = self._tell
+        self._room.set()
+        self._tell()
+
+    def end(self) -> None:
+        """Take no more. What waits may still be fetched by the poll that is under way."""
+        if self._ended:
+            return
+        self._ended = True
+        self._quieten()
+        if self._sink is not None:
+            self._sink.on_writable = None
+        self.on_writable = self.on_stalled = None
+        if self.pinger is not None and self.pinger is not asyncio.current_task():
+            self.pinger.cancel()
+        self._filled.set()
+        self._room.set()
+
+    def _tell(self) -> None:
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def _add(self, item: Any, size: int) -> None:
+        if not self._waiting:
+            self._since = asyncio.get_running_loop().time()
+        self._waiting.append((item, size))
+        self._size += size
+        self._filled.set()
+        if self._timer is None and self._sink is None:
+            self._timer = asyncio.get_running_loop().call_later(self._stall, self._look)
+
+    def _look(self) -> None:
+        """See whether the client still fetches what waits for him."""
+        self._timer = None
+        if not self._waiting:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._since + self._stall - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._look)
+        elif self.on_stalled is not None:
+            self.on_stalled()
+
+    def _quieten(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- the library's side: what it needs of asyncio.Queue ---
+
+    async def put(self, item: Any) -> None:
+        """Take a packet of the library; None is the end."""
+        if item is None:
+            self.end()
+        elif self._ended:
+            pass
+        elif self._sink is not None and item.packet_type != engine.PING:
+            self._sink.write(text_frame(item.encode().encode()))
+        else:
+            self._add(item, len(item.encode()))
+
+    async def get(self) -> Any:
+        """Begin a poll: wait for a packet; None after the end."""
+        while not self._waiting:
+            if self._ended:
+                return None
+            self._filled.clear()
+            await self._filled.wait()
+        self._left = _MOST_AT_ONCE
+        return self._take()
+
+    def get_nowait(self) -> Any:
+        """Go on with a poll: a packet, if one waits.
+
+        Raises:
+            asyncio.QueueEmpty: none does, or the poll has enough.
+        """
+        if not self._waiting or not self._left:
+            raise asyncio.QueueEmpty
+        return self._take()
+
+    def _take(self) -> Any:
+        full = not self.writable
+        packet, size = self._waiting.popleft()
+        self._size -= size
+        self._left -= 1
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        if not self._waiting or (full and self.writable):
+            self._room.set()
+        if full and self.writable:
+            # Later, so that this poll ends with what was due when it began.
+            loop.call_soon(self._tell)
+        return packet
+
+    def task_done(self) -> None:
+        """Nobody counts."""
+
+    async def join(self) -> None:
+        """Whoever wants to wait uses `fetched`, within bounds."""

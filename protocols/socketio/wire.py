@@ -1,0 +1,127 @@
+"""Packets: Engine.IO messages with Socket.IO packets inside, in both directions.
+
+Everything that leaves is a WebSocket text frame with one Engine.IO packet; for a client who polls the packets are
+taken out of their frames again, since only few poll, and not for long.
+"""
+
+import re
+from enum import Enum, auto
+from typing import Any
+
+import orjson
+
+from core.errors import BadRequest
+from core.events import Event
+from core.live import for_chat
+from protocols.http.frames import text_frame
+
+#: What stands between the packets of one HTTP payload (Engine.IO protocol 4, "HTTP long-polling").
+SEPARATOR = "\x1e"
+#: Digits of the number under which a client waits for an acknowledgement.
+_LONGEST_MARK = 15
+#: Engine.IO's message (4) with a Socket.IO packet: kind, namespace, number, JSON.
+_MESSAGE = re.compile(rf"4([0-6])(/[^,]*,?)?([0-9]{{0,{_LONGEST_MARK}}})(.*)", re.DOTALL)
+#: Names that the library calls handlers by; clients have no such events.
+_RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
+
+
+class Kind(Enum):
+    """What a packet of a client is to us."""
+
+    COMMAND = auto()
+    PONG = auto()
+    OTHER = auto()
+
+
+class BadPacket(BadRequest):
+    """What no client of this door sends; the connection ends."""
+
+
+class LiveFrames:
+    """Frames of events: the data of a WebSocket message is the one argument of the event."""
+
+    def encode(self, event: Event) -> bytes:
+        """One text frame."""
+        message = for_chat(event)
+        data = message.data
+        if message.chat_id is not None:
+            # On a WebSocket the chat's id stands beside the data.
+            data = orjson.dumps({"chatId": message.chat_id} | orjson.loads(data))
+        return text_frame(b'42["%b",%b]' % (message.name.encode(), data))
+
+
+FRAMES = LiveFrames()
+
+#: The namespace's end (Socket.IO protocol 5, "DISCONNECT").
+DISCONNECT = text_frame(b"41")
+
+
+def event_frame(name: str, data: object) -> bytes:
+    """An event of the server with one argument."""
+    return text_frame(b"42" + orjson.dumps([name, data]))
+
+
+def acknowledgement(mark: int, answer: object) -> bytes:
+    """The answer to a client's event; ``mark`` is the number that he gave it."""
+    return text_frame(b"43%d" % mark + orjson.dumps([answer]))
+
+
+def kind_of(packet: str) -> Kind:
+    """Look at a packet of a client before the library does, which forgives garbage at the price of a traceback.
+
+    Raises:
+        BadPacket: it is none, binary, or for servers to send.
+    """
+    match packet[:1]:
+        case "3":
+            return Kind.PONG
+        case "1" | "5":
+            return Kind.OTHER
+        case "2" if packet == "2probe":
+            return Kind.OTHER
+        case "b":
+            raise BadPacket("Events are text: binary is not taken.")
+        case "4":
+            return _message(packet)
+        case _:
+            raise BadPacket("This is no Engine.IO packet of a client.")
+
+
+def _message(packet: str) -> Kind:
+    found = _MESSAGE.fullmatch(packet)
+    if found is None:
+        raise BadPacket("This is no Socket.IO packet.")
+    kind, namespace, _, rest = found.groups()
+    if kind in "56":
+        raise BadPacket("Events are text: binary is not taken.")
+    if kind not in "012":
+        raise BadPacket("This is no Socket.IO packet of a client.")
+    value = _json(rest) if rest else None
+    if kind != "2":
+        return Kind.OTHER
+    if not isinstance(value, list) or not value or not isinstance(value[0], str):
+        raise BadPacket("An event is a list that begins with its name.")
+    if value[0] in _RESERVED:
+        raise BadPacket(f"'{value[0]}' is no event of clients.")
+    return Kind.COMMAND if namespace in (None, "/,") else Kind.OTHER
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise BadPacket("The packet's data is not JSON.") from None
+
+
+class Json:
+    """The JSON that the library uses: it refuses what is nested too deep, where the standard library's overflows."""
+
+    @staticmethod
+    def dumps(value: object, **_: object) -> str:
+        """Encode."""
+        return orjson.dumps(value).decode()
+
+    @staticmethod
+    def loads(text: str) -> Any:
+        """Decode; orjson's error is a ValueError."""
+        return orjson.loads(text)
