@@ -7,6 +7,7 @@ from time import perf_counter
 
 from grpc import StatusCode
 
+from core.caller import Credentials
 from core.hub import Hub
 from core.ids import new_id
 from core.ports import Bus, RateLimiter
@@ -24,12 +25,15 @@ from gateway.secret import signing_secret
 from gateway.security.passwords import Argon2Hasher
 from gateway.security.tokens import HmacSigner
 from gateway.server.grpc_server import GrpcOptions, GrpcServer
+from gateway.server.tcp import Receiver, TcpConnection, TcpServer
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
 from gateway.telemetry.access import PROBES, AccessLog
 from gateway.telemetry.metrics import Metrics
 from protocols.grpc.adapter import GrpcDoor
 from protocols.grpc.rpc import Rpc
+from protocols.mqtt.adapter import MqttDoor
+from protocols.mqtt.socket import MqttSocketDoor
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
 from protocols.sse.adapter import SseDoor
@@ -46,6 +50,7 @@ class Node:
     bus: Bus
     health: Health
     metrics: Metrics
+    mqtt: MqttDoor
 
 
 @contextlib.asynccontextmanager
@@ -82,7 +87,10 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         checks = {"database": storage.ping}
         if settings.redis_url is not None:
             checks["redis"] = ask_redis
-        yield Node(settings, store, Sessions(store), bus, Health(checks), metrics)
+        sessions = Sessions(store)
+        mqtt = MqttDoor(sessions, settings.limits)
+        stack.push_async_callback(mqtt.finished)
+        yield Node(settings, store, sessions, bus, Health(checks), metrics, mqtt)
 
 
 def build_grpc(node: Node, access: AccessLog) -> GrpcServer:
@@ -110,6 +118,18 @@ def build_grpc(node: Node, access: AccessLog) -> GrpcServer:
     return server
 
 
+def build_mqtt(node: Node) -> TcpServer:
+    """The server of the MQTT ports."""
+
+    def connect(peer: TcpConnection, address: str) -> Receiver:
+        return node.mqtt.connect(peer, Credentials(address))
+
+    server = TcpServer(connect, stall_limit=node.settings.stall_seconds)
+    node.metrics.observe("mqtt", node.mqtt.statistics)
+    node.metrics.observe("mqtt_tcp", server.statistics)
+    return server
+
+
 def build_app(node: Node, access: AccessLog) -> Front:
     """The ASGI application with every door of the HTTP port."""
     store, sessions, limits = node.store, node.sessions, node.settings.limits
@@ -124,6 +144,7 @@ def build_app(node: Node, access: AccessLog) -> Front:
         sockets={
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
+            "/mqtt": MqttSocketDoor(node.mqtt),
         },
         metrics=node.metrics,
         access=access,

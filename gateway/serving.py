@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from core.errors import Close, CloseReason
-from gateway.app import Node, build_app, build_grpc, open_node
+from gateway.app import Node, build_app, build_grpc, build_mqtt, open_node
 from gateway.demo import open_demo
 from gateway.faults import CannotStart
-from gateway.maintenance import maintain
+from gateway.maintenance import maintain, repeat
 from gateway.server.grpc_server import GrpcServer, reserve
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions, stopped_by_signals
+from gateway.server.tcp import TcpServer
 from gateway.settings import Settings
 from gateway.telemetry.access import AccessLog
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: Streams that are sent off in a second, which is how fast their clients reach other nodes.
 _FAREWELLS_PER_SECOND = 1000
+#: Seconds between two times that MQTT sessions are written down: what a crash may repeat to their clients.
+_KEEP = 2.0
 #: Hosts that stand for every address of the machine, and one of these addresses.
 _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -51,12 +54,17 @@ class Ports:
     """The ports of this process and its workers, taken before anything else is opened.
 
     ``sockets`` listen for HTTP; ``grpc_hold`` keeps the gRPC port, on which each server listens by itself.
+    MQTT with TLS has a port only where there is a certificate.
     """
 
     http: Address
     sockets: list[socket.socket]
     grpc: Address
     grpc_hold: socket.socket
+    mqtt: Address
+    mqtt_sockets: list[socket.socket]
+    mqtts: Address | None
+    mqtts_sockets: list[socket.socket]
 
 
 def bind(settings: Settings) -> Ports:
@@ -73,10 +81,9 @@ def bind(settings: Settings) -> Ports:
             )
         except OSError as error:
             raise CannotStart(f"PETSTORE_TLS_CERTIFICATE and PETSTORE_TLS_KEY: {error}") from None
-    try:
-        sockets = listen(settings.host, settings.port)
-    except OSError as error:
-        raise CannotStart(f"{error.strerror} (PETSTORE_HOST, PETSTORE_PORT)") from None
+    sockets = _listen(settings, "port")
+    mqtt_sockets = _listen(settings, "mqtt_port")
+    mqtts_sockets = _listen(settings, "mqtt_tls_port") if tls else []
     try:
         grpc_hold, grpc_port = reserve(settings.host, settings.grpc_port)
     except OSError as error:
@@ -86,7 +93,18 @@ def bind(settings: Settings) -> Ports:
         sockets=sockets,
         grpc=Address(settings.host, grpc_port, tls),
         grpc_hold=grpc_hold,
+        mqtt=Address(settings.host, socket_port(mqtt_sockets), tls=False),
+        mqtt_sockets=mqtt_sockets,
+        mqtts=Address(settings.host, socket_port(mqtts_sockets), tls=True) if mqtts_sockets else None,
+        mqtts_sockets=mqtts_sockets,
     )
+
+
+def _listen(settings: Settings, name: str) -> list[socket.socket]:
+    try:
+        return listen(settings.host, getattr(settings, name))
+    except OSError as error:
+        raise CannotStart(f"{error.strerror} (PETSTORE_HOST, PETSTORE_{name.upper()})") from None
 
 
 async def serve(settings: Settings, ports: Ports, access: AccessLog, announce: Callable[[], None]) -> None:
@@ -98,11 +116,19 @@ async def serve(settings: Settings, ports: Ports, access: AccessLog, announce: C
         if settings.demo:
             await open_demo(node.store)
         grpc = build_grpc(node, access)
-        server = Server(build_app(node, access), _options(settings), on_drain=lambda: _drain(node, grpc))
+        mqtt = build_mqtt(node)
+        server = Server(
+            build_app(node, access), _options(settings), on_drain=lambda: _drain(node, grpc, mqtt)
+        )
         node.metrics.observe("server", server.statistics)
-        async with _maintained(node), _listening(grpc, ports.grpc):
-            for name, address in (("http", ports.http), ("grpc", ports.grpc)):
-                node.health.doors[name] = f"{address.host}:{address.port}"
+        async with (
+            _maintained(node),
+            _listening(grpc, ports.grpc),
+            mqtt.serving(ports.mqtt_sockets, ports.mqtts_sockets, _tls(settings)),
+        ):
+            for name in ("http", "grpc", "mqtt", "mqtts"):
+                if (address := getattr(ports, name)) is not None:
+                    node.health.doors[name] = f"{address.host}:{address.port}"
             with stopped_by_signals(Stop(node, server)):
                 announce()
                 await server.serve(ports.sockets)
@@ -129,8 +155,9 @@ class Stop:
             self._server.stop()
 
 
-async def _drain(node: Node, grpc: GrpcServer) -> None:
-    """Take no more work, send every stream off with its last cursor, and wait for what gRPC serves."""
+async def _drain(node: Node, grpc: GrpcServer, mqtt: TcpServer) -> None:
+    """Take no more work, send every stream off with its last cursor, and wait for what other ports serve."""
+    mqtt.stop_accepting()
     log.info("draining", extra={"sessions": len(node.sessions)})
     await grpc.refuse_work()
     node.store.draining = True
@@ -138,7 +165,15 @@ async def _drain(node: Node, grpc: GrpcServer) -> None:
     count = len(node.sessions)
     spread = min(count / _FAREWELLS_PER_SECOND, node.settings.drain_seconds / 2)
     node.sessions.close_all(close, spread=spread if count > 1 else 0.0)
-    await grpc.stop(node.settings.drain_seconds)
+    await asyncio.gather(grpc.stop(node.settings.drain_seconds), mqtt.emptied())
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    return context
 
 
 @contextlib.asynccontextmanager
@@ -153,11 +188,17 @@ async def _listening(grpc: GrpcServer, address: Address) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def _maintained(node: Node) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
-        chores = group.create_task(maintain(node.store, node.settings), name="maintenance")
+        chores = [
+            group.create_task(maintain(node.store, node.settings), name="maintenance"),
+            group.create_task(
+                repeat("keeping MQTT sessions", node.mqtt.keeper.tend, _KEEP), name="MQTT sessions"
+            ),
+        ]
         try:
             yield
         finally:
-            chores.cancel()
+            for chore in chores:
+                chore.cancel()
 
 
 def _options(settings: Settings) -> ServerOptions:

@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="HTTP port; 0 takes any free one")
     grpc_port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0 takes any free one")
+    mqtt_port: int = Field(default=1883, ge=0, le=65535, description="MQTT port; 0 takes any free one")
+    mqtt_tls_port: int = Field(
+        default=8883, ge=0, le=65535, description="MQTT port with TLS, open when there is a certificate"
+    )
     workers: int = Field(default=1, ge=1, le=64, description="processes that share the ports")
     data_dir: Path = Field(default=Path("data"), description="where embedded parts keep their files")
     database_url: str | None = Field(

@@ -18,7 +18,7 @@ PROGRAM = Path(sys.executable).with_name("petstore")
 def environment(**settings: str) -> dict[str, str]:
     """The environment of this process, with these settings and no others; ports not named are any free ones."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PETSTORE_")}
-    given = {"grpc_port": "0", **settings}
+    given = {"grpc_port": "0", "mqtt_port": "0", "mqtt_tls_port": "0", **settings}
     return kept | {f"PETSTORE_{name.upper()}": value for name, value in given.items()}
 
 

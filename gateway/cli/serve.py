@@ -80,6 +80,13 @@ def _doors(ports: Ports) -> list[tuple[str, str, str]]:
             f'grpcurl {"" if ports.grpc.tls else "-plaintext "}-d \'{{"topics":["#"]}}\' {grpc} '
             "petstore.v1.EventService/Subscribe",
         ),
+        (
+            "MQTT",
+            f"mqtt://{ports.mqtt.authority}",
+            f"mosquitto_sub -p {ports.mqtt.port} -v -t 'orders/#' -u demo-staff -P demo-staff-password",
+        ),
+        ("MQTT over WebSocket", f"{ws}/mqtt", f"npx mqtt sub -v -t 'pets/#' -h {ws}/mqtt"),
+        *([("MQTT, TLS", f"mqtts://{ports.mqtts.authority}", "")] if ports.mqtts is not None else []),
         ("Command line", http, f"{_program('petstore')} watch '#' --url {http}"),
         ("Health, metrics", f"{http}/readyz", f"curl {http}/readyz"),
     ]
