@@ -26,7 +26,7 @@ class Exchange(RequestResponseCycle):
     """uvicorn's cycle with a `send` of our own, and the `gateway.server.transport.Transport` of the response's body.
 
     uvicorn's `send` looks at each header by itself, with two regular expressions, and hands over head and body apart.
-    That took a quarter of the time of a read. Here the head is made and checked as a whole, and goes out together
+    That shows in the time of a cached read. Here the head is made and checked as a whole, and goes out together
     with the first part of a body whose length it announces.
     """
 
