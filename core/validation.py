@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.errors import BadRequest, Fault, FaultCode, ValidationFailed
@@ -42,6 +42,27 @@ def _code_of(error: ErrorDetails) -> FaultCode:
     return FaultCode.INVALID_FORMAT
 
 
+def _message_of(error: ErrorDetails) -> str:
+    """What is wrong, for people; pydantic speaks of a text's items, and of tuples, which JSON does not know."""
+    bounds = error.get("ctx", {})
+    if isinstance(error["input"], (str, SecretStr)):
+        match error["type"]:
+            case "too_short":
+                return f"String should have at least {_characters(bounds['min_length'])}"
+            case "too_long":
+                return f"String should have at most {_characters(bounds['max_length'])}"
+    return (
+        error["msg"]
+        .removeprefix("Value error, ")
+        .replace("Tuple", "List")
+        .replace("valid tuple", "valid list")
+    )
+
+
+def _characters(count: int) -> str:
+    return "1 character" if count == 1 else f"{count} characters"
+
+
 def _path_of(location: tuple[int | str, ...], data: object) -> str:
     """Write where a fault lies; what pydantic adds of its own (tags of unions) is left out."""
     path = ""
@@ -64,7 +85,7 @@ def faults_of(error: ValidationError, data: object) -> tuple[Fault, ...]:
     return tuple(
         Fault(
             _path_of(item["loc"], data) + _tag_of(item),
-            item["msg"].removeprefix("Value error, "),
+            _message_of(item),
             _code_of(item),
         )
         for item in error.errors(include_url=False)
