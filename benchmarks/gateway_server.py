@@ -17,7 +17,7 @@ from core.ids import SHARED_TENANT
 from core.models.inventory import INVENTORY_CHANGED, InventoryEvent
 from core.models.pets import Species
 from core.store import Store
-from gateway.app import build_app, open_node
+from gateway.app import build_app, build_mqtt, open_node
 from gateway.demo import open_demo
 from gateway.maintenance import maintain
 from gateway.server.server import Server, ServerOptions
@@ -73,10 +73,11 @@ async def main() -> None:
         await open_demo(node.store)
         access = AccessLog(settings.log_level, as_json=True, stream=sys.stderr)
         server = Server(build_app(node, access), ServerOptions(), on_drain=_no_drain)
-        listener = listen()
+        listener, on_mqtt = listen(), listen()
         serving = group.create_task(server.serve([listener]))
         chores = group.create_task(maintain(node.store, settings))
-        await obey(listener, Feeder(node.store).feed)
+        async with build_mqtt(node).serving([on_mqtt], [], None):
+            await obey(on_mqtt if "--mqtt" in sys.argv else listener, Feeder(node.store).feed)
         chores.cancel()
         server.stop()
         server.stop()

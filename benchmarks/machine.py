@@ -36,6 +36,8 @@ def prepare() -> None:
     for tool in ("gcc", "node", "npm", "taskset"):
         if shutil.which(tool) is None:
             raise Unfit(f"{tool} is not installed")
+    if not mosquitto().exists():
+        raise Unfit("mosquitto is not installed")
     compile_clients()
     if not (NODE / "node_modules" / "ws").is_dir():
         subprocess.run(("npm", "ci", "--ignore-scripts", "--silent"), cwd=NODE, check=True)
@@ -64,6 +66,11 @@ def nats_server() -> Path:
     return _NATS / "bin" / "nats-server"
 
 
+def mosquitto() -> Path:
+    """Mosquitto, which Debian puts where only root looks."""
+    return Path(shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto")
+
+
 def pinned(core: int, *command: str | Path) -> tuple[str, ...]:
     """The command line that runs a program on one core."""
     return ("taskset", "--cpu-list", str(core), *map(str, command))
@@ -86,9 +93,11 @@ def versions() -> dict[str, str]:
         **{package: importlib.metadata.version(package) for package in packages},
         "node": _output("node", "--version").strip().removeprefix("v"),
         "ws": _output("node", "--print", "require('ws/package.json').version", cwd=NODE).strip(),
+        "mosquitto": _output(str(mosquitto()), "-h", wrong=True).split()[2],
         "nats-server": _output(str(nats_server()), "--version").split()[-1].removeprefix("v"),
     }
 
 
-def _output(*command: str, cwd: Path | None = None) -> str:
-    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
+def _output(*command: str, cwd: Path | None = None, wrong: bool = False) -> str:
+    """What a program says; ``wrong``: it ends with an error when it is asked this."""
+    return subprocess.run(command, cwd=cwd, check=not wrong, capture_output=True, text=True).stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from benchmarks.machine import NODE, client, nats_server
+from benchmarks.machine import mosquitto as mosquitto_program
 from benchmarks.process import Launch, free_port
 
 
@@ -71,6 +72,30 @@ def gateway(data: Path) -> Launch:
         "PETSTORE_LOG_LEVEL": "WARNING",
     }
     return Launch(_python("gateway_server"), environment)
+
+
+def gateway_mqtt(data: Path) -> Launch:
+    """The same gateway, reached on its MQTT port."""
+    launch = gateway(data)
+    return Launch((*launch.command, "--mqtt"), launch.environment)
+
+
+def mosquitto(folder: Path) -> Launch:
+    """Mosquitto as Debian has it: nothing on disk, nothing dropped because a client is behind, no log."""
+    port = free_port()
+    settings = (
+        f"listener {port} 127.0.0.1",
+        "allow_anonymous true",
+        "persistence false",
+        "max_queued_messages 0",
+        "max_inflight_messages 0",
+        "log_dest none",
+        "set_tcp_nodelay true",
+        "user root",
+    )
+    configuration = folder / "mosquitto.conf"
+    configuration.write_text("\n".join(settings) + "\n")
+    return Launch((mosquitto_program(), "-c", configuration), port=port)
 
 
 EVENTS_PATH = "/v1/ws/events"

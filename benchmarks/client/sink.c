@@ -1,7 +1,7 @@
 /*
  * sink: the fastest server that the machine allows, to find the ceiling of the counting client.
  *
- * It accepts --count connections, answers their handshake (ws, sse or nats), and after a line "feed <seconds>" on
+ * It accepts --count connections, answers their handshake (ws, sse, nats or mqtt), and after a line "feed <seconds>" on
  * standard input writes blocks of --burst ready-made frames of --size bytes to each in turn. Only the counters inside
  * the block change from round to round, so nearly all of its time is spent in send().
  */
@@ -42,6 +42,16 @@ static void send_all(int fd, const char *data, size_t length) {
 static void shake(int fd) {
     char request[16384];
     bool nats = !strcmp(protocol, "nats");
+    if (!strcmp(protocol, "mqtt")) { /* CONNECT has 14 bytes here; SUBSCRIBE says how many it has */
+        size_t had = 0;
+        while (had < 16 || had < 16 + (size_t)request[15]) {
+            ssize_t n = recv(fd, request + had, sizeof request - had, 0);
+            if (n <= 0) exit(1);
+            had += (size_t)n;
+        }
+        send_all(fd, "\x20\x02\x00\x00\x90\x03\x00\x01\x00", 9);
+        return;
+    }
     const char *end = nats ? "PING\r\n" : "\r\n\r\n", *answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
                                                                "Upgrade: websocket\r\n\r\n";
     size_t length = 0;
@@ -66,6 +76,13 @@ static char *frame(char **at) {
         *(*at)++ = 126;
         *(*at)++ = (char)(size >> 8);
         *(*at)++ = (char)size;
+    } else if (!strcmp(protocol, "mqtt")) {
+        *(*at)++ = 0x30;
+        *(*at)++ = (char)((size + 8) | 0x80);
+        *(*at)++ = (char)((size + 8) >> 7);
+        *(*at)++ = 0;
+        *(*at)++ = 6;
+        *at += sprintf(*at, "events");
     } else if (!strcmp(protocol, "nats")) {
         *at += sprintf(*at, "MSG events 1 %d\r\n", size);
     } else {

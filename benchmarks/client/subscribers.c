@@ -2,7 +2,8 @@
  * subscribers: opens many live connections, counts what arrives, and proves that nothing is missing.
  *
  * One thread, one epoll loop, one receive buffer that stays in the second-level cache. The framing of each protocol is
- * really parsed (WebSocket frames, HTTP chunks and SSE lines, NATS MSG), so a message counts only when it is whole.
+ * really parsed (WebSocket frames, HTTP chunks and SSE lines, NATS MSG, MQTT PUBLISH), so a message counts only when it
+ * is whole. MQTT is version 3.1.1; with --qos 1 each message is acknowledged, all of one read in one write.
  *
  * A benchmark message carries "^" + ten digits + "." somewhere in its text; the last one of a run ends in "!" instead.
  * The digits count from 1 for every subscriber: a hole is counted as missing, a step back as repeated.
@@ -28,7 +29,7 @@
 #include <unistd.h>
 
 enum { READ_SIZE = 256 * 1024, CARRY_LIMIT = 1024 * 1024, OPENING_LIMIT = 100, DIGITS = 10, NAP_NS = 1000 * 1000, NAP_BYTES = 16384 };
-enum protocol { WS, SSE, NATS };
+enum protocol { WS, SSE, NATS, MQTT };
 enum chunk_state { CHUNK_SIZE_LINE, CHUNK_DATA, CHUNK_END };
 
 struct connection {
@@ -45,6 +46,8 @@ struct connection {
 
 static enum protocol protocol = WS;
 static int port, count = 1000;
+static int qos;
+static const char *topic = "events";
 static const char *path = "/", *send_text, *ready_text, *match_text;
 static char headers[4096];
 static double warmup = 1.0, idle_limit = 30.0;
@@ -112,7 +115,7 @@ static void mark_shaken(struct connection *c) {
     c->shaken = true;
     shaken++;
     if (protocol == WS && send_text) send_frame(c->fd, 1, send_text, strlen(send_text));
-    if (!ready_text) mark_ready(c);
+    if (!ready_text && protocol != MQTT) mark_ready(c);
 }
 
 static void mark_closed(struct connection *c) {
@@ -235,6 +238,39 @@ static size_t parse_nats(struct connection *c, const char *data, size_t length) 
     return at;
 }
 
+/* MQTT 3.1.1, sections 2.2 and 3.3. */
+static size_t parse_mqtt(struct connection *c, const char *data, size_t length) {
+    static char acks[READ_SIZE];
+    const unsigned char *d = (const unsigned char *)data;
+    size_t at = 0, acked = 0;
+    while (length - at >= 2) {
+        size_t size = 0, head = 1;
+        for (int shift = 0; at + head < length && head < 5; shift += 7) {
+            unsigned char byte = d[at + head++];
+            size |= (size_t)(byte & 0x7f) << shift;
+            if (byte < 0x80) goto known;
+        }
+        break;
+    known:
+        if (length - at < head + size) break;
+        const unsigned char *body = d + at + head;
+        if (d[at] == 0x20 && !c->shaken) mark_shaken(c);
+        else if (d[at] == 0x90) mark_ready(c);
+        else if ((d[at] & 0xf0) == 0x30) {
+            size_t skip = 2 + ((size_t)body[0] << 8 | body[1]);
+            if (d[at] & 0x06) {
+                memcpy(acks + acked, (char[]){0x40, 2, (char)body[skip], (char)body[skip + 1]}, 4);
+                acked += 4;
+                skip += 2;
+            }
+            on_message(c, (const char *)body + skip, size - skip);
+        }
+        at += head + size;
+    }
+    if (acked) send_all(c->fd, acks, acked);
+    return at;
+}
+
 /* Takes the chunk framing (RFC 9112, section 7.1) out of data[0..length) in place; returns what is left of it. */
 static size_t unchunk(struct connection *c, char *data, size_t length) {
     size_t from = 0, to = 0;
@@ -292,15 +328,17 @@ static void on_readable(struct connection *c) {
     wire_bytes += (uint64_t)n;
     size_t length = kept + (size_t)n, used = 0;
     size_t fresh = kept; /* where bytes begin that have not been through unchunk() */
-    if (protocol != NATS && !c->shaken) {
+    bool plain = protocol == NATS || protocol == MQTT;
+    if (!plain && !c->shaken) {
         used = parse_head(c, buffer, length);
         fresh = used;
     }
-    if (protocol == NATS || c->shaken) {
+    if (plain || c->shaken) {
         if (c->chunked) length = fresh + unchunk(c, buffer + fresh, length - fresh);
         size_t rest = length - used;
         if (protocol == WS) used += parse_ws(c, buffer + used, rest);
         else if (protocol == SSE) used += parse_sse(c, buffer + used, rest);
+        else if (protocol == MQTT) used += parse_mqtt(c, buffer + used, rest);
         else used += parse_nats(c, buffer + used, rest);
     }
     size_t left = length - used;
@@ -327,7 +365,15 @@ static void open_connection(struct connection *c) {
     char hello[8192];
     c->fd = dial();
     c->expected = 1;
-    if (protocol == NATS) {
+    size_t length = 0;
+    if (protocol == MQTT) { /* SUBSCRIBE follows at once, as section 3.1.4 allows */
+        size_t name = strlen(topic);
+        memcpy(hello, "\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00\x82", 15);
+        memcpy(hello + 15, (char[]){(char)(5 + name), 0, 1, 0, (char)name}, 5);
+        memcpy(hello + 20, topic, name);
+        hello[20 + name] = (char)qos;
+        length = 21 + name;
+    } else if (protocol == NATS) {
         snprintf(hello, sizeof hello, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB events 1\r\nPING\r\n");
     } else if (protocol == WS) {
         snprintf(hello, sizeof hello,
@@ -338,12 +384,12 @@ static void open_connection(struct connection *c) {
         snprintf(hello, sizeof hello, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n%s\r\n",
                  path, port, headers);
     }
-    send_all(c->fd, hello, strlen(hello));
+    send_all(c->fd, hello, length ? length : strlen(hello));
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) < 0) fail("epoll_ctl");
 }
 
-/* The NATS publisher: one more connection, held back so that no subscriber is more than a window behind. */
+/* The publisher to NATS or MQTT: one more connection, held back so that no subscriber is more than a window behind. */
 static void publish(int fd) {
     static uint64_t published;
     static char out[64 * 1024], *payload;
@@ -367,10 +413,28 @@ static void publish(int fd) {
             ended = first_at && clock - first_at > (int64_t)(publish_seconds * 1e9);
             snprintf(mark, sizeof mark, "^%0*llu%c", DIGITS, (unsigned long long)++published, ended ? '!' : '.');
             memcpy(payload + 20, mark, DIGITS + 2);
-            length += (size_t)snprintf(out + length, sizeof out - length, "PUB events %d\r\n", publish_size);
+            if (protocol == MQTT) {
+                size_t name = strlen(topic), size = 2 + name + (size_t)publish_size + (qos ? 2 : 0);
+                out[length++] = (char)(0x30 | qos << 1);
+                out[length++] = (char)(size | 0x80);
+                out[length++] = (char)(size >> 7);
+                out[length++] = 0;
+                out[length++] = (char)name;
+                memcpy(out + length, topic, name);
+                length += name;
+                if (qos) {
+                    out[length++] = (char)((published % 65535 + 1) >> 8);
+                    out[length++] = (char)(published % 65535 + 1);
+                }
+            } else {
+                length += (size_t)snprintf(out + length, sizeof out - length, "PUB events %d\r\n", publish_size);
+            }
             memcpy(out + length, payload, (size_t)publish_size);
-            memcpy(out + length + publish_size, "\r\n", 2);
-            length += (size_t)publish_size + 2;
+            length += (size_t)publish_size;
+            if (protocol == NATS) {
+                memcpy(out + length, "\r\n", 2);
+                length += 2;
+            }
         }
         if (length == 0) return;
     }
@@ -379,7 +443,10 @@ static void publish(int fd) {
 static void parse_arguments(int argc, char **argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
-        if (!strcmp(name, "--protocol")) protocol = !strcmp(value, "ws") ? WS : !strcmp(value, "sse") ? SSE : NATS;
+        if (!strcmp(name, "--protocol")) 
+            protocol = !strcmp(value, "ws") ? WS : !strcmp(value, "sse") ? SSE : !strcmp(value, "mqtt") ? MQTT : NATS;
+        else if (!strcmp(name, "--topic")) topic = value;
+        else if (!strcmp(name, "--qos")) qos = atoi(value);
         else if (!strcmp(name, "--port")) port = atoi(value);
         else if (!strcmp(name, "--path")) path = value;
         else if (!strcmp(name, "--count")) count = atoi(value);
@@ -458,7 +525,8 @@ int main(int argc, char **argv) {
             heard = now();
             if (publish_seconds > 0) {
                 publisher = dial();
-                send_all(publisher, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\n", 44);
+                if (protocol == MQTT) send_all(publisher, "\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00", 14);
+                else send_all(publisher, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\n", 44);
             }
         }
         if (publisher >= 0) publish(publisher);
