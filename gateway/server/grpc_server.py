@@ -1,7 +1,7 @@
 """The gRPC port: grpc.aio with health, reflection, limits, and an end of our own."""
 
 import asyncio
-import logging
+import contextlib
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,13 @@ from gateway.health import Health
 from gateway.server.listening import listen, socket_port
 from protocols.grpc.adapter import GrpcDoor
 
-log = logging.getLogger(__name__)
-
 #: How often a client may ask whether the connection lives, in seconds; one who asks more often is sent away.
 _LEAST_PING = 10.0
 _PING_TIMEOUT = 20.0
 #: Calls at once on one connection, which may be a proxy's.
 _MOST_CALLS = 1000
-#: What the calls that nobody ends but their clients (a watch on health) get at the end, in seconds.
-_LAST_WORD = 0.2
+#: What calls under way get at the end, in seconds. Not more, for a watch on our health ends with its client alone.
+_LAST_WORD = 2.0
 #: Seconds between two looks at whether this node should get work.
 _LOOK = 1.0
 
@@ -87,6 +85,7 @@ class GrpcServer:
         names = (*door.services, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         self._looking: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Lock()
 
     async def start(self, host: str, port: int) -> None:
         """Listen.
@@ -114,21 +113,18 @@ class GrpcServer:
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace: float) -> None:
-        """Take no more calls, wait for those that are served, at most for ``grace`` seconds, and close.
+        """Wait for the streams, which must have been told to end, at most for ``grace`` seconds; then close.
 
-        Streams must have been told to end. Called again with less grace, it ends sooner.
+        It may be called again, after it was cancelled, too.
         """
         await self.refuse_work()
         if self._looking is not None:
             self._looking.cancel()
-        stopping = asyncio.create_task(self._server.stop(grace))
-        served = asyncio.create_task(self._door.emptied())
-        try:
-            await asyncio.wait((stopping, served), return_when=asyncio.FIRST_COMPLETED)
+        # One at a time: a second call of grpc's own stop that runs beside the first one crashes the process.
+        async with self._stopping:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._door.streams_ended(), grace)
             await self._server.stop(min(grace, _LAST_WORD))
-            await stopping
-        finally:
-            served.cancel()
 
     async def _tell(self, *, serving: bool) -> None:
         status = _SERVING if serving else _NOT_SERVING

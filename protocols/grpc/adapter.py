@@ -35,9 +35,9 @@ class GrpcDoor:
         """How many calls are being served."""
         return self._desk.open
 
-    async def emptied(self) -> None:
-        """Wait until no call is being served."""
-        await self._desk.emptied()
+    async def streams_ended(self) -> None:
+        """Wait until there is no stream."""
+        await self._desk.streams_ended()
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -47,9 +47,7 @@ class GrpcDoor:
     @property
     def handlers(self) -> "Mapping[str, dict[str, RpcMethodHandler[bytes, bytes]]]":
         """What answers the methods, by the services' full names."""
-        handlers: dict[str, dict[str, RpcMethodHandler[bytes, bytes]]] = {
-            name: {} for name in self.services
-        }
+        handlers: dict[str, dict[str, RpcMethodHandler[bytes, bytes]]] = {name: {} for name in self.services}
 
         def add(service: str, method: str, handler: "RpcMethodHandler[bytes, bytes]") -> None:
             handlers[SERVICES[service].full_name][method] = handler

@@ -34,7 +34,7 @@ _LONGEST_ID = 128
 
 
 class Desk:
-    """What all calls share, and where they are counted: ``open`` are being served now."""
+    """What all calls share, and where they are counted: ``open`` are being served, ``streams`` of them are streams."""
 
     def __init__(self, sessions: Sessions, limits: Limits, on_end: OnEnd, proxies: Sequence[str]) -> None:
         self.sessions = sessions
@@ -43,21 +43,27 @@ class Desk:
         self.on_end = on_end
         self.proxies = Proxies(proxies)
         self.open = 0
+        self.streams = 0
         self._work: set[asyncio.Task[Any]] = set()
-        self._emptied: asyncio.Event | None = None
+        self._streams_ended = asyncio.Event()
 
-    def left(self, rpc: "Rpc", status: StatusCode) -> None:
+    def begin(self, rpc: "Rpc") -> None:
+        """Note that a call has come."""
+        self.open += 1
+        self.streams += rpc.streams
+
+    def end(self, rpc: "Rpc", status: StatusCode) -> None:
         """Note that a call has ended."""
         self.open -= 1
-        if not self.open and self._emptied is not None:
-            self._emptied.set()
+        self.streams -= rpc.streams
+        self._streams_ended.set()
         self.on_end(rpc, status)
 
-    async def emptied(self) -> None:
-        """Wait until no call is being served; for one who waits, once no more calls come."""
-        if self.open:
-            self._emptied = asyncio.Event()
-            await self._emptied.wait()
+    async def streams_ended(self) -> None:
+        """Wait until there is no stream."""
+        while self.streams:
+            self._streams_ended.clear()
+            await self._streams_ended.wait()
 
     async def wholly(self, work: Coroutine[Any, Any, V]) -> V:
         """Await work that goes on to its end even when the client no longer waits for it."""
@@ -133,7 +139,7 @@ class Rpc:
         return message
 
     async def __aenter__(self) -> Self:
-        self._desk.open += 1
+        self._desk.begin(self)
         return self
 
     async def __aexit__(
@@ -141,19 +147,16 @@ class Rpc:
     ) -> None:
         if fault is None:
             self._context.set_trailing_metadata(self.trailing)
-            self._ended(StatusCode.OK)
+            self._desk.end(self, StatusCode.OK)
         elif isinstance(fault, Exception):
             status, text, details = self._explain(fault)
             # It counts as ended, for a client who reads nothing can keep the farewell waiting.
-            self._ended(status)
+            self._desk.end(self, status)
             await self._context.abort(status, text, (*self.trailing, *details))
         else:
             left: float | None = self._context.time_remaining()
             late = left is not None and left <= 0
-            self._ended(StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED)
-
-    def _ended(self, status: StatusCode) -> None:
-        self._desk.left(self, status)
+            self._desk.end(self, StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED)
 
     def _explain(self, fault: Exception) -> tuple[StatusCode, str, Metadata]:
         if isinstance(fault, Closed):
