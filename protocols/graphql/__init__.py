@@ -1,0 +1,1 @@
+"""The GraphQL door at /v1/graphql: HTTP, WebSocket (graphql-transport-ws), event streams (graphql-sse)."""

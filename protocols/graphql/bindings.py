@@ -1,0 +1,116 @@
+"""Where each operation lies in the schema: one row of the table a field of Query or Mutation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.errors import ErrorCode
+from core.operations import AnyOperation
+from core.services import (
+    api_keys,
+    auth,
+    chats,
+    devices,
+    images,
+    inventory,
+    orders,
+    payments,
+    pets,
+    tenant,
+    users,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An operation as a field.
+
+    Its parameters are arguments, its body is the argument ``input``. ``spread``: the members of the body are
+    arguments themselves. ``items_only``: of a page only the items are shown.
+    """
+
+    operation: AnyOperation
+    root: Literal["Query", "Mutation"]
+    name: str
+    spread: bool = False
+    items_only: bool = False
+
+    @property
+    def nullable(self) -> bool:
+        """Whether a refusal leaves the other fields of the answer as they are.
+
+        What everybody may read, and is always there, is never null.
+        """
+        operation = self.operation
+        return self.root == "Mutation" or not operation.anonymous or ErrorCode.NOT_FOUND in operation.errors
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it may be asked for on condition that the resource is the one the client saw."""
+        return ErrorCode.PRECONDITION_FAILED in self.operation.errors
+
+
+def _query(operation: AnyOperation, name: str, *, spread: bool = False) -> Binding:
+    return Binding(operation, "Query", name, spread)
+
+
+def _list(operation: AnyOperation, name: str) -> Binding:
+    return Binding(operation, "Query", name, items_only=True)
+
+
+def _mutation(operation: AnyOperation) -> Binding:
+    return Binding(operation, "Mutation", operation.name)
+
+
+BINDINGS: tuple[Binding, ...] = (
+    _list(pets.LIST_PETS, "pets"),
+    _query(pets.SEARCH_PETS, "petSearch", spread=True),
+    _query(pets.GET_PET, "pet"),
+    _query(inventory.GET_INVENTORY, "inventory"),
+    _query(inventory.COUNT_PETS, "inventories"),
+    _list(orders.LIST_ORDERS, "orders"),
+    _query(orders.GET_ORDER, "order"),
+    _query(payments.GET_RECEIPT, "receipt"),
+    _query(users.GET_ME, "me"),
+    _list(users.LIST_USERS, "users"),
+    _query(users.GET_USER, "user"),
+    _list(chats.LIST_CHATS, "chats"),
+    _query(chats.GET_CHAT, "chat"),
+    _query(chats.LIST_MESSAGES, "chatMessages"),
+    _list(api_keys.LIST_API_KEYS, "apiKeys"),
+    _list(devices.LIST_DEVICES, "devices"),
+    _query(devices.GET_DEVICE, "device"),
+    _mutation(pets.CREATE_PET),
+    _mutation(pets.REPLACE_PET),
+    _mutation(pets.UPDATE_PET),
+    _mutation(pets.DELETE_PET),
+    _mutation(images.UPLOAD_IMAGE),
+    _mutation(orders.PLACE_ORDER),
+    _mutation(orders.UPDATE_ORDER),
+    _mutation(orders.CANCEL_ORDER),
+    _mutation(payments.PAY_ORDER),
+    _mutation(users.REGISTER),
+    _mutation(users.REPLACE_USER),
+    _mutation(users.UPDATE_USER),
+    _mutation(users.DELETE_USER),
+    _mutation(auth.LOG_IN),
+    _mutation(auth.REFRESH),
+    _mutation(auth.LOG_OUT),
+    _mutation(api_keys.CREATE_API_KEY),
+    _mutation(api_keys.DELETE_API_KEY),
+    _mutation(devices.CREATE_DEVICE),
+    _mutation(devices.DELETE_DEVICE),
+    _mutation(chats.OPEN_CHAT),
+    _mutation(chats.SEND_MESSAGE),
+    _mutation(chats.MARK_DELIVERED),
+    _mutation(chats.MARK_READ),
+    _mutation(chats.ASSIGN_CHAT),
+    _mutation(chats.CLOSE_CHAT),
+    _mutation(tenant.RESET_TENANT),
+    _mutation(tenant.SEED_TENANT),
+)
+
+#: Operations without a field, and why.
+LEFT_OUT: dict[AnyOperation, str] = {
+    images.GET_IMAGE: "bytes are not for JSON: `photos` say where they are",
+    chats.ASSIGN_WAITING_CHATS: "the store's own doing, when an agent comes to a chat door",
+}

@@ -1,0 +1,18 @@
+"""What the two sides of the door, HTTP and WebSocket, have in common."""
+
+from core.limits import Limits
+from core.session import Sessions
+from protocols.graphql.execution import Engine
+from protocols.graphql.schema import executable_schema
+from protocols.graphql.sharing import Sharing
+
+
+class Door:
+    """The schema ready to be executed, and the documents that clients of this node follow."""
+
+    def __init__(self, sessions: Sessions, limits: Limits) -> None:
+        self.sessions = sessions
+        self.store = sessions.store
+        self.limits = limits
+        self.engine = Engine(executable_schema())
+        self.sharing = Sharing(sessions.store, self.engine)

@@ -1,0 +1,227 @@
+"""Shared execution: subscribers with one document, equal variables and equal rights cost one execution an event."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from inspect import isawaitable
+from typing import Any, Protocol
+
+import orjson
+from graphql import Executor, VariableNode
+
+from core.caller import Caller, Role
+from core.events import Event
+from core.hub import Batch
+from core.session import Subscribe
+from core.store import Store
+from core.validation import check_params
+from protocols.graphql.context import Context
+from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
+from protocols.graphql.schema import FEEDS, Feed
+
+#: Answers to events that are kept for subscribers who come to them later, and batches likewise.
+_MOST_ANSWERS, _MOST_BATCHES = 256, 2
+#: Batches as they go out are kept for so many ids; clients who count their operations all begin with the same.
+_MOST_IDS = 8
+
+
+class Wire(Protocol):
+    """How a transport writes answers.
+
+    Wires of equal ``shape`` write the same but for what ``finish`` puts in; those of equal ``mark`` write the same.
+    """
+
+    @property
+    def shape(self) -> object:
+        """What answers written with ``frame`` depend on."""
+
+    @property
+    def mark(self) -> object:
+        """What they depend on when they are finished."""
+
+    def frame(self, event: Event, answer: bytes) -> bytes:
+        """One answer."""
+
+    def finish(self, frames: bytes) -> bytes:
+        """Several answers, joined, as they go out."""
+
+
+class Shared:
+    """One document with its variables in some rights. ``executions`` counts them, for metrics and tests."""
+
+    def __init__(self, store: Store, executor: Executor[Context], feed: Feed) -> None:
+        self.topics = feed.topics
+        self.members = 0
+        self.executions = 0
+        self._store = store
+        self._executor = executor
+        self._caller = executor.context_value.caller
+        self._value = feed.value
+        self._answers: OrderedDict[str, bytes | asyncio.Future[bytes]] = OrderedDict()
+        self._batches: OrderedDict[int, _Written] = OrderedDict()
+
+    def encoded(self, batch: Batch, wire: Wire) -> bytes | asyncio.Future[bytes]:
+        """The answers to a batch. A future where resolvers have to wait: the execution is shared all the same."""
+        written = self._batches.get(id(batch))
+        if written is None:
+            answers = [self._answer(event) for event in batch.events]
+            if not all(isinstance(answer, bytes) for answer in answers):
+                return asyncio.ensure_future(self._await(batch, answers, wire))
+            written = self._remember(batch, answers)  # type: ignore[arg-type] # all are bytes
+        return written.for_wire(wire)
+
+    async def _await(
+        self, batch: Batch, answers: Sequence[bytes | asyncio.Future[bytes]], wire: Wire
+    ) -> bytes:
+        done = [answer if isinstance(answer, bytes) else await asyncio.shield(answer) for answer in answers]
+        written = self._batches.get(id(batch)) or self._remember(batch, done)
+        return written.for_wire(wire)
+
+    def _remember(self, batch: Batch, answers: list[bytes]) -> "_Written":
+        written = self._batches[id(batch)] = _Written(batch, answers)
+        if len(self._batches) > _MOST_BATCHES:
+            self._batches.popitem(last=False)
+        return written
+
+    def _answer(self, event: Event) -> bytes | asyncio.Future[bytes]:
+        known = self._answers.get(event.id)
+        if known is None:
+            known = self._answers[event.id] = self._execute(event)
+            if len(self._answers) > _MOST_ANSWERS:
+                self._answers.popitem(last=False)
+        return known
+
+    def _execute(self, event: Event) -> bytes | asyncio.Future[bytes]:
+        """The answer to an event; nothing where the field does not show it."""
+        value = self._value(event)
+        if value is None:
+            return b""
+        self.executions += 1
+        executor = self._executor.build_per_event_executor(value)
+        executor.context_value = Context(self._store, self._caller, event.request_id, event)
+        result = executor.execute_operation(False)
+        if isawaitable(result):
+            return asyncio.ensure_future(_finished(event, result))
+        return _answer_of(event, result)
+
+
+async def _finished(event: Event, result: Any) -> bytes:
+    return _answer_of(event, await result)
+
+
+def _answer_of(event: Event, result: Any) -> bytes:
+    members = members_of(result)
+    if event.cursor is not None:
+        members["extensions"] = {"cursor": event.cursor}
+    return encode(members)
+
+
+class _Written:
+    """A batch's answers, and what was made of them. It keeps the batch, so that its identity stays its own."""
+
+    __slots__ = ("_answers", "_batch", "_finished", "_frames")
+
+    def __init__(self, batch: Batch, answers: list[bytes]) -> None:
+        self._batch = batch
+        self._answers = answers
+        self._frames: dict[object, bytes] = {}
+        self._finished: dict[object, bytes] = {}
+
+    def for_wire(self, wire: Wire) -> bytes:
+        """The answers as they go out on a wire."""
+        finished = self._finished.get(wire.mark)
+        if finished is not None:
+            return finished
+        frames = self._frames.get(wire.shape)
+        if frames is None:
+            frames = self._frames[wire.shape] = b"".join(
+                [
+                    wire.frame(event, answer)
+                    for event, answer in zip(self._batch.events, self._answers, strict=True)
+                    if answer
+                ]
+            )
+        finished = wire.finish(frames)
+        if len(self._finished) < _MOST_IDS:
+            self._finished[wire.mark] = finished
+        return finished
+
+
+def _rights_of(caller: Caller) -> object:
+    """Callers of equal rights see the same: visitors do, STAFF of equal scopes do, anybody else is himself."""
+    alike = caller.role in (Role.VISITOR, Role.STAFF)
+    return caller.tenant, caller.role, caller.scopes, caller.topics, None if alike else caller.key
+
+
+class Sharing:
+    """The documents that somebody follows at the moment."""
+
+    def __init__(self, store: Store, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+        self._shared: dict[object, Shared] = {}
+
+    def __len__(self) -> int:
+        return len(self._shared)
+
+    def __iter__(self) -> Any:
+        return iter(self._shared.values())
+
+    def join(self, prepared: Prepared, caller: Caller) -> "Membership":
+        """Follow a document. Whoever joins has to leave.
+
+        Raises:
+            Refused: its variables are not what it declares.
+            StoreError: its arguments lead nowhere.
+        """
+        executor = self._engine.build(prepared, Context(self._store, caller))
+        node, given = root_field(executor)
+        cursor = given.pop("after", None)
+        name = node.name.value
+        feed = FEEDS[name](given)
+        # Checked here, so that the group is known to be sound before anybody is in it.
+        command = check_params(Subscribe, {"topics": list(feed.topics), "cursor": cursor})
+        of_cursor = {
+            argument.value.name.value
+            for argument in node.arguments or ()
+            if argument.name.value == "after" and isinstance(argument.value, VariableNode)
+        }
+        variables = {
+            name: value for name, value in prepared.request.variables.items() if name not in of_cursor
+        }
+        key = (
+            _rights_of(caller),
+            prepared.request.query,
+            prepared.request.operation_name,
+            orjson.dumps(variables, option=orjson.OPT_SORT_KEYS),
+        )
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = Shared(self._store, executor, feed)
+        shared.members += 1
+        return Membership(self, key, shared, command)
+
+    def leave(self, key: object, shared: Shared) -> None:
+        """Forget a document that nobody follows any more."""
+        shared.members -= 1
+        if not shared.members:
+            del self._shared[key]
+
+
+class Membership:
+    """One subscriber's part in a shared document: ``command`` is what he subscribes to."""
+
+    __slots__ = ("_key", "_left", "_sharing", "command", "shared")
+
+    def __init__(self, sharing: Sharing, key: object, shared: Shared, command: Subscribe) -> None:
+        self.shared = shared
+        self.command = command
+        self._sharing = sharing
+        self._key = key
+        self._left = False
+
+    def leave(self) -> None:
+        """Follow no more; a second time has no effect."""
+        if not self._left:
+            self._left = True
+            self._sharing.leave(self._key, self.shared)

@@ -1,0 +1,265 @@
+"""GraphQL types made of the core's models, so that nothing is written down twice."""
+
+import re
+import types
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
+
+import strawberry
+from pydantic import AwareDatetime, BaseModel, SecretStr
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from strawberry.schema.config import StrawberryConfig
+
+from core.clock import rfc3339
+from core.resource import Resource
+
+
+class Base64(str):
+    """Bytes as text."""
+
+    __slots__ = ()
+
+
+def _name_for(python_name: str) -> str:
+    return python_name if python_name.isupper() else to_camel(python_name)
+
+
+#: What is no object, enumeration, text, number or truth value. Input passes as it is: the store checks it.
+CONFIG = StrawberryConfig(
+    auto_camel_case=True,
+    scalar_map={
+        Decimal: strawberry.scalar(
+            name="Money",
+            description='An amount of money: a decimal string with two places, such as "75.00". Input may be a number.',
+            serialize=lambda amount: f"{amount:.2f}",
+            parse_value=lambda value: value,
+        ),
+        datetime: strawberry.scalar(
+            name="DateTime",
+            description="A time: RFC 3339, in UTC, ending in Z.",
+            specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+            serialize=rfc3339,
+            parse_value=lambda value: value,
+        ),
+        Base64: strawberry.scalar(
+            name="Base64",
+            description="Bytes, in base64 (RFC 4648, section 4).",
+            specified_by_url="https://www.rfc-editor.org/rfc/rfc4648",
+            parse_value=lambda value: value,
+        ),
+    },
+)
+
+_PLAIN = {SecretStr: str, bytes: Base64, AwareDatetime: datetime}
+#: Members that end like ids but are texts of the client's.
+_NO_IDS = frozenset({"client_message_id"})
+
+
+class TypeBook:
+    """Makes a GraphQL type of each model once, when it is first asked for.
+
+    ``names`` are the names of types whose model is called something else; ``more`` are members that a type has
+    beside those of its model, filled in before the type is asked for.
+    """
+
+    def __init__(self, names: Mapping[type[BaseModel], str]) -> None:
+        self._names = dict(names)
+        self.more: dict[type[BaseModel], dict[str, Any]] = {}
+        self._made: dict[tuple[object, ...], Any] = {}
+        self._members: set[type[BaseModel]] = set()
+
+    def output(self, annotation: Any, name: str = "") -> Any:
+        """What an annotation of a model is in answers. ``name`` is the member's."""
+        return self._of(annotation, name, "output")
+
+    def input(self, annotation: Any, name: str = "") -> Any:
+        """What an annotation of a model is in arguments."""
+        return self._of(annotation, name, "input")
+
+    def patch(self, model: type[BaseModel]) -> Any:
+        """A JSON merge patch of a body: what is absent stays, null removes."""
+        return self._object(model, "patch")
+
+    def argument(self, field: FieldInfo, name: str) -> tuple[Any, Any]:
+        """The type and the default of a parameter."""
+        made = self.input(field.annotation, name)
+        if field.is_required():
+            return made, strawberry.UNSET
+        default = field.default if isinstance(field.default, int) else strawberry.UNSET
+        return optional(made), default
+
+    # --- by kind ---
+
+    def _of(self, annotation: Any, name: str, use: str) -> Any:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            return self._of(get_args(annotation)[0], name, use)
+        if origin in (Union, types.UnionType):
+            return self._union(annotation, name, use)
+        if origin in (tuple, list, frozenset):
+            return list[self._of(get_args(annotation)[0], name, use)]  # type: ignore[misc] # made at run time
+        if origin is dict:
+            key, value = get_args(annotation)
+            return self._counted(key, value, name, use)
+        if origin is Literal:
+            return str
+        return self._plain(annotation, name, use)
+
+    def _plain(self, annotation: Any, name: str, use: str) -> Any:
+        if annotation is str:
+            is_id = re.search(r"(^|_)ids?$", name) and name not in _NO_IDS
+            return strawberry.ID if is_id else str
+        if annotation in _PLAIN:
+            return _PLAIN[annotation]
+        if isinstance(annotation, type) and issubclass(annotation, Enum):
+            return self._once(
+                (annotation,), lambda: strawberry.enum(annotation, description=_prose(annotation))
+            )
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return self._object(annotation, use)
+        return annotation
+
+    def _union(self, annotation: Any, name: str, use: str) -> Any:
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        if len(members) < len(get_args(annotation)):
+            inner = members[0] if len(members) == 1 else Union[tuple(members)]  # noqa: UP007 - made at run time
+            return optional(self._of(inner, name, use))
+        if use == "output":
+            made = tuple(self._one_of(member) for member in members)
+            union = strawberry.union(_upper(name))
+            return self._once((annotation, use), lambda: Annotated[Union[made], union])  # noqa: UP007
+        return self._once((annotation, use), lambda: self._any_of(members, name))
+
+    def _one_of(self, model: type[BaseModel]) -> Any:
+        """A member of a union: it knows its own."""
+        self._members.add(model)
+        return self._object(model, "output")
+
+    def _any_of(self, models: list[type[BaseModel]], name: str) -> Any:
+        """One input for kinds of objects that a member of theirs tells apart: what not all need is optional."""
+        needed = [frozenset(n for n, f in model.model_fields.items() if f.is_required()) for model in models]
+        shared = frozenset.intersection(*needed)
+        fields = {member: field for model in models for member, field in model.model_fields.items()}
+        return _make(
+            strawberry.input,
+            f"{_upper(name)}Input",
+            " Or: ".join(_prose(model) for model in models),
+            {
+                member: self._input_field(field, member, required=member in shared)
+                for member, field in fields.items()
+            },
+        )
+
+    def _counted(self, key: type[Enum], value: Any, name: str, use: str) -> Any:
+        """A value for each member of an enumeration: an object with a member for each, as it is in JSON."""
+        made = self._of(value, name, use)
+
+        def field(member: Enum) -> Any:
+            def look_up(root: strawberry.Parent[dict[Enum, Any]]) -> Any:
+                return root.get(member)
+
+            look_up.__annotations__["return"] = optional(made)
+            return optional(made), strawberry.field(resolver=look_up, name=member.name)
+
+        return self._once(
+            (key, value, use),
+            lambda: _make(
+                strawberry.type,
+                f"{_upper(name.removeprefix('by_'))}{getattr(made, '__name__', '') if name.startswith('by_') else ''}",
+                f"One for each: {_prose(key)}",
+                {member.name: field(member) for member in key},
+            ),
+        )
+
+    def _object(self, model: type[BaseModel], use: str) -> Any:
+        return self._once((model, use), lambda: self._make_object(model, use))
+
+    def _make_object(self, model: type[BaseModel], use: str) -> Any:
+        if use == "output":
+            fields = {
+                name: (self.output(field.annotation, name), strawberry.field(default=strawberry.UNSET))
+                for name, field in model.model_fields.items()
+            }
+            if issubclass(model, Resource):
+                fields["etag"] = (str, strawberry.field(description="Changes whenever the resource does."))
+            fields |= {name: (None, field) for name, field in self.more.get(model, {}).items()}
+            if model in self._members:
+                fields["is_type_of"] = (None, classmethod(lambda _, value, __: isinstance(value, model)))
+            return _make(strawberry.type, self._name_of(model), _prose(model) or None, fields)
+        required = use == "input"
+        return _make(
+            strawberry.input,
+            self._name_of(model, use.capitalize()),
+            "What is absent stays as it is, and null removes." if use == "patch" else _prose(model),
+            {
+                name: self._input_field(field, name, required=required and field.is_required())
+                for name, field in model.model_fields.items()
+            },
+        )
+
+    def _input_field(self, field: FieldInfo, name: str, *, required: bool) -> tuple[Any, Any]:
+        made = self.input(field.annotation, name)
+        alias = field.alias or to_camel(name)
+        if required:
+            return made, strawberry.field(name=alias)
+        return optional(made), strawberry.field(name=alias, default=strawberry.UNSET)
+
+    def _name_of(self, model: type[BaseModel], suffix: str = "") -> str:
+        name = self._names.get(model, model.__name__)
+        name = re.sub(r"^Page\[(\w+)\]$", r"\1Page", name)
+        if suffix:
+            name = re.sub("(Draft|Request)$", "", name)
+        if suffix == "Patch":
+            name = name.removesuffix("Change")
+        return name + suffix
+
+    def _once(self, key: tuple[object, ...], make: Any) -> Any:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def optional(made: Any) -> Any:
+    """The type, or null."""
+    return Optional[made]  # noqa: UP045 - made at run time, of things that know no `|`
+
+
+def _make(kind: Any, name: str, description: str | None, fields: Mapping[str, tuple[Any, Any]]) -> Any:
+    annotations = {member: made for member, (made, _) in fields.items() if made is not None}
+    members = {member: field for member, (_, field) in fields.items()}
+    return kind(
+        type(name, (), {"__annotations__": annotations, **members}), name=name, description=description
+    )
+
+
+def _upper(name: str) -> str:
+    camel = to_camel(name)
+    return camel[:1].upper() + camel[1:]
+
+
+def _prose(model: type) -> str:
+    """What a docstring says, with names of members as they are outside."""
+    text = re.sub(r"``(.+?)``", lambda found: f"`{_outside(found[1])}`", model.__doc__ or "")
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _outside(name: str) -> str:
+    return to_camel(name) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name) else name
+
+
+def plain(value: Any) -> Any:
+    """An argument as the JSON that another door would have read: only what the client gave."""
+    definition = getattr(value, "__strawberry_definition__", None)
+    if definition is not None and not isinstance(value, Enum):
+        return {
+            field.graphql_name or to_camel(field.python_name): plain(member)
+            for field in definition.fields
+            if (member := getattr(value, field.python_name)) is not strawberry.UNSET
+        }
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,210 @@
+"""What goes over the wire: requests over HTTP, messages of graphql-transport-ws, blocks of graphql-sse."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from core.errors import BadRequest
+from core.events import Event
+from protocols.graphql.execution import Request
+from protocols.http.frames import text_frame
+from protocols.http.headers import accepts
+
+JSON, RESPONSE_JSON, EVENT_STREAM = (
+    b"application/json",
+    b"application/graphql-response+json",
+    b"text/event-stream",
+)
+#: Characters of a subscription's id.
+_LONGEST_ID = 128
+
+
+# --- GraphQL over HTTP ---
+
+
+def answer_type(accept: bytes | None) -> bytes | None:
+    """The media type to answer with, or None when the client takes none of ours (GraphQL over HTTP, section 4).
+
+    Who takes anything gets the older ``application/json``: that is what such clients have always got.
+    """
+    if accept is None:
+        return JSON
+    lowered = accept.lower()
+    if EVENT_STREAM in lowered and accepts(accept, EVENT_STREAM):
+        return EVENT_STREAM
+    if RESPONSE_JSON in lowered and accepts(accept, RESPONSE_JSON):
+        return RESPONSE_JSON
+    for kind in (JSON, RESPONSE_JSON):
+        if accepts(accept, kind):
+            return kind
+    return None
+
+
+def request_of_body(body: bytes) -> Request:
+    """Read the body of a POST.
+
+    Raises:
+        BadRequest: it is not what GraphQL over HTTP, section 5.1, says.
+    """
+    try:
+        return request_of(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        raise BadRequest("The body is not JSON.") from None
+
+
+def request_of_query(query_string: bytes) -> Request:
+    """Read the URL of a GET.
+
+    Raises:
+        BadRequest: as above.
+    """
+    try:
+        query = parse_qs(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise BadRequest("The query of the URL is not URL-encoded UTF-8.") from None
+    members: dict[str, Any] = {name: values[-1] for name, values in query.items()}
+    for name in ("variables", "extensions"):
+        if name in members:
+            try:
+                members[name] = orjson.loads(members[name]) if members[name] else None
+            except orjson.JSONDecodeError:
+                raise BadRequest(f"{name}: is not JSON") from None
+    if members.get("operationName") == "":
+        members["operationName"] = None
+    return request_of(members)
+
+
+def request_of(members: object) -> Request:
+    """Read a request's members; those that nobody knows are ignored, as the specification wants it.
+
+    Raises:
+        BadRequest: one of them is of the wrong type.
+    """
+    if isinstance(members, list):
+        raise BadRequest("Requests come one at a time, not as a list.")
+    if not isinstance(members, dict):
+        raise BadRequest("A request is a JSON object.")
+    query, name, variables = members.get("query"), members.get("operationName"), members.get("variables")
+    if not isinstance(query, str):
+        raise BadRequest("query: must be a text")
+    if not isinstance(name, str | None):
+        raise BadRequest("operationName: must be a text")
+    for member in ("variables", "extensions"):
+        if not isinstance(members.get(member), dict | None):
+            raise BadRequest(f"{member}: must be an object")
+    return Request(query, name, variables or {})
+
+
+# --- graphql-transport-ws ---
+
+
+class BadMessage(Exception):
+    """What a client sent is no message of the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A client's message."""
+
+    kind: str
+    id: str = ""
+    payload: Mapping[str, Any] | None = None
+
+
+_KINDS = {"connection_init": False, "ping": False, "pong": False, "subscribe": True, "complete": True}
+
+
+def read_message(text: str) -> Message:
+    """Read a text frame.
+
+    Raises:
+        BadMessage: it is not what graphql-transport-ws says.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise BadMessage("The message is not JSON.") from None
+    if not isinstance(value, dict) or value.get("type") not in _KINDS:
+        raise BadMessage("The message has no type that is known.")
+    kind, payload, mark = value["type"], value.get("payload"), value.get("id", "")
+    if not isinstance(payload, dict | None):
+        raise BadMessage("The payload is not an object.")
+    if not isinstance(mark, str) or (_KINDS[kind] and not mark) or len(mark) > _LONGEST_ID:
+        raise BadMessage(f"The id is a text of 1 to {_LONGEST_ID} characters.")
+    return Message(kind, mark, payload)
+
+
+def server_message(kind: str, mark: str | None = None, payload: object = None) -> bytes:
+    """A message of the server, framed."""
+    message: dict[str, object] = {"type": kind}
+    if mark is not None:
+        message["id"] = mark
+    if payload is not None:
+        message["payload"] = payload
+    return text_frame(orjson.dumps(message))
+
+
+def next_message(mark: str, answer: bytes) -> bytes:
+    """The one answer to an operation, framed."""
+    return text_frame(b'{"id":' + orjson.dumps(mark) + b',"type":"next","payload":' + answer + b"}")
+
+
+class SocketWire:
+    """Answers as ``next`` messages.
+
+    They are written once for all ids of one length, with a mark where the id belongs that no JSON text can hold; each
+    subscriber's own id takes its place.
+    """
+
+    __slots__ = ("_id", "_place", "mark", "shape")
+
+    def __init__(self, mark: str) -> None:
+        quoted = orjson.dumps(mark)
+        self._id = b'{"id":' + quoted
+        self._place = b'{"id":' + b"\0" * len(quoted)
+        self.shape: object = ("ws", len(quoted))
+        self.mark: object = ("ws", mark)
+
+    def frame(self, event: Event, answer: bytes) -> bytes:  # noqa: ARG002 - a message tells the place in its payload
+        """One text frame."""
+        return text_frame(self._place + b',"type":"next","payload":' + answer + b"}")
+
+    def finish(self, frames: bytes) -> bytes:
+        """The frames with the subscriber's id."""
+        return frames.replace(self._place, self._id)
+
+
+# --- graphql-sse ---
+
+
+class StreamWire:
+    """Answers as ``next`` blocks of an event stream; ``id`` is the cursor, as on the door for events."""
+
+    shape: object = "sse"
+    mark: object = "sse"
+
+    def frame(self, event: Event, answer: bytes) -> bytes:
+        """One block."""
+        return next_block(answer, event.cursor)
+
+    def finish(self, frames: bytes) -> bytes:
+        """The blocks, which are the same for all."""
+        return frames
+
+
+STREAM_WIRE = StreamWire()
+COMPLETE_BLOCK = b"event: complete\ndata: \n\n"
+
+
+def next_block(answer: bytes, cursor: str | None = None) -> bytes:
+    """An answer as a block."""
+    place = b"" if cursor is None else b"id: " + cursor.encode() + b"\n"
+    return place + b"event: next\ndata: " + answer + b"\n\n"
+
+
+def place_block(cursor: str) -> bytes:
+    """A block without event and data: browsers note the place, and to graphql-sse it is a sign of life."""
+    return b"id: " + cursor.encode() + b"\n\n"
