@@ -1,0 +1,167 @@
+"""The gRPC port: health, reflection, TLS, its end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc import StatusCode, aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from core.errors import Close, CloseReason
+from gateway.server.grpc_server import GrpcOptions, reserve
+from protocols.grpc._generated.petstore.v1 import events_pb2, orders_pb2, pets_pb2
+from protocols.grpc._generated.petstore.v1.events_pb2_grpc import EventServiceStub
+from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceStub
+from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
+from tests.gateway.server.test_tls import certificate
+from tests.process import Gateway
+from tests.protocols.grpc.clients import Node, node_with_grpc
+from tests.servers import free_port
+from tests.waiting import eventually
+
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_every_service_is_healthy_until_the_drain_and_watchers_learn_it_first(node: Node) -> None:
+    async with node.client() as client, client.subscribed("#") as events:
+        stub: Any = health_pb2_grpc.HealthStub(client.channel)
+        for service in ("", "petstore.v1.PetService", "petstore.v1.EventService"):
+            assert (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status == SERVING
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == SERVING
+        stopping = asyncio.create_task(node.server.stop(5))
+        assert (await asyncio.wait_for(watch.read(), 5)).status == NOT_SERVING
+        assert not stopping.done()
+        # Who is served goes on until he is told.
+        await node.live.happen(1)
+        assert await events.numbers(1) == [1]
+        node.live.sessions.close_all(Close(CloseReason.DRAINING, "Come back."))
+        assert (await events.end()).code is StatusCode.UNAVAILABLE
+        await asyncio.wait_for(stopping, 5)
+
+
+async def test_a_node_that_should_get_no_work_says_so(node: Node) -> None:
+    async with node.client() as client:
+        stub: Any = health_pb2_grpc.HealthStub(client.channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == SERVING
+        node.state.draining = True
+        assert (await asyncio.wait_for(watch.read(), 5)).status == NOT_SERVING
+        node.state.draining = False
+        assert (await asyncio.wait_for(watch.read(), 5)).status == SERVING
+        watch.cancel()
+
+
+async def test_stopping_waits_for_streams_no_longer_than_it_may(node: Node) -> None:
+    async with node.client() as client, client.subscribed("#") as events:
+        await asyncio.wait_for(node.server.stop(0.1), 5)
+        with pytest.raises(aio.AioRpcError) as caught:
+            await events.event()
+        assert caught.value.code() is StatusCode.UNAVAILABLE
+
+
+async def test_stopping_may_be_cut_short(node: Node) -> None:
+    async with node.client() as client, client.subscribed("#"):
+        stopping = asyncio.create_task(node.server.stop(60))
+        await eventually(lambda: node.server._stopping.locked())
+        stopping.cancel()
+        await asyncio.wait_for(node.server.stop(0), 5)
+
+
+async def test_reflection_shows_every_service_and_file(node: Node) -> None:
+    async def questions() -> AsyncIterator[Any]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        yield reflection_pb2.ServerReflectionRequest(file_containing_symbol="petstore.v1.Pet")
+
+    async with node.client() as client:
+        channel: Any = client.channel  # The stubs know only the client on threads.
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        answers = [answer async for answer in stub.ServerReflectionInfo(questions())]
+    shown = {service.name for service in answers[0].list_services_response.service}
+    assert shown == {*node.door.services, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    files = [
+        FileDescriptorProto.FromString(raw)
+        for raw in answers[1].file_descriptor_response.file_descriptor_proto
+    ]
+    assert "petstore/v1/pets.proto" in {file.name for file in files}
+
+
+def test_every_port_is_taken_once() -> None:
+    hold, port = reserve("127.0.0.1", 0)
+    with hold, pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+        reserve("127.0.0.1", port)
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="already in use"):
+        reserve("127.0.0.1", other.getsockname()[1])
+
+
+async def test_many_calls_share_a_connection(node: Node) -> None:
+    async with node.client() as client:
+        request = pets_pb2.ListPetsRequest()
+        await asyncio.gather(*(client.call(client.pets.ListPets, request) for _ in range(200)))
+    assert node.ended == [("PetService/ListPets", StatusCode.OK)] * 200
+
+
+async def test_calls_work_under_tls(tmp_path: Path) -> None:
+    file, key = certificate(tmp_path)
+    async with node_with_grpc(tmp_path, options=GrpcOptions(certificate=file, certificate_key=key)) as node:
+        trust = grpc.ssl_channel_credentials(file.read_bytes())
+        async with aio.secure_channel(f"127.0.0.1:{node.port}", trust) as channel:
+            await PetServiceStub(channel).ListPets(pets_pb2.ListPetsRequest(), timeout=10)
+        async with node.client() as client:
+            with pytest.raises(aio.AioRpcError) as caught:
+                await client.call(client.pets.ListPets, pets_pb2.ListPetsRequest())
+            assert caught.value.code() is StatusCode.UNAVAILABLE
+
+
+async def test_a_client_on_threads_is_served_as_well(node: Node) -> None:
+    """grpcio's other client, which blocks."""
+    await node.live.happen(1)
+
+    def work() -> list[Any]:
+        with grpc.insecure_channel(f"127.0.0.1:{node.port}") as channel:
+            PetServiceStub(channel).ListPets(pets_pb2.ListPetsRequest(), timeout=10)
+            request = events_pb2.SubscribeRequest(topics=["pets/#"], cursor="earliest")
+            call = EventServiceStub(channel).Subscribe(request, timeout=10)
+            batch = next(iter(call))
+            call.cancel()
+            return [event.data["number"] for event in batch.events]
+
+    assert await asyncio.to_thread(work) == [1]
+
+
+def test_a_gateway_that_is_stopped_sends_its_subscribers_off_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    """The whole program: an order seen, SIGTERM, the farewell, and a resume on a second process."""
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    with Gateway(tmp_path, "--demo", grpc_port=str(port)) as gateway:
+        with grpc.insecure_channel(address) as channel:
+            call = EventServiceStub(channel).Subscribe(
+                events_pb2.SubscribeRequest(topics=["pets/#"]), timeout=30
+            )
+            place = str(dict(call.initial_metadata())["x-cursor"])
+            pet = PetServiceStub(channel).ListPets(pets_pb2.ListPetsRequest(limit=1), timeout=10).pets[0]
+            order = OrderServiceStub(channel).PlaceOrder(
+                orders_pb2.PlaceOrderRequest(pet_id=pet.id), timeout=10
+            )
+            assert order.pet_id == pet.id
+            event = next(iter(call)).events[0]
+            assert (event.event_type, event.data["petId"]) == ("pet.status_changed", pet.id)
+            gateway.send(signal.SIGTERM)
+            with pytest.raises(grpc.RpcError):
+                list(call)
+            assert call.code() is StatusCode.UNAVAILABLE
+            assert str(dict(call.trailing_metadata())["x-cursor"]) > place
+        assert gateway.wait() == 0
+        gateway.start()
+        with grpc.insecure_channel(address) as channel:
+            request = events_pb2.SubscribeRequest(topics=["pets/#"], cursor=place)
+            call = EventServiceStub(channel).Subscribe(request, timeout=30)
+            assert next(iter(call)).events[0].id == event.id
+            call.cancel()
