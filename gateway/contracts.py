@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.protobuf import generated_code
+from protocols.graphql.schema import schema_text
 from protocols.rest.openapi import openapi_document
 from protocols.rest.pages import dump_yaml
 from protocols.sse import openapi as sse
@@ -23,7 +24,11 @@ def http_document() -> dict[str, Any]:
 
 def contracts() -> dict[str, str]:
     """Each committed document, by its path in the repository."""
-    return {"openapi/openapi.yaml": dump_yaml(http_document()), **generated_code(_ROOT)}
+    return {
+        "openapi/openapi.yaml": dump_yaml(http_document()),
+        "protocols/graphql/schema.graphql": schema_text(),
+        **generated_code(_ROOT),
+    }
 
 
 def main(arguments: Sequence[str]) -> int:

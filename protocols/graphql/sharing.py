@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -153,6 +154,15 @@ def _rights_of(caller: Caller) -> object:
     return caller.tenant, caller.role, caller.scopes, caller.topics, None if alike else caller.key
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What is followed at the moment, by how many, and how often anything was executed for an event."""
+
+    documents: int
+    subscribers: int
+    executions: int
+
+
 class Sharing:
     """The documents that somebody follows at the moment."""
 
@@ -160,12 +170,15 @@ class Sharing:
         self._store = store
         self._engine = engine
         self._shared: dict[object, Shared] = {}
+        self._ended = 0
 
-    def __len__(self) -> int:
-        return len(self._shared)
-
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Shared]:
         return iter(self._shared.values())
+
+    def statistics(self) -> Statistics:
+        """Figures for metrics."""
+        members = sum(shared.members for shared in self)
+        return Statistics(len(self._shared), members, self._ended + sum(shared.executions for shared in self))
 
     def join(self, prepared: Prepared, caller: Caller) -> "Membership":
         """Follow a document. Whoever joins has to leave.
@@ -205,6 +218,7 @@ class Sharing:
         """Forget a document that nobody follows any more."""
         shared.members -= 1
         if not shared.members:
+            self._ended += shared.executions
             del self._shared[key]
 
 

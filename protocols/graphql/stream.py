@@ -49,6 +49,7 @@ async def serve_stream(
         Unavailable, RateLimited: he cannot be let in.
     """
     membership = None
+    scope["state"]["follows"] = True
     session = door.sessions.open(credentials, caller)
     try:
         try:

@@ -28,6 +28,9 @@ from core.store import Store
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from protocols.socketio.adapter import SocketIoDoor
+from protocols.graphql.adapter import GraphqlDoor
+from protocols.graphql.door import Door
+from protocols.graphql.socket import GraphqlSocket
 from protocols.sse.adapter import SseDoor
 from protocols.websocket.adapter import WebSocketDoor
 from tests.core.stores import Shop, open_store
@@ -58,9 +61,16 @@ class Doors:
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
             "/socket.io/": SocketIoDoor(sessions, limits, origins=origins),
         }
+        self.graphql = Door(sessions, limits)
+        self._graphql: dict[str, ASGIApp] = {
+            "http": GraphqlDoor(self.graphql, origins=origins),
+            "websocket": GraphqlSocket(self.graphql),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._paths[scope["path"]](scope, receive, send)
+        path = scope["path"]
+        serve = self._graphql[scope["type"]] if path == "/v1/graphql" else self._paths[path]
+        await serve(scope, receive, send)
 
 
 @dataclass
@@ -73,6 +83,7 @@ class Live:
     port: int
     server: Server | uvicorn.Server
     tasks: frozenset["asyncio.Task[Any]"]
+    graphql: Door
 
     # -- who
 
@@ -139,6 +150,7 @@ class Live:
                 *self.sessions._open,
                 *self.sessions._per_caller.items(),
                 *self.sessions._in_chats.items(),
+                *self.graphql.sharing,
             ]
             return [*found, *self.store.presence.agents(SHARED_TENANT)]
 
@@ -205,7 +217,8 @@ async def live(
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
     async with open_store(folder, url, limits=bounds) as store:
         sessions = Sessions(store)
-        app = with_lifespan(Doors(sessions, bounds, origins))
+        doors = Doors(sessions, bounds, origins)
+        app = with_lifespan(doors)
         server: Server | uvicorn.Server
 
         async def drain() -> None:
@@ -225,7 +238,8 @@ async def live(
         sockets = listen("127.0.0.1", 0)
         running = asyncio.create_task(server.serve(sockets))
         await eventually(lambda: server.started)
-        node = Live(store, sessions, bounds, socket_port(sockets), server, frozenset(asyncio.all_tasks()))
+        tasks = frozenset(asyncio.all_tasks())
+        node = Live(store, sessions, bounds, socket_port(sockets), server, tasks, doors.graphql)
         try:
             yield node
             await node.empty()
