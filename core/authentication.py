@@ -40,7 +40,7 @@ class KnownCallers:
 
     def __init__(self) -> None:
         self._visitors: dict[tuple[TenantId, str], Caller] = {}
-        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
 
     def visitor(self, tenant: TenantId, address: str) -> Caller:
         """The visitor from an address."""
@@ -51,18 +51,20 @@ class KnownCallers:
             found = self._visitors[(tenant, address)] = visitor(tenant, address)
         return found
 
-    def get(self, kind: str, credential: str, now: datetime) -> _Known | None:
-        """Who a credential belonged to a moment ago."""
-        known = self._known.get((kind, credential))
+    def get(self, kind: str, credential: str, address: str, now: datetime) -> _Known | None:
+        """Who used a credential from an address a moment ago."""
+        name = (kind, credential, address)
+        known = self._known.get(name)
         if known is None or known.fresh_until <= now:
             return None
-        self._known.move_to_end((kind, credential))
+        self._known.move_to_end(name)
         return known
 
     def put(self, kind: str, credential: str, known: _Known) -> None:
-        """Remember who a credential belongs to."""
-        self._known[(kind, credential)] = known
-        self._known.move_to_end((kind, credential))
+        """Remember who uses a credential."""
+        name = (kind, credential, known.caller.address)
+        self._known[name] = known
+        self._known.move_to_end(name)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
 
@@ -85,13 +87,13 @@ async def authenticate(store: "Store", credentials: Credentials) -> Caller:
         raise BadRequest("A tenant is named by a UUID of version 4 or 7.")
     if credentials.token is not None:
         now = store.clock()
-        known = store.known.get("token", credentials.token, now) or await _by_token(
-            store, credentials.token, now
+        known = store.known.get("token", credentials.token, credentials.address, now) or await _by_token(
+            store, credentials.token, credentials.address, now
         )
     elif credentials.api_key is not None:
         now = store.clock()
-        known = store.known.get("key", credentials.api_key, now) or await _by_key(
-            store, credentials.api_key, now
+        known = store.known.get("key", credentials.api_key, credentials.address, now) or await _by_key(
+            store, credentials.api_key, credentials.address, now
         )
     else:
         return store.known.visitor(named or SHARED_TENANT, credentials.address)
@@ -105,12 +107,12 @@ async def authenticate(store: "Store", credentials: Credentials) -> Caller:
     return caller
 
 
-async def _by_token(store: "Store", token: str, now: datetime) -> _Known:
+async def _by_token(store: "Store", token: str, address: str, now: datetime) -> _Known:
     claims = store.signer.verify(token, now)
     if claims is None:
         raise Unauthorized("The token is invalid or has expired.")
     try:
-        caller, issued_at = _caller_of(claims)
+        caller, issued_at = _caller_of(claims, address)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         raise Unauthorized("The token is not an access token of this store.") from None
     if caller.role is Role.DEVICE:
@@ -136,7 +138,7 @@ def access_claims(caller: Caller, token_id: str, issued_at: datetime) -> dict[st
     }
 
 
-def _caller_of(claims: Mapping[str, object]) -> tuple[Caller, datetime]:
+def _caller_of(claims: Mapping[str, object], address: str) -> tuple[Caller, datetime]:
     """Read ``access_claims``."""
     subject, tenant, session, username, roles, scope, issued, expires = (
         claims[name] for name in ("sub", "tid", "sid", "username", "roles", "scope", "iat", "exp")
@@ -159,6 +161,7 @@ def _caller_of(claims: Mapping[str, object]) -> tuple[Caller, datetime]:
         username=str(username),
         expires_at=datetime.fromtimestamp(expires, UTC),
         subjects=(f"{kind}:{subject}", f"session:{session}"),
+        address=address,
     )
     return caller, datetime.fromtimestamp(issued, UTC)
 
@@ -184,7 +187,7 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-async def _by_key(store: "Store", key: str, now: datetime) -> _Known:
+async def _by_key(store: "Store", key: str, address: str, now: datetime) -> _Known:
     record = await store.storage.locate(ApiKey, "key_hash", hash_key(key))
     if record is None:
         raise Unauthorized("The API key is not known.")
@@ -201,6 +204,7 @@ async def _by_key(store: "Store", key: str, now: datetime) -> _Known:
         username=owner.username,
         expires_at=record.expires_at,
         subjects=(f"key:{record.id}", f"user:{owner.id}"),
+        address=address,
     )
     known = _Known(caller, record.created_at, now + _KEPT)
     store.known.put("key", key, known)

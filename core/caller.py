@@ -66,7 +66,7 @@ class Caller:
 
     ``key`` names him for budgets and idempotency (``user:<id>``, ``key:<id>``, ``device:<id>`` or
     ``address:<ip>``). ``subjects`` are the names under which his rights can be revoked. ``topics`` are the topic
-    filters that a device was provisioned with.
+    filters that a device was provisioned with. ``address`` is the network address that he calls from.
     """
 
     tenant: TenantId
@@ -80,6 +80,7 @@ class Caller:
     expires_at: datetime | None = None
     subjects: tuple[str, ...] = ()
     topics: frozenset[str] = field(default=frozenset())
+    address: str = ""
 
     @property
     def is_staff(self) -> bool:
@@ -116,7 +117,7 @@ class Caller:
 
 def visitor(tenant: TenantId, address: str) -> Caller:
     """An unknown caller, told apart by his network address only."""
-    return Caller(tenant, Role.VISITOR, f"address:{address}", VISITOR_SCOPES)
+    return Caller(tenant, Role.VISITOR, f"address:{address}", VISITOR_SCOPES, address=address)
 
 
 class Credentials(NamedTuple):

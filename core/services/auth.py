@@ -57,7 +57,8 @@ async def _attempt(ctx: Context, name: str, password: str) -> Login:
     limiter = ctx.store.limiter
     budgets = (
         (f"login:{ctx.tenant}:{name}", FAILURES_PER_NAME),
-        (f"login:{ctx.caller.key}", FAILURES_PER_ADDRESS),
+        # Also of somebody with a token: accounts are free, and no more guesses come with them.
+        (f"login:{ctx.caller.address}", FAILURES_PER_ADDRESS),
     )
     for key, most in budgets:
         allowance = await limiter.hit(key, most, _WINDOW, cost=0)
@@ -102,6 +103,7 @@ async def caller_by_password(
             login = await _attempt(ctx, name_key(username), password)
         shown, role = await _owner(await ctx.tx(), login)
         caller = _caller_of(tenant, shown, role, None, ctx.now + ACCESS_LIFE)
+        caller = replace(caller, address=credentials.address)
         if role is not Role.DEVICE:
             return caller
         known = await (await ctx.tx()).get(Device, shown.id)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.caller import Caller, Role, visitor
+from core.authentication import authenticate
+from core.caller import Caller, Credentials, Role, visitor
 from core.clock import utc_now
 from core.errors import Forbidden, RateLimited, Unauthorized, Unavailable
 from core.ids import SHARED_TENANT
@@ -204,6 +205,18 @@ async def test_twenty_failures_close_an_address_for_a_while(shop: Shop) -> None:
     with pytest.raises(RateLimited):
         await log_in(shop)
     elsewhere = visitor(shop.tenant, "198.51.100.7")
+    await shop.call(LOG_IN, elsewhere, {"username": "maria", "password": PASSWORD})
+
+
+async def test_an_account_gives_no_further_guesses(shop: Shop) -> None:
+    await register(shop)
+    token = (await log_in(shop)).access_token
+    here = await by_token(shop, token)
+    elsewhere = await authenticate(shop.store, Credentials("198.51.100.7", token=token))
+    for number in range(20):
+        await shop.refusal(Unauthorized, LOG_IN, here, {"username": f"name{number}", "password": "wrong"})
+    for caller in (shop.visitor, here):
+        await shop.refusal(RateLimited, LOG_IN, caller, {"username": "maria", "password": PASSWORD})
     await shop.call(LOG_IN, elsewhere, {"username": "maria", "password": PASSWORD})
 
 
