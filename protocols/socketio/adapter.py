@@ -156,26 +156,26 @@ class SocketIoDoor:
             self._server.drop(sid)
 
     async def _post(self, query: dict[str, str], headers: dict[bytes, bytes], receive: Receive) -> None:
-        """Take a payload of the client."""
-        socket = self._find(query["sid"])
-        mailbox: Mailbox = socket.queue
+        """Take a payload of the client. Garbage ends the session by an event, for a failed request tells no reason.
+
+        Raises:
+            StoreError: it was not taken; the session has ended.
+        """
+        sid = query["sid"]
+        mailbox: Mailbox = self._find(sid).queue
         try:
             body = await self._body(headers, receive)
             async with mailbox.posting, asyncio.timeout(self._limits.stall_seconds):
                 await mailbox.drain()
-                for text in body.decode().split(SEPARATOR):
+                for text in _text_of(body).split(SEPARATOR):
                     mailbox.admit(text)
-                    await socket.receive(Packet(encoded_packet=text))
-        except (BadPacket, PayloadTooLarge) as error:
+                    await self._find(sid).receive(Packet(encoded_packet=text))
+        except BadPacket as error:
             mailbox.write(event_frame("error", error_data(error)))
-            self._server.finish(query["sid"])
-            raise
-        except UnicodeDecodeError:
-            self._server.finish(query["sid"])
-            raise BadRequest("A payload is text in UTF-8.") from None
-        except (TimeoutError, ConnectionResetError):
-            self._server.drop(query["sid"])
-            raise BadRequest("The session has ended.") from None
+            self._server.finish(sid)
+        except (PayloadTooLarge, TimeoutError, ConnectionResetError) as error:
+            self._server.drop(sid)
+            raise error if isinstance(error, StoreError) else BadRequest("The session has ended.") from None
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         limit = self._limits.frame_bytes
@@ -193,6 +193,13 @@ class SocketIoDoor:
                 raise fault
             more = message.get("more_body", False)
         return b"".join(parts)
+
+
+def _text_of(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise BadPacket("A payload is text in UTF-8.") from None
 
 
 class Answer:

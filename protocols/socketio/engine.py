@@ -64,12 +64,21 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no 
     async def finish(self, sid: str) -> None:
         """Disconnect a client behind what was written to him."""
         mailbox = self.mailbox(sid)
-        if mailbox is None:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL):
-                await mailbox.fetched()
-        await self.disconnect(sid)
+        if mailbox is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await mailbox.fetched()
+        await self.drop(sid)
+
+    async def drop(self, sid: str) -> None:
+        """Disconnect a client now.
+
+        Without the library's closing packet: the JavaScript client forgets the events that came in the same payload
+        before it, and the Python client does not come back after it.
+        """
+        socket = self.find(sid)
+        if socket is not None:
+            await socket.close(wait=False, abort=True, reason=self.reason.SERVER_DISCONNECT)
 
     def forget(self, socket: Any) -> None:
         """Leave nothing of a client who has been disconnected."""
@@ -176,8 +185,11 @@ class WebSocket:
                 for payload in read_frames(data):
                     async with asyncio.timeout(self._engine.limits.stall_seconds):
                         await self._send({"type": "websocket.send", "text": payload.decode()})
+        except TimeoutError:
+            if self._mailbox.on_stalled is not None:
+                self._mailbox.on_stalled()
         except (OSError, RuntimeError):
-            pass  # The peer has gone or reads nothing; the library's reader ends too.
+            pass  # The peer has gone; the library's reader sees it too.
         finally:
             sink.end()
 

@@ -140,7 +140,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
 
     def drop(self, eio_sid: str) -> None:
         """Disconnect a client without a word."""
-        self._undertake(self.eio.disconnect(eio_sid))
+        self._undertake(self.eio.drop(eio_sid))
 
     def finish(self, eio_sid: str) -> None:
         """Disconnect a client behind what was written to him."""
@@ -163,7 +163,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         socket = self.eio.sockets[eio_sid]
         await super()._handle_eio_disconnect(eio_sid, reason)
         self._leave_lobby(eio_sid)
-        # Behind the library's own last packet, which it writes after this.
+        # Once the library has done with it.
         asyncio.get_running_loop().call_soon(self.eio.forget, socket)
 
 

@@ -1,0 +1,236 @@
+"""What clients send on Socket.IO, and garbage among it: the right answer, neighbours unharmed, nothing left."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from protocols.socketio.wire import BadPacket, Kind, kind_of
+from tests.protocols.live import Live, Socket, live
+from tests.protocols.socketio.clients import connected
+
+SOCKET = "/socket.io/?EIO=4&transport=websocket"
+POLL = "/socket.io/?EIO=4&transport=polling"
+
+
+@contextlib.asynccontextmanager
+async def raw_client(node: Live, topics: str = "[]") -> AsyncIterator[Socket]:
+    """A client without a library, connected."""
+    async with node.socket(SOCKET, max_size=None) as socket:
+        await socket.connection.recv()
+        await socket.raw(f'40{{"topics":{topics}}}')
+        await packet(socket, "40")
+        await packet(socket, '42["connected"')
+        yield socket
+
+
+async def packet(socket: Socket, start: str) -> str:
+    """The next packet, which begins so."""
+    found = str(await asyncio.wait_for(socket.connection.recv(), 10))
+    assert found.startswith(start), found
+    return found
+
+
+async def ended(socket: Socket) -> tuple[int, list[str]]:
+    """The close code, and the packets before."""
+    packets = []
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            packets.append(str(await asyncio.wait_for(socket.connection.recv(), 10)))
+    return socket.connection.close_code or 0, packets
+
+
+async def test_unknown_events_are_answered_not_punished(node: Live, kind: str) -> None:
+    async with connected(node.port, kind) as client:
+        assert (await client.refusal("selfDestruct", {}))["code"] == "bad-request"
+        assert (await client.refusal("selfDestruct"))["code"] == "bad-request"
+        await client.ask("ping")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("subscribe", ({},), "validation-error"),
+        ("subscribe", ({"topics": []},), "validation-error"),
+        ("subscribe", ({"topics": ["#"], "depth": 1},), "validation-error"),
+        ("subscribe", ("pets/#",), "validation-error"),
+        ("subscribe", ([["pets/#"]],), "validation-error"),
+        ("subscribe", (None,), "validation-error"),
+        ("subscribe", ({"topics": ["#"]}, {"topics": ["#"]}), "bad-request"),
+        ("subscribe", ({"topics": ["a/#/b"]},), "bad-request"),
+        ("subscribe", ({"topics": ["#"], "cursor": "rubbish"},), "bad-request"),
+        ("subscribe", ({"topics": ["orders/+"]},), "unauthorized"),
+        ("chatMessage", ({"text": "Hello"},), "bad-request"),
+        ("authenticate", ({"token": "rubbish"},), "unauthorized"),
+    ],
+)
+async def test_wrong_arguments_are_answered(
+    node: Live, name: str, arguments: tuple[Any, ...], code: str
+) -> None:
+    async with connected(node.port) as client:
+        fault = await client.refusal(name, *arguments)
+        assert fault["code"] == code
+        assert ("errors" in fault) == (code == "validation-error")
+        await client.ask("ping")
+
+
+async def test_who_wants_no_answer_is_still_told_of_faults(node: Live, kind: str) -> None:
+    async with connected(node.port, kind) as client:
+        await client.until("connected")
+        await client.emit("subscribe", {"topics": ["pets/#"]})
+        await client.emit("subscribe", {"topics": "pets/#"})
+        fault = await client.until("error", "event")
+        assert fault["code"] == "validation-error"
+        await node.happen(1)
+        assert await client.numbers(1) == [1]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "", "x", "9", "0{}", "2", "6", "4", "4x", "4{}", "4[]", "42", "42{}", "42[]", "42[1]", '42["a"', "42[NaN]",
+        "43[]", "44{}", "46[]", '421234567890123456["ping"]', '42["connect",{}]', '42["disconnect"]', "ÿ",
+        "42" + "[" * 5000, '421-["ping"]', '451-["a",{"_placeholder":true,"num":0}]', "bAQID", "40{", '2"probe"',
+    ],
+)  # fmt: skip
+async def test_garbage_ends_the_connection_with_a_reason(node: Live, garbage: str) -> None:
+    async with raw_client(node) as neighbour:
+        async with raw_client(node) as socket:
+            await socket.raw(garbage)
+            code, packets = await ended(socket)
+            assert code == 1003
+            assert json.loads(packets[0][2:])[0] == "error"
+            assert json.loads(packets[0][2:])[1]["code"] == "bad-request"
+        await neighbour.raw('421["ping"]')
+        await packet(neighbour, "431[")
+
+
+async def test_binary_is_refused(node: Live) -> None:
+    async with raw_client(node) as socket:
+        await socket.raw(b"\x01\x02")
+        code, packets = await ended(socket)
+        assert (code, "binary" in packets[0]) == (1003, True)
+
+
+@pytest.mark.parametrize("kind", ["node-websocket", "node-polling"])
+async def test_a_binary_event_ends_the_connection_with_a_reason(node: Live, kind: str) -> None:
+    async with connected(node.port, kind) as client:
+        await client.until("connected")
+        await client.emit("chatMessage", {"$binary": "abc"})
+        assert "binary" in (await client.until("error"))["message"]
+        await client.until("disconnect")
+
+
+async def test_a_frame_that_is_too_big_ends_the_connection(node: Live) -> None:
+    async with raw_client(node) as socket:
+        await socket.raw('42["ping","' + "x" * 70_000 + '"]')
+        assert (await ended(socket))[0] == 1009
+
+
+async def test_a_payload_that_is_too_big_ends_the_connection(node: Live) -> None:
+    async with connected(node.port, "node-polling") as client:
+        await client.until("connected")
+        await client.emit("ping", "x" * 70_000)
+        assert await client.until("disconnect") == "transport error"
+
+
+async def test_too_many_messages_end_the_connection(node: Live, kind: str) -> None:
+    async with connected(node.port, kind) as client:
+        await client.until("connected")
+        for _ in range(60):
+            with contextlib.suppress(Exception):
+                await client.emit("ping")
+        codes = {told.data["code"] for told in (await client.end())[1] if told.name == "error"}
+        assert codes == {"rate-limit-exceeded"}
+
+
+async def test_a_connection_does_not_live_on_packets_that_are_no_events(node: Live) -> None:
+    async with raw_client(node) as socket:
+        for _ in range(101):
+            await socket.raw("40/nowhere,")
+        assert (await ended(socket))[0] == 1003
+
+
+async def test_answers_wait_for_who_reads_them(tmp_path: Path) -> None:
+    """A client who asks and asks and never fetches an answer is not listened to any longer, then dropped."""
+    async with (
+        live(tmp_path, stall_limit=0.5, messages_per_second=0) as node,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client,
+    ):
+        sid = json.loads((await client.get(POLL)).text[1:])["sid"]
+        address = f"{POLL}&sid={sid}"
+        assert (await client.post(address, content="40")).text == "ok"
+        answers: list[int] = []
+        wide = json.dumps(["subscribe", {"topics": [f"pets/{number}" for number in range(100)]}])
+        while not answers or answers[-1] == 200:
+            answers.append((await client.post(address, content=f"421{wide}")).status_code)
+        assert len(answers) < 200
+        assert (await client.get(address)).status_code == 400
+
+
+class Poller:
+    """A client without a library who polls."""
+
+    def __init__(self, client: httpx.AsyncClient, sid: str) -> None:
+        self._client = client
+        self._address = f"{POLL}&sid={sid}"
+
+    async def poll(self) -> list[str]:
+        answer = await self._client.get(self._address)
+        assert answer.status_code == 200, answer.text
+        return answer.text.split("\x1e")
+
+    async def post(self, content: str | bytes) -> int:
+        return (await self._client.post(self._address, content=content)).status_code
+
+
+@contextlib.asynccontextmanager
+async def poller(node: Live) -> AsyncIterator[Poller]:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client:
+        yield Poller(client, json.loads((await client.get(POLL)).text[1:])["sid"])
+
+
+async def test_a_poll_brings_what_is_due_and_no_more_than_clients_take(node: Live) -> None:
+    async with poller(node) as client:
+        assert await client.post('40{"topics":["pets/#"]}') == 200
+        assert [text[:4] for text in await client.poll()] == ['40{"', '42["']
+        await node.happen(*range(40))
+        assert [len(await client.poll()) for _ in range(3)] == [16, 16, 8]
+        assert await client.post("41\x1e1") == 200
+
+
+@pytest.mark.parametrize("content", ["", "x", "42[", b"\xff\xfe", '42["ping"]\x1e', "bAQID"])
+async def test_garbage_in_a_payload_ends_the_session(node: Live, content: str | bytes) -> None:
+    async with poller(node) as client:
+        assert await client.post('40{"topics":["pets/#"]}') == 200
+        await client.poll()
+        assert await client.post(content) == 200
+        last = await client.poll()
+        assert json.loads(last[0][2:])[1]["code"] == "bad-request"
+
+
+async def test_a_client_may_poll_twice_at_once(node: Live) -> None:
+    async with poller(node) as client:
+        assert await client.post("40") == 200
+        await client.poll()
+        polls = [asyncio.create_task(client.poll()) for _ in range(2)]
+        for mark in (1, 2):
+            assert await client.post(f'42{mark}["ping"]') == 200
+        answers = [text for answer in await asyncio.gather(*polls) for text in answer]
+        assert sorted(text[:3] for text in answers) == ["431", "432"]
+        assert await client.post("1") == 200
+
+
+def test_packets_of_clients_are_told_apart() -> None:
+    assert kind_of("3") is Kind.PONG
+    assert kind_of("40") is kind_of('40{"token":"x"}') is kind_of("41") is kind_of("2probe") is Kind.OTHER
+    assert kind_of('42["ping"]') is kind_of('427["ping",{}]') is kind_of('42/,7["ping"]') is Kind.COMMAND
+    assert kind_of('42/other,["ping"]') is Kind.OTHER
+    with pytest.raises(BadPacket):
+        kind_of("2probes")
