@@ -15,6 +15,7 @@ from core.services import (
     orders,
     payments,
     pets,
+    telemetry,
     tenant,
     users,
 )
@@ -112,5 +113,6 @@ BINDINGS: tuple[Binding, ...] = (
 #: Operations without a field, and why.
 LEFT_OUT: dict[AnyOperation, str] = {
     images.GET_IMAGE: "bytes are not for JSON: `photos` say where they are",
+    telemetry.REPORT_HEALTH: "devices speak MQTT; everybody hears of it as an event",
     chats.ASSIGN_WAITING_CHATS: "the store's own doing, when an agent comes to a chat door",
 }

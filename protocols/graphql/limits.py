@@ -32,8 +32,6 @@ class _Measure:
     variables: Mapping[str, Any]
     depth: int = 0
     aliases: int = 0
-    #: Each fragment costs the same wherever it is spread: (cost, depth, aliases).
-    known: Any = None
 
     def of(self, selections: SelectionSetNode, level: int, *, root: bool = False) -> int:
         """The cost of a selection set: each field is 1, and what is under a list counts for each of its items."""
@@ -93,7 +91,12 @@ def excess_of(
         for definition in document.definitions
         if isinstance(definition, FragmentDefinitionNode)
     }
-    measure = _Measure(fragments, variables)
+    defaults = {
+        definition.variable.name.value: int(definition.default_value.value)
+        for definition in operation.variable_definitions or ()
+        if isinstance(definition.default_value, IntValueNode)
+    }
+    measure = _Measure(fragments, {**defaults, **variables})
     cost = measure.of(operation.selection_set, 1, root=True)
     if measure.depth > MAX_DEPTH:
         return GraphQLError(f"The operation is nested more than {MAX_DEPTH} levels deep.")
