@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.health import Health
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
+from protocols.http.headers import read_headers, request_id_of
 from protocols.http.problems import MEDIA_TYPE, problem
 
 _JSON = b"application/json"
@@ -23,6 +24,8 @@ class Probes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one probe."""
+        request_id = request_id_of(read_headers(scope["headers"]))
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
         status, media_type, more = 200, _JSON, []
         if scope["method"] not in ("GET", "HEAD"):
             status, media_type, more = 405, MEDIA_TYPE.encode(), [(b"allow", b"GET, HEAD")]
@@ -38,6 +41,7 @@ class Probes:
             (b"content-type", media_type),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
+            (b"x-request-id", request_id),
             *more,
         ]
         if status == 503:

@@ -46,7 +46,8 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
 
 
 async def test_probes_answer(opened: Opened) -> None:
-    assert (await opened.client.get("/healthz")).json() == {"status": "alive"}
+    alive = await opened.client.get("/healthz", headers={"X-Request-ID": "probe-1"})
+    assert (alive.json(), alive.headers["x-request-id"]) == ({"status": "alive"}, "probe-1")
     ready = await opened.client.get("/readyz")
     assert (ready.status_code, ready.json()["servers"]) == (200, {"database": {"state": "up"}})
     assert (await opened.client.post("/readyz")).status_code == 405
