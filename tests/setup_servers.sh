@@ -16,10 +16,12 @@ has_postgres() {
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
+PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null || missing+=(mosquitto)
+command -v mosquitto_sub >/dev/null || missing+=(mosquitto-clients)
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need Redis and PostgreSQL. Install them, for example: brew install redis postgresql@17" >&2
+    echo "The tests need Redis, PostgreSQL and Mosquitto. Install them, for example: brew install redis postgresql@17 mosquitto" >&2
     exit 1
 fi
 if [[ $(id -u) -ne 0 ]]; then

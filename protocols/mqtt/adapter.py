@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: Packets that may wait to be dealt with before nothing more is read.
 _ENOUGH = 64
+#: PUBACK without a reason code.
+_PUBACK = b"\x40\x02"
 #: Characters of a client id, in bytes.
 _LONGEST_ID = 256
 #: How long a peer may take to read our farewell, in seconds.
@@ -151,7 +153,9 @@ class Connection:
         """Bytes of the client."""
         self._heard = asyncio.get_running_loop().time()
         try:
-            for packet in self._splitter.feed(data):
+            if self._connect is None and self._splitter.empty and data[:1] != b"\x10":
+                raise Malformed("the first packet is not CONNECT")
+            for packet in self._splitter.feed(self._without_acknowledgements(data)):
                 if self._closing:
                     return
                 self._take(packet)
@@ -170,6 +174,20 @@ class Connection:
             log.exception("a packet failed")
             self.close(DisconnectReasonCode.UNSPECIFIED_ERROR, "Something went wrong on our side.")
 
+    def _without_acknowledgements(self, data: bytes) -> bytes:
+        """Deal at once with what busy listeners send most: PUBACK in its shortest form, one behind the other."""
+        delivery = self.delivery
+        if delivery is None or data[:2] != _PUBACK or not self._splitter.empty:
+            return data
+        place = 0
+        found = []
+        while data[place : place + 2] == _PUBACK and place + 4 <= len(data):
+            found.append(data[place + 2] << 8 | data[place + 3])
+            place += 4
+        for _ in range(len(found) - delivery.acknowledge(found)):
+            self._spend()
+        return data[place:]
+
     def _take(self, data: bytes) -> None:
         packet: packets.Packet
         if self._connect is None:
@@ -180,8 +198,7 @@ class Connection:
         else:
             packet = read_packet(data, self.version)
         if isinstance(packet, packets.Acknowledged) and packet.kind is packets.Kind.PUBACK:
-            # Most of what listeners send, and never more than they were sent.
-            if self.delivery is not None and not self.delivery.acknowledge(packet.packet_id):
+            if self.delivery is not None and not self.delivery.acknowledge([packet.packet_id]):
                 self._spend()
             return
         self._spend()

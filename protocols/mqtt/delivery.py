@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from core.cursor import Cursor
@@ -278,15 +278,17 @@ class Delivery(Outlet):
         """Whether a message is not acknowledged yet."""
         return packet_id in self._in_flight
 
-    def acknowledge(self, packet_id: int) -> bool:
-        """The client has a message; says whether it was under way."""
-        if self._in_flight.pop(packet_id, None) is None:
-            return False
+    def acknowledge(self, packet_ids: Iterable[int]) -> int:
+        """The client has messages; says how many of them were under way."""
+        before = len(self._in_flight)
+        for packet_id in packet_ids:
+            self._in_flight.pop(packet_id, None)
+        known = before - len(self._in_flight)
         # Not at each single one: events should gather into batches while the window is full.
         if self._waiting or len(self._in_flight) <= self._window // 2:
             self._flush()
         self._gate.look()
-        return True
+        return known
 
     # --- state of things ---
 

@@ -42,6 +42,11 @@ class Splitter:
         self._limit = limit
         self._held = bytearray()
 
+    @property
+    def empty(self) -> bool:
+        """Whether no packet has begun that is not complete."""
+        return not self._held
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The packets that are complete now.
 

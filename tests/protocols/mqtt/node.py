@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from core.models.pets import Pet
 from core.services.devices import CREATE_DEVICE
 from core.services.pets import CREATE_PET
 from core.session import Sessions
+from core.store import Store
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from gateway.server.tcp import TcpServer
@@ -44,13 +44,40 @@ class Doors:
         await self._paths[scope["path"]](scope, receive, send)
 
 
-@dataclass
 class MqttNode(Live):
-    """A running node with an MQTT door."""
+    """A running node with an MQTT door and an event stream, and none of the other doors."""
 
-    door: MqttDoor
-    tcp: TcpServer
-    mqtt_port: int
+    def __init__(self, store: Store, door: MqttDoor, tcp: TcpServer, server: Server | uvicorn.Server) -> None:
+        self.store = store
+        self.sessions = door.sessions
+        self.limits = store.limits
+        self.server = server
+        self.tasks = frozenset(asyncio.all_tasks())
+        self.door = door
+        self.tcp = tcp
+        self.port = 0
+        self.mqtt_port = 0
+
+    async def empty(self) -> None:
+        """Wait until nothing is left of any client."""
+        test = asyncio.current_task()
+
+        def leftovers() -> list[object]:
+            watchers = {task for task in asyncio.all_tasks() if "_shutdown_watcher" in str(task.get_coro())}
+            running = asyncio.all_tasks() - self.tasks - watchers - {test, asyncio.current_task()}
+            found: list[object] = [str(task) for task in running]
+            statistics = self.store.hub.statistics()
+            if statistics.subscriptions or statistics.rings or statistics.selections:
+                found.append(statistics)
+            door = self.door.statistics()
+            if door.clients or door.groups or door.kept_sessions:
+                found.append(door)
+            return [*found, *self.sessions._open, *self.sessions._per_caller.items()]
+
+        try:
+            await eventually(lambda: not leftovers())
+        except AssertionError:
+            raise AssertionError(f"left behind: {leftovers()}") from None
 
     @contextlib.asynccontextmanager
     async def client(self, client_id: str = "", **connect: Any) -> AsyncIterator[Raw]:
@@ -111,14 +138,11 @@ async def mqtt_node(
         running = asyncio.create_task(server.serve(http))
         async with tcp.serving(plain, [], None):
             await eventually(lambda: server.started)
-            tasks = frozenset(asyncio.all_tasks())
-            node = MqttNode(store, sessions, bounds, port, server, tasks, door, tcp, mqtt_port)
+            node = MqttNode(store, door, tcp, server)
+            node.port, node.mqtt_port = port, mqtt_port
             try:
                 yield node
                 await node.empty()
-                assert not door.clients
-                assert not len(door.groups)
-                assert not len(door.keeper)
             finally:
                 if not direct:
                     await node.drain()

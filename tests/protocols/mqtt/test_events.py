@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import mqtt5
 import pytest
@@ -275,7 +276,7 @@ async def test_state_is_told_in_the_rights_of_the_subscriber(node: MqttNode) -> 
     anonymous = await shop.call(PLACE_ORDER, shop.visitor, body={"petId": (await node.pet()).id})
     await shop.call(PAY_ORDER, owner, body={"amount": "75.00", "currency": "USD", "source": CARD}, id=his.id)
 
-    async def told(pattern: str, tenant: TenantId = SHARED_TENANT, **connect: object) -> set[str]:
+    async def told(pattern: str, tenant: TenantId = SHARED_TENANT, **connect: Any) -> set[str]:
         async with node.client(**connect) as client:
             await client.subscribe(pattern, "pets/one", handling=0)
             await node.happen(1, tenant=tenant)  # comes behind what is told

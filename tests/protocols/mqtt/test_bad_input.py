@@ -1,0 +1,149 @@
+"""Bytes that are no MQTT: the right end for who sent them, and nothing for anybody else."""
+
+import random
+
+import mqtt5
+import pytest
+
+from protocols.mqtt.packets import Malformed, Version
+from protocols.mqtt.reading import Splitter, TooLarge, read_connect, read_packet
+from tests.protocols.mqtt.node import MqttNode
+from tests.waiting import eventually
+
+CONNECT = mqtt5.ConnectPacket("", clean_start=True).write()
+SEEDS = [
+    mqtt5.ConnectPacket(
+        "a", username="u", password=b"p", will=mqtt5.Will("t/a", payload=b"x"), user_properties=[("a", "b")]
+    ).write(),
+    mqtt5.SubscribePacket(1, [mqtt5.TopicFilter("a/#")], subscription_id=3).write(),
+    mqtt5.PublishPacket(
+        "t", b"x", qos=mqtt5.QoS.EXACTLY_ONCE, packet_id=3, content_type="x", user_properties=[("a", "b")]
+    ).write(),
+    mqtt5.UnsubscribePacket(2, ["a"]).write(),
+    mqtt5.AuthPacket(reason_code=mqtt5.AuthReasonCode.RE_AUTHENTICATE, authentication_method="token").write(),
+    mqtt5.DisconnectPacket(session_expiry_interval=3).write(),
+    mqtt5.PubRelPacket(4, reason_code=mqtt5.PubRelReasonCode.PACKET_ID_NOT_FOUND).write(),
+    mqtt5.PubAckPacket(4, reason_str="why").write(),
+]
+MALFORMED, PROTOCOL_ERROR, TOO_LARGE = 129, 130, 149
+
+
+def mutated(seed: bytes, chance: random.Random) -> bytes:
+    data = bytearray(seed)
+    for _ in range(chance.randint(0, 4)):
+        data[chance.randrange(len(data))] = chance.randrange(256)
+    return bytes(data[: chance.randrange(len(data) + 1)] if chance.random() < 0.3 else data)
+
+
+def test_whatever_comes_is_a_packet_or_malformed() -> None:
+    chance = random.Random(20261122)
+    read = 0
+    for _ in range(30_000):
+        data = mutated(chance.choice(SEEDS), chance)
+        for version in Version:
+            try:
+                for packet in Splitter(65_536).feed(data):
+                    _ = read_connect(packet) if packet[0] == 0x10 else read_packet(packet, version)
+                    read += 1
+            except (Malformed, TooLarge):
+                pass
+    assert read > 1000
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"{seed[0]:x}")
+def test_a_packet_is_read_however_it_is_cut(seed: bytes) -> None:
+    splitter = Splitter(65_536)
+    found = [packet for byte in seed * 2 for packet in splitter.feed(bytes((byte,)))]
+    assert found == [seed, seed]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\xf0\xff\xff\xff\xff\x01", MALFORMED),  # a length without end
+        (b"\x30\x80\x80\x04", TOO_LARGE),
+        (b"\x00\x00", MALFORMED),  # reserved type
+        (b"\x20\x03\x00\x00\x00", MALFORMED),  # a server's packet
+        (b"\xd0\x00", MALFORMED),
+        (b"\xc1\x00", MALFORMED),  # reserved flags
+        (b"\x80\x07\x00\x01\x00\x00\x01a\x00", MALFORMED),
+        (b"\x82\x09\x00\x00\x00\x00\x03a/b\x00", MALFORMED),  # packet id 0
+        (b"\x82\x07\x00\x01\x00\x00\x01a\x40", MALFORMED),  # reserved option
+        (b"\x82\x07\x00\x01\x00\x00\x01a\x03", MALFORMED),  # quality of service 3
+        (b"\x82\x03\x00\x01\x00", PROTOCOL_ERROR),  # no filter
+        (b"\xa2\x03\x00\x01\x00", PROTOCOL_ERROR),
+        (b"\x36\x06\x00\x01a\x00\x01\x00", MALFORMED),  # quality of service 3
+        (b"\x38\x04\x00\x01a\x00", MALFORMED),  # a repetition that cannot be
+        (b"\x30\x04\x00\x01+\x00", MALFORMED),  # a wildcard in a topic
+        (b"\x30\x03\x00\x00\x00", MALFORMED),  # no topic
+        (b"\x30\x05\x00\x02\xc3\x28\x00", MALFORMED),  # not UTF-8
+        (b"\x30\x05\x00\x02\xed\xa0\x00", MALFORMED),
+        (b"\x30\x05\x00\x02a\x00\x00", MALFORMED),  # a null character
+        (b"\x30\x06\x00\x01a\x02\x01\x02", PROTOCOL_ERROR),  # a flag of 2
+        (b"\x30\x08\x00\x01a\x04\x01\x01\x01\x01", PROTOCOL_ERROR),  # a property twice
+        (b"\x30\x06\x00\x01a\x02\x21\x00", MALFORMED),  # a property that does not belong here
+        (
+            b"\x82\x0f\x00\x01\x00\x00\x09$share/g/\x00",
+            None,
+        ),  # a filter that is none is no packet that is none
+        (b"\x82\x0f\x00\x01\x00\x00\x09$share/gx\x04", PROTOCOL_ERROR),  # no local on a shared subscription
+        (CONNECT, PROTOCOL_ERROR),  # again
+        (b"\x50\x02\x00\x01", PROTOCOL_ERROR),  # PUBREC for nothing
+        (b"\xe0\x02\x07\x00", MALFORMED),  # a reason code that does not exist
+        (b"\xe0\x07\x00\x05\x11\x00\x00\x00\x05", PROTOCOL_ERROR),  # a session that was to end
+    ],
+)
+async def test_what_is_no_mqtt_ends_its_connection_with_the_reason_and_no_other(
+    node: MqttNode, data: bytes, code: int | None
+) -> None:
+    async with node.client() as neighbour:
+        await neighbour.subscribe("pets/#")
+        async with node.client() as client:
+            client.send(data)
+            if code is None:
+                assert [int(c) for c in (await client.expect(mqtt5.SubAckPacket)).reason_codes] == [143]
+            else:
+                assert int((await client.farewell()).reason_code) == code
+                assert node.door.counters.malformed_packets == 1
+        await node.happen(1)
+        assert await neighbour.numbers(1) == [1]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x82\x07\x00\x01\x00\x00\x01a\x00",
+        b"\x10\x02\x00\x04",
+        b"\x10\x0d\x00\x04MQTT\x05\x01\x00\x00\x00\x00\x00",
+        b"\x10\x0d\x00\x04MQTX\x05\x02\x00\x00\x00\x00\x00",
+        b"\x10\xff\xff\xff\x7f",
+    ],
+    ids=repr,
+)
+async def test_who_does_not_begin_with_connect_is_dropped_without_a_word(node: MqttNode, data: bytes) -> None:
+    async with node.raw_client() as client:
+        client.send(data)
+        assert await client.ended()
+
+
+async def test_a_client_that_vanishes_in_the_middle_of_a_packet_leaves_nothing(node: MqttNode) -> None:
+    async with node.client() as client:
+        await client.subscribe("#", qos=1)
+        client.send(b"\x82\x20\x00")
+    await eventually(lambda: not node.door.clients)
+
+
+async def test_random_bytes_harm_nobody(node: MqttNode) -> None:
+    chance = random.Random(7)
+    async with node.client() as neighbour:
+        await neighbour.subscribe("pets/#")
+        for _ in range(60):
+            async with node.raw_client() as client:
+                client.send(CONNECT + b"".join(mutated(chance.choice(SEEDS), chance) for _ in range(6)))
+                client.writer.write_eof()
+                while await client.reader.read(4096):
+                    pass
+        await node.happen(1)
+        assert await neighbour.numbers(1) == [1]

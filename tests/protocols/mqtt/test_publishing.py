@@ -1,0 +1,254 @@
+"""What clients publish: telemetry of devices, and nothing else."""
+
+import json
+from typing import Any
+
+import mqtt5
+import pytest
+
+from core.ids import new_id
+from core.models.devices import NewDevice
+from tests.protocols.live import new_tenant
+from tests.protocols.mqtt.node import MqttNode
+from tests.waiting import eventually
+
+READING = {
+    "heartRateBpm": 92,
+    "temperatureC": 38.4,
+    "activity": "walking",
+    "batteryPercent": 81,
+    "measuredAt": "2026-01-31T09:15:00+01:00",
+}
+NOT_AUTHORIZED, PAYLOAD_INVALID = 135, 153
+
+
+def login(device: NewDevice) -> dict[str, Any]:
+    return {"username": device.username, "password": device.password}
+
+
+async def a_collar(node: MqttNode, **where: Any) -> tuple[NewDevice, str]:
+    """A device, and the topic that it reports to."""
+    pet = await node.pet(**where)
+    return await node.device(**where, petIds=[pet.id]), f"telemetry/pets/{pet.id}/health"
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+async def test_a_reading_is_announced_to_whoever_listens_to_the_pet(node: MqttNode, qos: int) -> None:
+    device, topic = await a_collar(node)
+    async with (
+        node.client(**login(device)) as collar,
+        node.client() as listener,
+        node.stream("pets/+/health") as stream,
+    ):
+        await listener.subscribe("pets/+/health")
+        answer = await collar.publish(topic, READING, qos)
+        if qos == 1:
+            assert (type(answer), answer.reason_code) == (mqtt5.PubAckPacket, mqtt5.PubAckReasonCode.SUCCESS)
+        if qos == 2:
+            assert (type(answer), answer.reason_code) == (mqtt5.PubRecPacket, mqtt5.PubRecReasonCode.SUCCESS)
+            collar.send(mqtt5.PubRelPacket(answer.packet_id))
+            assert (await collar.expect(mqtt5.PubCompPacket)).reason_code == mqtt5.PubCompReasonCode.SUCCESS
+        message = await listener.message()
+        envelope = json.loads(message.payload)
+        assert envelope["eventType"] == "pet.health_reported"
+        assert envelope["data"] == {
+            "petId": topic.split("/")[2],
+            "deviceId": device.id,
+            "reading": {**READING, "activity": "WALKING", "measuredAt": "2026-01-31T08:15:00.000Z"},
+        }
+        assert await stream.event() == envelope
+
+
+async def test_the_same_message_twice_with_quality_of_service_2_is_one(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    async with node.client(**login(device)) as collar, node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        await collar.publish(topic, {"heartRateBpm": 1}, 2, packet_id=7)
+        again = await collar.publish(topic, {"heartRateBpm": 1}, 2, packet_id=7, duplicate=True)
+        assert isinstance(again, mqtt5.PubRecPacket)
+        for code in (0, 146):
+            collar.send(mqtt5.PubRelPacket(7))
+            assert int((await collar.expect(mqtt5.PubCompPacket)).reason_code) == code
+        await collar.publish(topic, {"heartRateBpm": 2})
+        assert [
+            json.loads((await listener.message()).payload)["data"]["reading"]["heartRateBpm"]
+            for _ in range(2)
+        ] == [1, 2]
+
+
+async def test_a_message_taken_before_the_connection_broke_is_not_taken_again(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    hour = {"session_expiry_interval": 3600}
+    async with node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        async with node.client("collar", **login(device), **hour) as collar:
+            await collar.publish(topic, {"heartRateBpm": 1}, 2, packet_id=7)
+        await eventually(lambda: len(node.door.clients) == 1)
+        async with node.raw_client() as collar:
+            assert (await collar.connect("collar", clean_start=False, **login(device))).session_present
+            await collar.publish(topic, {"heartRateBpm": 1}, 2, packet_id=7, duplicate=True)
+            await collar.publish(topic, {"heartRateBpm": 2})
+        assert [
+            json.loads((await listener.message()).payload)["data"]["reading"]["heartRateBpm"]
+            for _ in range(2)
+        ] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"\xff\xfe",
+        {},
+        {"heartRateBpm": -1},
+        {"heartRateBpm": "92"},
+        {"temperatureC": 1e999},
+        {"batteryPercent": 101},
+        {"activity": "FLYING"},
+        {"heartRateBpm": 92, "mood": "good"},
+        {"heartRateBpm": 92, "measuredAt": "2099-01-01T00:00:00Z"},
+        {"heartRateBpm": 92, "measuredAt": "2026-01-01T00:00:00"},
+        {"measuredAt": "2026-01-01T00:00:00Z"},
+    ],
+    ids=repr,
+)
+async def test_garbage_is_refused_counted_and_harms_nobody(node: MqttNode, payload: object) -> None:
+    device, topic = await a_collar(node)
+    async with node.client(**login(device)) as collar, node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        answer = await collar.publish(topic, payload)
+        assert (int(answer.reason_code), bool(answer.reason_str)) == (PAYLOAD_INVALID, True)
+        refused = await collar.publish(topic, payload, 2)
+        assert int(refused.reason_code) == PAYLOAD_INVALID
+        await collar.publish(topic, payload, 0)
+        assert int((await collar.publish(topic, READING)).reason_code) == 0
+        assert json.loads((await listener.message()).payload)["data"]["reading"]["heartRateBpm"] == 92
+        assert node.door.counters.refused_messages == 3
+        assert node.door.counters.published == 1
+
+
+async def test_devices_publish_for_their_own_pets_only(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    other = await node.pet()
+    async with node.client(**login(device)) as collar:
+        for wrong in (
+            f"telemetry/pets/{other.id}/health",
+            f"telemetry/pets/{new_id()}/health",
+            "telemetry/pets/x/health",
+            f"{topic}/more",
+            "pets/x/health",
+            "anything",
+            f"tenants/{new_tenant()}/{topic}",
+            f"tenants/nonsense/{topic}",
+        ):
+            assert int((await collar.publish(wrong, READING)).reason_code) == NOT_AUTHORIZED
+        assert int((await collar.publish(topic, READING)).reason_code) == 0
+
+
+async def test_nobody_but_devices_publishes(node: MqttNode) -> None:
+    _, topic = await a_collar(node)
+    for who in ({}, {"password": node.staff_token()}, {"password": node.token(node.member())}):
+        async with node.client(**who) as client:
+            answer = await client.publish(topic, READING)
+            assert int(answer.reason_code) == NOT_AUTHORIZED
+            await client.publish(topic, READING, 0)
+            assert int((await client.publish(topic, READING)).reason_code) == NOT_AUTHORIZED
+
+
+async def test_a_device_of_a_private_tenant_may_name_it(node: MqttNode) -> None:
+    tenant = new_tenant()
+    device, topic = await a_collar(node, tenant=tenant)
+    async with node.client(**login(device)) as collar:
+        for name in (topic, f"tenants/{tenant}/{topic}"):
+            assert int((await collar.publish(name, READING)).reason_code) == 0
+
+
+async def test_version_3_acknowledges_what_it_cannot_refuse(node: MqttNode) -> None:
+    async with node.raw_client() as client:
+        client.send(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a")
+        assert await client.bytes_of_next() == b"\x20\x02\x00\x00"
+        client.send(b"\x32\x07\x00\x01x\x00\x05{}")
+        assert await client.bytes_of_next() == b"\x40\x02\x00\x05"
+        client.send(b"\x34\x07\x00\x01x\x00\x06{}")
+        assert await client.bytes_of_next() == b"\x50\x02\x00\x06"
+        client.send(b"\x62\x02\x00\x06")
+        assert await client.bytes_of_next() == b"\x70\x02\x00\x06"
+        assert node.door.counters.refused_messages == 2
+
+
+async def test_topic_aliases_were_never_offered(node: MqttNode) -> None:
+    async with node.client() as client:
+        client.send(mqtt5.PublishPacket("x", b"{}", topic_alias=1))
+        assert (await client.farewell()).reason_code == mqtt5.DisconnectReasonCode.TOPIC_ALIAS_INVALID
+
+
+async def test_while_nothing_can_be_written_nothing_is_acknowledged(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    async with node.client(**login(device)) as collar:
+        node.store.draining = True
+        collar.send(
+            mqtt5.PublishPacket(topic, b'{"heartRateBpm": 1}', qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1)
+        )
+        assert (await collar.farewell()).reason_code == mqtt5.DisconnectReasonCode.SERVER_BUSY
+        node.store.draining = False
+
+
+# --- wills ---
+
+
+def will(topic: str, payload: object = READING, **more: Any) -> dict[str, Any]:
+    return {"will": mqtt5.Will(topic, payload=json.dumps(payload).encode(), **more)}
+
+
+async def test_a_lost_devices_will_is_published(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    async with node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        async with node.client(**login(device), **will(topic, {"heartRateBpm": 0})):
+            pass
+        assert json.loads((await listener.message()).payload)["data"]["reading"]["heartRateBpm"] == 0
+
+
+async def test_a_device_that_says_goodbye_has_no_will(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    async with node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        async with node.client(**login(device), **will(topic, {"heartRateBpm": 0})) as collar:
+            collar.leave()
+            assert await collar.ended()
+        async with node.client(**login(device), **will(topic, {"heartRateBpm": 1})) as collar:
+            collar.send(
+                mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.DISCONNECT_WITH_WILL_MESSAGE)
+            )
+            assert await collar.ended()
+        assert json.loads((await listener.message()).payload)["data"]["reading"]["heartRateBpm"] == 1
+
+
+async def test_a_will_that_is_delayed_is_dropped_when_the_device_is_back(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    async with node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        given = {**login(device), "session_expiry_interval": 3600}
+        async with node.client("collar", **given, **will(topic, {"heartRateBpm": 0}, will_delay_interval=1)):
+            pass
+        async with node.raw_client() as collar:
+            await collar.connect("collar", clean_start=False, **given)
+            await collar.publish(topic, {"heartRateBpm": 1})
+            assert json.loads((await listener.message()).payload)["data"]["reading"]["heartRateBpm"] == 1
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "code"),
+    [("pets/x/health", READING, NOT_AUTHORIZED), (None, {"heartRateBpm": -1}, PAYLOAD_INVALID)],
+)
+async def test_a_will_that_could_not_be_published_is_refused_at_once(
+    node: MqttNode, topic: str | None, payload: object, code: int
+) -> None:
+    device, own = await a_collar(node)
+    async with node.raw_client() as client:
+        answer = await client.ask_in(**login(device), **will(topic or own, payload))
+        assert int(answer.reason_code) == code
+    async with node.raw_client() as visitor:
+        assert int((await visitor.ask_in(**will(own))).reason_code) == NOT_AUTHORIZED
