@@ -1,0 +1,107 @@
+"""Subscriptions as event streams (graphql-sse)."""
+
+from pathlib import Path
+
+import pytest
+
+from core.cursor import Cursor
+from core.ids import SHARED_TENANT
+from tests.protocols.graphql.clients import Answers, answers, subscribed
+from tests.protocols.live import Live, live
+
+
+async def test_a_stream_begins_with_its_place_and_then_shows_answers(node: Live) -> None:
+    async with answers(node, topics=["pets/#"]) as stream:
+        assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        first = await stream.block()
+        assert list(first) == ["id"]
+        await node.happen(1)
+        block = await stream.block()
+        assert list(block) == ["id", "event", "data"]
+        assert f'"cursor":"{block["id"]}"' in block["data"]
+        await node.happen(2, 3)
+        assert await stream.numbers(2) == [2, 3]
+
+
+async def test_a_query_is_answered_and_completed(node: Live) -> None:
+    async with answers(node, "{ __typename }") as stream:
+        assert await stream.answer() == {"data": {"__typename": "Query"}}
+        assert (await stream.block())["event"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{ nothing }", "BAD_REQUEST"),
+        ('subscription { events(topics: ["orders/#"]) { id } }', "UNAUTHENTICATED"),
+        ('subscription { events(topics: ["#"], after: "x") { id } }', "BAD_REQUEST"),
+    ],
+)
+async def test_a_refusal_is_told_in_the_stream(node: Live, query: str, code: str) -> None:
+    async with answers(node, query) as stream:
+        assert (await stream.answer())["errors"][0]["extensions"]["code"] == code
+        assert (await stream.block())["event"] == "complete"
+
+
+async def test_subscriptions_may_come_by_get(node: Live) -> None:
+    query = 'subscription { events(topics: ["pets/#"]) { data } }'
+    answer = await node.get("/v1/graphql", params={"query": query})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("how", ["drain", "expiry", "revocation"])
+async def test_a_stream_ends_with_the_last_place(node: Live, how: str) -> None:
+    caller = node.member(lasts=3 if how == "expiry" else 3600)
+    async with answers(node, token=node.token(caller), topics=["pets/#"]) as stream:
+        await stream.block()
+        await node.happen(1)
+        await stream.answer()
+        if how == "drain":
+            await node.drain()
+        elif how == "revocation":
+            await node.store.revocations.revoke(caller.subjects)
+        end = (await stream.answer())["errors"][0]["extensions"]
+        assert end["cursor"] == stream.last_id
+        assert end["code"] == ("UNAVAILABLE" if how == "drain" else "UNAUTHENTICATED")
+        assert (await stream.block())["event"] == "complete"
+        with pytest.raises(EOFError):
+            await stream.block()
+    node.store.draining = False
+
+
+@pytest.mark.parametrize("direct", [True, False])
+async def test_a_quiet_stream_is_told_its_place_now_and_then(tmp_path: Path, direct: bool) -> None:
+    async with (
+        live(tmp_path, direct=direct, heartbeat_seconds=0.05) as node,
+        answers(node, topics=["inventory/#"]) as stream,
+    ):
+        await stream.block()
+        await node.happen(1, 2, 3)
+        while Cursor.decode((await stream.block())["id"], SHARED_TENANT).sequence < 3:
+            pass
+
+
+async def test_streams_that_are_cut_off_leave_nothing(node: Live) -> None:
+    body = b'{"query":"subscription { events(topics: [\\"#\\"], after: \\"earliest\\") { data } }"}'
+    head = b"POST /v1/graphql HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n"
+    for _ in range(10):
+        async with node.raw() as client:
+            client.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            await client.read_head()
+    await subscribed(node, 0)
+
+
+async def test_an_expired_cursor_is_told_and_the_stream_ends(node: Live) -> None:
+    async with answers(node, topics=["pets/#"]) as stream:
+        await node.happen(1)
+        await stream.answer()
+        place = stream.last_id
+    await node.happen(*range(2, 50))
+    await node.store.storage.trim_log(None, 5)
+    async with answers(node, topics=["pets/#"], after=place) as stream:
+        error = (await stream.answer())["errors"][0]["extensions"]
+        assert error["code"] == "CURSOR_EXPIRED"
+        assert (await stream.block())["event"] == "complete"
+    async with answers(node, topics=["pets/#"], after=error["oldestCursor"]) as again:
+        assert isinstance(again, Answers)
+        assert await again.numbers(1) == [45]
