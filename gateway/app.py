@@ -30,16 +30,17 @@ from gateway.settings import Settings
 from gateway.storage.opening import open_storage
 from gateway.telemetry.access import PROBES, AccessLog
 from gateway.telemetry.metrics import Metrics
-from protocols.grpc.adapter import GrpcDoor
-from protocols.grpc.rpc import Rpc
-from protocols.mqtt.adapter import MqttDoor
-from protocols.mqtt.socket import MqttSocketDoor
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door as Graphql
 from protocols.graphql.pages import GraphqlPages
 from protocols.graphql.socket import GraphqlSocket
+from protocols.grpc.adapter import GrpcDoor
+from protocols.grpc.rpc import Rpc
+from protocols.mqtt.adapter import MqttDoor
+from protocols.mqtt.socket import MqttSocketDoor
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
+from protocols.socketio.adapter import SocketIoDoor
 from protocols.sse.adapter import SseDoor
 from protocols.websocket.adapter import WebSocketDoor
 
@@ -140,18 +141,22 @@ def build_app(node: Node, access: AccessLog) -> Front:
     origins = node.settings.allowed_origins
     probes = Probes(node.health, node.metrics)
     graphql, graphql_pages = Graphql(sessions, limits), GraphqlPages()
+    # Workers take turns at one port, so that a session's polls would come to any of them.
+    socketio = SocketIoDoor(sessions, limits, origins=origins, polling=node.settings.workers == 1)
     front = Front(
         rest=RestDoor(store, Pages(http_document), origins=origins),
         paths={
             "/v1/events": ("sse", SseDoor(sessions, limits, origins=origins)),
             "/v1/graphql": ("graphql", GraphqlDoor(graphql, origins=origins)),
             **dict.fromkeys(graphql_pages.paths, ("graphql", graphql_pages)),
+            **dict.fromkeys(SocketIoDoor.paths, ("socketio", socketio)),
             **dict.fromkeys(Probes.paths, (PROBES, probes)),
         },
         sockets={
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
             "/v1/graphql": GraphqlSocket(graphql),
+            **dict.fromkeys(SocketIoDoor.paths, socketio),
             "/mqtt": MqttSocketDoor(node.mqtt),
         },
         metrics=node.metrics,
@@ -159,6 +164,7 @@ def build_app(node: Node, access: AccessLog) -> Front:
     )
     node.metrics.observe("hub", store.hub.statistics)
     node.metrics.observe("cache", store.cache.statistics)
+    node.metrics.observe("socketio", socketio.statistics)
     node.metrics.observe("graphql", graphql.sharing.statistics)
     node.metrics.observe_by("open", "Requests and live connections served now.", "door", lambda: front.open)
     node.metrics.observe_by("up", "Whether a part is well.", "part", lambda: {"bus": node.bus.healthy})

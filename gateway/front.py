@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 #: The status that stands for a client who left before the answer began; it is never sent.
 CLIENT_LEFT = 499
 #: Doors whose requests last as long as the client likes.
-_LIVE = frozenset({"sse", "websocket"})
+_LIVE = frozenset({"socketio", "sse", "websocket"})
 #: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
 _ABNORMAL = 1006
 _CLIENTS_OWN = 3000
@@ -27,8 +27,9 @@ _CLIENTS_OWN = 3000
 class Front:
     """Plain ASGI and no framework: it adds a few microseconds to a request.
 
-    ``paths`` leads from exact paths to (door, application), ``sockets`` does so for WebSockets; any other request is
-    REST's. ``open`` counts what each door is serving at the moment.
+    ``paths`` leads from exact paths to (door, application), ``sockets`` does so for WebSockets, which count for the
+    door that has the same path, else as ``websocket``; any other request is REST's. ``open`` counts what each door
+    is serving at the moment.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Front:
         if serve is None:
             await send({"type": "websocket.close", "code": 1000})
             return
+        door = self._paths[path][0] if path in self._paths else "websocket"
         request_id = request_id_of(read_headers(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = _ABNORMAL
@@ -107,7 +109,7 @@ class Front:
                 status = min(message.get("code", _ABNORMAL), _CLIENTS_OWN)
             return message
 
-        self.open["websocket"] += 1
+        self.open[door] += 1
         try:
             await serve(scope, heard, watched)
         except Exception:
@@ -115,8 +117,8 @@ class Front:
             log.exception("a WebSocket failed")
             raise
         finally:
-            self.open["websocket"] -= 1
-            self._finished("websocket", scope, path, status, started)
+            self.open[door] -= 1
+            self._finished(door, scope, path, status, started)
 
     def _finished(self, door: str, scope: Scope, route: str, status: int, started: float) -> None:
         seconds = perf_counter() - started

@@ -73,6 +73,12 @@ def _doors(ports: Ports) -> list[tuple[str, str, str]]:
             f"{ws}/v1/ws/events",
             f"(echo {subscribe}; cat) | {_program('websockets')} {ws}/v1/ws/events",
         ),
+        (
+            "Socket.IO",
+            f"{http}/socket.io/",
+            f"""(echo '40{{"topics":["#"]}}'; while sleep 20; do echo 3; done)"""
+            f""" | {_program("websockets")} '{ws}/socket.io/?EIO=4&transport=websocket'""",
+        ),
         ("WebSocket, chat", f"{ws}/v1/ws/chat", f'{_program("websockets")} "{ws}/v1/ws/chat?token=$TOKEN"'),
         (
             "gRPC",

@@ -5,6 +5,7 @@ Pages of any origin may open a WebSocket, and those of allowed origins may poll:
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -27,8 +28,20 @@ _PLAIN: list[Header] = [(b"content-type", b"text/plain; charset=UTF-8"), (b"cach
 _ALLOW = b"GET, POST, OPTIONS"
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Engine.IO connections, the clients among them whom the store has let in, and those who poll."""
+
+    connections: int
+    clients: int
+    polling: int
+
+
 class SocketIoDoor:
     """``polling``: whether clients may poll; not where their requests come to several processes in turn."""
+
+    #: With and without the slash that clients put at the end.
+    paths = ("/socket.io/", "/socket.io")
 
     def __init__(
         self, sessions: Sessions, limits: Limits, *, origins: tuple[str, ...] = (), polling: bool = True
@@ -49,6 +62,12 @@ class SocketIoDoor:
             await self._websocket(scope, query, receive, send)
         else:
             await self._http(scope, query, receive, send)
+
+    def statistics(self) -> Statistics:
+        """Who is here now."""
+        sockets = list(self._engine.sockets.values())
+        polling = sum(not socket.upgraded for socket in sockets)
+        return Statistics(len(sockets), len(self._server.clients), polling)
 
     async def _websocket(self, scope: Scope, query: dict[str, str], receive: Receive, send: Send) -> None:
         try:
