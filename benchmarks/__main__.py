@@ -1,11 +1,11 @@
-"""Runs the benchmarks: `python -m benchmarks [fanout] [mqtt] [reads] [memory] [latency]`, all of them by default."""
+"""Runs the benchmarks: `python -m benchmarks [name …]`, all of them by default."""
 
 import argparse
 import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import fanout, latency, machine, memory, mqtt, reads
+from benchmarks import fanout, graphql_door, grpc_calls, latency, machine, memory, mqtt, reads
 from benchmarks.process import Failed
 from benchmarks.report import Outcome, markdown, save, write_document
 
@@ -33,6 +33,10 @@ def _benchmarks(arguments: argparse.Namespace) -> dict[str, Callable[[], Outcome
     return {
         "fanout": lambda: fanout.run(rounds, seconds, _announce, arguments.only),
         "mqtt": lambda: mqtt.run(rounds, seconds, _announce),
+        "grpc": lambda: grpc_calls.run("calls", rounds, seconds, _announce),
+        "grpc-events": lambda: grpc_calls.run("events", rounds, seconds, _announce),
+        "graphql": lambda: graphql_door.queries(rounds, seconds, _announce),
+        "graphql-events": lambda: graphql_door.events(rounds, seconds, _announce),
         "reads": lambda: reads.run(rounds, seconds, _announce),
         "memory": lambda: memory.run(rounds, _announce),
         "latency": lambda: latency.run(arguments.orders, _announce),
@@ -41,7 +45,7 @@ def _benchmarks(arguments: argparse.Namespace) -> dict[str, Callable[[], Outcome
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    known = ("fanout", "mqtt", "reads", "memory", "latency")
+    known = ("fanout", "mqtt", "grpc", "grpc-events", "graphql", "graphql-events", "reads", "memory", "latency")
     parser.add_argument("names", nargs="*", metavar="benchmark", help=f"of {', '.join(known)}; default: all")
     parser.add_argument("--rounds", type=int, default=5, help="rounds; their median counts (default 5)")
     parser.add_argument(

@@ -17,9 +17,10 @@ from core.ids import SHARED_TENANT
 from core.models.inventory import INVENTORY_CHANGED, InventoryEvent
 from core.models.pets import Species
 from core.store import Store
-from gateway.app import build_app, build_mqtt, open_node
+from gateway.app import build_app, build_grpc, build_mqtt, open_node
 from gateway.demo import open_demo
 from gateway.maintenance import maintain
+from gateway.server.grpc_server import reserve
 from gateway.server.server import Server, ServerOptions
 from gateway.settings import Settings
 from gateway.storage.migration import migrate
@@ -74,10 +75,15 @@ async def main() -> None:
         access = AccessLog(settings.log_level, as_json=True, stream=sys.stderr)
         server = Server(build_app(node, access), ServerOptions(), on_drain=_no_drain)
         listener, on_mqtt = listen(), listen()
+        on_grpc, grpc_port = reserve("127.0.0.1", 0)
+        grpc = build_grpc(node, access)
+        await grpc.start("127.0.0.1", grpc_port)
+        shown = on_grpc if "--grpc" in sys.argv else on_mqtt if "--mqtt" in sys.argv else listener
         serving = group.create_task(server.serve([listener]))
         chores = group.create_task(maintain(node.store, settings))
         async with build_mqtt(node).serving([on_mqtt], [], None):
-            await obey(on_mqtt if "--mqtt" in sys.argv else listener, Feeder(node.store).feed)
+            await obey(shown, Feeder(node.store).feed)
+        await grpc.stop(0)
         chores.cancel()
         server.stop()
         server.stop()

@@ -92,6 +92,13 @@ def subscribed(port: int, protocol: str, **options: str | float) -> Iterator["Su
         protocol,
         *words,
     )
+    with subscribed_by(command) as subscribers:
+        yield subscribers
+
+
+@contextmanager
+def subscribed_by(command: tuple[str | Path, ...]) -> Iterator["Subscribers"]:
+    """The same for another client, which says "ready", and at the end what it counted."""
     process = _start(CLIENT_CORE, command, None, {})
     try:
         if (line := _read(process)) != "ready":
@@ -128,8 +135,13 @@ class Subscribers:
 def requests(port: int, path: str, **options: str | float) -> dict[str, Any]:
     """Runs the request client. Options and result: see client/requests.c."""
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    command = pinned(CLIENT_CORE, client("requests"), "--port", str(port), "--path", path, *words)
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return counted_by((client("requests"), "--port", str(port), "--path", path, *words))
+
+
+def counted_by(command: tuple[str | Path, ...]) -> dict[str, Any]:
+    """Runs a client to its end; what it counted."""
+    command = pinned(CLIENT_CORE, *command)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=HERE.parent)
     if done.returncode != 0 or done.stderr:
         raise Failed(done.stderr)
     return dict(json.loads(done.stdout))

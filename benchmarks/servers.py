@@ -80,6 +80,17 @@ def gateway_mqtt(data: Path) -> Launch:
     return Launch((*launch.command, "--mqtt"), launch.environment)
 
 
+def gateway_grpc(data: Path) -> Launch:
+    """The same gateway, reached on its gRPC port."""
+    launch = gateway(data)
+    return Launch((*launch.command, "--grpc"), launch.environment)
+
+
+def grpc_aio(pet: Path) -> Launch:
+    """Bare grpc.aio that answers with the file's bytes."""
+    return Launch(_python("peers.grpc_aio", str(pet)))
+
+
 def mosquitto(folder: Path) -> Launch:
     """Mosquitto as Debian has it: nothing on disk, nothing dropped because a client is behind, no log."""
     port = free_port()
@@ -98,6 +109,11 @@ def mosquitto(folder: Path) -> Launch:
     return Launch((mosquitto_program(), "-c", configuration), port=port)
 
 
+def strawberry(pet: Path) -> Launch:
+    """Strawberry as it comes, on Starlette and uvicorn; its pet is the file's."""
+    return Launch(_python("peers.graphql_strawberry", str(pet)))
+
+
 EVENTS_PATH = "/v1/ws/events"
 STREAM_PATH = "/v1/events"
 
@@ -111,3 +127,22 @@ def subscribe_ws(topic: str) -> dict[str, str]:
 def subscribe_sse(topic: str) -> dict[str, str]:
     """Options for subscribers on the gateway's SSE door; they are ready when the first cursor arrives."""
     return {"path": f"{STREAM_PATH}?topics={quote(topic, safe='/')}", "ready": "id:"}
+
+
+GRAPHQL_PATH = "/v1/graphql"
+
+
+def subscribe_graphql(topic: str) -> dict[str, str]:
+    """Options for subscribers that speak graphql-transport-ws; they are ready when a ping behind it all is answered."""
+    query = "subscription($t: [String!]!) { events(topics: $t) { id eventType timestamp topic cursor data } }"
+    messages: list[dict[str, object]] = [
+        {"type": "connection_init"},
+        {"type": "subscribe", "id": "1", "payload": {"query": query, "variables": {"t": [topic]}}},
+        {"type": "ping"},
+    ]
+    return {
+        "path": GRAPHQL_PATH,
+        "header": "Sec-WebSocket-Protocol: graphql-transport-ws",
+        "send": "\n".join(json.dumps(message) for message in messages),
+        "ready": "pong",
+    }

@@ -114,7 +114,11 @@ static void mark_ready(struct connection *c) {
 static void mark_shaken(struct connection *c) {
     c->shaken = true;
     shaken++;
-    if (protocol == WS && send_text) send_frame(c->fd, 1, send_text, strlen(send_text));
+    for (const char *line = protocol == WS ? send_text : NULL; line; ) { /* each line is a message */
+        const char *end = strchr(line, '\n');
+        send_frame(c->fd, 1, line, end ? (size_t)(end - line) : strlen(line));
+        line = end ? end + 1 : NULL;
+    }
     if (!ready_text && protocol != MQTT) mark_ready(c);
 }
 

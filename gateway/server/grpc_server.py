@@ -5,11 +5,12 @@ import contextlib
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gateway.health import Health
 from gateway.server.listening import listen, socket_port
@@ -70,6 +71,20 @@ def reserve(host: str, port: int) -> tuple[socket.socket, int]:
     return held, number
 
 
+class _Unregistered:
+    """The server as generated code may see it: methods are looked up when they are called.
+
+    That code also registers each method with the server, which makes every call of any method dearer: grpc.aio then
+    has a task for each of them, and looks at all with every call.
+    """
+
+    def __init__(self, server: aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: object) -> None:
+        """Do nothing."""
+
+
 class GrpcServer:
     """Serves the door on a port that was reserved, beside the standard services for health and reflection."""
 
@@ -79,11 +94,13 @@ class GrpcServer:
         self._state = state
         self._health = health.aio.HealthServicer()
         self._server = aio.server(options=_channel_options(options))
-        for service, handlers in door.handlers.items():
-            self._server.add_registered_method_handlers(service, handlers)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._server.add_generic_rpc_handlers((door,))
+        standard: Any = _Unregistered(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, standard)
         names = (*door.services, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        shown = reflection.aio.ReflectionServicer(names)
+        add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+        add(shown, standard)
         self._looking: asyncio.Task[None] | None = None
         self._stopping = asyncio.Lock()
 

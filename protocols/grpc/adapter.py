@@ -1,9 +1,9 @@
 """The gRPC door: what answers each method of each service."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import grpc
-from grpc import RpcMethodHandler
+from google.protobuf.descriptor import MethodDescriptor
 
 from core.limits import Limits
 from core.session import Sessions
@@ -13,11 +13,14 @@ from protocols.grpc.streams import Conversations, EventStreams
 from protocols.grpc.unary import Unary
 
 
-class GrpcDoor:
+class GrpcDoor(grpc.GenericRpcHandler):
     """Answers the calls of every service.
 
     ``on_end`` is told of each call that has ended. ``proxies``: addresses and networks of proxies that are believed
     about their clients.
+
+    Methods are looked up here and not registered with the server one by one: for each that is, grpc.aio has a task
+    of its own, and looks at all of them with every call.
     """
 
     def __init__(
@@ -28,7 +31,21 @@ class GrpcDoor:
         on_end: OnEnd = lambda *_: None,
         proxies: Sequence[str] = (),
     ) -> None:
-        self._desk = Desk(sessions, limits, on_end, proxies)
+        desk = self._desk = Desk(sessions, limits, on_end, proxies)
+        self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            _path(binding.method): grpc.unary_unary_rpc_method_handler(Unary(desk, binding).answer)
+            for binding in BINDINGS
+        }
+        subscribe = SERVICES["EventService"].methods_by_name["Subscribe"]
+        self._handlers[_path(subscribe)] = grpc.unary_stream_rpc_method_handler(EventStreams(desk).answer)
+        converse = SERVICES["ChatService"].methods_by_name["Converse"]
+        self._handlers[_path(converse)] = grpc.stream_stream_rpc_method_handler(Conversations(desk).answer)
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        """What answers a method; None when there is no such method."""
+        return self._handlers.get(handler_call_details.method)
 
     @property
     def open(self) -> int:
@@ -44,22 +61,6 @@ class GrpcDoor:
         """The full names of the services."""
         return tuple(service.full_name for service in SERVICES.values())
 
-    @property
-    def handlers(self) -> "Mapping[str, dict[str, RpcMethodHandler[bytes, bytes]]]":
-        """What answers the methods, by the services' full names."""
-        handlers: dict[str, dict[str, RpcMethodHandler[bytes, bytes]]] = {name: {} for name in self.services}
 
-        def add(service: str, method: str, handler: "RpcMethodHandler[bytes, bytes]") -> None:
-            handlers[SERVICES[service].full_name][method] = handler
-
-        for binding in BINDINGS:
-            method = binding.method
-            answer = Unary(self._desk, binding).answer
-            add(method.containing_service.name, method.name, grpc.unary_unary_rpc_method_handler(answer))
-        add(
-            "EventService", "Subscribe", grpc.unary_stream_rpc_method_handler(EventStreams(self._desk).answer)
-        )
-        add(
-            "ChatService", "Converse", grpc.stream_stream_rpc_method_handler(Conversations(self._desk).answer)
-        )
-        return handlers
+def _path(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"

@@ -5,6 +5,7 @@ Fields of a request that are parameters of the operation go there, all others ar
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -32,7 +33,7 @@ SERVICES: dict[str, ServiceDescriptor] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Binding:
     """An operation as a method that takes one message and gives one.
 
@@ -55,7 +56,7 @@ class Binding:
         """The class of the response."""
         return GetMessageClass(self.method.output_type)
 
-    @property
+    @cached_property
     def parameters(self) -> frozenset[str]:
         """The parameters' names in JSON."""
         fields = self.operation.params.model_fields.items()

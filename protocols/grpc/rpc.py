@@ -3,8 +3,10 @@
 import asyncio
 import ipaddress
 import logging
+import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
+from itertools import count
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -16,7 +18,6 @@ from grpc.aio import ServicerContext
 
 from core.caller import Caller, Credentials
 from core.errors import BadRequest, Closed, Internal, StoreError, Unavailable
-from core.ids import new_id
 from core.limits import Limits
 from core.ports import StorageDown
 from core.session import Sessions
@@ -46,6 +47,13 @@ class Desk:
         self.streams = 0
         self._work: set[asyncio.Task[Any]] = set()
         self._streams_ended = asyncio.Event()
+        # The request ids made here: random for the process, counted within it.
+        self._process = secrets.token_hex(8)
+        self._numbers = count(1)
+
+    def request_id(self) -> str:
+        """A new request id."""
+        return f"{self._process}-{next(self._numbers):x}"
 
     def begin(self, rpc: "Rpc") -> None:
         """Note that a call has come."""
@@ -99,16 +107,21 @@ class Rpc:
         self.streams = streams
         self.caller: Caller | None = None
         self.message: Message | None = None
-        given = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+        # Values are bytes only under names that end in -bin.
+        metadata: Any = context.invocation_metadata()
+        given: dict[str, str] = dict(metadata)
         request_id = given.get("x-request-id")
-        self.request_id = request_id if request_id is not None and _is_sane(request_id) else new_id()
+        self.request_id = request_id if request_id is not None and _is_sane(request_id) else desk.request_id()
         self.trailing: Metadata = (("x-request-id", self.request_id),)
         self.idempotency_key = given.get("idempotency-key")
-        scheme, _, token = given.get("authorization", "").partition(" ")
+        authorization, token = given.get("authorization"), None
+        if authorization is not None:
+            scheme, _, text = authorization.partition(" ")
+            token = text.strip() if scheme.lower() == "bearer" else None
         self.credentials = Credentials(
             desk.proxies.client(address_of(context.peer()), given.get("x-forwarded-for")),
             given.get("x-tenant-id"),
-            token.strip() if scheme.lower() == "bearer" else None,
+            token,
             given.get("x-api-key"),
         )
 

@@ -378,7 +378,7 @@ async def test_the_request_id_comes_back_when_it_is_sane(node: Node) -> None:
         assert dict(await call.trailing_metadata())["x-request-id"] == "my-own"
         call = client.pets.ListPets(request, metadata=(("x-request-id", "x" * 200),))
         await call
-        assert len(dict(await call.trailing_metadata())["x-request-id"]) == 36
+        assert 10 < len(dict(await call.trailing_metadata())["x-request-id"]) < 40
         told = await client.refused(
             client.pets.GetPet, pets_pb2.GetPetRequest(id="x"), ("x-request-id", "mine")
         )

@@ -24,7 +24,7 @@ CURSOR_EXPIRED = (StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED")
 async def test_a_subscriber_is_told_his_place_at_once_and_then_shown_events(node: Node) -> None:
     async with node.client() as client, client.subscribed("pets/#", "inventory/+/stock") as events:
         assert Cursor.decode(events.initial["x-cursor"], SHARED_TENANT).sequence == 0
-        assert len(events.initial["x-request-id"]) == 36
+        assert events.initial["x-request-id"]
         await node.live.happen(1)
         event = await events.event()
         assert (event.event_type, event.topic, event.tenant_id) == (
