@@ -1,6 +1,7 @@
 """The gRPC port: health, reflection, TLS, its end."""
 
 import asyncio
+import json
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from core.caller import Role
 from core.errors import Close, CloseReason
 from gateway.server.grpc_server import GrpcOptions, reserve
 from protocols.grpc._generated.petstore.v1 import events_pb2, orders_pb2, pets_pb2
@@ -23,9 +25,12 @@ from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
 from tests.gateway.server.test_tls import certificate
 from tests.process import Gateway
 from tests.protocols.grpc.clients import Node, node_with_grpc
+from tests.protocols.grpc.test_calls import PET
 from tests.servers import free_port
 from tests.waiting import eventually
 
+NODE = Path(__file__).parents[2] / "node"
+PROTO = Path(__file__).parents[3] / "proto"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -165,3 +170,22 @@ def test_a_gateway_that_is_stopped_sends_its_subscribers_off_and_the_next_one_go
             call = EventServiceStub(channel).Subscribe(request, timeout=30)
             assert next(iter(call)).events[0].id == event.id
             call.cancel()
+
+
+async def test_a_javascript_client_made_from_the_proto_files_sees_the_same(node: Node) -> None:
+    async with node.client(node.live.member(Role.STAFF)) as staff:
+        pet = await staff.call(staff.pets.CreatePet, PET)
+    process = await asyncio.create_subprocess_exec(
+        "node", NODE / "grpc.mjs", f"127.0.0.1:{node.port}", PROTO, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    told = [json.loads(line) for line in output.splitlines()]
+    assert [line["name"] for line in told] == ["open", "pet", "order", "event", "refused"]
+    shown = told[1]["pet"]
+    assert (shown["id"], shown["price"], shown["adoption_fee"]) == (pet.id, "350.10", 350.1)
+    assert (shown["species"], shown["size"], shown["status"]) == ("DOG", "SIZE_LARGE", "AVAILABLE")
+    assert told[2] == {"name": "order", "status": "ORDER_STATUS_PLACED", "total": "350.10"}
+    assert (told[3]["type"], told[3]["petId"]) == ("pet.status_changed", pet.id)
+    assert told[4]["code"] == StatusCode.FAILED_PRECONDITION.value[0]
+    async with node.live.stream("pets/+/status", cursor=told[0]["cursor"]) as stream:
+        assert (await stream.event())["cursor"] == told[3]["cursor"]
