@@ -9,19 +9,21 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
 from tests.waiting import eventually
 
 NODE = Path(__file__).parents[2] / "node"
-VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
+VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
 
 
 class Paho:
     """A paho client in a thread of its own."""
 
-    def __init__(self, port: int, version: int, transport: Any = "tcp", **options: Any) -> None:
+    def __init__(
+        self, port: int, version: MQTTProtocolVersion, transport: Any = "tcp", **options: Any
+    ) -> None:
         self.messages: list[paho.MQTTMessage] = []
         self.granted: list[int] = []
         self.refused: list[int] = []
@@ -46,7 +48,7 @@ class Paho:
 
 
 @contextlib.asynccontextmanager
-async def paho_client(port: int, version: int, **options: Any) -> AsyncIterator[Paho]:
+async def paho_client(port: int, version: MQTTProtocolVersion, **options: Any) -> AsyncIterator[Paho]:
     client = await asyncio.to_thread(Paho, port, version, **options)
     try:
         yield client
@@ -57,31 +59,33 @@ async def paho_client(port: int, version: int, **options: Any) -> AsyncIterator[
 
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
 @pytest.mark.parametrize("qos", [0, 1, 2])
-async def test_paho_subscribes_and_hears(node: MqttNode, version: int, qos: int) -> None:
+async def test_paho_subscribes_and_hears(node: MqttNode, version: MQTTProtocolVersion, qos: int) -> None:
     async with paho_client(node.mqtt_port, version) as client:
         await eventually(lambda: client.client.is_connected())
         client.client.subscribe("pets/#", qos)
         await eventually(lambda: client.granted == [min(qos, 1)])
         await node.happen(*range(100))
         await eventually(lambda: client.numbers() == list(range(100)))
-        if version == paho.MQTTv5:
+        if version is MQTTProtocolVersion.MQTTv5:
             assert dict(client.messages[0].properties.UserProperty)["eventType"] == "thing.happened"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "plain"])
-async def test_paho_hears_over_websocket(tmp_path: Path, version: int, direct: bool) -> None:
-    async with mqtt_node(tmp_path, direct=direct) as node:
-        async with paho_client(node.port, version, transport="websockets") as client:
-            await eventually(lambda: client.client.is_connected())
-            client.client.subscribe("pets/#", 1)
-            await eventually(lambda: client.granted == [1])
-            await node.happen(*range(1000))
-            await eventually(lambda: client.numbers() == list(range(1000)))
+async def test_paho_hears_over_websocket(tmp_path: Path, version: MQTTProtocolVersion, direct: bool) -> None:
+    async with (
+        mqtt_node(tmp_path, direct=direct) as node,
+        paho_client(node.port, version, transport="websockets") as client,
+    ):
+        await eventually(lambda: client.client.is_connected())
+        client.client.subscribe("pets/#", 1)
+        await eventually(lambda: client.granted == [1])
+        await node.happen(*range(1000))
+        await eventually(lambda: client.numbers() == list(range(1000)))
 
 
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
-async def test_paho_publishes_telemetry(node: MqttNode, version: int) -> None:
+async def test_paho_publishes_telemetry(node: MqttNode, version: MQTTProtocolVersion) -> None:
     pet = await node.pet()
     device = await node.device(petIds=[pet.id])
     async with node.client() as listener:
@@ -95,7 +99,9 @@ async def test_paho_publishes_telemetry(node: MqttNode, version: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def paho_login(port: int, version: int, username: str, password: str) -> AsyncIterator[paho.Client]:
+async def paho_login(
+    port: int, version: MQTTProtocolVersion, username: str, password: str
+) -> AsyncIterator[paho.Client]:
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=version)
     client.username_pw_set(username, password)
     await asyncio.to_thread(client.connect, "127.0.0.1", port)
