@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import fanout, graphql_door, grpc_calls, latency, machine, memory, mqtt, reads
+from benchmarks import fanout, graphql_door, grpc_calls, latency, machine, memory, mqtt, reads, socketio_door
 from benchmarks.process import Failed
 from benchmarks.report import Outcome, markdown, save, write_document
 
@@ -32,6 +32,7 @@ def _benchmarks(arguments: argparse.Namespace) -> dict[str, Callable[[], Outcome
     rounds, seconds = arguments.rounds, arguments.seconds
     return {
         "fanout": lambda: fanout.run(rounds, seconds, _announce, arguments.only),
+        "socketio": lambda: socketio_door.run(rounds, seconds, _announce),
         "mqtt": lambda: mqtt.run(rounds, seconds, _announce),
         "grpc": lambda: grpc_calls.run("calls", rounds, seconds, _announce),
         "grpc-events": lambda: grpc_calls.run("events", rounds, seconds, _announce),
@@ -45,7 +46,18 @@ def _benchmarks(arguments: argparse.Namespace) -> dict[str, Callable[[], Outcome
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    known = ("fanout", "mqtt", "grpc", "grpc-events", "graphql", "graphql-events", "reads", "memory", "latency")
+    known = (
+        "fanout",
+        "socketio",
+        "mqtt",
+        "grpc",
+        "grpc-events",
+        "graphql",
+        "graphql-events",
+        "reads",
+        "memory",
+        "latency",
+    )
     parser.add_argument("names", nargs="*", metavar="benchmark", help=f"of {', '.join(known)}; default: all")
     parser.add_argument("--rounds", type=int, default=5, help="rounds; their median counts (default 5)")
     parser.add_argument(

@@ -39,7 +39,7 @@ def prepare() -> None:
     if not mosquitto().exists():
         raise Unfit("mosquitto is not installed")
     compile_clients()
-    if not (NODE / "node_modules" / "ws").is_dir():
+    if not all((NODE / "node_modules" / name).is_dir() for name in ("socket.io", "ws")):
         subprocess.run(("npm", "ci", "--ignore-scripts", "--silent"), cwd=NODE, check=True)
     if not nats_server().exists():
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")

@@ -33,6 +33,11 @@ def node(*arguments: str) -> Launch:
     return Launch(("node", NODE / "broadcast.mjs", *arguments))
 
 
+def node_socketio() -> Launch:
+    """Node's Socket.IO server."""
+    return Launch(("node", NODE / "broadcast_socketio.mjs"))
+
+
 def nats() -> Launch:
     """nats-server with its defaults."""
     port = free_port()
@@ -109,9 +114,9 @@ def mosquitto(folder: Path) -> Launch:
     return Launch((mosquitto_program(), "-c", configuration), port=port)
 
 
-def strawberry(pet: Path) -> Launch:
-    """Strawberry as it comes, on Starlette and uvicorn; its pet is the file's."""
-    return Launch(_python("peers.graphql_strawberry", str(pet)))
+def strawberry(pet: Path, *arguments: str) -> Launch:
+    """Strawberry as it comes, on uvicorn; its pet is the file's."""
+    return Launch(_python("peers.graphql_strawberry", str(pet), *arguments))
 
 
 EVENTS_PATH = "/v1/ws/events"
@@ -127,6 +132,16 @@ def subscribe_ws(topic: str) -> dict[str, str]:
 def subscribe_sse(topic: str) -> dict[str, str]:
     """Options for subscribers on the gateway's SSE door; they are ready when the first cursor arrives."""
     return {"path": f"{STREAM_PATH}?topics={quote(topic, safe='/')}", "ready": "id:"}
+
+
+def subscribe_socketio(topic: str | None = None) -> dict[str, str]:
+    """Options for Socket.IO clients; they are ready when they are connected, to the topic if one is given."""
+    handshake = "40" if topic is None else "40" + json.dumps({"topics": [topic]})
+    return {
+        "path": "/socket.io/?EIO=4&transport=websocket",
+        "send": handshake,
+        "ready": '40{"sid"' if topic is None else '["connected"',
+    }
 
 
 GRAPHQL_PATH = "/v1/graphql"
