@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that the real servers which the tests talk to are on this machine.
+# Makes sure that the real servers which the tests talk to, and the JavaScript clients, are on this machine.
 #
 # They come from Debian's packages rather than from Python wheels that carry the same programs: wheels exist for
 # PostgreSQL, but those of Redis stop at 6.2 and at Python 3.11, while the gateway is built for Redis 7. Debian's are what
@@ -18,7 +18,19 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
 PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null || missing+=(mosquitto)
 command -v mosquitto_sub >/dev/null || missing+=(mosquitto-clients)
-[[ ${#missing[@]} -eq 0 ]] && exit 0
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+
+# The JavaScript clients, from their lock file; again only when that has changed.
+install_clients() {
+    cd "$(dirname "$0")/node"
+    [[ node_modules/.package-lock.json -nt package-lock.json ]] || npm ci --ignore-scripts --silent --no-audit --no-fund
+}
+
+if [[ ${#missing[@]} -eq 0 ]]; then
+    install_clients
+    exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
     echo "The tests need Redis, PostgreSQL and Mosquitto. Install them, for example: brew install redis postgresql@17 mosquitto" >&2
@@ -41,3 +53,4 @@ echo "Installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
+install_clients
