@@ -31,7 +31,7 @@ ENV PATH=/opt/petstore/bin:$PATH \
 USER petstore
 WORKDIR /data
 VOLUME /data
-EXPOSE 8080 50051
+EXPOSE 8080 50051 1883
 
 # Alive, not ready: a node that waits for its database must not be killed for it. The proxy asks /readyz.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \

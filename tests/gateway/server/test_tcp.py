@@ -1,0 +1,60 @@
+"""Doors on plain TCP and TLS: a MQTT client stands for any."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import mqtt5
+
+from core.caller import Credentials
+from core.session import Sessions
+from gateway.server.listening import listen, socket_port
+from gateway.server.tcp import TcpServer
+from protocols.mqtt.adapter import MqttDoor
+from tests.core.stores import open_store
+from tests.gateway.server.test_tls import certificate
+from tests.protocols.mqtt.raw import Raw
+from tests.waiting import eventually
+
+
+async def test_a_client_is_served_under_tls_and_gets_its_farewell(tmp_path: Path) -> None:
+    file, key = certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file, key)
+    async with open_store(tmp_path) as store:
+        door = MqttDoor(Sessions(store), store.limits)
+        server = TcpServer(lambda peer, address: door.connect(peer, Credentials(address)), stall_limit=30)
+        sockets = listen("127.0.0.1", 0)
+        port = socket_port(sockets)
+        async with server.serving([], sockets, context):
+            trust = ssl.create_default_context(cafile=file)
+            client = Raw(*await asyncio.open_connection("127.0.0.1", port, ssl=trust))
+            await client.connect()
+            assert await client.codes("pets/#") == [0]
+            client.send(b"\x00\x00")
+            goodbye = await client.farewell()
+            assert goodbye.reason_code == mqtt5.DisconnectReasonCode.MALFORMED_PACKET
+            client.writer.close()
+            await eventually(lambda: not server.statistics().connections)
+        await door.finished()
+
+
+async def test_what_is_open_at_the_end_is_dropped_and_nobody_else_is_let_in(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        door = MqttDoor(Sessions(store), store.limits)
+        server = TcpServer(lambda peer, address: door.connect(peer, Credentials(address)), stall_limit=30)
+        sockets = listen("127.0.0.1", 0)
+        port = socket_port(sockets)
+        async with server.serving(sockets, [], None):
+            client = Raw(*await asyncio.open_connection("127.0.0.1", port))
+            await client.connect()
+            server.stop_accepting()
+        assert await client.ended()
+        client.writer.close()
+        await door.finished()
+        assert not len(door.sessions)
+        try:
+            await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
+        raise AssertionError("somebody was let in")
