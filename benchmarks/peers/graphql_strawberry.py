@@ -1,6 +1,7 @@
 """The peer: strawberry's own application, with a queue for each subscriber, and a pet that is always at hand.
 
-Its types are the gateway's own; the first argument names a file with the pet.
+Its types are the gateway's own; the first argument names a file with the pet. With --cache, documents are parsed and
+validated once, by strawberry's own extensions.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any
 
 import strawberry
 from strawberry.asgi import GraphQL
+from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.scalars import JSON
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
@@ -39,7 +41,13 @@ class Event:
 
 def event(counter: int, *, last: bool) -> Event:
     """An event as large as the gateway's."""
-    data: Any = {"species": "DOG", "available": 45, "pending": 3, "adopted": 7, "mark": mark(counter, last=last)}
+    data: Any = {
+        "species": "DOG",
+        "available": 45,
+        "pending": 3,
+        "adopted": 7,
+        "mark": mark(counter, last=last),
+    }
     return Event(
         id=strawberry.ID("019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20"),
         event_type="inventory.changed",
@@ -55,7 +63,7 @@ class Subscription:
     """What is broadcast."""
 
     @strawberry.subscription
-    async def events(self, topics: list[str]) -> AsyncGenerator[Event, None]:
+    async def events(self, topics: list[str]) -> AsyncGenerator[Event, None]:  # noqa: ARG002 - asked of it
         """All of it."""
         queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_SIZE)
         queues.add(queue)
@@ -69,12 +77,18 @@ class Subscription:
 def schema(pet: Pet) -> strawberry.Schema:
     """The schema around one pet."""
 
-    async def find(id: strawberry.ID) -> Any:  # noqa: A002 - the argument's name
+    async def find(id: strawberry.ID) -> Any:  # noqa: A002, ARG001 - the argument's name
         return pet
 
     find.__annotations__["return"] = TypeBook({}).output(Pet)
     query = type("Query", (), {"__annotations__": {}, "pet": strawberry.field(resolver=find)})
-    return strawberry.Schema(strawberry.type(query), subscription=Subscription, config=CONFIG)
+    caches = [lambda: ParserCache(maxsize=100), lambda: ValidationCache(maxsize=100)]
+    return strawberry.Schema(
+        strawberry.type(query),
+        subscription=Subscription,
+        config=CONFIG,
+        extensions=caches if "--cache" in sys.argv else (),
+    )
 
 
 async def feed(seconds: float) -> int:

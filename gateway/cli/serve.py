@@ -79,6 +79,13 @@ def _doors(ports: Ports) -> list[tuple[str, str, str]]:
             f"""(echo '40{{"topics":["#"]}}'; while sleep 20; do echo 3; done)"""
             f""" | {_program("websockets")} '{ws}/socket.io/?EIO=4&transport=websocket'""",
         ),
+        (
+            "GraphQL",
+            f"{http}/v1/graphql",
+            f"curl -N {http}/v1/graphql -H 'Accept: text/event-stream' --json "
+            """'{"query":"subscription { events(topics: [\\"#\\"]) { eventType topic cursor data } }"}'""",
+        ),
+        ("GraphiQL", f"{http}/v1/graphql", "open it in a browser"),
         ("WebSocket, chat", f"{ws}/v1/ws/chat", f'{_program("websockets")} "{ws}/v1/ws/chat?token=$TOKEN"'),
         (
             "gRPC",

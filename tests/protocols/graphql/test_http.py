@@ -14,8 +14,14 @@ from protocols.graphql.limits import MAX_ALIASES
 from tests.protocols.graphql.clients import add_order, add_pet, data_of, errors_of, post
 from tests.protocols.live import Live, live, new_tenant
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 RESPONSE_JSON = "application/graphql-response+json"
 NOBODY = "019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20"
+
+
+def often(field: str, times: int = 30) -> str:
+    """A field many times, each by another name."""
+    return " ".join(f"a{number}: {field}" for number in range(times))
 
 
 def test_every_operation_has_a_field_or_a_reason() -> None:
@@ -132,7 +138,7 @@ async def test_somebody_registers_logs_in_and_reads_himself(node: Live) -> None:
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("{ pet(id: \"%s\") { id } }" % NOBODY, "NOT_FOUND"),
+        (f'{{ pet(id: "{NOBODY}") {{ id }} }}', "NOT_FOUND"),
         ("{ pet(id: \"x\") { id } }", "BAD_REQUEST"),
         ("{ orders { id } }", "UNAUTHENTICATED"),
         ("{ pets { nothing } }", "BAD_REQUEST"),
@@ -191,7 +197,7 @@ async def test_the_media_type_asked_for_decides_the_status(
     ("request_", "status"),
     [
         ({"method": "POST", "content": b"{ pets }", "headers": {"Content-Type": "text/plain"}}, 415),
-        ({"method": "POST", "content": b"query=x", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 415),
+        ({"method": "POST", "content": b"query=x", "headers": FORM}, 415),
         ({"method": "POST", "content": b"{}", "headers": {"Content-Type": "application/json; charset=latin-1"}}, 415),
         ({"method": "POST", "content": b"{", "headers": {"Content-Type": "application/json"}}, 400),
         ({"method": "POST", "json": [{"query": "{ __typename }"}]}, 400),
@@ -235,13 +241,13 @@ async def test_a_browser_gets_graphiql_with_assets_of_ours_alone(node: Live) -> 
 @pytest.mark.parametrize(
     ("query", "what"),
     [
-        ("{ " + " ".join(f"a{n}: inventory {{ total }}" for n in range(MAX_ALIASES + 1)) + " }", "aliases"),
-        ("{ " + " ".join(f"a{n}: orders(limit: 100) {{ items {{ pet {{ owner {{ id }} }} }} }}" for n in range(30)) + " }", "fields"),
+        ("{ " + often("inventory { total }", MAX_ALIASES + 1) + " }", "aliases"),
+        ("{ " + often("orders(limit: 100) { items { pet { owner { id } } } }") + " }", "fields"),
         ("{ " + "pets { id } " * 5000 + "}", "tokens"),
-        ("query($n: Int) { " + " ".join(f"a{n}: pets(limit: $n) {{ id name price status breed }}" for n in range(30)) + " }", "fields"),
-        ("query($m: Int = 100) { " + " ".join(f"a{n}: pets(limit: $m) {{ id name price status breed }}" for n in range(30)) + " }", "fields"),
+        ("query($n: Int) { " + often("pets(limit: $n) { id name price status breed }") + " }", "fields"),
+        ("query($m: Int = 100) { " + often("pets(limit: $m) { id name price status breed }") + " }", "fields"),
         ("fragment F on Pet { ...F } { pets { ...F } }", "itself"),
-        ("{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }", "introspection"),
+        ("{ __schema { types " + "{ fields { type " * 4 + "{ name }" + " } }" * 4 + " } }", "introspection"),
     ],
 )  # fmt: skip
 async def test_what_would_cost_too_much_is_refused_before_it_runs(node: Live, query: str, what: str) -> None:
