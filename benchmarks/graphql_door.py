@@ -100,7 +100,8 @@ def queries(rounds: int, seconds: float, announce: Callable[[str], None]) -> Out
     return Outcome(
         title="GraphQL: queries for one pet",
         note=f"Ten members of a pet over {CONNECTIONS} keep-alive connections. The gateway asks its store, in the "
-        "caller's rights and budget; strawberry's resolver has the pet at hand, and the same types. As it comes, strawberry parses and validates each time; its extensions remember what is valid, as the gateway does.",
+        "caller's rights and budget; strawberry's resolver has the pet at hand, and the same types. As it comes, "
+        "strawberry parses and validates each time; its extensions remember what is valid, as the gateway does.",
         columns=("server", "requests/s", "range"),
         rows=tuple(
             (name, f"{median(found):,.0f}", f"{min(found):,.0f}–{max(found):,.0f}")

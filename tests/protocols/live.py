@@ -27,10 +27,10 @@ from core.session import Sessions
 from core.store import Store
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
-from protocols.socketio.adapter import SocketIoDoor
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door
 from protocols.graphql.socket import GraphqlSocket
+from protocols.socketio.adapter import SocketIoDoor
 from protocols.sse.adapter import SseDoor
 from protocols.websocket.adapter import WebSocketDoor
 from tests.core.stores import Shop, open_store
