@@ -210,14 +210,12 @@ class Hub:
             return place.sequence
         with _reading():
             page = await self._storage.read_log(ring.tenant, place.sequence, 1)
-        if cursor == EARLIEST:
-            return page.floor
-        if place.epoch != ring.epoch or not page.floor <= place.sequence <= page.head:
+        start = page.floor if cursor == EARLIEST else place.sequence
+        if place.epoch != ring.epoch or not page.floor <= start <= page.head:
             raise CursorExpired(ring.cursor_at(page.floor))
-        while ring.head < place.sequence and not ring.closed:
-            ring.known = max(ring.known, place.sequence)
-            await self._tasks.join(self._log.fill(ring))
-        return place.sequence
+        while ring.head < start and not ring.closed:
+            await self._log.reach(ring, start)
+        return start
 
     def _fill_if_short(self, ring: Ring) -> None:
         if 0 <= ring.head < ring.known and not ring.closed:

@@ -75,11 +75,15 @@ class LogReader:
         page = self._pages.get(key)
         if page is not None and page.last > place:
             self._pages.move_to_end(key)
-            return page
-        task = self._reading.get(key)
-        if task is None:
-            task = self._reading[key] = self._tasks.spawn(self._read(ring, key))
-        return await self._tasks.join(task)
+        else:
+            task = self._reading.get(key)
+            if task is None:
+                task = self._reading[key] = self._tasks.spawn(self._read(ring, key))
+            page = await self._tasks.join(task)
+        # It may have been read for an earlier ring of this tenant.
+        if page.last > ring.head:
+            self._offer(ring, [entry.event for entry in page.entries])
+        return page
 
     def fill(self, ring: Ring) -> asyncio.Task[None]:
         """See to it that the ring reaches what is known to exist. At most one such task runs for a ring."""
@@ -87,6 +91,11 @@ class LogReader:
         if task is None:
             task = self._filling[ring] = self._tasks.spawn(self._fill(ring))
         return task
+
+    async def reach(self, ring: Ring, place: int) -> None:
+        """Wait until the ring has come to a place that is known to exist, or is of no use any more."""
+        ring.known = max(ring.known, place)
+        await self._tasks.join(self.fill(ring))
 
     def forget(self) -> None:
         """Drop what is kept: history was replaced."""
@@ -102,7 +111,6 @@ class LogReader:
         finally:
             del self._reading[key]
         self.reads += 1
-        self._offer(ring, found.events)
         page = Page(found)
         self._size += page.size - (old.size if (old := self._pages.pop(key, None)) else 0)
         self._pages[key] = page

@@ -324,6 +324,10 @@ class Subscription:
     async def _read(self, state: _CatchUp) -> Batch | None:
         """Read a piece of the log, from the ring if it is there, and go live at its end."""
         ring, place = self._ring, state.place
+        if place > ring.head:
+            # A page that was read for others told of more than has come to this ring.
+            await self._log.reach(ring, place)
+            return None
         if ring.covers(place):
             entries = ring.after(place, ring.limits.page)
         else:

@@ -263,3 +263,21 @@ def test_the_present_cursor_is_known_with_and_without_listeners() -> None:
         await hub.stop()
 
     run(act())
+
+
+def test_earliest_waits_for_a_ring_that_a_trim_has_overtaken() -> None:
+    async def act() -> None:
+        storage, air = TrackedStorage(), Air()
+        hub = await started_hub(storage, air)
+        await storage.append(draft("pets/1"), draft("pets/1"))
+        listener = await hub.subscribe(TENANT, Viewer("visitor"), ["#"])
+        # Nobody tells the hub of these, and half of them leave the log before it looks.
+        missed = await storage.append(*[draft("pets/1") for _ in range(4)])
+        await storage.trim_log(None, 2)
+        newcomer = await hub.subscribe(TENANT, Viewer("visitor"), ["#"], "earliest")
+        assert (await newcomer.next()).events == tuple(missed[2:])
+        with pytest.raises(CursorExpired):
+            await listener.next()
+        await hub.stop()
+
+    run(act())
