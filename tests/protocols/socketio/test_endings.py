@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import signal
 import socket as sockets
 import struct
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from core.errors import Close, CloseReason
 from tests.gateway.server.serving import Client, masked
+from tests.process import Gateway
 from tests.protocols.live import Live, live
 from tests.protocols.socketio.clients import TRANSPORTS, NodeClient, connected
 from tests.protocols.socketio.test_messages import POLL, SOCKET
@@ -225,3 +228,51 @@ async def test_an_upgrade_that_fails_leaves_the_client_where_he_was(tmp_path: Pa
             assert answer.status_code == 200
             seen += answer.text
         await client.post(address, content="41\x1e1")
+
+
+async def test_a_served_node_sends_its_clients_off_and_stops_in_time(tmp_path: Path) -> None:
+    with Gateway(tmp_path, "--demo") as gateway:
+        async with (
+            connected(gateway.port, "python-websocket", topics=["pets/#"]) as one,
+            connected(gateway.port, "node-polling", topics=["pets/#"]) as other,
+        ):
+            for client in (one, other):
+                await client.until("connected")
+            started = time.monotonic()
+            gateway.send(signal.SIGTERM)
+            for client in (one, other):
+                assert (await client.until("error"))["code"] == "service-unavailable"
+                await client.until("disconnect")
+            assert await asyncio.to_thread(gateway.wait) == 0
+            assert time.monotonic() - started < 10
+
+
+async def test_much_coming_and_going_leaves_nothing(node: Live) -> None:
+    async def come_and_go(number: int) -> None:
+        async with node.raw() as client:
+            await client.upgrade(SOCKET)
+            client.send(masked(b'40{"topics":["#"],"cursor":"earliest"}'))
+            if number % 3:
+                await numbers(client, 5)
+            if number % 2:
+                client.writer.transport.abort()
+
+    async def poll_and_go(number: int) -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client:
+            sid = json.loads((await client.get(POLL)).text[1:])["sid"]
+            address = f"{POLL}&sid={sid}"
+            await client.post(address, content='40{"topics":["#"]}')
+            await client.get(address)
+            poll = asyncio.create_task(client.get(address))
+            await node.happen(number)
+            if number % 2:
+                poll.cancel()
+            await asyncio.wait((poll,))
+            await client.post(address, content="1")
+
+    await node.happen(*range(10))
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(come_and_go(number))
+            group.create_task(poll_and_go(number))
+    await node.empty()
