@@ -30,6 +30,7 @@ from protocols.grpc.wire import (
     framed,
     place_batch,
     read,
+    snake,
     split_batch,
     split_messages,
     write,
@@ -280,7 +281,7 @@ def error_data(error: StoreError) -> dict[str, object]:
     match error:
         case ValidationFailed():
             data["errors"] = [
-                {"field": fault.field, "message": fault.message, "code": fault.code.value}
+                {"field": snake(fault.field), "message": fault.message, "code": fault.code.value}
                 for fault in error.faults
             ]
         case CursorExpired():

@@ -161,7 +161,7 @@ async def test_a_fault_is_answered_and_the_conversation_goes_on(node: Node) -> N
         error = await talk.ask(chat_message={"text": "x"})
         assert error.code == "bad-request"
         error = await talk.ask(message_read={})
-        assert [(fault.field, fault.code) for fault in error.errors] == [("messageId", "REQUIRED_FIELD")]
+        assert [(fault.field, fault.code) for fault in error.errors] == [("message_id", "REQUIRED_FIELD")]
         await talk.call.write(chats_pb2.ConverseRequest(id="nothing"))
         empty = await talk.until("error")
         assert (empty.reply_to, empty.error.code) == ("nothing", "bad-request")

@@ -22,11 +22,12 @@ from protocols.grpc._generated.petstore.v1 import events_pb2, orders_pb2, pets_p
 from protocols.grpc._generated.petstore.v1.events_pb2_grpc import EventServiceStub
 from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceStub
 from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
+from tests.cluster.conftest import SECRET
 from tests.gateway.server.test_tls import certificate
 from tests.process import Gateway
 from tests.protocols.grpc.clients import Node, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
-from tests.servers import free_port
+from tests.servers import RedisServer, free_port
 from tests.waiting import eventually
 
 NODE = Path(__file__).parents[2] / "node"
@@ -189,3 +190,26 @@ async def test_a_javascript_client_made_from_the_proto_files_sees_the_same(node:
     assert told[4]["code"] == StatusCode.FAILED_PRECONDITION.value[0]
     async with node.live.stream("pets/+/status", cursor=told[0]["cursor"]) as stream:
         assert (await stream.event())["cursor"] == told[3]["cursor"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_workers_share_the_port_and_what_happens(
+    tmp_path: Path, postgres_url: str, redis_server: RedisServer
+) -> None:
+    """Connections fall to one worker or the other; a subscriber on either hears of everything."""
+    port = free_port()
+    settings = {"database_url": postgres_url, "redis_url": redis_server.url, "jwt_secret": SECRET}
+    with Gateway(tmp_path, "--demo", "--workers", "2", grpc_port=str(port), **settings):
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channels = [grpc.insecure_channel(f"127.0.0.1:{port}", options=options) for _ in range(12)]
+        request = events_pb2.SubscribeRequest(topics=["pets/+/status"])
+        calls = [EventServiceStub(channel).Subscribe(request, timeout=60) for channel in channels]
+        for call in calls:
+            assert "x-cursor" in dict(call.initial_metadata())
+        pet = PetServiceStub(channels[0]).ListPets(pets_pb2.ListPetsRequest(limit=1), timeout=20).pets[0]
+        OrderServiceStub(channels[0]).PlaceOrder(orders_pb2.PlaceOrderRequest(pet_id=pet.id), timeout=20)
+        heard = {next(batch.events[0].cursor for batch in call if batch.events) for call in calls}
+        assert len(heard) == 1
+        for channel in channels:
+            channel.close()
