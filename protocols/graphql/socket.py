@@ -241,6 +241,8 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, session: Session, operation: _Operation, payload: dict[str, Any]) -> None:
+        if self._operations.get(operation.id) is not operation:
+            return  # The client has thought better of it already.
         try:
             prepared = self._door.engine.prepare(request_of(payload))
             if prepared.kind is OperationType.SUBSCRIPTION:

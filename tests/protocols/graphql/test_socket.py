@@ -18,6 +18,7 @@ from tests.protocols.graphql.clients import (
     talker,
 )
 from tests.protocols.live import Live, live, new_tenant
+from tests.waiting import eventually
 
 MANY = "[" + ",".join(f'"pets/{n}"' for n in range(101)) + "]"
 
@@ -261,6 +262,18 @@ async def test_an_id_that_is_in_use_is_refused(node: Live) -> None:
         await client.subscribe("1", topics=["pets/#"])
         await client.subscribe("1", topics=["pets/#"])
         assert (await client.end())[0] == 4409
+
+
+async def test_whoever_completes_at_once_is_told_nothing(node: Live) -> None:
+    async with member(node) as client:
+        for mark in range(5):
+            await client.subscribe(str(mark), topics=["pets/#"])
+            await client.say("complete", str(mark))
+        await client.subscribe("last", topics=["pets/#"])
+        await eventually(lambda: node.graphql.sharing.statistics().subscribers == 1)
+        await subscribed(node, 1)
+        await node.happen(1)
+        assert (await client.hear())["id"] == "last"
 
 
 async def test_another_subprotocol_is_refused(node: Live) -> None:
