@@ -92,11 +92,14 @@ class Gate:
             self.look()
 
     def look(self) -> None:
-        """Something has changed: tell who waits."""
+        """Something has changed: go on, and tell who waits.
+
+        A full window is no reason not to: what waits may be all that fills it.
+        """
+        if self.on_writable is not None and self._sink.writable and not self.reasons - {"window"}:
+            self.on_writable()
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
-        if self.writable and self.on_writable is not None:
-            self.on_writable()
 
     def end(self) -> None:
         """The client has gone."""

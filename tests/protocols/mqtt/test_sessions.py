@@ -1,6 +1,7 @@
 """Sessions that outlast their connections, and those that do not."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import mqtt5
@@ -13,6 +14,7 @@ from core.ports import Query
 from gateway.storage.migration import migrate
 from tests.protocols.live import Live
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
+from tests.protocols.mqtt.raw import subscribe_packet
 from tests.waiting import eventually
 
 
@@ -236,3 +238,37 @@ async def test_nothing_is_lost_or_repeated_by_a_client_that_comes_and_goes(node:
         await gone(node)
         await asyncio.sleep(0)
     assert got == list(range(happened))
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("count", [2, 600])
+async def test_a_client_that_subscribes_again_as_soon_as_it_is_back_gets_what_it_missed(
+    tmp_path: Path, qos: int, count: int
+) -> None:
+    # Its SUBSCRIBE comes while the log is being read for it.
+    url = f"sqlite:///{tmp_path}/store.db"
+    await migrate(url)
+    async with mqtt_node(tmp_path, url=url) as node:
+        await missed_by_a_client_that_subscribes_again(node, qos, count)
+
+
+async def missed_by_a_client_that_subscribes_again(node: MqttNode, qos: int, count: int) -> None:
+    token = node.staff_token()
+    async with node.client("one", password=token, **HOUR) as client:
+        await client.subscribe("pets/+", qos=qos)
+    await gone(node)
+    await node.happen(*range(count))
+    async with node.raw_client() as client:
+        connect = mqtt5.ConnectPacket(
+            "one", username="x", password=token.encode(), session_expiry_interval=3600
+        )
+        client.send(connect.write() + subscribe_packet(1, ["pets/+"], qos))
+        assert (await client.expect(mqtt5.ConnAckPacket)).session_present
+        found: list[int] = []
+        while len(found) < count:
+            packet = await client.next()
+            if isinstance(packet, mqtt5.PublishPacket):
+                found.append(json.loads(packet.payload)["data"]["number"])
+                if packet.packet_id:
+                    client.send(mqtt5.PubAckPacket(packet.packet_id))
+        assert found == list(range(count))
