@@ -67,18 +67,20 @@ def shows(output: Path, text: str) -> None:
 def test_the_commands_of_the_readme_show_the_same_events_on_every_door(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    begin, watch, sse, websocket, socketio = blocks("Watch the same event arrive")
+    begin, watch, sse, websocket, socketio, graphql = blocks("Watch the same event arrive")
     with (
         terminal(watch, gateway, begin, tmp_path / "watch") as in_watch,
         terminal(sse, gateway, begin, tmp_path / "sse") as in_sse,
         terminal(websocket, gateway, begin, tmp_path / "ws") as in_websocket,
         terminal(socketio, gateway, begin, tmp_path / "socketio") as in_socketio,
+        terminal(graphql, gateway, begin, tmp_path / "graphql") as in_graphql,
     ):
         for output, sign in (
             (in_watch, "watching"),
             (in_sse, "id: "),
             (in_websocket, '"ack"'),
             (in_socketio, '"connected"'),
+            (in_graphql, ":"),
         ):
             shows(output, sign)
         sale = "".join(blocks("Sell a pet")) + '\necho "\norder $ORDER pet $PET"'
@@ -89,7 +91,7 @@ def test_the_commands_of_the_readme_show_the_same_events_on_every_door(
         assert done.returncode == 0, done.stderr
         assert '"status":"SUCCEEDED"' in done.stdout
         order, pet = re.findall(r"order (\S+) pet (\S+)", done.stdout)[0]
-        for output in (in_watch, in_sse, in_websocket, in_socketio):
+        for output in (in_watch, in_sse, in_websocket, in_socketio, in_graphql):
             shows(output, "payment.succeeded")
             text = output.read_text()
             for event, topic in (
