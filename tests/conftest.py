@@ -5,13 +5,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import PostgresServer, RedisServer
+from tests.servers import MosquittoServer, PostgresServer, RedisServer
 
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A running Redis of this test alone, which may therefore kill or freeze it."""
     with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def mosquitto_server(tmp_path: Path) -> Iterator[MosquittoServer]:
+    """A running Mosquitto of this test alone, open to everybody."""
+    with MosquittoServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def guarded_mosquitto_server(tmp_path: Path) -> Iterator[MosquittoServer]:
+    """A running Mosquitto of this test alone, where dynamic security knows one administrator."""
+    with MosquittoServer(tmp_path, guarded=True) as server:
         yield server
 
 

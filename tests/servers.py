@@ -1,4 +1,4 @@
-"""Real Redis and PostgreSQL servers for tests, on free loopback ports, in folders of their own.
+"""Real Redis, PostgreSQL and Mosquitto servers for tests, on free loopback ports, in folders of their own.
 
 `tests/setup_servers.sh` installs the programs. A missing one is an error, never a skipped test.
 """
@@ -8,6 +8,7 @@ import os
 import pwd
 import random
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -137,11 +138,8 @@ class RedisServer(Server):
         return self._directory / f"redis-{self.port}.log"
 
     def command(self) -> list[str]:
-        program = shutil.which("redis-server")
-        if program is None:
-            raise MissingServerError("redis-server")
         return [
-            program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory),
+            _program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory),
             "--save", "", "--appendonly", "no",
         ]  # fmt: skip
 
@@ -164,6 +162,59 @@ class RedisServer(Server):
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None, "the server isn't running"
         self._process.send_signal(number)
+
+
+class MosquittoServer(Server):
+    """A Mosquitto broker that keeps sessions and retained messages, through a restart at least.
+
+    Anybody may do anything there. With ``guarded`` the dynamic-security plugin decides, and knows one administrator,
+    who is in the address, and nobody else.
+    """
+
+    administrator = "gateway"
+
+    def __init__(self, directory: Path, *, guarded: bool = False) -> None:
+        super().__init__()
+        self._directory = directory / f"mosquitto-{self.port}"
+        self._directory.mkdir(parents=True)
+        self.password = secrets.token_urlsafe(12) if guarded else None
+        lines = [
+            # Root is not kept by itself; whoever else runs this stays who he is.
+            f"listener {self.port} 127.0.0.1", "user root", "log_dest stderr",
+            f"persistence_location {self._directory}/", "persistence true", "autosave_interval 1",
+            "autosave_on_changes true", f"allow_anonymous {str(not guarded).lower()}",
+        ]  # fmt: skip
+        if self.password is not None:
+            accounts = self._directory / "dynamic-security.json"
+            subprocess.run(
+                [
+                    _program("mosquitto_ctrl"),
+                    *("dynsec", "init", str(accounts), self.administrator, self.password),
+                ],
+                check=True, capture_output=True,
+            )  # fmt: skip
+            lines += [f"plugin {_mosquitto_plugin()}", f"plugin_opt_config_file {accounts}"]
+        (self._directory / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+
+    @property
+    def url(self) -> str:
+        """The address as MQTT_BROKER_URL takes it, with the administrator's name and password if there is one."""
+        account = f"{self.administrator}:{self.password}@" if self.password is not None else ""
+        return f"mqtt://{account}127.0.0.1:{self.port}"
+
+    @property
+    def log_file(self) -> Path:
+        return self._directory / "mosquitto.log"
+
+    def command(self) -> list[str]:
+        return [_program("mosquitto"), "-c", str(self._directory / "mosquitto.conf")]
+
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
+        except OSError:
+            return False
 
 
 class PostgresServer(Server):
@@ -283,6 +334,24 @@ def free_port() -> int:
             except OSError:
                 continue
         return port
+
+
+def _program(name: str) -> str:
+    """Find a program; Debian keeps some off the PATH of who isn't root."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        raise MissingServerError(name)
+    return found
+
+
+def _mosquitto_plugin() -> Path:
+    """Find Mosquitto's dynamic-security plugin."""
+    roots = [Path("/usr/lib"), Path("/usr/local/lib"), Path("/opt/homebrew/lib")]
+    name = "mosquitto_dynamic_security.so"
+    found = [path for root in roots for path in (*root.glob(name), *root.glob(f"*/{name}"))]
+    if not found:
+        raise MissingServerError(name)
+    return found[0]
 
 
 def _postgres_programs() -> Path:

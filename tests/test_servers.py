@@ -1,13 +1,14 @@
 """The servers that other tests rely on do what those tests believe of them."""
 
 import asyncio
+import subprocess
 
 import asyncpg
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.servers import PostgresServer, RedisServer
+from tests.servers import MosquittoServer, PostgresServer, RedisServer
 from tests.waiting import eventually
 
 
@@ -74,6 +75,27 @@ async def test_what_was_committed_outlives_a_kill_of_postgres() -> None:
         await connection.close()
     finally:
         server.remove()
+
+
+def mosquitto(program: str, server: MosquittoServer, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run mosquitto_pub or mosquitto_sub to its end; ``-W 1`` gives up after a second."""
+    command = [f"mosquitto_{program}", "-p", str(server.port), "-q", "1", *options]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+
+
+def test_what_mosquitto_retains_outlives_a_restart(mosquitto_server: MosquittoServer) -> None:
+    assert mosquitto("pub", mosquitto_server, "-t", "a", "-m", "kept", "-r").returncode == 0
+    mosquitto_server.restart()
+    assert mosquitto("sub", mosquitto_server, "-t", "a", "-C", "1", "-W", "5").stdout == "kept\n"
+
+
+def test_a_guarded_mosquitto_knows_nobody_but_its_administrator(
+    guarded_mosquitto_server: MosquittoServer,
+) -> None:
+    server = guarded_mosquitto_server
+    assert "not authorised" in mosquitto("sub", server, "-t", "a", "-E").stderr
+    account = ("-u", server.administrator, "-P", str(server.password))
+    assert mosquitto("sub", server, "-t", "a", "-E", *account).returncode == 0
 
 
 async def test_a_condition_that_never_holds_is_a_failure_with_its_place() -> None:
