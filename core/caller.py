@@ -83,6 +83,11 @@ class Caller:
     address: str = ""
 
     @property
+    def identity(self) -> tuple[str, str]:
+        """Tenant and key: what stays the same whatever credentials he shows."""
+        return self.tenant, self.key
+
+    @property
     def is_staff(self) -> bool:
         """Whether he acts for the store."""
         return self.role is Role.STAFF

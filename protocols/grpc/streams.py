@@ -229,7 +229,7 @@ class Conversation:
         session = self._session
         self._rpc.caller = session.caller
         self._say("connected", {"sessionId": session.id, "user": session.user})
-        await session.offer_chats()
+        await session.chats.offer()
 
     async def _take(self, data: bytes) -> None:
         """Carry out one command and answer it; whoever is not let in by then goes."""

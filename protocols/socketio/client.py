@@ -62,7 +62,7 @@ class Client:
         self._beat_timer = asyncio.get_running_loop().call_later(self._limits.ping_seconds, self._beat)
         if session.subscription is None:
             # Who asks for topics at the door watches; who does not is there to chat.
-            await session.offer_chats()
+            await session.chats.offer()
 
     async def take(self, event: list[Any], mark: int | None) -> None:
         """Carry out an event of the client, and answer it: by acknowledgement if he wants one, else only a fault."""
@@ -86,7 +86,7 @@ class Client:
             self.mailbox.write(acknowledgement(mark, {"ok": True, "data": data}))
         if name == "joinChat":
             self._say("connected", data)
-            await session.offer_chats()
+            await session.chats.offer()
         elif name == "authenticate" and session.caller.key != before.key:
             self._say("connected", {"sessionId": session.id, "user": session.user})
 

@@ -134,7 +134,7 @@ class Connection:
         if reply_to is not None:
             self._say("ack", {"user": session.user}, reply_to)
         if self._door.chat:
-            await session.offer_chats()
+            await session.chats.offer()
 
     # --- reading ---
 

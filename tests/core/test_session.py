@@ -175,7 +175,7 @@ async def test_a_visitor_without_budget_is_not_admitted(tmp_path: Path) -> None:
 async def test_a_login_ends_at_its_expiry_even_when_the_clock_is_set(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.session._LOOK", 0.02)
+    monkeypatch.setattr("core.session.session._LOOK", 0.02)
     session = scene.open()
     await session.command("authenticate", {"token": scene.token(scene.shop.customer)})
     scene.clock.ahead = timedelta(minutes=59)
@@ -258,7 +258,7 @@ async def test_a_database_that_is_away_is_told_and_the_session_goes_on(
 
 
 async def test_a_log_that_does_not_answer_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.session._PATIENCE", 0.02)
+    monkeypatch.setattr("core.session.session._PATIENCE", 0.02)
     session = scene.open()
     answered = asyncio.Event()
     heads = scene.store.storage.heads
@@ -343,10 +343,10 @@ async def test_presence_is_told_when_the_first_comes_and_the_last_goes(scene: Sc
 
 async def test_an_agent_at_a_chat_door_is_there_until_he_leaves(scene: Scene) -> None:
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
-    await customer.offer_chats()
+    await customer.chats.offer()
     assert not scene.store.presence.agents(scene.shop.tenant)
     for _ in range(2):
-        await agent.offer_chats()
+        await agent.chats.offer()
     assert scene.store.presence.agents(scene.shop.tenant) == {scene.shop.staff.user_id}
     joined = await customer.command("joinChat", {})
     assert joined["chat"]["agentId"] == scene.shop.staff.user_id
@@ -360,7 +360,7 @@ async def test_an_agent_is_there_though_the_waiting_chats_could_not_be_given_to_
 ) -> None:
     agent = scene.open(scene.shop.staff)
     scene.store.draining = True
-    await agent.offer_chats()
+    await agent.chats.offer()
     assert scene.store.presence.agents(scene.shop.tenant)
     assert "waiting chats were not assigned" in caplog.text
 
@@ -413,7 +413,7 @@ async def test_a_mark_that_cannot_be_written_is_given_up(
 async def test_marks_beyond_the_bound_are_left_to_the_reading(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.session._MOST_MARKS", 2)
+    monkeypatch.setattr("core.session.marks._MOST", 2)
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     for number in range(5):
@@ -425,7 +425,7 @@ async def test_marks_beyond_the_bound_are_left_to_the_reading(
         return len([e for e in await scene.shop.events() if e["eventType"] == "chat.message_delivered"])
 
     await eventually(lambda: delivered())
-    await eventually(lambda: not [t for t in asyncio.all_tasks() if "_mark_delivered" in str(t)])
+    await eventually(lambda: not [t for t in asyncio.all_tasks() if "_write_marks" in str(t)])
     assert await delivered() == 2
     outlet.close()
 
@@ -437,10 +437,10 @@ async def test_leaving_in_the_middle_of_marking_leaves_no_task(scene: Scene) -> 
     await agent.command("joinChat", {"chatId": chat_id})
     await customer.command("chatMessage", {"text": "Hello"})
     async with scene.store.storage.write(scene.shop.tenant):  # The marks wait for this.
-        await eventually(lambda: [t for t in asyncio.all_tasks() if "_mark_delivered" in str(t)])
+        await eventually(lambda: [t for t in asyncio.all_tasks() if "_write_marks" in str(t)])
         outlet.close()
         agent.leave()
-    await eventually(lambda: not [t for t in asyncio.all_tasks() if "_mark_delivered" in str(t)])
+    await eventually(lambda: not [t for t in asyncio.all_tasks() if "_write_marks" in str(t)])
 
 
 async def test_what_is_said_in_a_closed_chat_is_a_conflict(scene: Scene) -> None:
