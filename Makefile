@@ -10,13 +10,15 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check contracts format bench lock clean
+.PHONY: help run tools test check contracts format bench lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## Serve the demo store on http://127.0.0.1:8080, on embedded parts
 	@exec $(BIN)/petstore serve --demo $(ARGS)
+
+tools: $(VENV)/.dev ## Install what developing takes, and buf, a gRPC client for the terminal
 
 test: $(VENV)/.dev ## Run every test, with real servers; shows the coverage of core
 	@tests/setup_servers.sh

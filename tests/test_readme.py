@@ -13,6 +13,7 @@ import pytest
 
 from gateway.settings import PREFIX, Settings
 from tests.process import Gateway, environment
+from tests.servers import free_port
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -25,26 +26,41 @@ def blocks(section: str) -> list[str]:
     return re.findall(r"```sh\n(.*?)```", body, re.DOTALL)
 
 
-def shell(script: str, gateway: Gateway, begin: str) -> list[str]:
+#: An event's place and name in whatever a terminal shows around them: its id, type, topic and cursor.
+EVENT = re.compile(
+    r'"id":\s*"([^"]+)",\s*"eventType":\s*"([^"]+)",[^{}]*?"topic":\s*"([^"]+)",\s*"cursor":\s*"([^"]+)"'
+)
+
+
+def shell(script: str, gateway: Gateway, ports: dict[str, str], begin: str) -> list[str]:
     """How a reader runs a block in a terminal that he has begun as the README says."""
     begin = begin.replace(". .venv/bin/activate", f"export PATH={Path(sys.executable).parent}:$PATH")
-    return ["bash", "-euc", f"{begin}\n{script}".replace("http://127.0.0.1:8080", gateway.url)
-            .replace("127.0.0.1:8080", f"127.0.0.1:{gateway.port}")]  # fmt: skip
+    script = f"{begin}\n{script}"
+    for printed, taken in {"8080": str(gateway.port), **ports}.items():
+        script = re.sub(rf"(127\.0\.0\.1(?::| -p )){printed}\b", rf"\g<1>{taken}", script)
+    return ["bash", "-euc", script]
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    with Gateway(tmp_path, "--demo") as running:
+def ports() -> dict[str, str]:
+    """The ports of gRPC and MQTT by those that the README names."""
+    return {"50051": str(free_port()), "1883": str(free_port())}
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, ports: dict[str, str]) -> Iterator[Gateway]:
+    # A quiet gRPC stream shows that it is there only by its next cursor.
+    settings = {"grpc_port": ports["50051"], "mqtt_port": ports["1883"], "heartbeat_seconds": "1"}
+    with Gateway(tmp_path, "--demo", **settings) as running:
         yield running
 
 
 @contextlib.contextmanager
-def terminal(script: str, gateway: Gateway, begin: str, output: Path) -> Iterator[Path]:
+def terminal(command: list[str], gateway: Gateway, output: Path) -> Iterator[Path]:
     """A terminal in which a command goes on running; gives the file of what it shows."""
     with output.open("wb") as shown:
         process = subprocess.Popen(
-            shell(script, gateway, begin),
-            cwd=ROOT, env=environment(url=gateway.url), stdin=subprocess.PIPE, stdout=shown, stderr=shown,
+            command, cwd=ROOT, env=environment(url=gateway.url), stdin=subprocess.PIPE, stdout=shown, stderr=shown,
             start_new_session=True,
         )  # fmt: skip
         assert process.stdin is not None
@@ -62,45 +78,61 @@ def shows(output: Path, text: str) -> None:
     wait_until(lambda: text in output.read_text(), timeout=30)
 
 
+def shown(output: Path, kind: str, topic: str) -> list[tuple[str, str]]:
+    """Ids and cursors of the events of a type and topic that a terminal shows, once there are any."""
+
+    def found() -> list[tuple[str, str]]:
+        events = EVENT.findall(output.read_text())
+        return [(event_id, cursor) for event_id, *rest, cursor in events if rest == [kind, topic]]
+
+    wait_until(lambda: bool(found()), timeout=30)
+    return found()
+
+
+#: What each terminal shows once it watches, in the order of the README.
+WATCHING = {
+    "command line": "watching",
+    "SSE": "id: ",
+    "WebSocket": '"ack"',
+    "Socket.IO": '"connected"',
+    "GraphQL": ":",
+    "MQTT": "inventory/CAT/stock",
+    "gRPC": '"cursor"',
+}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_the_commands_of_the_readme_show_the_same_events_on_every_door(
-    gateway: Gateway, tmp_path: Path
+def test_the_commands_of_the_readme_show_the_same_event_at_the_same_cursor_on_every_door(
+    gateway: Gateway, ports: dict[str, str], tmp_path: Path
 ) -> None:
-    begin, watch, sse, websocket, socketio, graphql = blocks("Watch the same event arrive")
-    with (
-        terminal(watch, gateway, begin, tmp_path / "watch") as in_watch,
-        terminal(sse, gateway, begin, tmp_path / "sse") as in_sse,
-        terminal(websocket, gateway, begin, tmp_path / "ws") as in_websocket,
-        terminal(socketio, gateway, begin, tmp_path / "socketio") as in_socketio,
-        terminal(graphql, gateway, begin, tmp_path / "graphql") as in_graphql,
-    ):
-        for output, sign in (
-            (in_watch, "watching"),
-            (in_sse, "id: "),
-            (in_websocket, '"ack"'),
-            (in_socketio, '"connected"'),
-            (in_graphql, ":"),
-        ):
-            shows(output, sign)
+    begin, *commands = blocks("Watch the same event arrive")
+    with contextlib.ExitStack() as stack:
+        terminals = {
+            name: stack.enter_context(
+                terminal(shell(command, gateway, ports, begin), gateway, tmp_path / name)
+            )
+            for name, command in zip(WATCHING, commands, strict=True)
+        }
+        for name, sign in WATCHING.items():
+            shows(terminals[name], sign)
         sale = "".join(blocks("Sell a pet")) + '\necho "\norder $ORDER pet $PET"'
         done = subprocess.run(
-            shell(sale, gateway, begin),
+            shell(sale, gateway, ports, begin),
             cwd=ROOT, env=environment(url=gateway.url), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert '"status":"SUCCEEDED"' in done.stdout
         order, pet = re.findall(r"order (\S+) pet (\S+)", done.stdout)[0]
-        for output in (in_watch, in_sse, in_websocket, in_socketio, in_graphql):
-            shows(output, "payment.succeeded")
-            text = output.read_text()
-            for event, topic in (
-                ("pet.created", f"pets/{pet}"),
-                ("order.created", f"orders/{order}/status"),
-                ("payment.succeeded", f"orders/{order}/payment"),
-            ):
-                assert event in text
-                assert topic in text
+        # The last event first: whoever has it has the others too, or lacks them for good.
+        for kind, topic in (
+            ("payment.succeeded", f"orders/{order}/payment"),
+            ("order.created", f"orders/{order}/status"),
+            ("pet.created", f"pets/{pet}"),
+        ):
+            seen = {name: shown(output, kind, topic) for name, output in terminals.items()}
+            assert len(seen["SSE"]) == 1
+            assert seen == dict.fromkeys(seen, seen["SSE"])
 
 
 def test_the_table_of_settings_is_the_code_s() -> None:

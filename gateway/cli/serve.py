@@ -90,8 +90,8 @@ def _doors(ports: Ports) -> list[tuple[str, str, str]]:
         (
             "gRPC",
             grpc,
-            f'grpcurl {"" if ports.grpc.tls else "-plaintext "}-d \'{{"topics":["#"]}}\' {grpc} '
-            "petstore.v1.EventService/Subscribe",
+            f"{_program('buf')} curl --protocol grpc {'' if ports.grpc.tls else '--http2-prior-knowledge '}"
+            f"""-d '{{"topics":["#"]}}' {ports.grpc.url()}/petstore.v1.EventService/Subscribe""",
         ),
         (
             "MQTT",
