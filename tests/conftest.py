@@ -8,6 +8,14 @@ import pytest
 from tests.servers import MosquittoServer, PostgresServer, RedisServer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the conformance suite finds a gateway that is there already (`make conformance URL=…`)."""
+    group = parser.getgroup("conformance")
+    group.addoption("--url", help="base URL of the gateway; without it the suite starts its own nodes")
+    group.addoption("--grpc", help="host:port of its gRPC port; port 50051 of the URL's host unless given")
+    group.addoption("--mqtt", help="host:port of its MQTT port; port 1883 of the URL's host unless given")
+
+
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A running Redis of this test alone, which may therefore kill or freeze it."""

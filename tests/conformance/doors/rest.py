@@ -1,0 +1,76 @@
+"""REST, with httpx: every operation at the method and path that the door binds it to."""
+
+import re
+from typing import Any
+
+import httpx
+
+from protocols.rest.bindings import BINDINGS, Binding
+from tests.conformance.door import Ability, Answer, Driver, Fault
+from tests.conformance.people import headers_of
+from tests.conformance.shapes import compact
+
+_BOUND: dict[str, Binding] = {}
+for _binding in BINDINGS:
+    _BOUND.setdefault(_binding.operation.name, _binding)
+
+
+class RestDriver(Driver):
+    """Somebody who speaks HTTP."""
+
+    operations = frozenset(_BOUND)
+    abilities = frozenset({Ability.IF_MATCH, Ability.IDEMPOTENCY})
+
+    async def call(
+        self,
+        operation: str,
+        /,
+        *,
+        body: Any = None,
+        if_match: str | None = None,
+        key: str | None = None,
+        **params: Any,
+    ) -> Answer:
+        binding = _BOUND[operation]
+        path = re.sub(r"{(\w+)}", lambda found: str(params.pop(found[1])), binding.path)
+        headers = headers_of(self.person)
+        if if_match is not None:
+            headers["If-Match"] = if_match
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        content: dict[str, Any] = {} if body is None else {"json": body}
+        if binding.upload:
+            content = {
+                "files": {"file": body["file"]},
+                "data": {name: value for name, value in body.items() if name != "file"},
+            }
+        async with httpx.AsyncClient(base_url=self.node.url, timeout=30) as client:
+            answer = await client.request(
+                binding.method,
+                path,
+                params={name: _query(value) for name, value in params.items()},
+                headers=headers,
+                **content,
+            )
+        if not answer.is_success:
+            raise fault_of(answer.json())
+        replayed = answer.headers.get("Idempotent-Replayed") == "true"
+        if binding.serves_image:
+            return Answer(answer.content)
+        value = compact(answer.json()) if answer.content else None
+        return Answer(value, answer.headers.get("ETag"), replayed)
+
+
+def fault_of(problem: dict[str, Any]) -> Fault:
+    """What a problem says (RFC 9457)."""
+    return Fault(
+        problem["type"].rpartition("/")[2],
+        fields=[(fault["field"], fault["code"]) for fault in problem.get("errors", ())],
+        oldest_cursor=problem.get("oldestCursor"),
+    )
+
+
+def _query(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,80 @@
+"""Which doors there are, what each offers, and why one lacks something. The matrix comes from here.
+
+It is checked both ways (test_manifest.py): a driver that offers less than the catalogue says why for each thing, and
+nothing that it offers has a reason to be missing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.catalogue import OPERATIONS
+from tests.conformance.door import Ability, Driver
+from tests.conformance.doors.rest import RestDriver
+from tests.conformance.doors.sse import SseDriver
+
+
+class Reason(StrEnum):
+    """Why a door lacks something; the value is the mark in the matrix."""
+
+    CALLS_ONLY = "c"
+    LIVE_ONLY = "l"
+    ON_DEMAND = "d"
+    SAME_CALLS = "s"
+    PROTOCOL = "p"
+    CHOICE = "o"
+
+
+REASONS: Mapping[Reason, str] = {
+    Reason.CALLS_ONLY: "the door answers requests and follows nothing: SSE is beside it, on the same port",
+    Reason.LIVE_ONLY: "the door carries what happens; all else is asked for over REST, GraphQL or gRPC",
+    Reason.ON_DEMAND: "chats are held by calls and by following their topic; there is no chat connection",
+    Reason.SAME_CALLS: "another transport of the door beside it, where the same is proved",
+    Reason.PROTOCOL: "the protocol has no way to say it",
+    Reason.CHOICE: "left to the other doors on purpose: administration that nobody asks of this one",
+}
+
+#: An operation's name, or an ability.
+Thing = Ability | str
+ALL_OPERATIONS = frozenset(operation.name for operation in OPERATIONS)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A door of the matrix. ``missing`` has a reason for each operation and ability that the driver does not offer."""
+
+    name: str
+    driver: type[Driver]
+    missing: Mapping[Thing, Reason] = field(default_factory=dict)
+
+    @property
+    def offered(self) -> frozenset[Thing]:
+        """What can be done here."""
+        return self.driver.operations | self.driver.abilities
+
+    def lacks(self, needs: Iterable[Thing]) -> Reason | None:
+        """Why a scenario with these needs cannot run here; None when it can."""
+        return next((self.missing[need] for need in needs if need not in self.offered), None)
+
+
+def _missing(*groups: tuple[Iterable[Thing], Reason]) -> dict[Thing, Reason]:
+    return {thing: reason for things, reason in groups for thing in things}
+
+
+_CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY}
+_LIVE = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.RENEW})
+#: Only a door that devices speak takes what they measure.
+_NOT_FOR_DEVICES = (("reportPetHealth", Ability.PUBLISH), Reason.CHOICE)
+
+DOORS: tuple[Door, ...] = (
+    Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _NOT_FOR_DEVICES)),
+    Door(
+        "SSE",
+        SseDriver,
+        _missing(
+            (_CALLS, Reason.LIVE_ONLY),
+            ((Ability.CONVERSE, Ability.RENEW), Reason.PROTOCOL),
+            ((Ability.PUBLISH,), Reason.CHOICE),
+        ),
+    ),
+)
