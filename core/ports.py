@@ -146,6 +146,36 @@ class LogPage:
     head: int
 
 
+class Trimmed(NamedTuple):
+    """What a trim did, in events over all tenants.
+
+    ``events`` have left the log; ``held`` would have, but a consumer still needs them; ``unread`` of those that
+    left no consumer will ever see, since it did not read them in time.
+    """
+
+    events: int = 0
+    held: int = 0
+    unread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do what one process does at a time. ``fence`` rises with every change of the holder."""
+
+    name: str
+    holder: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """A tenant whose log goes on behind a consumer's position, which is the sequence that it has dealt with last."""
+
+    tenant: TenantId
+    position: int
+    head: int
+
+
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """The end of a right before its time: of ``session:<id>``, ``user:<id>``, ``key:<id>`` or ``device:<id>``."""
@@ -175,8 +205,39 @@ class Storage(Protocol):
     async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
         """The last sequence of each tenant's log; 0 where nothing has happened."""
 
-    async def trim_log(self, before: datetime | None, keep: int | None) -> int:
-        """Forget events older than a time, and all but the newest ``keep`` of each tenant; says how many."""
+    async def trim_log(
+        self,
+        before: datetime | None,
+        keep: int | None,
+        *,
+        held_by: Sequence[str] = (),
+        held_since: datetime | None = None,
+    ) -> Trimmed:
+        """Forget events older than a time, and all but the newest ``keep`` of each tenant.
+
+        What one of the consumers ``held_by`` has yet to read stays, unless it is older than ``held_since``.
+        """
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """Take a lease, or prolong one's own, by the database's clock; None while somebody else holds it."""
+
+    async def drop_lease(self, lease: Lease) -> None:
+        """Let a lease go, so that somebody else need not wait for its end; one that is lost is no fault."""
+
+    async def enrol(self, consumer: str) -> None:
+        """Make a consumer known. A new one begins, in the same transaction, at the present end of every log.
+
+        Logs that begin later it gets from their beginning. One that is known keeps its positions.
+        """
+
+    async def lagging(self, consumer: str, behind: str, limit: int) -> list[Lag]:
+        """Tenants whose logs have more for a consumer, by their ids from above ``behind``."""
+
+    async def advance(self, lease: Lease, consumer: str, tenant: TenantId, sequence: int) -> bool:
+        """Move a consumer's position forward, if the lease still is its holder's; says whether it is."""
+
+    async def survey(self, query: Query[R]) -> list[R]:
+        """The records that a query selects, in all tenants: for chores, never for callers."""
 
     async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
         """Note revocations, kept until the last token they concern has expired."""

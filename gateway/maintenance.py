@@ -23,8 +23,8 @@ async def maintain(store: Store, settings: Settings, *, tend: float = 1.0, tidy:
     async def trim_and_sweep() -> None:
         now = store.clock()
         trimmed = await store.storage.trim_log(now - age, settings.log_retention_events)
-        if trimmed:
-            log.info("events left the log", extra={"events": trimmed})
+        if trimmed.events:
+            log.info("events left the log", extra={"events": trimmed.events})
         await store.storage.sweep(now)
 
     async with asyncio.TaskGroup() as group:

@@ -9,6 +9,7 @@ from sqlalchemy import insert as plain_insert
 from core.events import Audience, Event
 from core.ids import TenantId
 from core.ports import LogPage
+from gateway.storage.consuming import SLOWEST
 from gateway.storage.tables import events, meta, tenants
 
 _MINE = tenants.c.tenant_id == bindparam("of_tenant")
@@ -37,9 +38,9 @@ HEADS = select(tenants.c.tenant_id, tenants.c.head).where(
     tenants.c.tenant_id.in_(bindparam("of_tenants", expanding=True))
 )
 
-#: Tenants with something to trim, in pages.
+#: Tenants with something to trim, in pages, with what the consumers that are waited for have read.
 KEPT = (
-    select(tenants.c.tenant_id, tenants.c.head, tenants.c.floor)
+    select(tenants.c.tenant_id, tenants.c.head, tenants.c.floor, SLOWEST.label("position"))
     .where(tenants.c.head > tenants.c.floor, tenants.c.tenant_id > bindparam("behind"))
     .order_by(tenants.c.tenant_id)
     .limit(bindparam("at_most"))

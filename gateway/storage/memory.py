@@ -7,11 +7,23 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from time import monotonic
 from typing import TypeVar, cast
 
 from core.events import Event
 from core.ids import TenantId
-from core.ports import Condition, Equal, LogPage, Query, Record, Revocation, Taken
+from core.ports import (
+    Condition,
+    Equal,
+    Lag,
+    Lease,
+    LogPage,
+    Query,
+    Record,
+    Revocation,
+    Taken,
+    Trimmed,
+)
 from gateway.storage.kinds import kind_of
 from gateway.storage.matching import matches, member, ordered
 from gateway.storage.tables import EXPIRING
@@ -38,6 +50,11 @@ class _Log:
     @property
     def head(self) -> int:
         return self.floor + len(self.events)
+
+    def older(self, before: datetime) -> int:
+        """How many events at the beginning are older than a time."""
+        young = (place for place, event in enumerate(self.events) if event.timestamp >= before)
+        return next(young, len(self.events))
 
 
 class MemoryTransaction:
@@ -163,6 +180,8 @@ class MemoryStorage:
         self._turn = asyncio.Lock()
         self._epoch = secrets.randbelow(2**32 - 1) + 1
         self._revocations: dict[str, tuple[datetime, datetime]] = {}
+        self._leases: dict[str, tuple[Lease, float]] = {}
+        self._consumers: dict[str, dict[TenantId, int]] = {}
 
     @asynccontextmanager
     async def read(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
@@ -225,19 +244,78 @@ class MemoryStorage:
         """See core.ports.Storage."""
         return {tenant: self.log(tenant).head for tenant in tenants}
 
-    async def trim_log(self, before: datetime | None, keep: int | None) -> int:
+    async def trim_log(
+        self,
+        before: datetime | None,
+        keep: int | None,
+        *,
+        held_by: Sequence[str] = (),
+        held_since: datetime | None = None,
+    ) -> Trimmed:
         """See core.ports.Storage."""
         async with self._turn:
-            trimmed = 0
-            for log in self._logs.values():
-                count = 0 if keep is None else max(0, len(log.events) - keep)
-                if before is not None:
-                    young = (place for place, event in enumerate(log.events) if event.timestamp >= before)
-                    count = max(count, next(young, len(log.events)))
+            trimmed = held = unread = 0
+            waited_for = [self._consumers[name] for name in held_by if name in self._consumers]
+            for tenant, log in self._logs.items():
+                wanted = count = max(
+                    0 if keep is None else len(log.events) - keep, 0 if before is None else log.older(before)
+                )
+                position = min((one.get(tenant, 0) for one in waited_for), default=log.head)
+                read = max(0, position - log.floor)
+                if read < wanted:
+                    count = min(wanted, max(read, 0 if held_since is None else log.older(held_since)))
+                    held += wanted - count
+                    unread += max(0, count - read)
+                count = max(0, count)
                 del log.events[:count]
                 log.floor += count
                 trimmed += count
-            return trimmed
+            return Trimmed(trimmed, held, unread)
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """See core.ports.Storage."""
+        now = monotonic()
+        lease, until = self._leases.get(name, (Lease(name, holder, 1), 0.0))
+        if lease.holder != holder:
+            if until > now:
+                return None
+            lease = Lease(name, holder, lease.fence + 1)
+        self._leases[name] = (lease, now + seconds)
+        return lease
+
+    async def drop_lease(self, lease: Lease) -> None:
+        """See core.ports.Storage."""
+        if self._leases.get(lease.name, (None, 0.0))[0] == lease:
+            self._leases[lease.name] = (lease, 0.0)
+
+    async def enrol(self, consumer: str) -> None:
+        """See core.ports.Storage."""
+        self._consumers.setdefault(consumer, {tenant: log.head for tenant, log in self._logs.items()})
+
+    async def lagging(self, consumer: str, behind: str, limit: int) -> list[Lag]:
+        """See core.ports.Storage."""
+        positions = self._consumers.get(consumer, {})
+        found = [
+            Lag(tenant, positions.get(tenant, 0), log.head)
+            for tenant, log in sorted(self._logs.items())
+            if tenant > behind and log.head > positions.get(tenant, 0)
+        ]
+        return found[:limit]
+
+    async def advance(self, lease: Lease, consumer: str, tenant: TenantId, sequence: int) -> bool:
+        """See core.ports.Storage."""
+        if self._leases.get(lease.name, (None, 0.0))[0] != lease:
+            return False
+        positions = self._consumers.setdefault(consumer, {})
+        positions[tenant] = max(sequence, positions.get(tenant, 0))
+        return True
+
+    async def survey(self, query: Query[R]) -> list[R]:
+        """See core.ports.Storage."""
+        rows = (state.rows.get(query.kind, {}).values() for state in self.tenants.values())
+        found = [cast(R, record) for some in rows for record in some if matches(record, query.where)]
+        end = None if query.limit is None else query.offset + query.limit
+        return ordered(found, query.order)[query.offset : end]
 
     async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
         """See core.ports.Storage."""

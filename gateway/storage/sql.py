@@ -9,9 +9,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.ids import TenantId
-from core.ports import Equal, LogPage, Record, Revocation
-from gateway.storage import log
-from gateway.storage.conditions import matching, storable
+from core.ports import Equal, Lag, Lease, LogPage, Query, Record, Revocation, Trimmed
+from gateway.storage import consuming, log
+from gateway.storage.conditions import matching, ordering, storable
+from gateway.storage.consuming import CONSUMING
 from gateway.storage.faults import ERRORS, translated
 from gateway.storage.kinds import kind_of
 from gateway.storage.tables import EXPIRING, meta, revocations
@@ -91,24 +92,42 @@ class SqlStorage:
                 found.update((row.tenant_id, row.head) for row in rows)
         return found
 
-    async def trim_log(self, before: datetime | None, keep: int | None) -> int:
+    async def trim_log(
+        self,
+        before: datetime | None,
+        keep: int | None,
+        *,
+        held_by: Sequence[str] = (),
+        held_since: datetime | None = None,
+    ) -> Trimmed:
         """See core.ports.Storage."""
-        trimmed = 0
+        trimmed = held = unread = 0
         behind = ""
         while True:
+            page = {"behind": behind, "at_most": _BATCH, "held_by": held_by}
             async with _connection(self._single) as connection:
-                kept = (await run(connection, log.KEPT, {"behind": behind, "at_most": _BATCH})).all()
+                kept = (await run(connection, log.KEPT, page)).all()
             for row in kept:
                 tenant, head, floor = row.tenant_id, row.head, row.floor
-                target = floor if keep is None else max(floor, head - keep)
-                if before is not None:
-                    target = max(target, await self._last_older(tenant, head, before))
+                target = wanted = await self._target(tenant, head, floor, before, keep)
+                if row.position is not None and row.position < wanted:
+                    old = 0 if held_since is None else await self._last_older(tenant, head, held_since)
+                    target = max(floor, min(wanted, max(row.position, old)))
+                    held += wanted - target
+                    unread += max(0, target - max(floor, row.position))
                 while floor < target:
                     floor = min(floor + _BATCH, target)
                     trimmed += await self._trim(tenant, floor)
             if len(kept) < _BATCH:
-                return trimmed
+                return Trimmed(trimmed, held, unread)
             behind = kept[-1].tenant_id
+
+    async def _target(
+        self, tenant: TenantId, head: int, floor: int, before: datetime | None, keep: int | None
+    ) -> int:
+        """The sequence up to which a log is to be forgotten."""
+        target = floor if keep is None else max(floor, head - keep)
+        return target if before is None else max(target, await self._last_older(tenant, head, before))
 
     async def _last_older(self, tenant: TenantId, head: int, before: datetime) -> int:
         async with _connection(self._single) as connection:
@@ -123,6 +142,54 @@ class SqlStorage:
             gone = (await run(connection, log.FORGET, place)).rowcount
             await run(connection, log.MOVE_FLOOR, place)
             return gone
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """See core.ports.Storage."""
+        asked = {"of_name": name, "of_holder": holder, "milliseconds": round(seconds * 1000)}
+        async with self._begin() as connection:
+            fence = (await run(connection, CONSUMING[connection.dialect.name].take, asked)).scalar()
+        return None if fence is None else Lease(name, holder, int(fence))
+
+    async def drop_lease(self, lease: Lease) -> None:
+        """See core.ports.Storage."""
+        async with self._begin() as connection:
+            await run(connection, consuming.DROP, _named(lease))
+
+    async def enrol(self, consumer: str) -> None:
+        """See core.ports.Storage."""
+        async with self._begin() as connection:
+            statements, named = CONSUMING[connection.dialect.name], {"of_consumer": consumer}
+            if (await run(connection, statements.enrol, named)).scalar() is not None:
+                await run(connection, statements.begin, named)
+
+    async def lagging(self, consumer: str, behind: str, limit: int) -> list[Lag]:
+        """See core.ports.Storage."""
+        page = {"of_consumer": consumer, "behind": behind, "at_most": limit}
+        async with _connection(self._single) as connection:
+            rows = await run(connection, consuming.LAGGING, page)
+            return [Lag(row.tenant_id, row.position, row.head) for row in rows]
+
+    async def advance(self, lease: Lease, consumer: str, tenant: TenantId, sequence: int) -> bool:
+        """See core.ports.Storage."""
+        place = {"of_consumer": consumer, "of_tenant": tenant, "new_position": sequence}
+        async with self._begin() as connection:
+            if (await run(connection, consuming.STILL_OURS, _named(lease))).scalar() is None:
+                return False
+            await run(connection, CONSUMING[connection.dialect.name].advance, place)
+            return True
+
+    async def survey(self, query: Query[R]) -> list[R]:
+        """See core.ports.Storage."""
+        of = kind_of(query.kind)
+        wanted = of.everywhere.where(matching(of.table, query.where)).order_by(
+            *ordering(of.table, query.order)
+        )
+        if query.limit is not None:
+            wanted = wanted.limit(query.limit)
+        if query.offset:
+            wanted = wanted.offset(query.offset)
+        async with _connection(self._single) as connection:
+            return [of.record(row) for row in await run(connection, wanted)]
 
     async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
         """See core.ports.Storage."""
@@ -172,6 +239,10 @@ class SqlStorage:
                 await undisturbed(connection.commit())
             except ERRORS as error:
                 raise translated(error) from error
+
+
+def _named(lease: Lease) -> dict[str, object]:
+    return {"of_name": lease.name, "of_holder": lease.holder, "of_fence": lease.fence}
 
 
 @asynccontextmanager

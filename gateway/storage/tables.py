@@ -312,5 +312,23 @@ revocations = Table(
     Index(None, "revoked_at"),
     Index(None, "expires_at"),
 )
+#: What one process does at a time; ``expires_at`` is in milliseconds of the database's clock.
+leases = Table(
+    "leases",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    _text("holder"),
+    _number("fence"),
+    _number("expires_at"),
+)
+#: Who reads every log and remembers how far; without a position in a log that is its beginning.
+consumers = Table("consumers", METADATA, Column("name", TEXT, primary_key=True))
+positions = Table(
+    "positions",
+    METADATA,
+    Column("consumer", TEXT, primary_key=True),
+    Column("tenant_id", TEXT, primary_key=True),
+    _number("sequence"),
+)
 #: One row: the epoch of the log.
 meta = Table("meta", METADATA, Column("epoch", BigInteger, primary_key=True, autoincrement=False))

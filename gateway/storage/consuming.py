@@ -1,0 +1,122 @@
+"""Leases and durable consumers in SQL: every statement on ``leases``, ``consumers`` and ``positions``."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from gateway.storage.tables import consumers, leases, positions, tenants
+
+_OURS = and_(
+    leases.c.name == bindparam("of_name"),
+    leases.c.holder == bindparam("of_holder"),
+    leases.c.fence == bindparam("of_fence"),
+)
+DROP = update(leases).where(_OURS).values(expires_at=0)
+#: Held until the transaction ends, so that nobody takes the lease between this look and the commit.
+STILL_OURS = select(leases.c.fence).where(_OURS).with_for_update(read=True)
+
+_position = func.coalesce(positions.c.sequence, 0)
+LAGGING = (
+    select(tenants.c.tenant_id, _position.label("position"), tenants.c.head)
+    .select_from(
+        tenants.outerjoin(
+            positions,
+            and_(
+                positions.c.tenant_id == tenants.c.tenant_id, positions.c.consumer == bindparam("of_consumer")
+            ),
+        )
+    )
+    .where(tenants.c.head > _position, tenants.c.tenant_id > bindparam("behind"))
+    .order_by(tenants.c.tenant_id)
+    .limit(bindparam("at_most"))
+)
+#: Of each tenant: what the slowest of some consumers has read; NULL when none of them is known.
+SLOWEST = (
+    select(func.min(_position))
+    .select_from(
+        consumers.outerjoin(
+            positions,
+            and_(positions.c.consumer == consumers.c.name, positions.c.tenant_id == tenants.c.tenant_id),
+        )
+    )
+    .where(consumers.c.name.in_(bindparam("held_by", expanding=True)))
+    .correlate(tenants)
+    .scalar_subquery()
+)
+
+
+@dataclass(frozen=True)
+class Consuming:
+    """Statements that SQLAlchemy writes differently for each database.
+
+    ``take`` gives the fence, or nothing while somebody else holds the lease; ``enrol`` gives the name of a consumer
+    that is new; ``begin`` puts it at the end of every log.
+    """
+
+    take: Executable
+    enrol: Executable
+    begin: Executable
+    advance: Executable
+
+
+def _build(insert: Any, now: ColumnElement[int]) -> Consuming:
+    taking = insert(leases).values(
+        name=bindparam("of_name"),
+        holder=bindparam("of_holder"),
+        fence=1,
+        expires_at=now + bindparam("milliseconds", type_=BigInteger),
+    )
+    ours = leases.c.holder == taking.excluded.holder
+    moving = insert(positions).values(
+        consumer=bindparam("of_consumer"),
+        tenant_id=bindparam("of_tenant"),
+        sequence=bindparam("new_position"),
+    )
+    ends = select(
+        bindparam("of_consumer", type_=positions.c.consumer.type), tenants.c.tenant_id, tenants.c.head
+    )
+    return Consuming(
+        take=taking.on_conflict_do_update(
+            index_elements=["name"],
+            set_={
+                "holder": taking.excluded.holder,
+                "fence": case((ours, leases.c.fence), else_=leases.c.fence + 1),
+                "expires_at": taking.excluded.expires_at,
+            },
+            where=ours | (leases.c.expires_at <= now),
+        ).returning(leases.c.fence),
+        enrol=insert(consumers)
+        .values(name=bindparam("of_consumer"))
+        .on_conflict_do_nothing(index_elements=["name"])
+        .returning(consumers.c.name),
+        begin=insert(positions).from_select(["consumer", "tenant_id", "sequence"], ends),
+        advance=moving.on_conflict_do_update(
+            index_elements=["consumer", "tenant_id"],
+            set_={"sequence": moving.excluded.sequence},
+            where=positions.c.sequence < moving.excluded.sequence,
+        ),
+    )
+
+
+#: By the name of SQLAlchemy's dialect.
+CONSUMING = {
+    # Days since noon of the first of January 4713 BC, of which the Unix epoch is 2440587.5.
+    "sqlite": _build(sqlite_insert, cast((func.julianday("now") - 2440587.5) * 86_400_000, BigInteger)),
+    "postgresql": _build(
+        postgresql_insert, cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+    ),
+}
