@@ -5,11 +5,11 @@ when ``closed`` says so. All that may be refused is refused here.
 
 ``session`` is one client: his login, his rate, what he listens to. ``chats`` is the part of him that talks in chats,
 and ``marks`` what it writes about messages that reached him. ``sessions`` are all clients of a node. ``commands`` is
-what a client may say.
+what a client may say, ``answers`` what he is told.
 """
 
 from core.session.commands import Authenticate, Subscribe, Unsubscribe
-from core.session.session import Session
+from core.session.session import COMMANDS, Session
 from core.session.sessions import Sessions
 
-__all__ = ["Authenticate", "Session", "Sessions", "Subscribe", "Unsubscribe"]
+__all__ = ["COMMANDS", "Authenticate", "Session", "Sessions", "Subscribe", "Unsubscribe"]

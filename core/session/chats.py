@@ -11,6 +11,7 @@ from core.hub import Batch
 from core.models.chats import CHAT_TYPING, PRESENCE_CHANGED, Chat, ChatTyping, PresenceChanged
 from core.operations import AnyOperation
 from core.services.chats import ASSIGN_WAITING_CHATS, GET_CHAT, MARK_READ, OPEN_CHAT, SEND_MESSAGE
+from core.session.answers import JoinedChat, NamedChat, OneMessage
 from core.session.commands import InChat, JoinChat, ReadMark, SendText
 from core.session.marks import DeliveryMarks
 from core.store import Call
@@ -36,7 +37,7 @@ class JoinedChats:
         self._offered = False
         self._marks = DeliveryMarks(self._store)
 
-    async def join(self, command: JoinChat) -> dict[str, Any]:
+    async def join(self, command: JoinChat) -> JoinedChat:
         """Enter a chat, or open one."""
         session = self._session
         session.caller.require_known()
@@ -56,51 +57,46 @@ class JoinedChats:
             self._customers[chat.id] = chat.customer_id
             if self._sessions.arrive(chat.id, self._user_id):
                 self._announce(chat.id, chat.customer_id, online=True)
-        return {
-            "sessionId": session.id,
-            "user": session.user,
-            "chat": chat.model_dump(mode="json", by_alias=True),
-            "cursor": place,
-        }
+        return JoinedChat(session_id=session.id, user=session.who, chat=chat, cursor=place)
 
-    async def leave(self, command: InChat) -> dict[str, Any]:
+    async def leave(self, command: InChat) -> NamedChat:
         """Leave a chat; it goes on without this connection."""
         chat_id = self._joined(command)
         if self._session.subscription is not None:
             self._session.subscription.unsubscribe([f"chats/{chat_id}"])
         self._part(chat_id)
-        return {"chatId": chat_id}
+        return NamedChat(chat_id=chat_id)
 
-    async def say(self, command: SendText) -> dict[str, Any]:
+    async def say(self, command: SendText) -> OneMessage:
         """Say something in a chat."""
         chat_id = self._joined(command)
         body: dict[str, object] = {"text": command.text}
         if command.client_message_id is not None:
             body["clientMessageId"] = command.client_message_id
         message = await self._run(SEND_MESSAGE, {"id": chat_id}, body)
-        return {"message": message.model_dump(mode="json", by_alias=True)}
+        return OneMessage(message=message)
 
-    async def typing_started(self, command: InChat) -> dict[str, Any]:
+    async def typing_started(self, command: InChat) -> NamedChat:
         """Show the others that this user types."""
         return self._typing(command, typing=True)
 
-    async def typing_stopped(self, command: InChat) -> dict[str, Any]:
+    async def typing_stopped(self, command: InChat) -> NamedChat:
         """Show the others that this user no longer types."""
         return self._typing(command, typing=False)
 
-    def _typing(self, command: InChat, *, typing: bool) -> dict[str, Any]:
+    def _typing(self, command: InChat, *, typing: bool) -> NamedChat:
         chat_id = self._joined(command)
         audience = visible_to(self._customers[chat_id])
         data = ChatTyping(user_id=self._user_id, typing=typing)
         draft = Draft(CHAT_TYPING, data, audience, {"chat_id": chat_id})
         self._store.broadcast(self._session.caller.tenant, draft)
-        return {"chatId": chat_id}
+        return NamedChat(chat_id=chat_id)
 
-    async def mark_read(self, command: ReadMark) -> dict[str, Any]:
+    async def mark_read(self, command: ReadMark) -> OneMessage:
         """Mark a message as read."""
         chat_id = self._joined(command)
         message = await self._run(MARK_READ, {"id": chat_id, "message_id": command.message_id})
-        return {"message": message.model_dump(mode="json", by_alias=True)}
+        return OneMessage(message=message)
 
     def delivered(self, batch: Batch) -> None:
         """Note that a batch went out: messages of others in these chats are marked as delivered."""

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from core.access import check_filters, viewer_of
 from core.caller import Caller, Credentials
-from core.clock import rfc3339
 from core.errors import (
     BadRequest,
     Close,
@@ -26,6 +26,18 @@ from core.errors import (
 from core.hub import Batch, Subscription
 from core.ids import TenantId, new_id
 from core.ports import StorageDown
+from core.session.answers import (
+    Answer,
+    Authenticated,
+    Connected,
+    JoinedChat,
+    NamedChat,
+    OneMessage,
+    Pong,
+    Subscribed,
+    Unsubscribed,
+    Who,
+)
 from core.session.chats import JoinedChats
 from core.session.commands import (
     Authenticate,
@@ -41,6 +53,9 @@ from core.validation import check_body
 
 if TYPE_CHECKING:
     from core.session.sessions import Sessions
+
+In = TypeVar("In", bound=BaseModel)
+Out = TypeVar("Out", bound=Answer)
 
 log = logging.getLogger(__name__)
 
@@ -141,11 +156,22 @@ class Session:
             self._timer = asyncio.get_running_loop().call_later(min(left, _LOOK), self._watch_expiry)
 
     @property
-    def user(self) -> dict[str, str | None] | None:
-        """Who the client is, as he is told: id and user name; None for a visitor."""
+    def who(self) -> Who | None:
+        """Who the client is, as he is told; None for a visitor."""
         if self.caller.is_visitor:
             return None
-        return {"id": self.caller.user_id or self.caller.device_id, "username": self.caller.username}
+        return Who(id=self.caller.user_id or self.caller.device_id, username=self.caller.username)
+
+    @property
+    def user(self) -> dict[str, str | None] | None:
+        """The same as JSON has it."""
+        return None if self.who is None else self.who.shown()
+
+    def greeting(self) -> dict[str, Any]:
+        """What the client is told when he is let in, and when he has become somebody else."""
+        topics = None if self.subscription is None else sorted(self.filters)
+        cursor = None if self.subscription is None else self.subscription.cursor
+        return Connected(session_id=self.id, user=self.who, topics=topics, cursor=cursor).shown()
 
     # --- commands ---
 
@@ -159,11 +185,12 @@ class Session:
         with _told():
             if not self.admitted and name != "authenticate":
                 await self._go_on_as_visitor()
-            entry = _COMMANDS.get(name)
-            if entry is None:
+            command = COMMANDS.get(name)
+            if command is None:
                 raise BadRequest(f"There is no message type '{name[:64]}'.")
-            model, handler = entry
-            return await handler(self, check_body(model, {} if data is None else data))
+            given = check_body(command.given, {} if data is None else data)
+            answer: Answer = await command.handle(self, given)
+            return answer.shown()
 
     async def follow(self, command: Subscribe) -> None:
         """Subscribe once and for all, for doors whose clients cannot talk.
@@ -197,7 +224,7 @@ class Session:
             raise admission.refusal
         self.admitted = True
 
-    async def authenticate(self, command: Authenticate) -> dict[str, Any]:
+    async def authenticate(self, command: Authenticate) -> Authenticated:
         """Take a token: a visitor becomes known, a known caller renews his time. Refused, nothing has changed."""
         admission = await self._store.admit(self._credentials._replace(token=command.token))
         if admission.refusal is not None:
@@ -217,10 +244,7 @@ class Session:
         self._watch_expiry()
         if self.subscription is not None:
             self.subscription.look_as(viewer_of(caller))
-        return {
-            "user": self.user,
-            "expiresAt": None if caller.expires_at is None else rfc3339(caller.expires_at),
-        }
+        return Authenticated(user=self.who, expires_at=caller.expires_at)
 
     def visit(self, tenant: TenantId) -> None:
         """Go on in another tenant: a visitor may who named none, until he listens to something.
@@ -235,11 +259,11 @@ class Session:
         self._sessions.move(self.caller, caller)
         self.caller = caller
 
-    async def subscribe(self, command: Subscribe) -> dict[str, Any]:
+    async def subscribe(self, command: Subscribe) -> Subscribed:
         """Add topic filters, from a cursor or from now on."""
         topics = frozenset(command.topics)
         await check_filters(self._store, self.caller, self.filters | topics)
-        return {"cursor": await self.listen(topics, command.cursor), "topics": sorted(self.filters)}
+        return Subscribed(cursor=await self.listen(topics, command.cursor), topics=sorted(self.filters))
 
     async def open_stream(self, command: Subscribe) -> Subscription:
         """Begin a stream of its own, for clients who follow several things apart from one another.
@@ -265,13 +289,13 @@ class Session:
         self._streams.discard(stream)
         stream.close()
 
-    async def unsubscribe(self, command: Unsubscribe) -> dict[str, Any]:
+    async def unsubscribe(self, command: Unsubscribe) -> Unsubscribed:
         """Take topic filters away; one that is not held is no fault."""
-        answer: dict[str, Any] = {}
+        cursor = None
         if self.subscription is not None:
             self.subscription.unsubscribe(command.topics)
-            answer["cursor"] = self.subscription.cursor
-        return {**answer, "topics": sorted(self.filters)}
+            cursor = self.subscription.cursor
+        return Unsubscribed(cursor=cursor, topics=sorted(self.filters))
 
     @property
     def filters(self) -> frozenset[str]:
@@ -291,9 +315,9 @@ class Session:
             self.on_subscription(subscription)
         return subscription.cursor
 
-    async def ping(self, _: Ping) -> dict[str, Any]:
+    async def ping(self, _: Ping) -> Pong:
         """Answer with the current cursor, so that a quiet client's does not grow old."""
-        return {} if self.subscription is None else {"cursor": self.subscription.cursor}
+        return Pong(cursor=None if self.subscription is None else self.subscription.cursor)
 
     # --- delivery ---
 
@@ -302,15 +326,25 @@ class Session:
         self.chats.delivered(batch)
 
 
-_COMMANDS: dict[str, tuple[type[BaseModel], Callable[[Session, Any], Awaitable[dict[str, Any]]]]] = {
-    "authenticate": (Authenticate, Session.authenticate),
-    "subscribe": (Subscribe, Session.subscribe),
-    "unsubscribe": (Unsubscribe, Session.unsubscribe),
-    "joinChat": (JoinChat, lambda session, command: session.chats.join(command)),
-    "leaveChat": (InChat, lambda session, command: session.chats.leave(command)),
-    "chatMessage": (SendText, lambda session, command: session.chats.say(command)),
-    "typingStarted": (InChat, lambda session, command: session.chats.typing_started(command)),
-    "typingStopped": (InChat, lambda session, command: session.chats.typing_stopped(command)),
-    "messageRead": (ReadMark, lambda session, command: session.chats.mark_read(command)),
-    "ping": (Ping, Session.ping),
+@dataclass(frozen=True, slots=True)
+class Command(Generic[In, Out]):
+    """One command of the live vocabulary: what is given with it, what it is acknowledged with, what it does."""
+
+    given: type[In]
+    answer: type[Out]
+    handle: Callable[[Session, In], Awaitable[Out]]
+
+
+#: Every command, by the name that all live doors have for it.
+COMMANDS: dict[str, Command[Any, Any]] = {
+    "authenticate": Command(Authenticate, Authenticated, Session.authenticate),
+    "subscribe": Command(Subscribe, Subscribed, Session.subscribe),
+    "unsubscribe": Command(Unsubscribe, Unsubscribed, Session.unsubscribe),
+    "joinChat": Command(JoinChat, JoinedChat, lambda session, given: session.chats.join(given)),
+    "leaveChat": Command(InChat, NamedChat, lambda session, given: session.chats.leave(given)),
+    "chatMessage": Command(SendText, OneMessage, lambda session, given: session.chats.say(given)),
+    "typingStarted": Command(InChat, NamedChat, lambda session, given: session.chats.typing_started(given)),
+    "typingStopped": Command(InChat, NamedChat, lambda session, given: session.chats.typing_stopped(given)),
+    "messageRead": Command(ReadMark, OneMessage, lambda session, given: session.chats.mark_read(given)),
+    "ping": Command(Ping, Pong, Session.ping),
 }
