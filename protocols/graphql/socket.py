@@ -268,6 +268,8 @@ class Connection:
     async def _follow(self, session: Session, operation: _Operation, prepared: Prepared) -> None:
         operation.membership = self._door.sharing.join(prepared, session.caller)
         operation.stream = await session.open_stream(operation.membership.command)
+        # The protocol has no acknowledgement of a subscription, but lets either side send a pong that nobody asked for.
+        self._sink.write(_places("pong", {operation.id: operation.stream.cursor}))
         operation.delivery = Delivery(
             operation.stream,
             operation.membership.shared,
@@ -319,7 +321,7 @@ class Connection:
                 for mark, operation in self._operations.items()
                 if operation.delivery is not None
             }
-            self._sink.write(server_message("ping", None, {"cursors": cursors} if cursors else None))
+            self._sink.write(_places("ping", cursors))
 
     async def _carry(self, sink: QueuedSink) -> None:
         """On a server without our transport: send what was written, one message at a time."""
@@ -381,6 +383,11 @@ class Connection:
         if self._session is not None:
             self._session.closed.remove_done_callback(self._on_closed)
             self._session.leave()
+
+
+def _places(kind: str, cursors: Mapping[str, str]) -> bytes:
+    """A ping or pong that tells where subscriptions stand."""
+    return server_message(kind, None, {"cursors": cursors} if cursors else None)
 
 
 def _credentials_of(found: Credentials, payload: Mapping[str, Any]) -> Credentials:

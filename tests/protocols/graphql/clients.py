@@ -44,10 +44,11 @@ async def errors_of(node: Live, query: str, token: str | None = None, **more: An
 
 
 class Talker:
-    """A WebSocket client."""
+    """A WebSocket client. ``places`` are those at which his subscriptions began, by their ids."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
+        self.places: dict[str, str] = {}
 
     async def say(self, kind: str, mark: str | None = None, payload: Any = None) -> None:
         """Send a message."""
@@ -55,9 +56,12 @@ class Talker:
         await self.connection.send(json.dumps({k: v for k, v in message.items() if v is not None}))
 
     async def hear(self) -> dict[str, Any]:
-        """The next message."""
-        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), 10))
-        return message
+        """The next message; acknowledgements of subscriptions are noted on the way."""
+        while True:
+            message: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), 10))
+            if message["type"] != "pong" or "cursors" not in message.get("payload", ()):
+                return message
+            self.places |= message["payload"]["cursors"]
 
     async def subscribe(self, mark: str, query: str = EVENTS, **variables: Any) -> None:
         """Begin an operation."""

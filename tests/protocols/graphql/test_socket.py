@@ -1,6 +1,7 @@
 """graphql-transport-ws, word for word: rules of the protocol, rights, resuming, and ends."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from core.cursor import Cursor
 from core.ids import SHARED_TENANT
 from tests.protocols.graphql.clients import (
+    EVENTS,
     ORDER,
     add_pet,
     answers,
@@ -37,6 +39,21 @@ async def test_a_query_and_a_mutation_are_answered_and_completed(node: Live) -> 
         message = await client.hear()
         assert (message["type"], message["id"]) == ("error", "q")
         assert message["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+async def test_a_subscription_is_acknowledged_with_its_place_before_anything_else(node: Live) -> None:
+    await node.happen(1)
+    async with member(node) as client:
+        await client.say("subscribe", "1", {"query": EVENTS, "variables": {"topics": ["pets/#"]}})
+        opened = json.loads(await client.connection.recv())
+        assert opened["type"] == "pong"
+        place = opened["payload"]["cursors"]["1"]
+        assert Cursor.decode(place, SHARED_TENANT).sequence == 1
+        await node.happen(2)
+        assert await client.numbers(1) == [2]
+        await client.subscribe("2", topics=["pets/#"], after=place)
+        assert await client.numbers(1) == [2]
+        assert client.places == {"2": place}
 
 
 async def test_each_subscription_gets_its_own_answers(node: Live) -> None:
