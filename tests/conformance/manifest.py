@@ -10,8 +10,10 @@ from enum import StrEnum
 
 from core.catalogue import OPERATIONS
 from tests.conformance.door import Ability, Driver
+from tests.conformance.doors.graphql import GraphqlDriver, GraphqlSseDriver
 from tests.conformance.doors.rest import RestDriver
 from tests.conformance.doors.sse import SseDriver
+from tests.conformance.doors.websocket import WebSocketDriver
 
 
 class Reason(StrEnum):
@@ -23,6 +25,8 @@ class Reason(StrEnum):
     SAME_CALLS = "s"
     PROTOCOL = "p"
     CHOICE = "o"
+    MARKS = "m"
+    OWN_WORK = "w"
 
 
 REASONS: Mapping[Reason, str] = {
@@ -31,7 +35,9 @@ REASONS: Mapping[Reason, str] = {
     Reason.ON_DEMAND: "chats are held by calls and by following their topic; there is no chat connection",
     Reason.SAME_CALLS: "another transport of the door beside it, where the same is proved",
     Reason.PROTOCOL: "the protocol has no way to say it",
-    Reason.CHOICE: "left to the other doors on purpose: administration that nobody asks of this one",
+    Reason.CHOICE: "left to the other doors on purpose: nobody asks it of this one",
+    Reason.MARKS: "marks of delivery and reading are made by who holds the chat live",
+    Reason.OWN_WORK: "the store's own work, done when an agent comes; no client asks for it",
 }
 
 #: An operation's name, or an ability.
@@ -63,17 +69,44 @@ def _missing(*groups: tuple[Iterable[Thing], Reason]) -> dict[Thing, Reason]:
 
 _CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY}
 _LIVE = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.RENEW})
+_MARKS = (("markDelivered", "markRead"), Reason.MARKS)
+_OWN_WORK = (("assignWaitingChats",), Reason.OWN_WORK)
 #: Only a door that devices speak takes what they measure.
 _NOT_FOR_DEVICES = (("reportPetHealth", Ability.PUBLISH), Reason.CHOICE)
 
 DOORS: tuple[Door, ...] = (
-    Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _NOT_FOR_DEVICES)),
+    Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _MARKS, _OWN_WORK, _NOT_FOR_DEVICES)),
     Door(
         "SSE",
         SseDriver,
         _missing(
             (_CALLS, Reason.LIVE_ONLY),
             ((Ability.CONVERSE, Ability.RENEW), Reason.PROTOCOL),
+            ((Ability.PUBLISH,), Reason.CHOICE),
+        ),
+    ),
+    Door(
+        "WebSocket",
+        WebSocketDriver,
+        _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.PUBLISH,), Reason.CHOICE)),
+    ),
+    Door(
+        "GraphQL",
+        GraphqlDriver,
+        _missing(
+            (("getPetImage", Ability.RENEW), Reason.PROTOCOL),
+            ((Ability.CONVERSE,), Reason.ON_DEMAND),
+            _OWN_WORK,
+            _NOT_FOR_DEVICES,
+        ),
+    ),
+    Door(
+        "GraphQL over SSE",
+        GraphqlSseDriver,
+        _missing(
+            (_CALLS, Reason.SAME_CALLS),
+            ((Ability.CONVERSE,), Reason.ON_DEMAND),
+            ((Ability.RENEW,), Reason.PROTOCOL),
             ((Ability.PUBLISH,), Reason.CHOICE),
         ),
     ),
