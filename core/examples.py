@@ -143,6 +143,138 @@ INVENTORY: dict[str, Any] = {
         "OTHER": _NONE,
     },
 }
+EVENT_ID = "019e2d14-77f0-7c1b-8d35-9e0a4b6c2d71"
+CHAT_ID = "019e2d15-0a3e-7b92-a1c4-3d5f7e9b1c08"
+MESSAGE_ID = "019e2d15-2c61-7f40-9e83-5b7d9f1a3c24"
+AGENT_ID = "019e2d0e-5510-7a8c-b3f1-6d2e4c8a0b19"
+DEVICE_ID = "019e2d0e-8f27-7d03-9c46-1a5b3e7d9f52"
+SESSION_ID = "019e2d16-4b08-7e5a-8f27-0c6d8a2e4b93"
+CURSOR = "AQAAAAE_K4wefVRKa5wPXh0qO0xdAAAAAAAAAXIl"
+_AT = "2026-03-03T16:20:09.118Z"
+USER: dict[str, Any] = {"id": USER_ID, "username": "alex"}
+CHAT: dict[str, Any] = {
+    "id": CHAT_ID,
+    "tenantId": TENANT_ID,
+    "subject": "Does Biscuit like cats?",
+    "customerId": USER_ID,
+    "agentId": AGENT_ID,
+    "status": "ASSIGNED",
+    "createdAt": "2026-03-03T16:19:51.702Z",
+    "updatedAt": _AT,
+}
+MESSAGE: dict[str, Any] = {
+    "id": MESSAGE_ID,
+    "tenantId": TENANT_ID,
+    "chatId": CHAT_ID,
+    "senderId": USER_ID,
+    "senderRole": "CUSTOMER",
+    "text": "He would share a flat with two of them.",
+    "clientMessageId": "m-1",
+    "sentAt": _AT,
+    "deliveredAt": None,
+    "readAt": None,
+}
+READING: dict[str, Any] = {
+    "heartRateBpm": 92,
+    "temperatureC": 38.4,
+    "activity": "WALKING",
+    "batteryPercent": 81,
+    "measuredAt": "2026-01-31T08:15:00.250Z",
+}
+
+#: What the places in topics stand for.
+PLACES = {
+    "pet_id": PET_ID,
+    "order_id": ORDER_ID,
+    "payment_id": PAYMENT_ID,
+    "species": "DOG",
+    "chat_id": CHAT_ID,
+}
+_DELIVERED = {**MESSAGE, "deliveredAt": "2026-03-03T16:20:09.244Z"}
+_READ = {**_DELIVERED, "readAt": "2026-03-03T16:20:31.087Z"}
+_PENDING = {**PET, "status": "PENDING", "updatedAt": "2026-03-03T16:05:44.310Z"}
+_ADOPTED = {"id": PET_ID, "name": "Biscuit", "species": "DOG", "status": "ADOPTED"}
+_APPROVED = {**ORDER, "status": "APPROVED", "updatedAt": "2026-03-03T16:07:01.552Z"}
+_CANCELLED = {**ORDER, "status": "CANCELLED", "updatedAt": "2026-03-03T18:30:12.940Z"}
+_UNPAID = {**PAYMENT, "receiptId": None}
+
+
+def _order(order: dict[str, Any], before: str | None, by: str) -> dict[str, Any]:
+    return {
+        "order": order,
+        "previousStatus": before,
+        "newStatus": order["status"],
+        "changedAt": order["updatedAt"],
+        "changedBy": by,
+    }
+
+
+#: The data of each kind of event.
+EVENTS: dict[str, dict[str, Any]] = {
+    "pet.created": {"pet": PET},
+    "pet.updated": {"pet": {**PET, "price": "320.00"}},
+    "pet.deleted": {"petId": PET_ID},
+    "pet.status_changed": {
+        "petId": PET_ID,
+        "oldStatus": "AVAILABLE",
+        "newStatus": "PENDING",
+        "reason": "ORDER_PLACED",
+        "pet": _PENDING,
+    },
+    "pet.availability_changed": {"petId": PET_ID, "available": False},
+    "pet.adopted": {
+        "pet": _ADOPTED,
+        "adopter": {"id": USER_ID, "name": "Alex Meyer", "email": "alex@example.com"},
+        "adoptionDate": "2026-03-06T10:12:00.000Z",
+    },
+    "pet.health_reported": {"petId": PET_ID, "deviceId": DEVICE_ID, "reading": READING},
+    "order.created": _order(ORDER, None, USER_ID),
+    "order.status_changed": _order(_APPROVED, "PLACED", "store"),
+    "payment.processing": {
+        "payment": {**_UNPAID, "status": "PROCESSING"},
+        "order": ORDER,
+        "receipt": None,
+    },
+    "payment.succeeded": {"payment": PAYMENT, "order": _APPROVED, "receipt": RECEIPT},
+    "payment.failed": {
+        "payment": {**_UNPAID, "status": "FAILED", "failureReason": "The card was declined."},
+        "order": ORDER,
+        "receipt": None,
+    },
+    "payment.refunded": {
+        "payment": {**PAYMENT, "status": "REFUNDED"},
+        "order": _CANCELLED,
+        "receipt": RECEIPT,
+    },
+    "inventory.changed": {"species": "DOG", "available": 14, "pending": 2, "adopted": 3},
+    "chat.opened": {"chat": {**CHAT, "agentId": None, "status": "WAITING"}},
+    "chat.assigned": {"chat": CHAT},
+    "chat.closed": {"chat": {**CHAT, "status": "CLOSED"}},
+    "chat.message": {"message": MESSAGE},
+    "chat.message_delivered": {"message": _DELIVERED},
+    "chat.message_read": {"message": _READ},
+    "chat.typing": {"userId": USER_ID, "typing": True},
+    "presence.changed": {"userId": USER_ID, "online": True},
+}
+
+_TOPICS = ["orders/+/status", "pets/#"]
+_NAMED = {"chatId": CHAT_ID}
+#: What each command of the live vocabulary is given, and what it is acknowledged with.
+COMMANDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "authenticate": ({"token": "eyJhbGciOi…"}, {"user": USER, "expiresAt": "2026-03-03T17:19:40.000Z"}),
+    "subscribe": ({"topics": _TOPICS, "cursor": CURSOR}, {"cursor": CURSOR, "topics": _TOPICS}),
+    "unsubscribe": ({"topics": ["pets/#"]}, {"cursor": CURSOR, "topics": ["orders/+/status"]}),
+    "joinChat": (_NAMED, {"sessionId": SESSION_ID, "user": USER, "chat": CHAT, "cursor": CURSOR}),
+    "leaveChat": (_NAMED, _NAMED),
+    "chatMessage": (
+        {**_NAMED, "text": MESSAGE["text"], "clientMessageId": MESSAGE["clientMessageId"]},
+        {"message": MESSAGE},
+    ),
+    "typingStarted": (_NAMED, _NAMED),
+    "typingStopped": (_NAMED, _NAMED),
+    "messageRead": ({**_NAMED, "messageId": MESSAGE_ID}, {"message": _READ}),
+    "ping": ({}, {"cursor": CURSOR}),
+}
 
 
 def page(*items: dict[str, Any]) -> dict[str, Any]:

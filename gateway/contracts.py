@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.asyncapi import asyncapi_document
 from gateway.protobuf import generated_code
 from protocols.graphql.schema import schema_text
 from protocols.rest.openapi import openapi_document
@@ -25,6 +26,7 @@ def http_document() -> dict[str, Any]:
 def contracts() -> dict[str, str]:
     """Each committed document, by its path in the repository."""
     return {
+        "asyncapi/asyncapi.yaml": dump_yaml(asyncapi_document()),
         "openapi/openapi.yaml": dump_yaml(http_document()),
         "protocols/graphql/schema.graphql": schema_text(),
         **generated_code(_ROOT),

@@ -9,6 +9,9 @@ from pydantic_core import PydanticCustomError
 from core.events import EventKind
 from core.resource import Choice, Int, Model, Part, Timestamp
 
+#: Where devices publish, on doors that have topics to publish to.
+TELEMETRY_TOPIC = "telemetry/pets/{pet_id}/health"
+
 
 class Activity(Choice):
     """What a pet is doing."""

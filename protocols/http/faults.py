@@ -1,23 +1,57 @@
-"""The store's faults as the doors tell them that talk in JSON messages."""
+"""The store's faults as the doors tell them that talk in JSON."""
 
 from typing import Any
 
-from core.errors import CursorExpired, RateLimited, StoreError, Unavailable, ValidationFailed
+from core.errors import (
+    CursorExpired,
+    ErrorCode,
+    FaultCode,
+    RateLimited,
+    StoreError,
+    Unavailable,
+    ValidationFailed,
+)
+from core.resource import Model
+from core.session.answers import IF_ANY, Answer
+
+
+class FaultData(Model):
+    """What is wrong with one member of what a client sent; ``field`` is its path, empty for the whole."""
+
+    field: str
+    message: str
+    code: FaultCode
+
+
+class ErrorData(Answer):
+    """The content of an error message: what every fault has, and what some kinds have besides.
+
+    ``retry_after`` is in seconds. With a ``cursor`` the connection ends, and that is where to resume.
+    """
+
+    code: ErrorCode
+    message: str
+    errors: tuple[FaultData, ...] | None = IF_ANY
+    oldest_cursor: str | None = IF_ANY
+    retry_after: int | None = IF_ANY
+    cursor: str | None = IF_ANY
+
+
+class ExpiredData(Answer):
+    """The content of the message that tells that a cursor has expired: where reading can begin."""
+
+    oldest_cursor: str
 
 
 def error_data(error: StoreError) -> dict[str, Any]:
-    """The ``data`` of an error message: code, message, and what this kind of fault has besides."""
-    data: dict[str, Any] = {"code": error.code.value, "message": error.detail}
-    match error:
-        case ValidationFailed():
-            data["errors"] = [
-                {"field": fault.field, "message": fault.message, "code": fault.code.value}
-                for fault in error.faults
-            ]
-        case CursorExpired():
-            data["oldestCursor"] = error.oldest_cursor
-        case RateLimited() | Unavailable():
-            data["retryAfter"] = error.retry_after
-        case _:
-            pass
-    return data
+    """The content of an error message, as JSON has it."""
+    faults = None
+    if isinstance(error, ValidationFailed):
+        faults = tuple(FaultData(field=f.field, message=f.message, code=f.code) for f in error.faults)
+    return ErrorData(
+        code=error.code,
+        message=error.detail,
+        errors=faults,
+        oldest_cursor=error.oldest_cursor if isinstance(error, CursorExpired) else None,
+        retry_after=error.retry_after if isinstance(error, RateLimited | Unavailable) else None,
+    ).shown()

@@ -1,6 +1,7 @@
 """What clients publish: devices report telemetry, and nobody publishes anything else."""
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -9,7 +10,7 @@ from mqtt5 import DisconnectReasonCode, PubAckReasonCode, PubCompReasonCode, Pub
 from core.caller import Caller, Role
 from core.errors import BadRequest, Fault, FaultCode, Forbidden, StoreError, Unavailable, ValidationFailed
 from core.ids import is_id
-from core.models.telemetry import ReadingDraft
+from core.models.telemetry import TELEMETRY_TOPIC, ReadingDraft
 from core.services.telemetry import REPORT_HEALTH
 from core.store import Call
 from core.validation import check_body
@@ -20,6 +21,8 @@ from protocols.mqtt.subscriptions import read_topic
 
 if TYPE_CHECKING:
     from protocols.mqtt.adapter import Connection
+
+_TELEMETRY = re.compile(TELEMETRY_TOPIC.format(pet_id="([^/]+)"))
 
 
 class Publishing:
@@ -149,17 +152,12 @@ def _pet_of(caller: Caller, topic: str) -> str:
         address = read_topic(topic)
     except BadRequest:
         raise Forbidden("Nobody publishes there.") from None
-    levels = address.pattern.split("/")
-    if (
-        len(levels) != 4
-        or levels[:2] != ["telemetry", "pets"]
-        or levels[3] != "health"
-        or not is_id(levels[2])
-    ):
+    found = _TELEMETRY.fullmatch(address.pattern)
+    if found is None or not is_id(found[1]):
         raise Forbidden("Nobody publishes there.")
     if caller.role is not Role.DEVICE or address.tenant not in (None, caller.tenant):
         raise Forbidden("Only devices of the tenant publish there.")
-    return levels[2]
+    return found[1]
 
 
 def _json(payload: bytes) -> object:

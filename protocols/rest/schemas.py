@@ -45,10 +45,10 @@ class Schemas:
         patched = sorted({o.body.__name__ for o in unique.values() if o.patch and o.body is not None})
         for name in patched:
             named[patch_name(name)] = _patch_of(named[name])
-        self._by_use = {use: _tidy(schema) for use, schema in by_use.items()}
-        self.params = {name: _tidy(properties) for name, properties in self.params.items()}
+        self._by_use = {use: tidy(schema) for use, schema in by_use.items()}
+        self.params = {name: tidy(properties) for name, properties in self.params.items()}
         self.components: dict[str, Schema] = {
-            _plain_name(name): _complete(_tidy(schema)) for name, schema in sorted(named.items())
+            _plain_name(name): _complete(tidy(schema)) for name, schema in sorted(named.items())
         }
 
     def body(self, operation: AnyOperation) -> Schema:
@@ -105,19 +105,19 @@ def _complete(schema: Schema) -> Schema:
     return schema
 
 
-def _tidy(schema: Any, *, names: bool = False) -> Any:
+def tidy(schema: Any, *, names: bool = False) -> Any:
     """Without the titles that only repeat names, and with the words of docstrings as Markdown.
 
     ``names``: the keys are names of members, not keywords.
     """
     if isinstance(schema, list):
-        return [_tidy(item) for item in schema]
+        return [tidy(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     tidied: Schema = {}
     for key, value in schema.items():
         if names:
-            tidied[key] = _tidy(value)
+            tidied[key] = tidy(value)
         elif key in ("examples", "default", "enum", "const"):
             tidied[key] = value
         elif key == "description":
@@ -125,7 +125,7 @@ def _tidy(schema: Any, *, names: bool = False) -> Any:
         elif key == "$ref":
             tidied[key] = REF + _plain_name(value.removeprefix(REF))
         elif key != "title":
-            tidied[key] = _tidy(value, names=key in ("properties", "$defs"))
+            tidied[key] = tidy(value, names=key in ("properties", "$defs"))
     return tidied
 
 

@@ -49,13 +49,7 @@ class Client:
     async def begin(self) -> None:
         """Greet a client who has just been told that he is connected; his events follow."""
         session = self.session
-        greeting: dict[str, Any] = {"sessionId": session.id, "user": session.user}
-        if session.subscription is not None:
-            greeting |= {
-                "topics": sorted(session.subscription.filters),
-                "cursor": session.subscription.cursor,
-            }
-        self._say("connected", greeting)
+        self._say("connected", session.greeting())
         self._outlet = Outlet(session, self.mailbox, FRAMES)
         self.mailbox.on_stalled = self._stalled
         session.closed.add_done_callback(self._on_closed)
@@ -88,7 +82,7 @@ class Client:
             self._say("connected", data)
             await session.chats.offer()
         elif name == "authenticate" and session.caller.key != before.key:
-            self._say("connected", {"sessionId": session.id, "user": session.user})
+            self._say("connected", session.greeting())
 
     def _say(self, name: str, data: object) -> None:
         self.mailbox.write(event_frame(name, data))

@@ -5,7 +5,7 @@ from typing import Any
 import socketio
 
 from core.errors import Close, CloseReason, ErrorCode, StoreError
-from protocols.http.faults import error_data
+from protocols.http.faults import ErrorData, ExpiredData, error_data
 
 #: What a client is told in his last ``error``.
 CODES: dict[CloseReason, ErrorCode] = {
@@ -36,10 +36,8 @@ def refused(error: StoreError) -> dict[str, Any]:
 def farewell(close: Close, cursor: str | None) -> tuple[str, dict[str, Any]]:
     """The last event and its data; ``cursor`` is where to resume."""
     if close.reason is CloseReason.CURSOR_EXPIRED:
-        return "cursorExpired", {"oldestCursor": close.oldest_cursor}
-    data: dict[str, Any] = {"code": CODES[close.reason].value, "message": close.detail}
-    if close.resumable or close.reason is CloseReason.TOO_MANY_MESSAGES:
-        data["retryAfter"] = 1
-    if cursor is not None:
-        data["cursor"] = cursor
-    return "error", data
+        assert close.oldest_cursor is not None
+        return "cursorExpired", ExpiredData(oldest_cursor=close.oldest_cursor).shown()
+    again = 1 if close.resumable or close.reason is CloseReason.TOO_MANY_MESSAGES else None
+    data = ErrorData(code=CODES[close.reason], message=close.detail, retry_after=again, cursor=cursor)
+    return "error", data.shown()

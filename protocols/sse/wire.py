@@ -2,11 +2,21 @@
 
 import orjson
 
-from core.errors import Close
+from core.errors import Close, CloseReason
 from core.events import Event
+from core.session.answers import Answer
+from protocols.http.faults import ExpiredData
 
 #: What a browser waits before it comes back, in milliseconds.
 RETRY = 2000
+
+
+class ClosedData(Answer):
+    """Why a stream ended; ``resumable``: whether to come back with the last event id."""
+
+    reason: CloseReason
+    message: str
+    resumable: bool
 
 
 class EventBlocks:
@@ -29,11 +39,11 @@ def place_block(cursor: str, *, retry: int | None = None) -> bytes:
 
 def expired_block(oldest_cursor: str) -> bytes:
     """The stream ends, for its cursor has expired; the last event id is set back so that coming back works."""
-    data = orjson.dumps({"oldestCursor": oldest_cursor})
+    data = orjson.dumps(ExpiredData(oldest_cursor=oldest_cursor).shown())
     return b"id: " + oldest_cursor.encode() + b"\nevent: cursor-expired\ndata: " + data + b"\n\n"
 
 
 def closed_block(close: Close) -> bytes:
     """The stream ends for another reason, which a reader should know before he comes back."""
-    data = orjson.dumps({"reason": close.reason.value, "message": close.detail, "resumable": close.resumable})
-    return b"event: closed\ndata: " + data + b"\n\n"
+    content = ClosedData(reason=close.reason, message=close.detail, resumable=close.resumable)
+    return b"event: closed\ndata: " + orjson.dumps(content.shown()) + b"\n\n"

@@ -10,12 +10,12 @@ from typing import cast
 
 from starlette.types import Receive, Scope, Send
 
-from core.errors import BadRequest, Close, CloseReason, StoreError
+from core.errors import BadRequest, Close, CloseReason, ErrorCode, StoreError
 from core.limits import Limits
 from core.outlet import Outlet, QueuedSink, Sink
 from core.session import Session, Sessions
 from protocols.http.credentials import read_credentials
-from protocols.http.faults import error_data
+from protocols.http.faults import ErrorData, ExpiredData, error_data
 from protocols.http.frames import Transport, read_frames, text_frame
 from protocols.http.headers import read_headers
 from protocols.websocket.errors import BINARY, CLOSE_CODES, FAULT, TOO_BIG, refusal_reason
@@ -126,13 +126,13 @@ class Connection:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
-        self._say("connected", {"sessionId": session.id, "user": session.user}, reply_to)
+        self._say("connected", session.greeting(), reply_to)
 
-    async def _welcome(self, session: Session, reply_to: object = None) -> None:
+    async def _welcome(self, session: Session, answer: object = None, reply_to: object = None) -> None:
         self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
         self._greet(session, reply_to)
         if reply_to is not None:
-            self._say("ack", {"user": session.user}, reply_to)
+            self._say("ack", answer, reply_to)
         if self._door.chat:
             await session.chats.offer()
 
@@ -169,7 +169,7 @@ class Connection:
             self._refuse(session, error, message.id)
             return
         if message.name == "authenticate" and (not self._greeted or session.caller.key != before.key):
-            await self._welcome(session, message.id)
+            await self._welcome(session, data, message.id)
             return
         if not self._greeted:
             self._greet(session)
@@ -222,16 +222,13 @@ class Connection:
         assert self._outlet is not None
         self._outlet.close()
         if close.reason is CloseReason.CURSOR_EXPIRED:
-            self._say("cursorExpired", {"oldestCursor": close.oldest_cursor})
+            assert close.oldest_cursor is not None
+            self._say("cursorExpired", ExpiredData(oldest_cursor=close.oldest_cursor).shown())
         elif close.reason is CloseReason.DRAINING:
-            data: dict[str, object] = {
-                "code": "service-unavailable",
-                "message": close.detail,
-                "retryAfter": 1,
-            }
-            if self._session.subscription is not None:
-                data["cursor"] = self._session.subscription.cursor
-            self._say("error", data)
+            subscription = self._session.subscription
+            cursor = None if subscription is None else subscription.cursor
+            data = ErrorData(code=ErrorCode.UNAVAILABLE, message=close.detail, retry_after=1, cursor=cursor)
+            self._say("error", data.shown())
         await self._close(CLOSE_CODES[close.reason], close.detail)
 
     async def _close(self, code: int, reason: str) -> None:

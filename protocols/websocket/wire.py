@@ -11,7 +11,7 @@ from core.live import LiveMessage, for_chat, plain
 from protocols.http.frames import text_frame
 
 #: Characters of a client's mark.
-_LONGEST_MARK = 128
+LONGEST_MARK = 128
 _MEMBERS = frozenset({"type", "id", "chatId", "data"})
 
 
@@ -80,8 +80,8 @@ def read_message(text: str) -> ClientMessage:
     if not isinstance(value, dict):
         raise BadMessage('A message is a JSON object with a "type".')
     mark = value.get("id")
-    if isinstance(mark, bool) or not isinstance(mark, str | int | None) or len(str(mark)) > _LONGEST_MARK:
-        raise BadMessage(f'"id" is a text of at most {_LONGEST_MARK} characters, or a whole number.')
+    if isinstance(mark, bool) or not isinstance(mark, str | int | None) or len(str(mark)) > LONGEST_MARK:
+        raise BadMessage(f'"id" is a text of at most {LONGEST_MARK} characters, or a whole number.')
     if not isinstance(value.get("type"), str):
         raise BadMessage('A message is a JSON object with a "type".', mark)
     if unknown := sorted(value.keys() - _MEMBERS):

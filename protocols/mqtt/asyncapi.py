@@ -1,0 +1,127 @@
+"""What the AsyncAPI document says of the door: a channel for each form of topic, and where devices publish."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from core import examples
+from core.catalogue import EVENTS
+from core.errors import CloseReason, ErrorCode
+from core.events import EventKind
+from core.models.telemetry import TELEMETRY_TOPIC, ReadingDraft
+from core.retained import has_state
+from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example
+from protocols.mqtt.errors import CONNECT_CODES, DISCONNECT_CODES, PUBLISH_CODES, SUBSCRIBE_CODES
+
+_VERSION = "0.2.0"
+_JSON = {"mqtt": {"payloadFormatIndicator": 1, "contentType": "application/json", "bindingVersion": _VERSION}}
+_MEANING = {
+    "tenantId": "A private tenant: a UUID of version 4 or 7.",
+    "petId": "The id of a pet.",
+    "orderId": "The id of an order.",
+    "paymentId": "The id of a payment.",
+    "species": "DOG, CAT, RABBIT, BIRD, REPTILE or OTHER.",
+    "chatId": "The id of a chat.",
+}
+#: A visitor names a private tenant by its topics; anybody may name his own.
+_PREFIX = "tenants/{tenantId}/"
+
+
+def _of(kind: EventKind) -> Message:
+    properties: dict[str, Any] = {
+        "eventId": {"type": "string", "format": "uuid"},
+        "eventType": {"type": "string", "const": kind.event_type},
+        "cursor": CURSOR,
+    }
+    example = {
+        "eventId": examples.EVENT_ID,
+        "eventType": kind.event_type,
+        "cursor": examples.CURSOR,
+    }
+    if kind.ephemeral:
+        del properties["cursor"], example["cursor"]
+    return Message(
+        kind.event_type,
+        kind.event_type,
+        kind.description,
+        envelope(kind),
+        envelope_example(kind),
+        closed(properties),
+        example,
+        bindings=_JSON,
+    )
+
+
+def _address(topic: str) -> str:
+    return re.sub(r"{(\w+)}", lambda found: f"{{{to_camel(found[1])}}}", topic)
+
+
+def _key(topic: str) -> str:
+    return ".".join(level for level in topic.split("/") if not level.startswith("{"))
+
+
+def _parameters(address: str) -> dict[str, str]:
+    return {name: _MEANING[name] for name in re.findall(r"{(\w+)}", address)}
+
+
+def _channels() -> Iterator[Channel]:
+    found: dict[str, list[EventKind]] = {}
+    for kind in EVENTS.values():
+        for topic in kind.topics:
+            found.setdefault(topic, []).append(kind)
+    for topic, kinds in found.items():
+        stateful = has_state(topic)
+        summary = "Events, and the present state as a retained message." if stateful else "Events."
+        for prefix in ("", _PREFIX):
+            address = prefix + _address(topic)
+            yield Channel(
+                _key(address),
+                address,
+                summary,
+                parameters=_parameters(address),
+                sent=tuple(map(_of, kinds)),
+                sending=_delivery(qos=1, retain=stateful),
+            )
+    for prefix in ("", _PREFIX):
+        address = prefix + _address(TELEMETRY_TOPIC)
+        yield Channel(
+            _key(address),
+            address,
+            "What a device reports of the pets it was provisioned for; nobody else publishes, nobody subscribes.",
+            parameters=_parameters(address),
+            received=(_TELEMETRY,),
+            receiving=_delivery(qos=2, retain=False),
+        )
+
+
+def _delivery(*, qos: int, retain: bool) -> dict[str, Any]:
+    return {"mqtt": {"qos": qos, "retain": retain, "bindingVersion": _VERSION}}
+
+
+_TELEMETRY = Message(
+    "telemetry",
+    "telemetry",
+    "How a pet is: at least one value. Everybody who listens to the pet is told.",
+    ReadingDraft,
+    examples.READING,
+)
+
+
+def _codes(table: Iterable[tuple[ErrorCode | CloseReason, Any]]) -> dict[str, int]:
+    return {key.value: int(code) for key, code in table}
+
+
+DOOR = Door(
+    "mqtt",
+    tuple(_channels()),
+    {
+        "x-reason-codes": {
+            "CONNACK": _codes(CONNECT_CODES.items()),
+            "SUBACK": _codes(SUBSCRIBE_CODES.items()),
+            "PUBACK": _codes(PUBLISH_CODES.items()),
+            "DISCONNECT": _codes(DISCONNECT_CODES.items()),
+        }
+    },
+)

@@ -1,0 +1,126 @@
+"""What the AsyncAPI document says of the door: made from the commands of a session and from what the door says back."""
+
+from itertools import chain
+from typing import Any
+
+from core import examples
+from core.catalogue import EVENTS
+from core.errors import ErrorCode
+from core.events import EventKind
+from core.live import CHAT_FORMS
+from core.session import COMMANDS
+from core.session.answers import Connected, JoinedChat, Pong
+from protocols.asyncapi import (
+    CHAT_ID,
+    Channel,
+    Door,
+    Extended,
+    Message,
+    chat_messages,
+    closed,
+    envelope,
+    envelope_example,
+)
+from protocols.http.faults import ErrorData, ExpiredData
+from protocols.socketio.client import Handshake
+
+_FAULT = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not listen to that."}
+_REFUSED = Message(
+    "refused",
+    "refused",
+    "The acknowledgement of an event that was refused.",
+    closed({"ok": {"type": "boolean", "const": False}, "error": ErrorData}),
+    {"ok": False, "error": _FAULT},
+)
+_ERROR = Message(
+    "error", "error", "Something was refused that nobody waits for, or the end.", ErrorData, _FAULT
+)
+_CONNECTED = Message(
+    "connected",
+    "connected",
+    "Who the client is; again when he has become somebody else.",
+    Connected,
+    {"sessionId": examples.SESSION_ID, "user": examples.USER, "topics": ["#"], "cursor": examples.CURSOR},
+)
+_ENTERED = Message(
+    "connected.chat",
+    "connected",
+    "The client has joined a chat.",
+    JoinedChat,
+    examples.COMMANDS["joinChat"][1],
+)
+_EXPIRED = Message(
+    "cursorExpired",
+    "cursorExpired",
+    "The cursor has expired while the stream was read; the client is disconnected.",
+    ExpiredData,
+    {"oldestCursor": examples.CURSOR},
+)
+_PONG = Message(
+    "pong",
+    "pong",
+    "Now and then, the place that a subscriber has reached.",
+    Pong,
+    {"cursor": examples.CURSOR},
+)
+_CONNECT_ERROR = Message(
+    "connect_error",
+    "connect_error",
+    "The client is not let in.",
+    closed({"message": {"type": "string"}, "data": ErrorData}),
+    {"message": _FAULT["message"], "data": _FAULT},
+)
+_CONNECT = Message(
+    "connect",
+    "connect",
+    "The handshake: what a client gives as `auth`.",
+    Handshake,
+    {"token": "eyJhbGciOi…", "topics": ["#"], "cursor": examples.CURSOR},
+    replies=(_CONNECTED, _CONNECT_ERROR),
+)
+
+
+def _command(name: str) -> Message:
+    command = COMMANDS[name]
+    given, told = examples.COMMANDS[name]
+    answer = Message(
+        f"{name}.ack",
+        "ack",
+        f"The acknowledgement of `{name}`.",
+        closed({"ok": {"type": "boolean", "const": True}, "data": command.answer}),
+        {"ok": True, "data": told},
+    )
+    summary = (command.given.__doc__ or "").partition("\n")[0]
+    return Message(name, name, summary, command.given, given, replies=(answer, _REFUSED))
+
+
+def _event(kind: EventKind) -> Message:
+    return Message(
+        f"event.{kind.event_type}", "event", kind.description, envelope(kind), envelope_example(kind)
+    )
+
+
+def _of_chat(name: str, kind: EventKind, data: Extended, example: dict[str, Any]) -> Message:
+    return Message(f"chat.{name}", name, kind.description, data, example)
+
+
+DOOR = Door(
+    "socketio",
+    (
+        Channel(
+            "default",
+            "/socket.io/",
+            "Events and chats, in the default namespace.",
+            "The name of a message is the name of the Socket.IO event, its payload the one argument; a reply is "
+            "the acknowledgement. Engine.IO protocol 4, by long-polling and by WebSocket.",
+            received=(_CONNECT, *map(_command, COMMANDS)),
+            sent=tuple(
+                chain(
+                    (_CONNECTED, _ENTERED, _ERROR, _PONG, _EXPIRED),
+                    chat_messages(_of_chat, chatId=CHAT_ID),
+                    (_event(kind) for kind in EVENTS.values() if kind.event_type not in CHAT_FORMS),
+                )
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,87 @@
+"""What the AsyncAPI document says of the door."""
+
+from typing import Any
+
+from core import examples
+from core.catalogue import EVENTS
+from core.errors import CloseReason
+from core.events import EventKind
+from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example
+from protocols.http.faults import ExpiredData
+from protocols.sse.wire import RETRY, ClosedData
+
+_RETRY = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before coming back."}
+_TEXT = {"type": "string"}
+#: What a request may say; the headers Authorization, X-API-Key, X-Tenant-ID and Last-Event-ID count too.
+_QUERY = {
+    "type": "object",
+    "properties": {
+        "topics": {**_TEXT, "description": "MQTT topic filters (`+`, `#`), apart by commas."},
+        "cursor": {**_TEXT, "description": "Where to begin, or `earliest`; Last-Event-ID goes before it."},
+        "token": {**_TEXT, "description": "An access token, for browsers that cannot send headers."},
+        "tenant": {**_TEXT, "description": "The tenant, for browsers that cannot send headers."},
+    },
+    "required": ["topics"],
+}
+
+
+def _event(name: str) -> dict[str, Any]:
+    return {"type": "string", "const": name}
+
+
+def _of(kind: EventKind) -> Message:
+    headers: dict[str, Any] = {"id": CURSOR, "event": _event(kind.event_type)}
+    example = {"id": examples.CURSOR, "event": kind.event_type}
+    if kind.ephemeral:
+        del headers["id"], example["id"]
+    return Message(
+        kind.event_type,
+        kind.event_type,
+        kind.description,
+        envelope(kind),
+        envelope_example(kind),
+        closed(headers),
+        example,
+    )
+
+
+_PLACE = Message(
+    "place",
+    "place",
+    "Where the stream is: a block without data, the first one and one every now and then.",
+    headers=closed({"id": CURSOR, "retry": _RETRY}, "retry"),
+    headers_example={"id": examples.CURSOR, "retry": RETRY},
+)
+_EXPIRED = Message(
+    "cursor-expired",
+    "cursor-expired",
+    "The stream ends: its cursor has expired while it read. Coming back begins at the oldest place that is kept.",
+    ExpiredData,
+    {"oldestCursor": examples.CURSOR},
+    closed({"id": CURSOR, "event": _event("cursor-expired")}),
+    {"id": examples.CURSOR, "event": "cursor-expired"},
+)
+_CLOSED = Message(
+    "closed",
+    "closed",
+    "The stream ends for another reason.",
+    ClosedData,
+    {"reason": CloseReason.DRAINING.value, "message": "This node is shutting down.", "resumable": True},
+    closed({"event": _event("closed")}),
+    {"event": "closed"},
+)
+
+DOOR = Door(
+    "sse",
+    (
+        Channel(
+            "events",
+            "/v1/events",
+            "Events, as Server-Sent Events.",
+            "The headers of a message are the fields of its block (`id`, `event`, `retry`), its payload is the field "
+            "`data`. Coming back with the last `id` as `Last-Event-ID` brings what was missed, each event once.",
+            sent=(*map(_of, EVENTS.values()), _PLACE, _EXPIRED, _CLOSED),
+            sending={"http": {"method": "GET", "query": _QUERY, "bindingVersion": "0.3.0"}},
+        ),
+    ),
+)

@@ -1,0 +1,180 @@
+"""What the AsyncAPI document says of the door: made from the commands of a session and from what the door says back."""
+
+from itertools import chain
+from typing import Any
+
+from core import examples
+from core.catalogue import EVENTS
+from core.errors import ErrorCode
+from core.events import EventKind
+from core.live import CHAT_FORMS
+from core.session import COMMANDS
+from core.session.answers import Connected, Pong
+from protocols.asyncapi import (
+    CHAT_ID,
+    Channel,
+    Door,
+    Extended,
+    Message,
+    chat_messages,
+    closed,
+    envelope,
+    envelope_example,
+)
+from protocols.http.faults import ErrorData, ExpiredData
+from protocols.websocket.errors import BINARY, CLOSE_CODES, TOO_BIG
+from protocols.websocket.wire import LONGEST_MARK
+
+_MARK = {"type": ["string", "integer"], "maxLength": LONGEST_MARK, "description": "The client's own mark."}
+_TEXT = {"type": "string"}
+_BINDINGS = {
+    "ws": {
+        "method": "GET",
+        "query": {
+            "type": "object",
+            "properties": {
+                "token": {**_TEXT, "description": "An access token, for browsers that cannot send headers."},
+                "tenant": {**_TEXT, "description": "The tenant, for browsers that cannot send headers."},
+            },
+        },
+        "headers": {
+            "type": "object",
+            "properties": {"Authorization": _TEXT, "X-API-Key": _TEXT, "X-Tenant-ID": _TEXT},
+        },
+        "bindingVersion": "0.1.0",
+    }
+}
+
+
+def _type(name: str) -> dict[str, Any]:
+    return {"type": "string", "const": name}
+
+
+def _answer(key: str, name: str, summary: str, data: Any, example: Any) -> Message:
+    """What the server says, on its own or in reply to a message that had an ``id``."""
+    return Message(
+        key,
+        name,
+        summary,
+        closed({"type": _type(name), "replyTo": _MARK, "data": data}, "replyTo"),
+        {"type": name, "data": example},
+        more={"correlationId": {"location": "$message.payload#/replyTo"}},
+    )
+
+
+_ERROR = _answer(
+    "error",
+    "error",
+    "Something was refused, or the connection ends.",
+    ErrorData,
+    {"code": ErrorCode.FORBIDDEN.value, "message": "You may not listen to that."},
+)
+_CONNECTED = _answer(
+    "connected",
+    "connected",
+    "Who the client is; again when he has become somebody else.",
+    Connected,
+    {"sessionId": examples.SESSION_ID, "user": examples.USER},
+)
+_PONG = _answer(
+    "pong",
+    "pong",
+    "A sign of life: asked for by `ping`, and now and then with the place that a subscriber has reached.",
+    Pong,
+    {"cursor": examples.CURSOR},
+)
+_EXPIRED = Message(
+    "cursorExpired",
+    "cursorExpired",
+    "The cursor has expired while the stream was read; the connection ends.",
+    closed({"type": _type("cursorExpired"), "data": ExpiredData}),
+    {"type": "cursorExpired", "data": {"oldestCursor": examples.CURSOR}},
+)
+
+
+def _command(name: str) -> Message:
+    command = COMMANDS[name]
+    given, told = examples.COMMANDS[name]
+    fields = command.given.model_fields.values()
+    properties = {"type": _type(name), "id": _MARK, "chatId": CHAT_ID, "data": command.given}
+    optional = ["id", "chatId"]
+    if not any(field.alias == "chatId" for field in fields):
+        del properties["chatId"]
+    if not any(field.is_required() for field in fields):
+        optional.append("data")
+    answer = _PONG if name == "ping" else _answer(f"{name}.ack", "ack", "It is done.", command.answer, told)
+    return Message(
+        name,
+        name,
+        _summary(command.given),
+        closed(properties, *optional),
+        {"type": name, "id": 1, "data": given},
+        replies=(answer, _ERROR),
+        more={"correlationId": {"location": "$message.payload#/id"}},
+    )
+
+
+def _summary(model: type) -> str:
+    return (model.__doc__ or "").partition("\n")[0]
+
+
+def _event(kind: EventKind) -> Message:
+    return Message(
+        f"event.{kind.event_type}",
+        "event",
+        kind.description,
+        closed({"type": _type("event"), "data": envelope(kind)}),
+        {"type": "event", "data": envelope_example(kind)},
+    )
+
+
+def _of_chat(name: str, kind: EventKind, data: Extended, example: dict[str, Any]) -> Message:
+    return Message(
+        f"chat.{name}",
+        name,
+        kind.description,
+        closed({"type": _type(name), "chatId": CHAT_ID, "data": data}),
+        {"type": name, "chatId": examples.CHAT_ID, "data": example},
+    )
+
+
+_RECEIVED = tuple(map(_command, COMMANDS))
+_ALWAYS = (_CONNECTED, _ERROR, _PONG, _EXPIRED)
+_PLAIN = [kind for kind in EVENTS.values() if kind.event_type not in CHAT_FORMS]
+
+
+def _close_codes() -> dict[str, list[str]]:
+    codes: dict[str, list[str]] = {
+        str(BINARY): ["a frame that is not text"],
+        str(TOO_BIG): ["too big a frame"],
+    }
+    for reason, code in CLOSE_CODES.items():
+        codes.setdefault(str(code), []).append(reason.value)
+    return dict(sorted(codes.items()))
+
+
+DOOR = Door(
+    "websocket",
+    (
+        Channel(
+            "events",
+            "/v1/ws/events",
+            "Events, as they are on every door.",
+            "JSON in text frames. Without a token at first, the client is a visitor unless his first message is "
+            "`authenticate`.",
+            received=_RECEIVED,
+            sent=(*_ALWAYS, *map(_event, EVENTS.values())),
+            bindings=_BINDINGS,
+        ),
+        Channel(
+            "chat",
+            "/v1/ws/chat",
+            "Chats: what happens there has names of its own.",
+            "JSON in text frames. A token is wanted at once, or in a first message `authenticate`.",
+            received=_RECEIVED,
+            sent=tuple(chain(_ALWAYS, chat_messages(_of_chat), map(_event, _PLAIN))),
+            bindings=_BINDINGS,
+        ),
+    ),
+    {"x-close-codes": _close_codes()},
+)

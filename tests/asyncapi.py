@@ -1,0 +1,250 @@
+"""The AsyncAPI document as a judge of real frames: does what went over the wire fit what the document says?
+
+    contract = Contract.load()
+    contract.check("websocket", "/v1/ws/events", "server", {"type": "pong", "data": {"cursor": "…"}})
+    contract.check("socketio", "/socket.io/", "client", {"event": "subscribe", "data": {"topics": ["#"]}})
+    contract.check("socketio", "/socket.io/", "server", {"ack": "subscribe", "data": {"ok": True, "data": {…}}})
+    contract.check("sse", "/v1/events", "server", {"id": "…", "event": "pet.created", "data": '{"id": …}'})
+    contract.check("mqtt", None, "server", {"topic": "pets/…", "payload": b"…", "properties": {…}})
+
+The signatures, which other tests build on:
+
+    Contract.load(text: str | None = None) -> Contract
+    Contract.check(door: str, channel: str | None, sender: "server" | "client", frame: Mapping[str, Any],
+                   message: str | None = None) -> str
+
+``check`` gives the key of the message that the frame fits (such as ``event.pet.created``), and raises `Misfit`, an
+AssertionError that says what is wrong with it.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jsonschema import Draft7Validator, FormatChecker  # type: ignore[import-untyped]
+from referencing import Registry
+from referencing.jsonschema import DRAFT7
+
+DOCUMENT = Path(__file__).resolve().parent.parent / "asyncapi" / "asyncapi.yaml"
+
+Sender = Literal["server", "client"]
+_BASE = "urn:petstore:asyncapi"
+
+
+class Misfit(AssertionError):
+    """A frame is not what the document says."""
+
+
+@dataclass(frozen=True)
+class _Message:
+    """A message as one of the sides may send it; ``binding`` is MQTT's of the operation."""
+
+    key: str
+    name: str
+    payload: Any
+    headers: Any
+    binding: Mapping[str, Any]
+
+    def faults(self, payload: object, headers: object) -> list[str]:
+        """What is wrong with a frame if it should be this message."""
+        found = [] if self.payload is not None or payload is None else ["it has no payload"]
+        for validator, value in ((self.payload, payload), (self.headers, headers)):
+            if validator is not None and value is not None:
+                found += [
+                    f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)
+                ]
+            elif validator is not None and validator is self.payload:
+                found.append("it has a payload")
+        return found
+
+
+@dataclass
+class _Channel:
+    address: str
+    pattern: re.Pattern[str]
+    servers: frozenset[str]
+    messages: dict[Sender, dict[str, _Message]] = field(default_factory=lambda: {"server": {}, "client": {}})
+
+
+class Contract:
+    """What the document says that may go over the wire."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self._registry: Any = Registry().with_resource(_BASE, DRAFT7.create_resource(document))
+        self._channels = {
+            key: _Channel(
+                channel["address"], _pattern(channel["address"]), frozenset(map(_last, channel["servers"]))
+            )
+            for key, channel in document["channels"].items()
+        }
+        for operation in document["operations"].values():
+            key = _last(operation["channel"])
+            sender: Sender = "server" if operation["action"] == "send" else "client"
+            binding = operation.get("bindings", {}).get("mqtt", {})
+            self._add(key, sender, operation["messages"], binding)
+            self._add(key, "server", operation.get("reply", {}).get("messages", ()), {})
+
+    @classmethod
+    def load(cls, text: str | None = None) -> "Contract":
+        """Read the committed document, or the one given as YAML or JSON."""
+        text = DOCUMENT.read_text(encoding="utf-8") if text is None else text
+        return cls(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+    def check(
+        self,
+        door: str,
+        channel: str | None,
+        sender: Sender,
+        frame: Mapping[str, Any],
+        message: str | None = None,
+    ) -> str:
+        """Pass a frame that fits a message of a channel, and give the key of that message.
+
+        ``door`` is one of the document's servers (``websocket``, ``socketio``, ``sse``, ``mqtt``); ``channel`` the
+        address of one of its channels, None for the one that has the frame's topic; ``sender`` who sent the frame.
+        ``message`` asks for one message by its key, such as ``subscribe.ack``.
+
+        A frame is, by door:
+
+        * websocket: the whole JSON object;
+        * socketio: ``{"event": name, "data": argument}``, where the argument may be left out, or ``{"ack": name,
+          "data": argument}`` for the answer to the event of that name. The handshake is the client's event
+          ``connect``; a refusal is the server's ``connect_error`` with ``{"message", "data"}``;
+        * sse: a block, field by field: ``id``, ``event``, ``retry``, and ``data`` as text or already read;
+        * mqtt: ``topic``, ``payload`` (bytes, text or already read), and where they are known ``qos``, ``retain``,
+          and ``properties``, the user properties as pairs or as a mapping (None: version 3.1.1 has none).
+
+        Raises:
+            Misfit: it fits none.
+        """
+        place = f"{door} {channel or frame.get('topic')}, from the {sender}"
+        messages = self._messages(door, channel, sender, frame, place)
+        payload, headers, wanted = _read(door, frame)
+        if message is not None:
+            wanted = (message,)
+        candidates = [messages[key] for key in wanted if key in messages]
+        candidates = candidates or [found for found in messages.values() if found.name in wanted]
+        if message is not None:
+            candidates = [found for found in candidates if found.key == message]
+        if not candidates:
+            raise Misfit(
+                f"{place}: there is no message {wanted[-1]!r}, but {', '.join(messages)}\n{_short(frame)}"
+            )
+        complaints = []
+        for found in candidates:
+            faults = found.faults(payload, headers) + _delivery_faults(found.binding, frame)
+            if not faults:
+                return found.key
+            complaints.append(
+                (len(faults), f"  as {found.key}:\n" + "".join(f"    {fault}\n" for fault in faults))
+            )
+        nearest = sorted(complaints)[:3]
+        raise Misfit(
+            f"{place}: this is not what the document says\n{_short(frame)}\n"
+            + "".join(text for _, text in nearest)
+        )
+
+    def keys(self, door: str, sender: Sender) -> set[str]:
+        """The messages that one side may send at a door, on any channel."""
+        return {
+            key
+            for channel in self._channels.values()
+            if door in channel.servers
+            for key in channel.messages[sender]
+        }
+
+    def faults(self, resource: str, payload: object, headers: object) -> list[str]:
+        """What keeps a payload and headers from being a message, which is named as in the document's components."""
+        return self._message(resource, resource, {}).faults(payload, headers)
+
+    def _add(self, key: str, sender: Sender, references: Iterable[Mapping[str, str]], binding: Any) -> None:
+        for reference in references:
+            name = _last(reference)
+            resource = _last(self.document["channels"][key]["messages"][name])
+            self._channels[key].messages[sender][name] = self._message(name, resource, binding)
+
+    def _message(self, key: str, resource: str, binding: Mapping[str, Any]) -> _Message:
+        message = self.document["components"]["messages"][resource]
+        return _Message(
+            key,
+            message["name"],
+            self._validator(resource, message, "payload"),
+            self._validator(resource, message, "headers"),
+            binding,
+        )
+
+    def _validator(self, resource: str, message: Mapping[str, Any], part: str) -> Any:
+        if part not in message:
+            return None
+        schema = {"$ref": f"{_BASE}#/components/messages/{resource}/{part}"}
+        return Draft7Validator(schema, registry=self._registry, format_checker=FormatChecker())
+
+    def _messages(
+        self, door: str, channel: str | None, sender: Sender, frame: Mapping[str, Any], place: str
+    ) -> dict[str, _Message]:
+        topic = frame.get("topic") if door.startswith("mqtt") else None
+        found = [
+            one
+            for one in self._channels.values()
+            if door in one.servers
+            and (channel is None or channel == one.address)
+            and (topic is None or one.pattern.fullmatch(topic))
+        ]
+        if len(found) != 1:
+            raise Misfit(f"{place}: there are {len(found)} such channels\n{_short(frame)}")
+        return found[0].messages[sender]
+
+
+def _read(door: str, frame: Mapping[str, Any]) -> tuple[Any, Any, tuple[str, ...]]:
+    """Payload, headers, and what the message may be called: keys first."""
+    if door == "websocket":
+        name = str(frame.get("type"))
+        data = frame.get("data")
+        kind = data.get("eventType") if name == "event" and isinstance(data, Mapping) else None
+        return frame, None, (f"event.{kind}", name)
+    if door == "socketio":
+        data = frame.get("data", {})
+        if "ack" in frame:
+            refused = isinstance(data, Mapping) and data.get("ok") is False
+            return data, None, ("refused",) if refused else (f"{frame['ack']}.ack",)
+        kind = data.get("eventType") if frame["event"] == "event" and isinstance(data, Mapping) else None
+        return data, None, (f"event.{kind}", frame["event"])
+    if door == "sse":
+        headers = {key: value for key, value in frame.items() if key != "data"}
+        if str(headers.get("retry", "")).isdigit():
+            headers["retry"] = int(headers["retry"])
+        return _json(frame.get("data")), headers, (frame.get("event", "place"),)
+    payload, properties = _json(frame["payload"]), frame.get("properties")
+    kind = payload.get("eventType") if isinstance(payload, Mapping) else None
+    return payload, None if properties is None else dict(properties), (kind or "telemetry",)
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str | bytes | bytearray) else value
+
+
+def _delivery_faults(binding: Mapping[str, Any], frame: Mapping[str, Any]) -> list[str]:
+    faults = []
+    if frame.get("qos", 0) > binding.get("qos", 2):
+        faults.append(f"the quality of service is {frame['qos']}")
+    if frame.get("retain", False) and not binding.get("retain", True):
+        faults.append("it is retained")
+    return faults
+
+
+def _pattern(address: str) -> re.Pattern[str]:
+    return re.compile("[^/]+".join(map(re.escape, re.split(r"{\w+}", address))))
+
+
+def _last(reference: Mapping[str, str]) -> str:
+    return reference["$ref"].rpartition("/")[2]
+
+
+def _short(frame: object) -> str:
+    text = repr(frame)
+    return f"  {text[:600]}{'…' if len(text) > 600 else ''}"
