@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 #: First levels of the topics whose events are not for everybody.
 PRIVATE_ROOTS = frozenset({"orders", "payments", "adoptions", "chats"})
-_PUBLIC_ROOTS = frozenset({"pets", "inventory"})
-_PUBLIC_GRANTS = tuple(f"{root}/#" for root in _PUBLIC_ROOTS)
+#: First levels of the topics that anybody may listen to.
+PUBLIC_ROOTS = frozenset({"pets", "inventory"})
+_PUBLIC_GRANTS = tuple(f"{root}/#" for root in PUBLIC_ROOTS)
 _STAFF_GRANTS = {
     Scope.READ_ORDERS: ("orders/#", "payments/#", "adoptions/#"),
     Scope.CHAT_AGENT: ("chats/#",),
@@ -93,7 +94,7 @@ async def check_filters(store: "Store", caller: Caller, filters: Iterable[str]) 
         root, _, rest = parse_filter(pattern).partition("/")
         subject = rest.partition("/")[0]
         granted = viewer.kind == "staff" or any(covers(grant, pattern) for grant in viewer.grants)
-        if root == "telemetry" or (caller.role is Role.DEVICE and root not in _PUBLIC_ROOTS and not granted):
+        if root == "telemetry" or (caller.role is Role.DEVICE and root not in PUBLIC_ROOTS and not granted):
             raise _refusal(caller, pattern)
         if root not in PRIVATE_ROOTS or granted:
             continue

@@ -13,8 +13,9 @@ from core.ids import new_id
 from core.ports import Bus, RateLimiter
 from core.session import Sessions
 from core.store import Ports, Store
+from gateway.broker.bridge import Bridge
 from gateway.bus import InProcessBus, RedisBus
-from gateway.contracts import http_document
+from gateway.contracts import DOCUMENTS
 from gateway.front import Front
 from gateway.health import Health
 from gateway.images import FileImages
@@ -56,6 +57,7 @@ class Node:
     health: Health
     metrics: Metrics
     mqtt: MqttDoor
+    bridge: Bridge | None
 
 
 @contextlib.asynccontextmanager
@@ -92,10 +94,15 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         checks = {"database": storage.ping}
         if settings.redis_url is not None:
             checks["redis"] = ask_redis
+        bridge = None
+        if settings.mqtt_broker is not None:
+            bridge = Bridge(store, settings.mqtt_broker)
+            checks["mqtt-broker"] = bridge.check
+            metrics.observe("broker", bridge.statistics)
         sessions = Sessions(store)
         mqtt = MqttDoor(sessions, settings.limits)
         stack.push_async_callback(mqtt.finished)
-        yield Node(settings, store, sessions, bus, Health(checks), metrics, mqtt)
+        yield Node(settings, store, sessions, bus, Health(checks), metrics, mqtt, bridge)
 
 
 def build_grpc(node: Node, access: AccessLog) -> GrpcServer:
@@ -144,7 +151,7 @@ def build_app(node: Node, access: AccessLog) -> Front:
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=node.settings.workers == 1)
     front = Front(
-        rest=RestDoor(store, Pages(http_document), origins=origins),
+        rest=RestDoor(store, Pages(DOCUMENTS), origins=origins),
         paths={
             "/v1/events": ("sse", SseDoor(sessions, limits, origins=origins)),
             "/v1/graphql": ("graphql", GraphqlDoor(graphql, origins=origins)),

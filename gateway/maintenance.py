@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.store import Store
@@ -11,20 +12,57 @@ from gateway.settings import Settings
 log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE = 30.0
+#: An event stays for a durable consumer that has yet to read it, but no longer than so many times its age limit.
+_HELD = 3
 
 
-async def maintain(store: Store, settings: Settings, *, tend: float = 1.0, tidy: float = 60.0) -> None:
+@dataclass(slots=True)
+class Trims:
+    """Events that left the log since the process began; ``unread`` of them a durable consumer will never see."""
+
+    trimmed: int = 0
+    unread: int = 0
+
+
+@dataclass(slots=True)
+class LogStatistics:
+    """``held``: events that would have left the log, but are kept for a durable consumer that is behind."""
+
+    held: int = 0
+    counters: Trims = field(default_factory=Trims)
+
+
+async def maintain(
+    store: Store,
+    settings: Settings,
+    *,
+    consumers: Sequence[str] = (),
+    figures: LogStatistics | None = None,
+    tend: float = 1.0,
+    tidy: float = 60.0,
+) -> None:
     """Keep a store in order until cancelled; ``tend`` and ``tidy`` are seconds between two rounds.
 
-    Every node does it: to do it twice changes nothing.
+    Every node does it: to do it twice changes nothing. The log is kept for the ``consumers`` named, which are those
+    that the settings ask for: one that was switched off holds nothing.
     """
     age = timedelta(days=settings.log_retention_days)
+    figures = LogStatistics() if figures is None else figures
 
     async def trim_and_sweep() -> None:
         now = store.clock()
-        trimmed = await store.storage.trim_log(now - age, settings.log_retention_events)
+        trimmed = await store.storage.trim_log(
+            now - age, settings.log_retention_events, held_by=consumers, held_since=now - _HELD * age
+        )
+        figures.held = trimmed.held
+        figures.counters.trimmed += trimmed.events
+        figures.counters.unread += trimmed.unread
         if trimmed.events:
             log.info("events left the log", extra={"events": trimmed.events})
+        if trimmed.unread:
+            log.error(
+                "%d events left the log before %s had read them", trimmed.unread, " and ".join(consumers)
+            )
         await store.storage.sweep(now)
 
     async with asyncio.TaskGroup() as group:

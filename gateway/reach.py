@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from gateway.broker.address import BrokerAddress
 from gateway.faults import BadSettings, CannotStart
 from gateway.settings import Settings
 from gateway.storage.migration import migrate
@@ -78,6 +79,42 @@ async def reach_redis(url: str) -> None:
             raise CannotStart(f"Redis at {shown(url)} cannot be reached: {reason(error)}") from None
 
 
+async def reach_broker(address: BrokerAddress) -> None:
+    """See that the MQTT broker answers and lets us in; it takes no notice of who serves it.
+
+    Raises:
+        CannotStart: it does not.
+    """
+    from gateway.broker.link import Link, LinkFailed, Refused
+
+    try:
+        async with Link(address):
+            pass
+    except Refused as error:
+        raise CannotStart(f"the MQTT broker {address} refuses us: {error}") from None
+    except LinkFailed as error:
+        raise CannotStart(f"the MQTT broker {address} cannot be reached: {error}") from None
+
+
+async def has_control(address: BrokerAddress) -> bool:
+    """Whether the broker lets us keep accounts there, through Mosquitto's dynamic security.
+
+    Raises:
+        CannotStart: it cannot be reached any more.
+    """
+    from gateway.broker.control import NoControl, controlling
+    from gateway.broker.link import LinkFailed
+
+    try:
+        async with controlling(address) as control:
+            await control.ask({"command": "getDefaultACLAccess"})
+    except NoControl:
+        return False
+    except LinkFailed as error:
+        raise CannotStart(f"the MQTT broker {address} cannot be reached: {error}") from None
+    return True
+
+
 def reason(error: BaseException) -> str:
     """What went wrong, in one line without secrets: the innermost cause says it best."""
     while (inner := getattr(error, "orig", None) or error.__cause__) is not None:
@@ -95,3 +132,5 @@ async def prepare(settings: Settings) -> None:
     await migrate_tables(settings)
     if settings.redis_url is not None:
         await reach_redis(settings.redis_url)
+    if settings.mqtt_broker is not None:
+        await reach_broker(settings.mqtt_broker)

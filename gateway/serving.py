@@ -12,7 +12,7 @@ from core.errors import Close, CloseReason
 from gateway.app import Node, build_app, build_grpc, build_mqtt, open_node
 from gateway.demo import open_demo
 from gateway.faults import CannotStart
-from gateway.maintenance import maintain, repeat
+from gateway.maintenance import LogStatistics, maintain, repeat
 from gateway.server.grpc_server import GrpcServer, reserve
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions, stopped_by_signals
@@ -161,6 +161,8 @@ async def _drain(node: Node, grpc: GrpcServer, mqtt: TcpServer) -> None:
     log.info("draining", extra={"sessions": len(node.sessions)})
     await grpc.refuse_work()
     node.store.draining = True
+    if node.bridge is not None:
+        await node.bridge.stop()
     close = Close(CloseReason.DRAINING, "This node is shutting down: come back and resume.")
     count = len(node.sessions)
     spread = min(count / _FAREWELLS_PER_SECOND, node.settings.drain_seconds / 2)
@@ -187,16 +189,25 @@ async def _listening(grpc: GrpcServer, address: Address) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _maintained(node: Node) -> AsyncIterator[None]:
+    figures = LogStatistics()
+    node.metrics.observe("log", lambda: figures)
+    consumers = [] if node.bridge is None else [node.bridge.consumer.name]
     async with asyncio.TaskGroup() as group:
         chores = [
-            group.create_task(maintain(node.store, node.settings), name="maintenance"),
+            group.create_task(
+                maintain(node.store, node.settings, consumers=consumers, figures=figures), name="maintenance"
+            ),
             group.create_task(
                 repeat("keeping MQTT sessions", node.mqtt.keeper.tend, _KEEP), name="MQTT sessions"
             ),
         ]
+        if node.bridge is not None:
+            node.bridge.start()
         try:
             yield
         finally:
+            if node.bridge is not None:
+                await node.bridge.stop()
             for chore in chores:
                 chore.cancel()
 

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.limits import Limits
+from gateway.broker.address import BrokerAddress
 from gateway.faults import BadSettings
 
 PREFIX = "PETSTORE_"
@@ -39,6 +40,11 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         default=None, repr=False, description="`redis://…`, needed by more than one worker or node"
+    )
+    mqtt_broker_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="`mqtt://user:password@host:port` or `mqtts://…` of an MQTT 5 broker to be fed",
     )
     jwt_secret: SecretStr | None = Field(
         default=None,
@@ -136,6 +142,13 @@ class Settings(BaseSettings):
             raise ValueError("begins with none of redis://, rediss:// and unix://")
         return value
 
+    @field_validator("mqtt_broker_url")
+    @classmethod
+    def _known_broker(cls, value: str | None) -> str | None:
+        if value:
+            BrokerAddress.parse(value)
+        return value
+
     @field_validator("tls_certificate", "tls_key")
     @classmethod
     def _readable(cls, value: Path | None) -> Path | None:
@@ -180,6 +193,11 @@ class Settings(BaseSettings):
     def storage_url(self) -> str:
         """Where the data lies."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'petstore.db'}"
+
+    @property
+    def mqtt_broker(self) -> BrokerAddress | None:
+        """The MQTT broker to be fed, if there is one."""
+        return None if self.mqtt_broker_url is None else BrokerAddress.parse(self.mqtt_broker_url)
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:

@@ -89,6 +89,18 @@ class Server:
         self.stop()
         self.start()
 
+    def freeze(self) -> None:
+        """Stop the process in its tracks: connections stay open, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None, "the server isn't running"
+        self._process.send_signal(number)
+
     def _spawn(self) -> None:
         # A new file each time: what it holds is about this start.
         with self.log_file.open("wb") as log:
@@ -150,18 +162,6 @@ class RedisServer(Server):
                 return connection.recv(16).startswith(b"+PONG")
         except OSError:
             return False
-
-    def freeze(self) -> None:
-        """Stop the process in its tracks: connections stay open, and nothing answers."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen process go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None, "the server isn't running"
-        self._process.send_signal(number)
 
 
 class MosquittoServer(Server):

@@ -64,6 +64,7 @@ REPORT_HEALTH = Operation(
     handler=_report,
     scope=Scope.READ_PETS,
     writes=True,
+    idempotent=True,
     errors=frozenset({ErrorCode.NOT_FOUND}),
     body_example=_EXAMPLE,
     result_example=_EXAMPLE,

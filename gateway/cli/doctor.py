@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from core.ids import new_id
 from gateway.faults import BadSettings, CannotStart
-from gateway.reach import reach_redis, reason, redis_client, shown
+from gateway.reach import has_control, reach_broker, reach_redis, reason, redis_client, shown
 from gateway.server.listening import listen
 from gateway.settings import PREFIX, Settings, load_settings
 from gateway.storage.migration import is_current
@@ -56,6 +56,8 @@ async def _examine(settings: Settings, console: Console) -> list[Finding]:
     checks: dict[str, Check] = {"Settings": _settings, "Data directory": _data_dir, "Database": _database}
     if settings.redis_url is not None:
         checks |= {"Redis": _redis, "Redis pub/sub": _echo}
+    if settings.mqtt_broker is not None:
+        checks |= {"MQTT broker": _broker}
     checks |= {"Port": _port, "Clock": _clock}
     found = []
     for name, check in checks.items():
@@ -154,6 +156,18 @@ async def _echo(settings: Settings) -> Finding:
             f"a message did not come back: {reason(error)}", "look at Redis' ACL: it must allow pub/sub"
         )
     return Finding(f"a message came back in {(time.monotonic() - began) * 1000:.1f} ms")
+
+
+async def _broker(settings: Settings) -> Finding:
+    address = settings.mqtt_broker
+    assert address is not None
+    try:
+        await reach_broker(address)
+        if address.username is None or not await has_control(address):
+            return Finding(f"{address} answers; devices' accounts there are not the gateway's to keep")
+    except CannotStart as error:
+        return Finding(str(error), f"start the broker, or correct {PREFIX}MQTT_BROKER_URL")
+    return Finding(f"{address} answers, and the gateway keeps the accounts of devices there")
 
 
 async def _port(settings: Settings) -> Finding:
