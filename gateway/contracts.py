@@ -4,7 +4,7 @@ They are made from the code that runs, so that a difference is a change nobody h
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,17 @@ def http_document() -> dict[str, Any]:
     return openapi_document(sse.PATHS, sse.SCHEMAS)
 
 
+#: The documents that are served, by the name they have there.
+DOCUMENTS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "openapi": http_document,
+    "asyncapi": asyncapi_document,
+}
+
+
 def contracts() -> dict[str, str]:
     """Each committed document, by its path in the repository."""
     return {
-        "asyncapi/asyncapi.yaml": dump_yaml(asyncapi_document()),
-        "openapi/openapi.yaml": dump_yaml(http_document()),
+        **{f"{name}/{name}.yaml": dump_yaml(make()) for name, make in DOCUMENTS.items()},
         "protocols/graphql/schema.graphql": schema_text(),
         **generated_code(_ROOT),
     }

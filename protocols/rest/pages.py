@@ -1,10 +1,10 @@
-"""Documents for people and tools: the OpenAPI document, and Swagger UI to try it out."""
+"""Documents for people and tools: what the doors are like, as JSON and YAML, and Swagger UI to try REST out."""
 
 import asyncio
 import hashlib
 import importlib.util
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,18 +67,18 @@ class _Plain(yaml.SafeDumper):
 
 
 class Pages:
-    """Serves the documents; ``make`` makes the OpenAPI document when somebody first asks for it."""
+    """Serves the documents ``/v1/{name}.json`` and ``.yaml``, each made when somebody first asks for it."""
 
     cost: ClassVar[int] = 0
 
-    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
-        self._make = make
+    def __init__(self, documents: Mapping[str, Callable[[], dict[str, Any]]]) -> None:
         self._content: dict[str, tuple[Callable[[], bytes], bytes]] = {
-            "/v1/openapi.json": (lambda: to_json(self._document), JSON),
-            "/v1/openapi.yaml": (lambda: dump_yaml(self._document).encode(), b"application/yaml"),
             "/v1/swagger-ui.html": (lambda: _PAGE, b"text/html; charset=utf-8"),
             f"{_UI}/start.js": (lambda: _START, b"text/javascript; charset=utf-8"),
         }
+        for name, make in documents.items():
+            self._content[f"/v1/{name}.json"] = (partial(_as_json, make), JSON)
+            self._content[f"/v1/{name}.yaml"] = (partial(_as_yaml, make), b"application/yaml")
         for name, media_type in _ASSETS.items():
             self._content[f"{_UI}/{name}"] = ((_swagger_ui() / name).read_bytes, media_type)
         self._made: dict[str, tuple[bytes, str]] = {}
@@ -88,17 +88,13 @@ class Pages:
         """Where the documents are."""
         return tuple(self._content)
 
-    @cached_property
-    def _document(self) -> dict[str, Any]:
-        return self._make()
-
     async def __call__(self, caller: Caller, request: Request) -> Answer:  # noqa: ARG002 - they are for everybody
         """Give one document."""
         path = request.scope["path"]
-        make, media_type = self._content[path]
+        content, media_type = self._content[path]
         made = self._made.get(path)
         if made is None:
-            body = await asyncio.to_thread(make)
+            body = await asyncio.to_thread(content)
             made = self._made[path] = (body, hashlib.blake2b(body, digest_size=12).hexdigest())
         body, tag = made
         headers = ((b"etag", f'"{tag}"'.encode()), (b"content-security-policy", _POLICY))
@@ -106,6 +102,14 @@ class Pages:
         if tag in known:
             return Answer(304, headers=headers, cache=b"no-cache")
         return Answer(200, body, media_type, headers, b"no-cache")
+
+
+def _as_json(make: Callable[[], dict[str, Any]]) -> bytes:
+    return to_json(make())
+
+
+def _as_yaml(make: Callable[[], dict[str, Any]]) -> bytes:
+    return dump_yaml(make()).encode()
 
 
 def _swagger_ui() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.limits import Limits
-from gateway.contracts import http_document
+from gateway.contracts import DOCUMENTS
 from gateway.storage.migration import migrate
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
@@ -43,7 +43,7 @@ async def door(tables: Path, tmp_path: Path, limits: Limits, origins: tuple[str,
     shutil.copy(tables, tmp_path / "store.db")
     async with (
         open_store(tmp_path, f"sqlite:///{tmp_path}/store.db", limits=limits) as store,
-        serving(RestDoor(store, Pages(http_document), origins=origins)) as server,
+        serving(RestDoor(store, Pages(DOCUMENTS), origins=origins)) as server,
     ):
         door = Door(f"http://127.0.0.1:{server.port}", store)
         yield door

@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV32SpecValidator
 from core import examples
 from core.limits import Limits
 from gateway import contracts
-from gateway.contracts import http_document
+from gateway.contracts import DOCUMENTS, http_document
 from protocols.rest.pages import dump_yaml
 from tests.protocols.rest.shop import PNG, Door, Shop
 
@@ -205,12 +205,15 @@ async def test_without_named_origins_no_page_may(shop: Shop) -> None:
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_the_document_is_served_in_both_spellings(door: Door) -> None:
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_a_document_is_served_in_both_spellings(door: Door, name: str) -> None:
     client = door.client()
-    as_json, as_yaml = await client.get("/v1/openapi.json"), await client.get("/v1/openapi.yaml")
-    assert as_json.json() == yaml.safe_load(as_yaml.text) == http_document()
-    assert as_yaml.text == dump_yaml(http_document())
-    known = await client.get("/v1/openapi.json", headers={"If-None-Match": as_json.headers["etag"]})
+    as_json, as_yaml = await client.get(f"/v1/{name}.json"), await client.get(f"/v1/{name}.yaml")
+    assert as_json.json() == yaml.safe_load(as_yaml.text)
+    assert as_yaml.text == dump_yaml(DOCUMENTS[name]())
+    kinds = [answer.headers["content-type"] for answer in (as_json, as_yaml)]
+    assert kinds == ["application/json", "application/yaml"]
+    known = await client.get(f"/v1/{name}.json", headers={"If-None-Match": as_json.headers["etag"]})
     assert known.status_code == 304
 
 
