@@ -11,6 +11,7 @@ from enum import StrEnum
 from core.catalogue import OPERATIONS
 from tests.conformance.door import Ability, Driver
 from tests.conformance.doors.graphql import GraphqlDriver, GraphqlSseDriver
+from tests.conformance.doors.grpc import GrpcDriver
 from tests.conformance.doors.rest import RestDriver
 from tests.conformance.doors.sse import SseDriver
 from tests.conformance.doors.websocket import WebSocketDriver
@@ -71,6 +72,14 @@ _CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY}
 _LIVE = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.RENEW})
 _MARKS = (("markDelivered", "markRead"), Reason.MARKS)
 _OWN_WORK = (("assignWaitingChats",), Reason.OWN_WORK)
+#: What a web page or a script does now and then, over REST or GraphQL.
+_ADMINISTRATION = (
+    (
+        "replacePet", "uploadPetImage", "getPetImage", "replaceUser", "createApiKey", "listApiKeys", "deleteApiKey",
+        "createDevice", "listDevices", "getDevice", "deleteDevice", "seedTenant", "resetTenant",
+    ),
+    Reason.CHOICE,
+)  # fmt: skip
 #: Only a door that devices speak takes what they measure.
 _NOT_FOR_DEVICES = (("reportPetHealth", Ability.PUBLISH), Reason.CHOICE)
 
@@ -108,6 +117,17 @@ DOORS: tuple[Door, ...] = (
             ((Ability.CONVERSE,), Reason.ON_DEMAND),
             ((Ability.RENEW,), Reason.PROTOCOL),
             ((Ability.PUBLISH,), Reason.CHOICE),
+        ),
+    ),
+    Door(
+        "gRPC",
+        GrpcDriver,
+        _missing(
+            _ADMINISTRATION,
+            _MARKS,
+            ((Ability.RENEW,), Reason.PROTOCOL),
+            _OWN_WORK,
+            _NOT_FOR_DEVICES,
         ),
     ),
 )

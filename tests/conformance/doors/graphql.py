@@ -101,7 +101,11 @@ class GraphqlDriver(Driver):
         if self.person.token is not None:
             payload["Authorization"] = f"Bearer {self.person.token}"
         stream = Stream()
-        async with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None) as socket:
+        # Without pings of the client's own, which would end the connection of one that reads nothing.
+        connecting = connect(
+            url, subprotocols=[Subprotocol("graphql-transport-ws")], ping_interval=None, proxy=None
+        )
+        async with connecting as socket:
             try:
                 await _say(socket, type="connection_init", payload=payload)
                 assert (await _hear(socket))["type"] == "connection_ack"
@@ -118,6 +122,8 @@ class GraphqlDriver(Driver):
                 yield stream
             finally:
                 await _stop(reader)
+                if not stream.reading.is_set():
+                    socket.transport.abort()  # Who reads nothing won't read the farewell either.
 
 
 class GraphqlSseDriver(Driver):
