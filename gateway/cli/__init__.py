@@ -98,6 +98,20 @@ def token(
     run(url, username, tenant)
 
 
+@app.command("broker-account")
+def broker_account(
+    name: Annotated[str, typer.Argument(help="The account's user name.")],
+    tenant: Annotated[str | None, _TENANT] = None,
+) -> None:
+    """Make an account at the MQTT broker that hears every event of a tenant; prints its name and password.
+
+    Run again, it gives the account a new password.
+    """
+    from gateway.cli.broker import run
+
+    run(name, tenant)
+
+
 @app.command()
 def doctor() -> None:
     """Check the settings and every server they name, and say how to mend what is wrong."""
