@@ -174,6 +174,20 @@ class CloseReason(StrEnum):
     INTERNAL = "internal"
 
 
+_CODE_OF: dict[CloseReason, ErrorCode] = {
+    CloseReason.UNAUTHENTICATED: ErrorCode.UNAUTHORIZED,
+    CloseReason.EXPIRED: ErrorCode.UNAUTHORIZED,
+    CloseReason.REVOKED: ErrorCode.UNAUTHORIZED,
+    CloseReason.FORBIDDEN: ErrorCode.FORBIDDEN,
+    CloseReason.LOGIN_TIMEOUT: ErrorCode.UNAUTHORIZED,
+    CloseReason.TOO_MANY_MESSAGES: ErrorCode.RATE_LIMITED,
+    CloseReason.CURSOR_EXPIRED: ErrorCode.CURSOR_EXPIRED,
+    CloseReason.DRAINING: ErrorCode.UNAVAILABLE,
+    CloseReason.STALLED: ErrorCode.UNAVAILABLE,
+    CloseReason.INTERNAL: ErrorCode.INTERNAL,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Close:
     """The end of a stream. ``oldest_cursor`` says where reading can begin when the cursor has expired."""
@@ -181,6 +195,11 @@ class Close:
     reason: CloseReason
     detail: str = ""
     oldest_cursor: str | None = None
+
+    @property
+    def code(self) -> ErrorCode:
+        """The fault that tells of this end, for doors that have no words of their own for the reasons."""
+        return _CODE_OF[self.reason]
 
     @property
     def resumable(self) -> bool:

@@ -1,7 +1,7 @@
 """Subscriptions as event streams: graphql-sse, in its mode of distinct connections."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,8 +14,8 @@ from protocols.graphql.door import Door
 from protocols.graphql.errors import close_entry, error_entry
 from protocols.graphql.execution import Prepared, encode
 from protocols.graphql.wire import COMPLETE_BLOCK, EVENT_STREAM, STREAM_WIRE, next_block, place_block
-from protocols.http.frames import Transport
 from protocols.http.headers import Header
+from protocols.http.transport import Transport, transport_of
 
 #: How long a peer may take to read our farewell before its connection is dropped, in seconds.
 _FAREWELL = 2.0
@@ -58,11 +58,10 @@ async def serve_stream(
         except StoreError as error:
             await serve_answer(encode({"errors": [error_entry(error)]}), common, send)
             return
-        transport = cast(Transport | None, scope.get("extensions", {}).get("petstore.transport"))
         await send({"type": "http.response.start", "status": 200, "headers": [*common, *_HEADERS]})
         first = place_block(subscription.cursor)
         await send({"type": "http.response.body", "body": first, "more_body": True})
-        stream = _Stream(door, session, transport)
+        stream = _Stream(door, session, transport_of(scope))
         delivery = Delivery(subscription, membership.shared, STREAM_WIRE, stream.sink, stream.on_end)
         await stream.serve(delivery, receive, send)
     finally:

@@ -147,6 +147,11 @@ def server_message(kind: str, mark: str | None = None, payload: object = None) -
     return text_frame(orjson.dumps(message))
 
 
+def places_message(kind: str, cursors: Mapping[str, str]) -> bytes:
+    """A ping or pong that tells where subscriptions stand, framed."""
+    return server_message(kind, None, {"cursors": cursors} if cursors else None)
+
+
 def next_message(mark: str, answer: bytes) -> bytes:
     """The one answer to an operation, framed."""
     return text_frame(b'{"id":' + orjson.dumps(mark) + b',"type":"next","payload":' + answer + b"}")

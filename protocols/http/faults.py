@@ -55,3 +55,10 @@ def error_data(error: StoreError) -> dict[str, Any]:
         oldest_cursor=error.oldest_cursor if isinstance(error, CursorExpired) else None,
         retry_after=error.retry_after if isinstance(error, RateLimited | Unavailable) else None,
     ).shown()
+
+
+def members_of(error: StoreError) -> dict[str, Any]:
+    """What a kind of fault has besides its code and its message."""
+    data = error_data(error)
+    del data["code"], data["message"]
+    return data

@@ -1,30 +1,31 @@
-"""WebSocket frames as a server writes them past ASGI, and what it writes them to."""
+"""WebSocket frames as a server writes them past ASGI."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
-from core.outlet import Sink
-
-
-class Transport(Sink, Protocol):
-    """What a server may offer to write past ASGI (``extensions["petstore.transport"]``)."""
-
-    def abort(self) -> None:
-        """Drop the connection now."""
+_TEXT, _BINARY = b"\x81", b"\x82"
 
 
 def text_frame(payload: bytes) -> bytes:
     """A whole, unmasked text frame (RFC 6455, section 5.2)."""
+    return _frame(_TEXT, payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """A whole, unmasked binary frame."""
+    return _frame(_BINARY, payload)
+
+
+def _frame(head: bytes, payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
-        return b"\x81" + size.to_bytes(1, "big") + payload
+        return head + size.to_bytes(1, "big") + payload
     if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+        return head + b"\x7e" + size.to_bytes(2, "big") + payload
+    return head + b"\x7f" + size.to_bytes(8, "big") + payload
 
 
 def read_frames(data: bytes) -> Iterator[bytes]:
-    """The payloads of frames that `text_frame` made, joined."""
+    """The payloads of frames that `text_frame` or `binary_frame` made, joined."""
     place = 0
     while place < len(data):
         size, place = data[place + 1], place + 2

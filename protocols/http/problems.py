@@ -4,15 +4,8 @@ from typing import Any
 
 import orjson
 
-from core.errors import (
-    CursorExpired,
-    ErrorCode,
-    RateLimited,
-    StoreError,
-    Unauthorized,
-    Unavailable,
-    ValidationFailed,
-)
+from core.errors import ErrorCode, StoreError, Unauthorized
+from protocols.http.faults import members_of
 
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "https://petstoreapi.com/errors/"
@@ -55,20 +48,11 @@ def problem_of(
     """Status, headers and body of the answer to a fault; ``instance`` is the path of the request."""
     status, title = PROBLEMS[error.code]
     headers: RawHeaders = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
-    members: dict[str, Any] = {}
-    match error:
-        case Unauthorized():
-            challenge = b'Bearer error="invalid_token"' if token_given else b"Bearer"
-            headers.append((b"www-authenticate", challenge))
-        case ValidationFailed():
-            members["errors"] = [
-                {"field": fault.field, "message": fault.message, "code": fault.code.value}
-                for fault in error.faults
-            ]
-        case CursorExpired():
-            members["oldestCursor"] = error.oldest_cursor
-        case RateLimited() | Unavailable():
-            headers.append((b"retry-after", str(max(1, error.retry_after)).encode()))
-        case _:
-            pass
+    if isinstance(error, Unauthorized):
+        challenge = b'Bearer error="invalid_token"' if token_given else b"Bearer"
+        headers.append((b"www-authenticate", challenge))
+    members = members_of(error)
+    retry_after = members.pop("retryAfter", None)
+    if retry_after is not None:
+        headers.append((b"retry-after", str(max(1, retry_after)).encode()))
     return status, headers, problem(error.code.value, status, title, error.detail, instance, **members)

@@ -10,8 +10,8 @@ from core.limits import Limits
 from core.outlet import Outlet
 from core.resource import Part
 from core.session import Session
+from protocols.http.closing import GOING_AWAY
 from protocols.http.faults import error_data
-from protocols.socketio.engine import GOING_AWAY
 from protocols.socketio.errors import farewell, refused
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.wire import DISCONNECT, FRAMES, acknowledgement, event_frame

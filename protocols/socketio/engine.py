@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-from typing import Any, cast
+from typing import Any
 
 import engineio
 from engineio.async_drivers import asgi
-from starlette.types import Receive, Send
+from starlette.types import Receive
 
 from core.limits import Limits
-from core.outlet import QueuedSink, Sink
+from protocols.http.closing import TOO_BIG, UNACCEPTABLE
 from protocols.http.faults import error_data
-from protocols.http.frames import Transport, read_frames, text_frame
+from protocols.http.frames import text_frame
+from protocols.http.sockets import Socket, exceeds
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.wire import BadPacket, event_frame
 
 #: How long a client may take to fetch or read our farewell before he is dropped, in seconds.
 _FAREWELL = 2.0
-#: Close codes (RFC 6455, section 7.4.1): going away, not acceptable data, too big.
-GOING_AWAY, UNACCEPTABLE, TOO_BIG = 1001, 1003, 1009
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no types
@@ -97,36 +96,33 @@ class WebSocket:
         self._engine = server
         self._socket = handler.__self__
         self._mailbox: Mailbox = self._socket.queue
-        self._transport: Transport | None = None
-        self._sink: Sink = QueuedSink()
-        self._carrier: asyncio.Task[None] | None = None
+        self._wire: Socket
         self._receive: Receive
-        self._send: Send
         self._attached = False
         self._closed = False
 
     async def __call__(self, environ: dict[str, Any]) -> str:
         """Serve the client until he goes or is sent off."""
-        self._receive, self._send = environ["asgi.receive"], environ["asgi.send"]
-        extensions = environ["asgi.scope"].get("extensions", {})
-        self._transport = cast(Transport | None, extensions.get("petstore.transport"))
-        await self._send({"type": "websocket.accept"})
-        if self._transport is not None:
-            self._sink = self._transport
-        else:
-            assert isinstance(self._sink, QueuedSink)
-            self._carrier = asyncio.create_task(self._carry(self._sink))
-        if not self._socket.connected:  # Else it is an upgrade, done when the client says so.
-            self._attach()
-        try:
-            await self._handler(self)
-        finally:
-            await self._release()
+        self._receive = environ["asgi.receive"]
+        self._wire = Socket(
+            environ["asgi.scope"],
+            self._receive,
+            environ["asgi.send"],
+            patience=self._engine.limits.stall_seconds,
+        )
+        self._wire.on_stalled = self._stalled
+        async with self._wire.accepted():
+            if not self._socket.connected:  # Else it is an upgrade, done when the client says so.
+                self._attach()
+            try:
+                await self._handler(self)
+            finally:
+                await self._release()
         return ""
 
     def _attach(self) -> None:
         self._attached = True
-        self._mailbox.attach(self._sink)
+        self._mailbox.attach(self._wire.sink)
 
     async def wait(self) -> str:
         """The next packet. It is not read before the client has read enough of what was written to him.
@@ -134,8 +130,8 @@ class WebSocket:
         Raises:
             OSError: the connection has ended, or ends now.
         """
-        if not self._sink.writable:
-            await self._sink.drain()
+        if not self._wire.sink.writable:
+            await self._wire.sink.drain()
         async with asyncio.timeout(None if self._attached else self._engine.limits.login_seconds):
             message = await self._receive()
         if message["type"] != "websocket.receive":
@@ -144,14 +140,14 @@ class WebSocket:
         try:
             if text is None:
                 raise BadPacket("Packets are text: binary is not taken.")
-            if len(text.encode()) > self._engine.limits.frame_bytes:
+            if exceeds(text, self._engine.limits.frame_bytes):
                 self._mailbox.close_code = TOO_BIG
                 raise BadPacket(f"Packets have at most {self._engine.limits.frame_bytes} bytes.")
             self._mailbox.admit(text)
         except BadPacket as error:
             if self._mailbox.close_code == 1000:
                 self._mailbox.close_code = UNACCEPTABLE
-            self._sink.write(event_frame("error", error_data(error)))
+            self._wire.sink.write(event_frame("error", error_data(error)))
             raise ConnectionAbortedError from None
         if not self._attached and text == "5":
             self._attach()
@@ -159,46 +155,21 @@ class WebSocket:
 
     async def send(self, message: str) -> None:
         """Write a packet of the library."""
-        self._sink.write(text_frame(message.encode()))
+        self._wire.sink.write(text_frame(message.encode()))
 
     async def close(self) -> None:
         """Send the close frame behind what was written; a peer that does not take it is dropped."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            async with asyncio.timeout(_FAREWELL):
-                if isinstance(self._sink, QueuedSink) and self._carrier is not None:
-                    self._sink.end()
-                    await asyncio.wait((self._carrier,))
-                await self._send({"type": "websocket.close", "code": self._mailbox.close_code})
-        except TimeoutError:
-            if self._transport is not None:
-                self._transport.abort()
-        except (OSError, RuntimeError):
-            pass  # It has gone already.
+        if not self._closed:
+            self._closed = True
+            await self._wire.close(self._mailbox.close_code)
 
-    async def _carry(self, sink: QueuedSink) -> None:
-        """On a server without our transport: send what was written, one packet at a time."""
-        try:
-            while data := await sink.taken():
-                for payload in read_frames(data):
-                    async with asyncio.timeout(self._engine.limits.stall_seconds):
-                        await self._send({"type": "websocket.send", "text": payload.decode()})
-        except TimeoutError:
-            if self._mailbox.on_stalled is not None:
-                self._mailbox.on_stalled()
-        except (OSError, RuntimeError):
-            pass  # The peer has gone; the library's reader sees it too.
-        finally:
-            sink.end()
+    def _stalled(self) -> None:
+        if self._mailbox.on_stalled is not None:
+            self._mailbox.on_stalled()
 
     async def _release(self) -> None:
         """Leave nothing behind; a failed upgrade leaves the client where he was."""
         await self.close()
-        if self._carrier is not None:
-            self._carrier.cancel()
-            await asyncio.wait((self._carrier,))
         if self._attached:
             await self._socket.close(wait=False, abort=True, reason=self._engine.reason.TRANSPORT_CLOSE)
         else:

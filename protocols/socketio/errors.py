@@ -4,22 +4,8 @@ from typing import Any
 
 import socketio
 
-from core.errors import Close, CloseReason, ErrorCode, StoreError
+from core.errors import Close, CloseReason, StoreError
 from protocols.http.faults import ErrorData, ExpiredData, error_data
-
-#: What a client is told in his last ``error``.
-CODES: dict[CloseReason, ErrorCode] = {
-    CloseReason.UNAUTHENTICATED: ErrorCode.UNAUTHORIZED,
-    CloseReason.EXPIRED: ErrorCode.UNAUTHORIZED,
-    CloseReason.REVOKED: ErrorCode.UNAUTHORIZED,
-    CloseReason.FORBIDDEN: ErrorCode.FORBIDDEN,
-    CloseReason.LOGIN_TIMEOUT: ErrorCode.UNAUTHORIZED,
-    CloseReason.TOO_MANY_MESSAGES: ErrorCode.RATE_LIMITED,
-    CloseReason.CURSOR_EXPIRED: ErrorCode.CURSOR_EXPIRED,
-    CloseReason.DRAINING: ErrorCode.UNAVAILABLE,
-    CloseReason.STALLED: ErrorCode.UNAVAILABLE,
-    CloseReason.INTERNAL: ErrorCode.INTERNAL,
-}
 
 
 def refusal(error: StoreError) -> Exception:
@@ -39,5 +25,5 @@ def farewell(close: Close, cursor: str | None) -> tuple[str, dict[str, Any]]:
         assert close.oldest_cursor is not None
         return "cursorExpired", ExpiredData(oldest_cursor=close.oldest_cursor).shown()
     again = 1 if close.resumable or close.reason is CloseReason.TOO_MANY_MESSAGES else None
-    data = ErrorData(code=CODES[close.reason], message=close.detail, retry_after=again, cursor=cursor)
+    data = ErrorData(code=close.code, message=close.detail, retry_after=again, cursor=cursor)
     return "error", data.shown()

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol, cast
 from urllib.parse import parse_qs
 
 from sse_starlette import EventSourceResponse
@@ -20,6 +19,7 @@ from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, accepts, rate_limit_headers, read_headers, request_id_of
 from protocols.http.problems import MEDIA_TYPE, problem, problem_of
+from protocols.http.transport import transport_of
 from protocols.sse.wire import BLOCKS, RETRY, closed_block, expired_block, place_block
 
 log = logging.getLogger(__name__)
@@ -30,13 +30,6 @@ AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 _ALLOW = b"GET, HEAD, OPTIONS"
 #: How long a peer may take to read our farewell before its connection is dropped, in seconds.
 _FAREWELL = 2.0
-
-
-class Transport(Sink, Protocol):
-    """What a server may offer to write past ASGI (``extensions["petstore.transport"]``)."""
-
-    def abort(self) -> None:
-        """Drop the connection now."""
 
 
 class SseDoor:
@@ -149,7 +142,7 @@ class Stream:
         self._session = session
         self._subscription = session.subscription
         self._limits = limits
-        self._transport = cast(Transport | None, scope.get("extensions", {}).get("petstore.transport"))
+        self._transport = transport_of(scope)
         self._sink: Sink = self._transport or QueuedSink()
         self._outlet: Outlet | None = None
         self._timer: asyncio.TimerHandle | None = None

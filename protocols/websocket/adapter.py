@@ -5,20 +5,20 @@ user gave to it.
 """
 
 import asyncio
-import logging
-from typing import cast
 
 from starlette.types import Receive, Scope, Send
 
-from core.errors import BadRequest, Close, CloseReason, ErrorCode, StoreError
+from core.errors import BadRequest, Close, CloseReason, StoreError
 from core.limits import Limits
-from core.outlet import Outlet, QueuedSink, Sink
+from core.outlet import Outlet
 from core.session import Session, Sessions
+from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE, refusal_reason
 from protocols.http.credentials import read_credentials
-from protocols.http.faults import ErrorData, ExpiredData, error_data
-from protocols.http.frames import Transport, read_frames, text_frame
+from protocols.http.faults import error_data
+from protocols.http.frames import text_frame
 from protocols.http.headers import read_headers
-from protocols.websocket.errors import BINARY, CLOSE_CODES, FAULT, TOO_BIG, refusal_reason
+from protocols.http.sockets import Socket, exceeds
+from protocols.websocket.errors import farewell
 from protocols.websocket.wire import (
     BadMessage,
     ChatFrames,
@@ -27,14 +27,8 @@ from protocols.websocket.wire import (
     server_message,
 )
 
-log = logging.getLogger(__name__)
-
-#: How long a peer may take to read our farewell before its connection is dropped, in seconds.
-_FAREWELL = 2.0
 #: How long a client without credentials may be silent before he is welcomed as a visitor, in seconds.
 _GRACE = 1.0
-#: Bytes of a close frame's reason (RFC 6455, section 5.5).
-_REASON = 123
 
 
 class WebSocketDoor:
@@ -55,46 +49,32 @@ class Connection:
     """One client: reads his messages, answers them, and lets the outlet write his events."""
 
     __slots__ = (
-        "_carrier", "_credentials", "_door", "_ender", "_greeted", "_outlet", "_receive", "_send", "_session", "_sink",
-        "_span", "_state", "_timer", "_transport",
+        "_credentials", "_door", "_greeted", "_outlet", "_receive", "_session", "_sink", "_socket", "_state", "_timer",
     )  # fmt: skip
 
     def __init__(self, door: WebSocketDoor, scope: Scope, receive: Receive, send: Send) -> None:
         self._door = door
         self._receive = receive
-        self._send = send
         self._state = scope.setdefault("state", {})
         self._credentials = read_credentials(scope, read_headers(scope["headers"]), in_query=True)
-        self._transport = cast(Transport | None, scope.get("extensions", {}).get("petstore.transport"))
-        self._sink: Sink = self._transport or QueuedSink()
-        self._span = asyncio.timeout(None)
+        self._socket = Socket(scope, receive, send, patience=door.limits.stall_seconds)
+        self._sink = self._socket.sink
         self._session: Session | None = None
         self._outlet: Outlet | None = None
-        self._carrier: asyncio.Task[None] | None = None
-        self._ender: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._greeted = False
 
     async def run(self) -> None:
         """Serve the client."""
-        if (await self._receive())["type"] != "websocket.connect":
+        if not await self._socket.connected():
             return
-        await self._send({"type": "websocket.accept"})
-        if isinstance(self._sink, QueuedSink):
-            self._carrier = asyncio.create_task(self._carry(self._sink))
-        try:
-            async with self._span:
+        async with self._socket.accepted():
+            try:
                 session = await self._open()
                 if session is not None:
                     await self._read(session)
-        except TimeoutError:
-            if not self._span.expired():
-                raise
-        except Exception:  # The door's boundary: the client is told that it was not his fault.
-            log.exception("a WebSocket failed")
-            await self._close(FAULT, "Something went wrong on our side.")
-        finally:
-            await self._release()
+            finally:
+                self._release()
 
     async def _open(self) -> Session | None:
         """Let the client in: with his credentials, or without any until his first message."""
@@ -107,11 +87,12 @@ class Connection:
             session = door.sessions.open(given, admission.caller, admitted=known, login_required=door.chat)
         except StoreError as error:
             self._say("error", error_data(error))
-            await self._close(CLOSE_CODES[refusal_reason(error)], error.detail)
+            await self._socket.close(CLOSE_CODES[refusal_reason(error)], error.detail)
             return None
         self._session = session
         self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
         session.closed.add_done_callback(self._on_closed)
+        self._socket.on_stalled = self._stalled
         self._outlet = Outlet(session, self._sink, door.frames)
         if known:
             await self._welcome(session)
@@ -144,10 +125,12 @@ class Connection:
             if session.closed.done():
                 continue
             if text is None:
-                await self._close(BINARY, "Frames are text.")
+                await self._socket.close(UNACCEPTABLE, "Frames are text.")
                 return
-            if _size_of(text, self._door.limits.frame_bytes) > self._door.limits.frame_bytes:
-                await self._close(TOO_BIG, f"Frames have at most {self._door.limits.frame_bytes} bytes.")
+            if exceeds(text, self._door.limits.frame_bytes):
+                await self._socket.close(
+                    TOO_BIG, f"Frames have at most {self._door.limits.frame_bytes} bytes."
+                )
                 return
             try:
                 await self._take(session, text)
@@ -196,59 +179,27 @@ class Connection:
         if subscription is not None and self._sink.writable and not self._session.closed.done():
             self._say("pong", {"cursor": subscription.cursor})
 
-    async def _carry(self, sink: QueuedSink) -> None:
-        """On a server without our transport: send what was written, one message at a time."""
-        try:
-            while data := await sink.taken():
-                for payload in read_frames(data):
-                    async with asyncio.timeout(self._door.limits.stall_seconds):
-                        await self._send({"type": "websocket.send", "text": payload.decode()})
-        except TimeoutError:
-            if self._session is not None:
-                self._session.close(Close(CloseReason.STALLED, "Nothing was read for too long."))
-        except (OSError, RuntimeError):
-            pass  # The peer has gone; the reader sees it too.
-        finally:
-            sink.end()
-
     # --- ending ---
 
+    def _stalled(self) -> None:
+        assert self._session is not None
+        self._session.close(Close(CloseReason.STALLED, "Nothing was read for too long."))
+
     def _on_closed(self, closed: asyncio.Future[Close]) -> None:
-        self._ender = asyncio.create_task(self._end(closed.result()))
+        self._socket.spawn(self._end(closed.result()))
 
     async def _end(self, close: Close) -> None:
         """Say goodbye with the last cursor, and close."""
         assert self._session is not None
         assert self._outlet is not None
         self._outlet.close()
-        if close.reason is CloseReason.CURSOR_EXPIRED:
-            assert close.oldest_cursor is not None
-            self._say("cursorExpired", ExpiredData(oldest_cursor=close.oldest_cursor).shown())
-        elif close.reason is CloseReason.DRAINING:
-            subscription = self._session.subscription
-            cursor = None if subscription is None else subscription.cursor
-            data = ErrorData(code=ErrorCode.UNAVAILABLE, message=close.detail, retry_after=1, cursor=cursor)
-            self._say("error", data.shown())
-        await self._close(CLOSE_CODES[close.reason], close.detail)
+        subscription = self._session.subscription
+        last = farewell(close, None if subscription is None else subscription.cursor)
+        if last is not None:
+            self._say(*last)
+        await self._socket.close(CLOSE_CODES[close.reason], close.detail)
 
-    async def _close(self, code: int, reason: str) -> None:
-        """Send the close frame behind what was written; a peer that does not take it is dropped."""
-        reason = reason.encode()[:_REASON].decode(errors="ignore")
-        try:
-            async with asyncio.timeout(_FAREWELL):
-                if isinstance(self._sink, QueuedSink) and self._carrier is not None:
-                    self._sink.end()
-                    await asyncio.wait((self._carrier,))
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        except TimeoutError:
-            if self._transport is not None:
-                self._transport.abort()
-            else:
-                self._span.reschedule(asyncio.get_running_loop().time())
-        except (OSError, RuntimeError):
-            pass  # It has gone already.
-
-    async def _release(self) -> None:
+    def _release(self) -> None:
         """Leave nothing behind."""
         if self._timer is not None:
             self._timer.cancel()
@@ -257,13 +208,3 @@ class Connection:
         if self._session is not None:
             self._session.closed.remove_done_callback(self._on_closed)
             self._session.leave()
-        helpers = [task for task in (self._ender, self._carrier) if task is not None]
-        for task in helpers:
-            task.cancel()
-        if helpers:
-            await asyncio.wait(helpers)
-
-
-def _size_of(text: str, limit: int) -> int:
-    """The size of a text in UTF-8, counted only where it may be above the limit."""
-    return len(text) if len(text) * 4 <= limit else len(text.encode())

@@ -21,8 +21,8 @@ from protocols.asyncapi import (
     envelope,
     envelope_example,
 )
+from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE
 from protocols.http.faults import ErrorData, ExpiredData
-from protocols.websocket.errors import BINARY, CLOSE_CODES, TOO_BIG
 from protocols.websocket.wire import LONGEST_MARK
 
 _MARK = {"type": ["string", "integer"], "maxLength": LONGEST_MARK, "description": "The client's own mark."}
@@ -145,7 +145,7 @@ _PLAIN = [kind for kind in EVENTS.values() if kind.event_type not in CHAT_FORMS]
 
 def _close_codes() -> dict[str, list[str]]:
     codes: dict[str, list[str]] = {
-        str(BINARY): ["a frame that is not text"],
+        str(UNACCEPTABLE): ["a frame that is not text"],
         str(TOO_BIG): ["too big a frame"],
     }
     for reason, code in CLOSE_CODES.items():

@@ -13,7 +13,7 @@ from core.caller import Role
 from core.errors import Close, CloseReason
 from core.models.api_keys import ApiKey
 from core.services.api_keys import CREATE_API_KEY
-from protocols.websocket.errors import CLOSE_CODES
+from protocols.http.closing import CLOSE_CODES
 from tests.core.stores import Shop, user_in
 from tests.protocols.live import Live, live, new_tenant
 from tests.waiting import eventually

@@ -1,0 +1,171 @@
+"""The operations of one client on a WebSocket: answers given once, and subscriptions whose events go on."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from graphql import OperationType
+
+from core.caller import Credentials
+from core.errors import Close, CursorExpired, Internal, RateLimited, StoreError
+from core.hub import Subscription
+from core.outlet import Sink
+from core.session import Session
+from protocols.graphql.context import Context
+from protocols.graphql.delivery import Delivery
+from protocols.graphql.door import Door
+from protocols.graphql.errors import ID_IN_USE, Breach, close_entry, error_entry
+from protocols.graphql.execution import Prepared, Refused, encode
+from protocols.graphql.sharing import Membership
+from protocols.graphql.wire import SocketWire, next_message, places_message, request_of, server_message
+
+log = logging.getLogger(__name__)
+
+#: Operations of one connection that may go on at once.
+_MOST = 100
+
+
+class _Operation:
+    """One operation, by the id that the client gave it; a subscription has a delivery once it has begun."""
+
+    __slots__ = ("delivery", "id", "membership", "session", "stream", "task")
+
+    def __init__(self, mark: str, session: Session) -> None:
+        self.id = mark
+        self.session = session
+        self.task: asyncio.Task[None] | None = None
+        self.membership: Membership | None = None
+        self.stream: Subscription | None = None
+        self.delivery: Delivery | None = None
+
+
+class Operations:
+    """What one client has under way; ``state`` is the request's, where its id is."""
+
+    __slots__ = ("_door", "_sink", "_state", "_tasks", "_under_way")
+
+    def __init__(self, door: Door, sink: Sink, state: Mapping[str, Any]) -> None:
+        self._door = door
+        self._sink = sink
+        self._state = state
+        self._under_way: dict[str, _Operation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, mark: str, payload: dict[str, Any], session: Session, credentials: Credentials) -> None:
+        """Begin an operation; its answers, or why it has none, are written under its id.
+
+        Raises:
+            Breach: the id is in use.
+        """
+        if mark in self._under_way:
+            raise Breach(ID_IN_USE, f"Subscriber for {mark} already exists")
+        if len(self._under_way) + len(self._tasks) >= 2 * _MOST:
+            self._error(mark, error_entry(RateLimited(1, "Too many operations at once.")))
+            return
+        operation = self._under_way[mark] = _Operation(mark, session)
+        task = operation.task = asyncio.create_task(self._run(operation, payload, credentials))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, operation: _Operation, payload: dict[str, Any], credentials: Credentials) -> None:
+        if self._under_way.get(operation.id) is not operation:
+            return  # The client has thought better of it already.
+        try:
+            prepared = self._door.engine.prepare(request_of(payload))
+            if prepared.kind is OperationType.SUBSCRIPTION:
+                await self._follow(operation, prepared)
+                return
+            admission = await self._door.store.admit(credentials)
+            if admission.refusal is not None:
+                raise admission.refusal
+            context = Context(self._door.store, operation.session.caller, self._state.get("request_id"))
+            members = await self._door.engine.run(self._door.engine.build(prepared, context))
+            if self._under_way.get(operation.id) is operation:
+                del self._under_way[operation.id]
+                self._sink.write(next_message(operation.id, encode(members)))
+                self._sink.write(server_message("complete", operation.id))
+        except Refused as refused:
+            self._fail(operation, refused.errors)
+        except StoreError as error:
+            self._fail(operation, [error_entry(error)])
+        except Exception:  # The boundary of an operation: one that fails does not end the connection.
+            log.exception("an operation failed")
+            self._fail(operation, [error_entry(Internal())])
+
+    async def _follow(self, operation: _Operation, prepared: Prepared) -> None:
+        operation.membership = self._door.sharing.join(prepared, operation.session.caller)
+        operation.stream = await operation.session.open_stream(operation.membership.command)
+        # The protocol has no acknowledgement of a subscription, but lets either side send a pong that nobody asked for.
+        self._sink.write(places_message("pong", {operation.id: operation.stream.cursor}))
+        operation.delivery = Delivery(
+            operation.stream,
+            operation.membership.shared,
+            SocketWire(operation.id),
+            self._sink,
+            partial(self._on_end, operation),
+        )
+
+    def _on_end(self, operation: _Operation, reason: CursorExpired | Close) -> None:
+        """A subscription has ended by itself: for its own reason, or with the connection."""
+        if isinstance(reason, CursorExpired):
+            self._fail(operation, [error_entry(reason)])
+        else:
+            operation.session.close(reason)
+
+    def _fail(self, operation: _Operation, errors: list[dict[str, Any]]) -> None:
+        if self._under_way.get(operation.id) is operation:
+            self._error(operation.id, *errors)
+            self._stop(operation)
+
+    def _error(self, mark: str, *errors: dict[str, Any]) -> None:
+        self._sink.write(server_message("error", mark, errors))
+
+    def stop(self, mark: str) -> None:
+        """The client wants no more of an operation; one that has ended already is no fault."""
+        if (operation := self._under_way.get(mark)) is not None:
+            self._stop(operation)
+
+    def _stop(self, operation: _Operation) -> None:
+        """Forget an operation. One that only answers once runs to its end, for it may write."""
+        self._under_way.pop(operation.id, None)
+        if operation.delivery is not None:
+            operation.delivery.close()
+        elif operation.membership is not None and operation.task is not None:
+            operation.task.cancel()
+        if operation.stream is not None:
+            operation.session.close_stream(operation.stream)
+        if operation.membership is not None:
+            operation.membership.leave()
+
+    @property
+    def cursors(self) -> dict[str, str]:
+        """The place of each subscription, by its id."""
+        return {
+            mark: operation.delivery.cursor
+            for mark, operation in self._under_way.items()
+            if operation.delivery is not None
+        }
+
+    def pump(self) -> None:
+        """Write what is due to every subscription, as far as the client takes it."""
+        for operation in list(self._under_way.values()):
+            if operation.delivery is not None:
+                operation.delivery.pump()
+
+    def say_goodbye(self, close: Close) -> None:
+        """Tell each subscription its place and why it ends."""
+        for operation in list(self._under_way.values()):
+            if operation.delivery is not None:
+                operation.delivery.close()
+                self._error(operation.id, close_entry(close, operation.delivery.cursor))
+
+    async def end(self) -> None:
+        """Leave nothing behind."""
+        for task in self._tasks:
+            task.cancel()
+        for operation in list(self._under_way.values()):
+            self._stop(operation)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
