@@ -13,6 +13,7 @@ from tests.conformance.door import Ability, Driver
 from tests.conformance.doors.graphql import GraphqlDriver, GraphqlSseDriver
 from tests.conformance.doors.grpc import GrpcDriver
 from tests.conformance.doors.rest import RestDriver
+from tests.conformance.doors.socketio import SocketIoDriver, SocketIoPollingDriver
 from tests.conformance.doors.sse import SseDriver
 from tests.conformance.doors.websocket import WebSocketDriver
 
@@ -82,6 +83,7 @@ _ADMINISTRATION = (
 )  # fmt: skip
 #: Only a door that devices speak takes what they measure.
 _NOT_FOR_DEVICES = (("reportPetHealth", Ability.PUBLISH), Reason.CHOICE)
+_WHERE_PEOPLE_TALK = _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.PUBLISH,), Reason.CHOICE))
 
 DOORS: tuple[Door, ...] = (
     Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _MARKS, _OWN_WORK, _NOT_FOR_DEVICES)),
@@ -94,11 +96,9 @@ DOORS: tuple[Door, ...] = (
             ((Ability.PUBLISH,), Reason.CHOICE),
         ),
     ),
-    Door(
-        "WebSocket",
-        WebSocketDriver,
-        _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.PUBLISH,), Reason.CHOICE)),
-    ),
+    Door("WebSocket", WebSocketDriver, _WHERE_PEOPLE_TALK),
+    Door("Socket.IO", SocketIoDriver, _WHERE_PEOPLE_TALK),
+    Door("Socket.IO polling", SocketIoPollingDriver, _WHERE_PEOPLE_TALK),
     Door(
         "GraphQL",
         GraphqlDriver,

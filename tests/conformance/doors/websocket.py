@@ -5,7 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import websockets
 from websockets.asyncio.client import ClientConnection
@@ -31,6 +31,17 @@ _CLOSES = {
 Tell = Callable[[str, Any, str | None], None]
 
 
+class Asks(Protocol):
+    """A connection that messages of the live vocabulary can be sent through, each of which is answered."""
+
+    async def ask(self, name: str, chat_id: str | None = None, **data: Any) -> dict[str, Any]:
+        """Send a message; the data of its acknowledgement.
+
+        Raises:
+            Fault: it was refused, or the connection was ended instead.
+        """
+
+
 class Line:
     """A connection: what is asked has a mark, by which its answer is found; all else is told."""
 
@@ -44,11 +55,7 @@ class Line:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
     async def ask(self, name: str, chat_id: str | None = None, **data: Any) -> dict[str, Any]:
-        """Send a message; the data of its acknowledgement.
-
-        Raises:
-            Fault: it was refused, or the connection was ended instead.
-        """
+        """Send a message with a mark, and wait for the answer to it."""
         mark = next(self._marks)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[mark] = answer
@@ -73,9 +80,9 @@ class Line:
             code = self._socket.close_code or 0
             farewell.setdefault("code", _CLOSES.get(code, f"close code {code}"))
         for waiting in self._answers.values():
-            waiting.set_exception(_fault(farewell))
+            waiting.set_exception(error_of(farewell))
         if not self.greeted.done():
-            self.greeted.set_exception(_fault(farewell))
+            self.greeted.set_exception(error_of(farewell))
             self.greeted.exception()  # Most don't wait for it.
         return End(farewell["code"], farewell.get("cursor"), farewell.get("oldestCursor"))
 
@@ -85,7 +92,7 @@ class Line:
         if mark is not None and name in ("ack", "pong"):
             self._answers.pop(mark).set_result(data)
         elif mark is not None and name == "error":
-            self._answers.pop(mark).set_exception(_fault(data))
+            self._answers.pop(mark).set_exception(error_of(data))
         elif name == "error":
             return {**data}
         elif name == "cursorExpired":
@@ -100,17 +107,13 @@ class Line:
 class SocketStream(Stream):
     """A stream that knows its connection."""
 
-    line: Line
+    line: Asks
 
 
 class SocketConversation(Conversation):
-    """Somebody at the chat socket."""
+    """Somebody who chats in the live vocabulary."""
 
-    line: Line
-
-    def heard(self, name: str, data: dict[str, Any], chat_id: str | None) -> None:
-        """What the server says."""
-        self.tell(name, data if chat_id is None else {**data, "chatId": chat_id})
+    line: Asks
 
     async def join(self, chat_id: str | None = None, subject: str | None = None) -> dict[str, Any]:
         joined = await self.line.ask("joinChat", chat_id, subject=subject)
@@ -153,7 +156,11 @@ class WebSocketDriver(Driver):
     @contextlib.asynccontextmanager
     async def converse(self) -> AsyncIterator[Conversation]:
         conversation = SocketConversation()
-        async with self._line(CHAT, conversation.heard, Stream()) as line:
+
+        def tell(name: str, data: Any, chat_id: str | None) -> None:
+            conversation.tell(name, data if chat_id is None else {**data, "chatId": chat_id})
+
+        async with self._line(CHAT, tell, Stream()) as line:
             conversation.line = line
             if self.person.token is not None:
                 await line.greeted
@@ -193,8 +200,8 @@ class WebSocketDriver(Driver):
             await socket.close()
 
 
-def _fault(data: dict[str, Any]) -> Fault:
-    """What an error message says."""
+def error_of(data: dict[str, Any]) -> Fault:
+    """What the data of an error message says."""
     return Fault(
         data["code"],
         fields=[(fault["field"], fault["code"]) for fault in data.get("errors", ())],
