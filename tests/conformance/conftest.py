@@ -1,12 +1,14 @@
 """The targets of the suite, what a scenario is given, and the matrix at the end."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.conformance import report
 from tests.conformance.door import Driver
-from tests.conformance.manifest import Door
+from tests.conformance.manifest import REASONS, Door
 from tests.conformance.people import Person, World
 from tests.conformance.scenario import Scenario
 from tests.conformance.target import Node, Target, given, one_node, two_nodes
@@ -24,20 +26,69 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("target", names, indirect=True, scope="session")
 
 
+_doors = pytest.StashKey[tuple[Door, ...]]()
+#: By title and door.
+_cells = pytest.StashKey[dict[tuple[str, str], str]]()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave a given gateway's settings and its life alone."""
-    if not config.getoption("--url"):
-        return
+    """Leave a given gateway's settings and its life alone, and tell reports which cells of the matrix they are."""
     for item in items:
-        found = scenario_of(item)
-        if found is not None and found.own:
+        found = _scenario_of(item)
+        if found is None or not isinstance(item, pytest.Function):
+            continue
+        if found.own and config.getoption("--url"):
             item.add_marker(pytest.mark.skip(reason="needs nodes of its own, to stop or to set up"))
+        item.stash[_doors] = _doors_of(item.callspec.params)
 
 
-def scenario_of(item: pytest.Item) -> Scenario | None:
-    """The scenario that a test is."""
+def _scenario_of(item: pytest.Item) -> Scenario | None:
     marker = item.get_closest_marker("scenario")
     return None if marker is None else marker.args[0]
+
+
+def _doors_of(values: Mapping[str, Any]) -> tuple[Door, ...]:
+    both = tuple(values[name] for name in ("door", "other") if name in values)
+    doors: tuple[Door, ...] = values.get("doors", both)
+    return doors
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with an empty matrix."""
+    config.stash[_cells] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note what a scenario proved: a cell is good when all its tests are."""
+    outcome = yield
+    cells = item.config.stash[_cells]
+    found = _scenario_of(item)
+    if found is None:
+        return outcome
+    for door in item.stash[_doors]:
+        cell = found.title, door.name
+        if outcome.failed:
+            cells[cell] = report.FAILED
+        elif outcome.when == "call" and outcome.passed:
+            cells.setdefault(cell, report.PROVED)
+    return outcome
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the matrix."""
+    cells = config.stash[_cells]
+    if not cells:
+        return
+
+    def mark(scenario: Scenario, door: Door) -> str:
+        reason = door.lacks(scenario.needs)
+        return str(reason) if reason else cells.get((scenario.title, door.name), report.NOT_RUN)
+
+    terminalreporter.section("conformance")
+    terminalreporter.write_line(report.matrix(mark))
+    for reason, why in REASONS.items():
+        terminalreporter.write_line(f"{reason}  {why}")
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +107,18 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
                 yield target
 
 
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A node where thirty requests a minute are enough."""
+    with one_node(tmp_path_factory.mktemp("strict"), rate_limit="30") as target:
+        yield target
+
+
 @pytest.fixture
 async def world(target: Target) -> AsyncIterator[World]:
     """A tenant of this scenario alone."""
-    world = World(target)
-    yield world
-    await world.leave()
+    async with World(target) as world:
+        yield world
 
 
 @pytest.fixture

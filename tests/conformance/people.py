@@ -1,8 +1,10 @@
 """Who comes to the doors: each scenario has a private tenant of its own, made by being named."""
 
+import contextlib
+import ssl
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -10,6 +12,8 @@ from tests.conformance.shapes import compact
 from tests.conformance.target import Node, Target
 
 PASSWORD = "a password for conformance"
+#: Made once: reading the certificates takes longer than most calls.
+TLS = ssl.create_default_context()
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,12 @@ class Person:
 
 @dataclass
 class World:
-    """A tenant on the target, its people, and a way to let things happen in it."""
+    """A tenant on the target, its people, and a way to let things happen in it; at the end it is emptied."""
 
     target: Target
     tenant: str = field(default_factory=lambda: str(uuid.uuid4()))
     _people: dict[str, Person] = field(default_factory=dict)
+    _client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(verify=TLS, timeout=30))
 
     @property
     def visitor(self) -> Person:
@@ -69,8 +74,8 @@ class World:
         self, method: str, path: str, person: Person, body: Any = None, *, node: Node | None = None
     ) -> Any:
         """Arrange something over REST that isn't what the scenario is about; it must work."""
-        async with httpx.AsyncClient(base_url=(node or self.target.first).url, timeout=30) as client:
-            answer = await client.request(method, path, json=body, headers=headers_of(person))
+        url = (node or self.target.first).url + path
+        answer = await self._client.request(method, url, json=body, headers=headers_of(person))
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return compact(answer.json()) if answer.content else None
 
@@ -86,10 +91,14 @@ class World:
         made: dict[str, Any] = await self.ask("POST", "/v1/orders", person, {"petId": pet["id"]})
         return made
 
-    async def leave(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         """Empty the tenant."""
-        if "staff" in self._people:
-            await self.ask("DELETE", f"/v1/tenant?confirm={self.tenant}", self._people["staff"])
+        async with contextlib.aclosing(self._client):
+            if "staff" in self._people:
+                await self.ask("DELETE", f"/v1/tenant?confirm={self.tenant}", self._people["staff"])
 
 
 def headers_of(person: Person) -> dict[str, str]:

@@ -59,7 +59,7 @@ def given(url: str, grpc: str | None, mqtt: str | None) -> Target:
 @contextlib.contextmanager
 def one_node(directory: Path, **settings: str) -> Iterator[Target]:
     """A node on embedded parts."""
-    node = _node(directory / "node", **settings)
+    node = _node(directory / "node", jwt_secret=SECRET, **settings)
     assert node.gateway is not None
     with node.gateway:
         yield Target("one-node", (node,))

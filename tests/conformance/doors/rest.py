@@ -7,7 +7,7 @@ import httpx
 
 from protocols.rest.bindings import BINDINGS, Binding
 from tests.conformance.door import Ability, Answer, Driver, Fault
-from tests.conformance.people import headers_of
+from tests.conformance.people import TLS, headers_of
 from tests.conformance.shapes import compact
 
 _BOUND: dict[str, Binding] = {}
@@ -44,7 +44,7 @@ class RestDriver(Driver):
                 "files": {"file": body["file"]},
                 "data": {name: value for name, value in body.items() if name != "file"},
             }
-        async with httpx.AsyncClient(base_url=self.node.url, timeout=30) as client:
+        async with httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=30) as client:
             answer = await client.request(
                 binding.method,
                 path,
@@ -53,7 +53,7 @@ class RestDriver(Driver):
                 **content,
             )
         if not answer.is_success:
-            raise fault_of(answer.json())
+            raise fault_of(answer)
         replayed = answer.headers.get("Idempotent-Replayed") == "true"
         if binding.serves_image:
             return Answer(answer.content)
@@ -61,12 +61,15 @@ class RestDriver(Driver):
         return Answer(value, answer.headers.get("ETag"), replayed)
 
 
-def fault_of(problem: dict[str, Any]) -> Fault:
+def fault_of(answer: httpx.Response) -> Fault:
     """What a problem says (RFC 9457)."""
+    problem = answer.json()
+    retry_after = answer.headers.get("Retry-After")
     return Fault(
         problem["type"].rpartition("/")[2],
         fields=[(fault["field"], fault["code"]) for fault in problem.get("errors", ())],
         oldest_cursor=problem.get("oldestCursor"),
+        retry_after=None if retry_after is None else int(retry_after),
     )
 
 

@@ -9,7 +9,7 @@ import httpx
 
 from tests.conformance.door import Ability, Driver, End, Stream
 from tests.conformance.doors.rest import fault_of
-from tests.conformance.people import headers_of
+from tests.conformance.people import TLS, headers_of
 
 CHANNEL = "/v1/events"
 #: The reasons of a stream's end, as the faults that they are.
@@ -29,11 +29,12 @@ class SseDriver(Driver):
         stream = Stream()
         timeout = httpx.Timeout(20, read=None)
         async with (
-            httpx.AsyncClient(base_url=self.node.url, timeout=timeout) as client,
+            httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=timeout) as client,
             client.stream("GET", CHANNEL, params={"topics": ",".join(topics)}, headers=headers) as answer,
         ):
             if answer.status_code != 200:
-                raise fault_of(json.loads(await answer.aread()))
+                await answer.aread()
+                raise fault_of(answer)
             lines = answer.aiter_lines()
             stream.cursor = (await self._block(lines))["id"]
             reader = asyncio.create_task(self._read(lines, stream))

@@ -1,0 +1,58 @@
+"""A chat between two doors, watched from all others."""
+
+import contextlib
+
+from tests.conformance.conftest import At
+from tests.conformance.door import Ability
+from tests.conformance.manifest import DOORS, Door
+from tests.conformance.people import World
+from tests.conformance.scenario import scenario
+
+
+@scenario("A customer at one door and an agent at another hold a chat", Ability.CONVERSE, spans="pairs")
+async def test_chat(world: World, at: At, door: Door, other: Door) -> None:
+    customer, staff = await world.customer(), await world.staff()
+    others = [found for found in DOORS if Ability.CONVERSE in found.offered]
+    async with contextlib.AsyncExitStack() as stack:
+        here = await stack.enter_async_context(at(door, customer, world.target.first).converse())
+        chat_id = (await here.join(subject="Momo"))["id"]
+        # The customer's other windows, one at each door that has chats: they see what he sees.
+        watchers = []
+        for found in others:
+            watcher = await stack.enter_async_context(at(found, customer, world.target.last).converse())
+            await watcher.join(chat_id)
+            watchers.append(watcher)
+        agent = await stack.enter_async_context(at(other, staff, world.target.last).converse())
+        await agent.join(chat_id)
+        await world.ask("POST", f"/v1/chats/{chat_id}/assignment", staff, {})
+        for each in (here, *watchers):
+            assert (await each.hear("agentAssigned"))["agentId"] == staff.user_id
+
+        await here.typing(chat_id, started=True)
+        assert (await agent.hear("typingStarted"))["userId"] == customer.user_id
+        said = await here.say(chat_id, "Is Momo still there?", "1")
+        again = await here.say(chat_id, "Is Momo still there?", "1")
+        assert again["id"] == said["id"]
+        heard = await agent.hear("chatMessage")
+        assert (heard["id"], heard["text"], heard["senderRole"]) == (said["id"], said["text"], "CUSTOMER")
+        for each in (here, *watchers):
+            assert (await each.hear("messageDelivered"))["id"] == said["id"]
+        await agent.read(chat_id, said["id"])
+        for each in (here, *watchers):
+            assert (await each.hear("messageRead"))["id"] == said["id"]
+
+        await agent.typing(chat_id, started=True)
+        await agent.typing(chat_id, started=False)
+        for each in (here, *watchers):
+            assert (await each.hear("typingStarted"))["userId"] == staff.user_id
+            assert (await each.hear("typingStopped"))["userId"] == staff.user_id
+        answer = await agent.say(chat_id, "She is.")
+        for each in (here, *watchers):
+            assert (await each.hear("chatMessage"))["id"] == answer["id"]
+
+        await world.ask("POST", f"/v1/chats/{chat_id}/closure", customer)
+        for each in (here, agent, *watchers):
+            assert (await each.hear("chatClosed"))["id"] == chat_id
+    messages = (await world.ask("GET", f"/v1/chats/{chat_id}/messages", customer))["data"]
+    texts = [message["text"] for message in messages if message["senderRole"] != "SYSTEM"]
+    assert texts == ["Is Momo still there?", "She is."]
