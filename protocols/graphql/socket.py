@@ -11,7 +11,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from core.caller import Credentials
-from core.errors import Close, CloseReason, RateLimited, StoreError
+from core.errors import BadRequest, Close, CloseReason, RateLimited, StoreError
 from core.session import Session
 from protocols.graphql.door import Door
 from protocols.graphql.errors import (
@@ -77,6 +77,8 @@ class Connection:
                 await self._read()
             except Breach as breach:
                 await self._socket.close(breach.code, str(breach))
+            except BadRequest as error:  # A tenant that cannot be one.
+                await self._socket.close(BAD_MESSAGE, error.detail)
             except StoreError as error:
                 await self._socket.close(CLOSE_CODES[refusal_reason(error)], error.detail)
             finally:

@@ -237,7 +237,7 @@ async def test_the_payload_of_the_beginning_names_token_and_tenant_and_more_is_i
         ({"token": "nonsense"}, 4401),
         ({"Authorization": "Bearer nonsense"}, 4401),
         ({"token": 7}, 4400),
-        ({"tenantId": "x"}, 4401),
+        ({"tenantId": "x"}, 4400),
     ],
 )
 async def test_bad_credentials_end_the_connection(node: Live, payload: Any, code: int) -> None:
