@@ -35,7 +35,7 @@ from core.models.pet_search import SortKey
 from protocols.graphql.bindings import BINDINGS, Binding
 from protocols.graphql.errors import CODES
 from tests.conformance.door import Ability, Answer, Driver, End, Fault, Stream
-from tests.conformance.people import headers_of
+from tests.conformance.people import TLS, headers_of
 from tests.conformance.shapes import compact
 
 PATH = "/v1/graphql"
@@ -83,7 +83,7 @@ class GraphqlDriver(Driver):
             arguments["ifMatch"] = if_match
         if key is not None:
             arguments["idempotencyKey"] = key
-        async with httpx.AsyncClient(base_url=self.node.url, timeout=30) as client:
+        async with httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=30) as client:
             answer = await client.post(
                 PATH,
                 json=_request(binding, arguments),
@@ -134,9 +134,9 @@ class GraphqlSseDriver(Driver):
     @contextlib.asynccontextmanager
     async def follow(self, *topics: str, cursor: str | None = None) -> AsyncIterator[Stream]:
         headers = {**headers_of(self.person), "Accept": "text/event-stream"}
-        stream = Stream()
+        stream, timeout = Stream(), httpx.Timeout(20, read=None)
         async with (
-            httpx.AsyncClient(base_url=self.node.url, timeout=httpx.Timeout(20, read=None)) as client,
+            httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=timeout) as client,
             client.stream("POST", PATH, json=_subscription(topics, cursor), headers=headers) as answer,
         ):
             if answer.status_code != 200:

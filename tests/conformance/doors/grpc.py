@@ -313,7 +313,7 @@ def _shown(message: Any) -> dict[str, Any]:
             values[field.json_name] = {key: _shown(value[key]) if is_whole else value[key] for key in value}
         elif field.is_repeated:
             values[field.json_name] = [_one(field, item) for item in value]
-        elif value != "" and not (field.enum_type is not None and value == 0):
+        elif field.has_presence or (value != "" and (field.enum_type is None or value)):
             values[field.json_name] = _one(field, value)
     return values
 
