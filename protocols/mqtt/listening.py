@@ -20,7 +20,7 @@ from protocols.mqtt.sharing import Membership
 from protocols.mqtt.subscriptions import Grant, read_filter
 
 if TYPE_CHECKING:
-    from protocols.mqtt.adapter import Connection
+    from protocols.mqtt.connection import Connection
 
 _ALWAYS, _IF_NEW = 0, 1
 _QOS = (SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE, SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE)

@@ -20,7 +20,7 @@ from protocols.mqtt.packets import Breach, Kind, Property, Will
 from protocols.mqtt.subscriptions import read_topic
 
 if TYPE_CHECKING:
-    from protocols.mqtt.adapter import Connection
+    from protocols.mqtt.connection import Connection
 
 _TELEMETRY = re.compile(TELEMETRY_TOPIC.format(pet_id="([^/]+)"))
 

@@ -98,3 +98,6 @@ class MqttSocketDoor:
                     await peer.may_read()
             finally:
                 connection.ended()
+                if connection.session is not None:
+                    caller = connection.session.caller
+                    scope.setdefault("state", {}).update(caller=caller.key, tenant=caller.tenant)
