@@ -6,7 +6,7 @@ WORKDIR /src
 # The libraries first: they change less often than the code.
 COPY requirements.lock ./
 RUN /opt/petstore/bin/pip install --require-hashes --no-deps --requirement requirements.lock
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY core core
 COPY protocols protocols
 COPY gateway gateway

@@ -81,7 +81,7 @@ async def main() -> None:
         shown = on_grpc if "--grpc" in sys.argv else on_mqtt if "--mqtt" in sys.argv else listener
         serving = group.create_task(server.serve([listener]))
         chores = group.create_task(maintain(node.store, settings))
-        async with build_mqtt(node).serving([on_mqtt], [], None):
+        async with build_mqtt(node, access).serving([on_mqtt], [], None):
             await obey(shown, Feeder(node.store).feed)
         await grpc.stop(0)
         chores.cancel()

@@ -116,6 +116,7 @@ class Transaction(Protocol):
 
         Raises:
             Taken: as for insert.
+            TransientFailure: it is there no more. Whoever begins anew finds that out where he looks for it.
         """
 
     async def delete(self, kind: type[R], record_id: str) -> None:

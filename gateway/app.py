@@ -1,5 +1,6 @@
 """The composition root: every adapter of the store is named here, in a line."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from protocols.graphql.socket import GraphqlSocket
 from protocols.grpc.adapter import GrpcDoor
 from protocols.grpc.rpc import Rpc
 from protocols.mqtt.adapter import MqttDoor
+from protocols.mqtt.connection import Connection as MqttConnection
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
@@ -74,10 +76,12 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             metrics.observe("bus", lambda: redis_bus.counters)
             limiter = shared = RedisRateLimiter(settings.redis_url)
             stack.push_async_callback(shared.close)
+        hasher = Argon2Hasher()
+        stack.push_async_callback(asyncio.to_thread, hasher.close)
         ports = Ports(
             storage=storage,
             limiter=limiter,
-            hasher=Argon2Hasher(),
+            hasher=hasher,
             signer=HmacSigner(signing_secret(settings)),
             images=FileImages(settings.data_dir / "images"),
             processor=SimulatedProcessor(),
@@ -130,11 +134,17 @@ def build_grpc(node: Node, access: AccessLog) -> GrpcServer:
     return server
 
 
-def build_mqtt(node: Node) -> TcpServer:
+def build_mqtt(node: Node, access: AccessLog) -> TcpServer:
     """The server of the MQTT ports."""
 
+    def on_end(connection: MqttConnection) -> None:
+        seconds, session = perf_counter() - connection.started, connection.session
+        node.metrics.count("mqtt", "MQTT", connection.protocol, connection.code, None)
+        state = {} if session is None else {"caller": session.caller.key, "tenant": session.caller.tenant}
+        access.write("mqtt", "MQTT", connection.protocol, connection.code, seconds, state)
+
     def connect(peer: TcpConnection, address: str) -> Receiver:
-        return node.mqtt.connect(peer, Credentials(address))
+        return node.mqtt.connect(peer, Credentials(address), on_end)
 
     server = TcpServer(connect, stall_limit=node.settings.stall_seconds)
     node.metrics.observe("mqtt", node.mqtt.statistics)
@@ -160,11 +170,11 @@ def build_app(node: Node, access: AccessLog) -> Front:
             **dict.fromkeys(Probes.paths, (PROBES, probes)),
         },
         sockets={
-            "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
-            "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
-            "/v1/graphql": GraphqlSocket(graphql),
-            **dict.fromkeys(SocketIoDoor.paths, socketio),
-            "/mqtt": MqttSocketDoor(node.mqtt),
+            "/v1/ws/events": ("websocket", WebSocketDoor(sessions, limits, chat=False)),
+            "/v1/ws/chat": ("websocket", WebSocketDoor(sessions, limits, chat=True)),
+            "/v1/graphql": ("graphql", GraphqlSocket(graphql)),
+            **dict.fromkeys(SocketIoDoor.paths, ("socketio", socketio)),
+            "/mqtt": ("mqtt", MqttSocketDoor(node.mqtt)),
         },
         metrics=node.metrics,
         access=access,

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 #: The status that stands for a client who left before the answer began; it is never sent.
 CLIENT_LEFT = 499
 #: Doors whose requests last as long as the client likes.
-_LIVE = frozenset({"socketio", "sse", "websocket"})
+_LIVE = frozenset({"socketio", "sse"})
 #: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
 _ABNORMAL = 1006
 _CLIENTS_OWN = 3000
@@ -27,16 +27,15 @@ _CLIENTS_OWN = 3000
 class Front:
     """Plain ASGI and no framework: it adds a few microseconds to a request.
 
-    ``paths`` leads from exact paths to (door, application), ``sockets`` does so for WebSockets, which count for the
-    door that has the same path, else as ``websocket``; any other request is REST's. ``open`` counts what each door
-    is serving at the moment.
+    ``paths`` leads from exact paths to (door, application), ``sockets`` does so for WebSockets; any other request is
+    REST's. ``open`` counts what each door is serving at the moment.
     """
 
     def __init__(
         self,
         rest: ASGIApp,
         paths: Mapping[str, tuple[str, ASGIApp]],
-        sockets: Mapping[str, ASGIApp],
+        sockets: Mapping[str, tuple[str, ASGIApp]],
         *,
         metrics: Metrics,
         access: AccessLog,
@@ -46,9 +45,8 @@ class Front:
         self._sockets = dict(sockets)
         self._metrics = metrics
         self._access = access
-        self.open: Counter[str] = Counter(
-            dict.fromkeys({"rest", "websocket", *(door for door, _ in paths.values())}, 0)
-        )
+        doors = {"rest", *(door for door, _ in (*paths.values(), *sockets.values()))}
+        self.open: Counter[str] = Counter(dict.fromkeys(doors, 0))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, one WebSocket, or the life of the application."""
@@ -86,11 +84,10 @@ class Front:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         path = scope["path"]
-        serve = self._sockets.get(path)
-        if serve is None:
+        if path not in self._sockets:
             await send({"type": "websocket.close", "code": 1000})
             return
-        door = self._paths[path][0] if path in self._paths else "websocket"
+        door, serve = self._sockets[path]
         request_id = request_id_of(read_headers(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = _ABNORMAL
@@ -128,8 +125,8 @@ class Front:
 
 
 def _is_live(door: str, scope: Scope) -> bool:
-    """Whether a request lasted as long as the client liked: all of some doors', and what says so of itself."""
-    return door in _LIVE or "follows" in scope["state"]
+    """Whether it lasted as long as the client liked: a WebSocket, all of some doors, and what says so of itself."""
+    return scope["type"] == "websocket" or door in _LIVE or "follows" in scope["state"]
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -116,7 +116,7 @@ async def serve(settings: Settings, ports: Ports, access: AccessLog, announce: C
         if settings.demo:
             await open_demo(node.store)
         grpc = build_grpc(node, access)
-        mqtt = build_mqtt(node)
+        mqtt = build_mqtt(node, access)
         server = Server(
             build_app(node, access), _options(settings), on_drain=lambda: _drain(node, grpc, mqtt)
         )

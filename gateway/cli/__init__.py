@@ -1,5 +1,6 @@
 """The command line ``petstore``. Each command imports what it needs when it runs, so that help comes at once."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -23,6 +24,8 @@ _TENANT = typer.Option(envvar="PETSTORE_TENANT", help="A tenant of your own: a U
 
 def main() -> None:
     """Run the command line. What is in the way is told in one line, with exit status 1."""
+    # The database, the images and the secret are for the account that serves them alone.
+    os.umask(0o077)
     try:
         app()
     except (BadSettings, CannotStart) as error:

@@ -22,6 +22,7 @@ from core.ports import (
     Record,
     Revocation,
     Taken,
+    TransientFailure,
     Trimmed,
 )
 from gateway.storage.kinds import kind_of
@@ -101,7 +102,7 @@ class MemoryTransaction:
     async def update(self, record: Record) -> None:
         """See core.ports.Transaction."""
         if record.id not in self._rows(type(record)):
-            raise LookupError(f"there is no {type(record).__name__} {record.id} to update")
+            raise TransientFailure(f"there is no {type(record).__name__} {record.id} any more")
         self._put(record)
 
     async def delete(self, kind: type[R], record_id: str) -> None:

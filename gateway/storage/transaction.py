@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.events import Event
 from core.ids import TenantId
-from core.ports import Condition, Query, Record, Taken
+from core.ports import Condition, Query, Record, Taken, TransientFailure
 from gateway.storage import log
 from gateway.storage.conditions import LARGEST, matching, ordering, storable
 from gateway.storage.faults import ERRORS, translated, violated
@@ -93,7 +93,7 @@ class SqlTransaction:
         of = self._kind(record)
         changed = await self._change(of, of.update, of.row(record) | self._key(record.id))
         if changed.rowcount != 1:
-            raise LookupError(f"there is no {of.table.name} row {record.id} to update")
+            raise TransientFailure(f"there is no {of.table.name} row {record.id} any more")
 
     async def delete(self, kind: type[R], record_id: str) -> None:
         """See core.ports.Transaction."""

@@ -31,8 +31,8 @@ class AccessLog:
 
         Internal errors are errors, what machines ask again and again is for debugging, the rest is information.
         ``route`` is the path's template, empty where nothing answers. ``status`` is the HTTP status, for a
-        WebSocket the close code, for gRPC its status code. ``state`` is what the door noted: ``request_id``,
-        ``caller`` (his key), ``tenant``.
+        WebSocket the close code, for gRPC its status code, for MQTT the reason code. ``state`` is what the door
+        noted: ``request_id``, ``caller`` (his key), ``tenant``.
         """
         level = "error" if status in _OUR_FAULTS else "debug" if door == PROBES else "info"
         if self._threshold > _LEVELS[level]:
@@ -67,5 +67,5 @@ class AccessLog:
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}
-#: Internal error, broken WebSocket, gRPC's INTERNAL; 503 is told apart by whoever is away.
-_OUR_FAULTS = frozenset({500, 1011, 13})
+#: Internal error, broken WebSocket, gRPC's INTERNAL, MQTT's unspecified error; 503 is told apart by whoever is away.
+_OUR_FAULTS = frozenset({500, 1011, 13, 128})

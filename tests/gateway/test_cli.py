@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,15 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         assert f"127.0.0.1:{port}: Address already in use" in refused(
             "serve", "--port", str(port), cwd=tmp_path
         )
+
+
+def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with Gateway(tmp_path, "--demo") as gateway:
+        assert httpx.get(f"{gateway.url}/v1/pets").status_code == 200
+        data = tmp_path / "data"
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (data, *data.rglob("*"))}
+    assert {"petstore.db", "petstore.db-wal", "jwt-secret"} <= modes.keys()
+    assert not [name for name, mode in modes.items() if mode & 0o077]
 
 
 def test_a_database_out_of_reach_is_one_line_without_the_password(tmp_path: Path) -> None:

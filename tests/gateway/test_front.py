@@ -1,23 +1,28 @@
 """The front of the HTTP port, in this process and on memory."""
 
+import asyncio
 import io
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import mqtt5
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from gateway.app import Node, build_app, open_node
+from gateway.app import Node, build_app, build_mqtt, open_node
 from gateway.demo import ACCOUNTS, open_demo
 from gateway.front import Front
+from gateway.server.listening import listen, socket_port
 from gateway.settings import Settings
 from gateway.telemetry.access import AccessLog
 from gateway.telemetry.metrics import Metrics
+from tests.protocols.mqtt.raw import Raw
+from tests.waiting import eventually
 
 
 @dataclass
@@ -100,6 +105,64 @@ async def test_web_pages_of_named_origins_may_call(opened: Opened, path: str) ->
     assert answer.headers["access-control-allow-origin"] == "https://a.example"
     answer = await opened.client.options(path, headers=asked | {"Origin": "https://b.example"})
     assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_client_of_mqtt_is_counted_and_logged_when_he_has_gone(opened: Opened) -> None:
+    server = build_mqtt(opened.node, AccessLog("info", as_json=True, stream=opened.log))
+    name, password, _, _ = ACCOUNTS[1]
+    sockets = listen("127.0.0.1", 0)
+    port = socket_port(sockets)
+    async with server.serving(sockets, [], None):
+        stays, leaves, stranger = [Raw(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(3)]
+        await leaves.connect("kitchen", username=name, password=password)
+        leaves.send(mqtt5.DisconnectPacket())
+        stranger.send(b"\x00\x00")
+        await stays.connect()
+        stays.writer.close()
+        await eventually(lambda: len(opened.lines()) == 3)
+    for client in (leaves, stranger):
+        client.writer.close()
+    entries = {line["status"]: line for line in opened.lines()}
+    assert entries.keys() == {0, 129, 255}  # He said goodbye; he sent no MQTT; he was lost.
+    seen = [
+        (entries[code]["method"], entries[code]["route"], entries[code]["caller"]) for code in (0, 129, 255)
+    ]
+    assert seen == [("MQTT", "5.0", "user"), ("MQTT", "(none)", "unknown"), ("MQTT", "5.0", "address")]
+    for secret in (name, password, "kitchen", "127.0.0.1"):
+        assert secret not in opened.log.getvalue()
+    metrics = (await opened.client.get("/metrics")).text
+    assert 'petstore_requests_total{door="mqtt",operation="MQTT 5.0",status="255"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("path", "door"), [("/mqtt", "mqtt"), ("/v1/graphql", "graphql"), ("/v1/ws/chat", "websocket")]
+)
+async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
+    opened: Opened, path: str, door: str
+) -> None:
+    front = opened.client._transport.app  # type: ignore[attr-defined]
+    scope = {
+        "type": "websocket",
+        "path": path,
+        "headers": [],
+        "query_string": b"",
+        "client": ("192.0.2.1", 1),
+    }
+    come: Iterator[Message] = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}])
+
+    async def receive() -> Message:
+        return next(come)
+
+    async def send(message: Message) -> None:
+        """Whatever is said, nobody hears it."""
+
+    await front(scope, receive, send)
+    (line,) = opened.lines()
+    assert (line["door"], line["route"]) == (door, path)
+    metrics = (await opened.client.get("/metrics")).text
+    assert f'petstore_requests_total{{door="{door}",operation="GET {path}"' in metrics
+    assert f'petstore_open{{door="{door}"}} 0.0' in metrics
+    assert f'petstore_request_seconds_count{{door="{door}"' not in metrics
 
 
 async def test_a_door_that_fails_is_answered_for_and_the_fault_is_logged(

@@ -13,7 +13,7 @@ from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
 from core.models.pets import Pet
 from core.models.users import User
-from core.ports import Between, Equal, Query, Record, Storage, Taken
+from core.ports import Between, Equal, Query, Record, Storage, Taken, TransientFailure
 from tests.gateway.storage import records
 from tests.gateway.storage.records import NOW, a_pet, a_tenant, an_event, announce, later, put
 
@@ -83,8 +83,8 @@ async def test_an_update_replaces_every_field(storage: Storage) -> None:
         assert await tx.count(Query(Pet)) == 1
 
 
-async def test_an_update_of_nothing_is_a_fault(storage: Storage) -> None:
-    with pytest.raises(LookupError):
+async def test_an_update_of_what_is_gone_asks_for_another_try(storage: Storage) -> None:
+    with pytest.raises(TransientFailure):
         async with storage.write(TENANT) as tx:
             await tx.update(a_pet(TENANT))
 
