@@ -1,13 +1,13 @@
 """What one client listens to: granted filter by filter, begun with the present state."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mqtt5 import SubAckReasonCode, UnsubAckReasonCode
 
 from core.access import check_filters
 from core.cursor import Cursor
-from core.errors import Forbidden, RateLimited, StoreError, Unavailable
+from core.errors import CursorExpired, Forbidden, RateLimited, StoreError, Unavailable
 from core.retained import present_state
 from core.session import Session, Subscribe, Unsubscribe
 from core.validation import check_body
@@ -44,7 +44,8 @@ class Listening:
         gate.shut("state")
         try:
             before = set(self._grants)
-            found = [self._read(wish, packet) for wish in packet.wishes]
+            named = set(before)
+            found = [self._read(wish, packet, named) for wish in packet.wishes]
             cursor = packet.properties.told("cursor")
             refused = await self._follow(
                 [g for g in found if isinstance(g, Grant) and g.group is None], cursor
@@ -55,7 +56,7 @@ class Listening:
             self._delivery.listen(self._grants)
             if self.kept is not None:
                 await self.kept.save()
-            self._write_suback(packet.packet_id, codes)
+            self._write_suback(packet.packet_id, codes, refused.values())
             for grant, wish in zip(found, packet.wishes, strict=True):
                 if isinstance(grant, Grant) and self._grants.get(grant.name) is grant and grant.group is None:
                     wanted = wish.retain_handling == _ALWAYS or (
@@ -66,7 +67,8 @@ class Listening:
         finally:
             gate.open("state")
 
-    def _read(self, wish: Wish, packet: packets.Subscribe) -> Grant | SubAckReasonCode:
+    def _read(self, wish: Wish, packet: packets.Subscribe, named: set[str]) -> Grant | SubAckReasonCode:
+        """What a wish asks for, or why it can't be granted; ``named`` are the filters that count so far."""
         try:
             address = read_filter(wish.pattern)
             tenant = self._session.caller.tenant
@@ -74,10 +76,11 @@ class Listening:
                 if self._grants:
                     raise Forbidden("This connection is of another tenant.")
                 self._session.visit(address.tenant)
-            if wish.pattern not in self._grants and len(self._grants) >= self._most:
+            if wish.pattern not in named and len(named) >= self._most:
                 raise RateLimited(1, "Too many subscriptions.")
         except StoreError as error:
             return SUBSCRIBE_CODES[error.code]
+        named.add(wish.pattern)
         return Grant(
             name=wish.pattern,
             prefix=address.prefix,
@@ -92,8 +95,8 @@ class Listening:
     def _most(self) -> int:
         return self._store.limits.filters_per_connection
 
-    async def _follow(self, grants: Sequence[Grant], cursor: str | None) -> dict[str, SubAckReasonCode]:
-        """Hear of these too; gives those that may not be heard of. All at once, since that is the usual case."""
+    async def _follow(self, grants: Sequence[Grant], cursor: str | None) -> dict[str, StoreError]:
+        """Hear of these too; gives why some may not be heard of. All at once, since that is the usual case."""
         if not grants:
             return {}
         try:
@@ -101,8 +104,8 @@ class Listening:
             await self._session.follow(check_body(Subscribe, {"topics": topics, "cursor": cursor}))
         except StoreError as error:
             if len(grants) == 1 or isinstance(error, Unavailable):
-                return {grant.name: SUBSCRIBE_CODES[error.code] for grant in grants}
-            refused: dict[str, SubAckReasonCode] = {}
+                return {grant.name: error for grant in grants}
+            refused: dict[str, StoreError] = {}
             for grant in grants:
                 refused |= await self._follow([grant], cursor)
             return refused
@@ -110,10 +113,10 @@ class Listening:
             self._delivery.rewind()
         return {}
 
-    async def _settle(self, grant: Grant, refused: dict[str, SubAckReasonCode]) -> SubAckReasonCode:
+    async def _settle(self, grant: Grant, refused: dict[str, StoreError]) -> SubAckReasonCode:
         """The answer for one filter."""
         if grant.name in refused:
-            return refused[grant.name]
+            return SUBSCRIBE_CODES[refused[grant.name].code]
         if grant.group is not None:
             try:
                 await self._join(grant)
@@ -130,10 +133,18 @@ class Listening:
         if before is not None:
             before.leave()
 
-    def _write_suback(self, packet_id: int, codes: list[SubAckReasonCode]) -> None:
+    def _write_suback(
+        self, packet_id: int, codes: list[SubAckReasonCode], refusals: Iterable[StoreError]
+    ) -> None:
+        """SUBACK, with the place in the log that is reached; for an expired cursor, where reading can begin."""
+        told = []
         subscription = self._session.subscription
-        cursor = None if subscription is None else subscription.cursor
-        self._connection.peer.write(self._connection.wire.suback(packet_id, codes, cursor))
+        if subscription is not None:
+            told.append(("cursor", subscription.cursor))
+        expired = next((error for error in refusals if isinstance(error, CursorExpired)), None)
+        if expired is not None:
+            told.append(("oldestCursor", expired.oldest_cursor))
+        self._connection.peer.write(self._connection.wire.suback(packet_id, codes, told))
 
     async def _tell_state(self, grant: Grant) -> None:
         subscription = self._session.subscription

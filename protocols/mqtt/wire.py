@@ -59,8 +59,10 @@ class Wire(Protocol):
     def pubcomp(self, packet_id: int, code: mqtt5.PubCompReasonCode) -> bytes:
         """PUBCOMP."""
 
-    def suback(self, packet_id: int, codes: list[mqtt5.SubAckReasonCode], cursor: str | None) -> bytes:
-        """SUBACK; with the place in the log that is reached."""
+    def suback(
+        self, packet_id: int, codes: list[mqtt5.SubAckReasonCode], properties: list[tuple[str, str]]
+    ) -> bytes:
+        """SUBACK."""
 
     def unsuback(self, packet_id: int, codes: list[mqtt5.UnsubAckReasonCode]) -> bytes:
         """UNSUBACK."""
@@ -105,7 +107,12 @@ class Wire3:
         """PUBCOMP."""
         return _acknowledgement(0x70, packet_id)
 
-    def suback(self, packet_id: int, codes: list[mqtt5.SubAckReasonCode], cursor: str | None) -> bytes:  # noqa: ARG002
+    def suback(
+        self,
+        packet_id: int,
+        codes: list[mqtt5.SubAckReasonCode],
+        properties: list[tuple[str, str]],  # noqa: ARG002
+    ) -> bytes:
         """SUBACK."""
         # Of the codes this version knows 0, 1, 2 and 128.
         return b"".join(
@@ -183,9 +190,11 @@ class Wire5:
         """PUBCOMP."""
         return mqtt5.PubCompPacket(packet_id, reason_code=code).write()
 
-    def suback(self, packet_id: int, codes: list[mqtt5.SubAckReasonCode], cursor: str | None) -> bytes:
+    def suback(
+        self, packet_id: int, codes: list[mqtt5.SubAckReasonCode], properties: list[tuple[str, str]]
+    ) -> bytes:
         """SUBACK."""
-        told = [("cursor", cursor)] if cursor is not None and self._explains else []
+        told = properties if self._explains else []
         return mqtt5.SubAckPacket(packet_id, codes, user_properties=told).write()
 
     def unsuback(self, packet_id: int, codes: list[mqtt5.UnsubAckReasonCode]) -> bytes:

@@ -8,6 +8,7 @@ import mqtt5
 import pytest
 
 from core.caller import Role
+from core.cursor import Cursor
 from core.ids import SHARED_TENANT, TenantId
 from core.services.inventory import GET_INVENTORY
 from core.services.orders import PLACE_ORDER
@@ -17,7 +18,7 @@ from tests.core.stores import Shop
 from tests.protocols.live import new_tenant
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
 
-INVALID, NOT_AUTHORIZED, QUOTA = 143, 135, 151
+EXPIRED, INVALID, NOT_AUTHORIZED, QUOTA = 131, 143, 135, 151
 CARD = {
     "object": "card",
     "name": "Ada",
@@ -79,6 +80,8 @@ async def test_more_filters_than_allowed_are_refused_one_by_one(tmp_path: Path) 
     async with mqtt_node(tmp_path, filters_per_connection=2) as node, node.client() as client:
         assert await client.codes("pets/1", "pets/2") == [0, 0]
         assert await client.codes("pets/2", "pets/3") == [0, QUOTA]
+    async with mqtt_node(tmp_path, filters_per_connection=2) as node, node.client() as client:
+        assert await client.codes("pets/1", "pets/2", "pets/1", "pets/3") == [0, 0, 0, QUOTA]
 
 
 async def test_an_owner_sees_his_orders_and_nobody_elses(node: MqttNode) -> None:
@@ -225,6 +228,18 @@ async def test_a_cursor_of_a_subscription_brings_what_happened_since(node: MqttN
         await client.subscribe("pets/#", user_properties=[("cursor", "earliest")])
         assert await client.numbers(2) == [1, 2]
         assert await client.codes("inventory/#", user_properties=[("cursor", "nonsense")]) == [INVALID]
+
+
+async def test_an_expired_cursor_is_refused_with_the_oldest_one(node: MqttNode) -> None:
+    await node.happen(*range(1, 11))
+    await node.store.storage.trim_log(None, 4)
+    async with node.client() as client:
+        gone = [("cursor", Cursor(node.store.epoch, SHARED_TENANT, 2).encode())]
+        answer = await client.subscribe("pets/#", user_properties=gone)
+        assert [int(code) for code in answer.reason_codes] == [EXPIRED]
+        oldest = dict(answer.user_properties)["oldestCursor"]
+        assert await client.codes("pets/#", user_properties=[("cursor", oldest)]) == [0]
+        assert await client.numbers(4) == [7, 8, 9, 10]
 
 
 async def test_a_cursor_of_a_message_resumes_on_an_event_stream(node: MqttNode) -> None:
