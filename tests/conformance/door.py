@@ -16,6 +16,8 @@ from tests.conformance.target import Node
 
 Event = dict[str, Any]
 PATIENCE = 20.0
+#: In the place of a slug, where the protocol has no way to say why something was refused or ended.
+UNTOLD = "untold"
 
 
 class Ability(StrEnum):
@@ -182,6 +184,11 @@ class Driver:
         self.node = node
         self.person = person
         self.on_frame = on_frame
+
+    @classmethod
+    def says(cls, code: str) -> frozenset[str]:
+        """What may be told here where the store says ``code``."""
+        return frozenset({code})
 
     async def call(
         self,

@@ -12,6 +12,7 @@ from core.catalogue import OPERATIONS
 from tests.conformance.door import Ability, Driver
 from tests.conformance.doors.graphql import GraphqlDriver, GraphqlSseDriver
 from tests.conformance.doors.grpc import GrpcDriver
+from tests.conformance.doors.mqtt import Mqtt3Driver, MqttDriver, MqttSocketDriver
 from tests.conformance.doors.rest import RestDriver
 from tests.conformance.doors.socketio import SocketIoDriver, SocketIoPollingDriver
 from tests.conformance.doors.sse import SseDriver
@@ -53,7 +54,7 @@ class Door:
 
     name: str
     driver: type[Driver]
-    missing: Mapping[Thing, Reason] = field(default_factory=dict)
+    missing: Mapping[Thing, Reason] = field(default_factory=dict, hash=False)
 
     @property
     def offered(self) -> frozenset[Thing]:
@@ -83,6 +84,7 @@ _ADMINISTRATION = (
 )  # fmt: skip
 #: Only a door that devices speak takes what they measure.
 _NOT_FOR_DEVICES = (("reportPetHealth", Ability.PUBLISH), Reason.CHOICE)
+_WHERE_DEVICES_TALK = _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.CONVERSE,), Reason.ON_DEMAND))
 _WHERE_PEOPLE_TALK = _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.PUBLISH,), Reason.CHOICE))
 
 DOORS: tuple[Door, ...] = (
@@ -99,6 +101,16 @@ DOORS: tuple[Door, ...] = (
     Door("WebSocket", WebSocketDriver, _WHERE_PEOPLE_TALK),
     Door("Socket.IO", SocketIoDriver, _WHERE_PEOPLE_TALK),
     Door("Socket.IO polling", SocketIoPollingDriver, _WHERE_PEOPLE_TALK),
+    Door("MQTT 5", MqttDriver, _WHERE_DEVICES_TALK),
+    Door(
+        "MQTT 3.1.1",
+        Mqtt3Driver,
+        {
+            **_WHERE_DEVICES_TALK,
+            **_missing(((Ability.RESUME, Ability.RENEW, Ability.PUBLISH), Reason.PROTOCOL)),
+        },
+    ),
+    Door("MQTT over WebSocket", MqttSocketDriver, _WHERE_DEVICES_TALK),
     Door(
         "GraphQL",
         GraphqlDriver,

@@ -125,11 +125,12 @@ async def test_refused_stream(world: World, at: At, door: Door) -> None:
     person = await world.customer()
     first = world.target.first
     impostor = at(door, Person(world.tenant, "not.a.token"), first)
-    assert (await refusal(impostor.follow("pets/#"))).code == "unauthorized"
+    assert (await refusal(impostor.follow("pets/#"))).code in impostor.says("unauthorized")
     abroad = at(door, replace(person, tenant=str(uuid.uuid4())), first)
-    assert (await refusal(abroad.follow("pets/#"))).code == "forbidden"
+    assert (await refusal(abroad.follow("pets/#"))).code in abroad.says("forbidden")
     for bad in ("pets/#/more", "pets/+x", ""):
-        assert (await refusal(at(door, person, first).follow(bad))).code == "bad-request", bad
+        code = (await refusal(at(door, person, first).follow(bad))).code
+        assert code in door.driver.says("bad-request"), bad
 
 
 @scenario("A stream of what one may not see is refused, whether it exists or not", Ability.FOLLOW)
@@ -137,17 +138,19 @@ async def test_forbidden_stream(world: World, at: At, door: Door) -> None:
     order = await world.order(await world.customer())
     others = at(door, await world.customer("other"), world.target.last)
     for order_id in (order["id"], "019e2d15-51aa-7c36-9e02-7d4b6f8a0c12"):
-        assert (await refusal(others.follow(f"orders/{order_id}/status"))).code == "forbidden"
+        code = (await refusal(others.follow(f"orders/{order_id}/status"))).code
+        assert code in door.driver.says("forbidden")
     visitor = at(door, world.visitor, world.target.last)
     for topic in ("orders/+/status", "chats/#", f"orders/{order['id']}/status"):
-        assert (await refusal(visitor.follow(topic))).code in ("forbidden", "unauthorized"), topic
+        code = (await refusal(visitor.follow(topic))).code
+        assert code in door.driver.says("forbidden") | {"unauthorized"}, topic
 
 
 @scenario("A stream with too many filters is refused", Ability.FOLLOW)
 async def test_too_many_filters(world: World, at: At, door: Door) -> None:
     topics = [f"pets/{number}" for number in range(101)]
     many = at(door, world.visitor, world.target.first).follow(*topics)
-    assert (await refusal(many)).code == "bad-request"
+    assert (await refusal(many)).code in door.driver.says("bad-request")
 
 
 @scenario("A cursor that is broken, of another tenant, or no longer in the log is refused", Ability.RESUME)

@@ -10,7 +10,7 @@ import aiohttp
 import engineio
 import socketio
 
-from tests.conformance.door import Ability, Conversation, Driver, End, OnFrame, Stream
+from tests.conformance.door import PATIENCE, Ability, Conversation, Driver, End, OnFrame, Stream
 from tests.conformance.doors.rest import fault_of
 from tests.conformance.doors.websocket import SocketConversation, SocketStream, error_of
 from tests.conformance.people import Person
@@ -65,7 +65,7 @@ class Connection:
         """
         auth = compact({"token": person.token, "tenantId": person.tenant})
         try:
-            await self._client.connect(url, transports=[transport], auth=auth, wait_timeout=20)
+            await self._client.connect(url, transports=[transport], auth=auth, wait_timeout=PATIENCE)
         except socketio.exceptions.ConnectionError:
             match self._refusal:
                 case {"data": dict(data)}:
@@ -82,7 +82,7 @@ class Connection:
         self._on_frame(CHANNEL, False, {"event": name, "data": given})
         try:
             await self._client.emit(name, given, callback=answer.set_result)
-            told = await answer
+            told = await asyncio.wait_for(answer, PATIENCE)
         finally:
             self._answers.discard(answer)
         self._on_frame(CHANNEL, True, {"ack": told})

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from tests.conformance.door import Ability, Conversation, Driver, End, Fault, OnFrame, Stream
+from tests.conformance.door import PATIENCE, Ability, Conversation, Driver, End, Fault, OnFrame, Stream
 from tests.conformance.doors.rest import fault_of
 from tests.conformance.people import headers_of
 from tests.conformance.shapes import compact
@@ -65,7 +65,7 @@ class Line:
         self._on_frame(self._channel, False, frame)
         with contextlib.suppress(websockets.ConnectionClosed):  # The reader knows why.
             await self._socket.send(json.dumps(frame))
-        return await answer
+        return await asyncio.wait_for(answer, PATIENCE)
 
     async def read(self, reading: asyncio.Event) -> End:
         """Read to the end while ``reading`` is set, and say how it ended."""
@@ -163,7 +163,7 @@ class WebSocketDriver(Driver):
         async with self._line(CHAT, tell, Stream()) as line:
             conversation.line = line
             if self.person.token is not None:
-                await line.greeted
+                await asyncio.wait_for(line.greeted, PATIENCE)
             yield conversation
 
     async def renew(self, stream: Stream, token: str) -> None:
