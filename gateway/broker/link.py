@@ -245,6 +245,21 @@ class _Client(aiomqtt.Client):
     def _on_message(self, *told: Any) -> None:
         self.receive(told[-1])
 
+    def _on_socket_register_write(self, client: Any, *told: Any) -> None:
+        # aiomqtt's own hands the loop the number of the socket, which may be another one's when the loop gets to it.
+        self._loop.call_soon_threadsafe(self._await_writing, client, told[-1])
+
+    def _await_writing(self, client: Any, connected: socket.socket) -> None:
+        if connected.fileno() >= 0:
+            self._loop.add_writer(connected, self._write, client)
+
+    def _write(self, client: Any) -> None:
+        try:
+            client.loop_write()
+        except Exception as error:  # noqa: BLE001 - the boundary to the library: whatever it is, the connection is over
+            if not self.ended.done():
+                self.ended.set_exception(error)
+
 
 def _looked_at(future: "asyncio.Future[Any]") -> None:
     """Its failure is known, and need not be complained of."""

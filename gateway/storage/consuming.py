@@ -26,7 +26,7 @@ _OURS = and_(
     leases.c.fence == bindparam("of_fence"),
 )
 DROP = update(leases).where(_OURS).values(expires_at=0)
-#: Held until the transaction ends, so that nobody takes the lease between this look and the commit.
+#: Locked, so that nobody takes the lease between this look and the commit.
 STILL_OURS = select(leases.c.fence).where(_OURS).with_for_update(read=True)
 
 _position = func.coalesce(positions.c.sequence, 0)
@@ -59,18 +59,25 @@ SLOWEST = (
 )
 
 
+_PLACE = (
+    bindparam("of_consumer", type_=positions.c.consumer.type),
+    bindparam("of_tenant", type_=positions.c.tenant_id.type),
+    bindparam("new_position", type_=positions.c.sequence.type),
+)
+
+
 @dataclass(frozen=True)
 class Consuming:
     """Statements that SQLAlchemy writes differently for each database.
 
     ``take`` gives the fence, or nothing while somebody else holds the lease; ``enrol`` gives the name of a consumer
-    that is new; ``begin`` puts it at the end of every log.
+    that is new; ``begin`` puts it at the end of every log; ``advance`` moves a position that is behind.
     """
 
     take: Executable
     enrol: Executable
     begin: Executable
-    advance: Executable
+    advance: Any
 
 
 def _build(insert: Any, now: ColumnElement[int]) -> Consuming:
@@ -81,14 +88,6 @@ def _build(insert: Any, now: ColumnElement[int]) -> Consuming:
         expires_at=now + bindparam("milliseconds", type_=BigInteger),
     )
     ours = leases.c.holder == taking.excluded.holder
-    moving = insert(positions).values(
-        consumer=bindparam("of_consumer"),
-        tenant_id=bindparam("of_tenant"),
-        sequence=bindparam("new_position"),
-    )
-    ends = select(
-        bindparam("of_consumer", type_=positions.c.consumer.type), tenants.c.tenant_id, tenants.c.head
-    )
     return Consuming(
         take=taking.on_conflict_do_update(
             index_elements=["name"],
@@ -103,14 +102,28 @@ def _build(insert: Any, now: ColumnElement[int]) -> Consuming:
         .values(name=bindparam("of_consumer"))
         .on_conflict_do_nothing(index_elements=["name"])
         .returning(consumers.c.name),
-        begin=insert(positions).from_select(["consumer", "tenant_id", "sequence"], ends),
-        advance=moving.on_conflict_do_update(
-            index_elements=["consumer", "tenant_id"],
-            set_={"sequence": moving.excluded.sequence},
-            where=positions.c.sequence < moving.excluded.sequence,
+        begin=insert(positions).from_select(
+            ["consumer", "tenant_id", "sequence"], select(_PLACE[0], tenants.c.tenant_id, tenants.c.head)
         ),
+        advance=_forward(insert(positions).values(dict(zip(positions.c.keys(), _PLACE, strict=True)))),
     )
 
+
+def _forward(moving: Any) -> Any:
+    return moving.on_conflict_do_update(
+        index_elements=["consumer", "tenant_id"],
+        set_={"sequence": moving.excluded.sequence},
+        where=positions.c.sequence < moving.excluded.sequence,
+    )
+
+
+_held = STILL_OURS.cte("held")
+_moved = _forward(
+    postgresql_insert(positions).from_select(positions.c.keys(), select(*_PLACE).select_from(_held))
+)
+#: PostgreSQL does it in one statement, and so holds no lock while it waits for us: a process that is frozen then would
+#: keep everybody else from the lease.
+ADVANCE_AT_ONCE = select(_held.c.fence).add_cte(_moved.cte("moved"))
 
 #: By the name of SQLAlchemy's dialect.
 CONSUMING = {

@@ -55,8 +55,10 @@ def postgresql_engine(url: URL, *, connections: int = _CONNECTIONS) -> AsyncEngi
 def open_postgresql(url: URL) -> SqlStorage:
     """Storage in a database whose tables are up to date."""
     engine = postgresql_engine(url)
+    single = engine.execution_options(isolation_level="AUTOCOMMIT")
     return SqlStorage(
-        single=engine.execution_options(isolation_level="AUTOCOMMIT"),
+        single=single,
+        instant=single,
         readers=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
         writers=engine.execution_options(isolation_level="READ COMMITTED"),
     )

@@ -30,8 +30,9 @@ class SqlStorage:
     """A core.ports.Storage.
 
     ``single`` runs one reading statement, ``readers`` reading transactions that see one snapshot, ``writers``
-    writing ones: engines that differ in how they begin. ``turn`` lets as many writers in as the database can
-    have at once.
+    writing ones: engines that differ in how they begin. ``instant``, where several processes share the database, runs
+    one writing statement without a transaction around it. ``turn`` lets as many writers in as the database can have at
+    once.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class SqlStorage:
         single: AsyncEngine,
         readers: AsyncEngine,
         writers: AsyncEngine,
+        instant: AsyncEngine | None = None,
         turn: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
         self._single = single
         self._readers = readers
         self._writers = writers
+        self._instant = instant
         self._turn = turn or nullcontext()
 
     @asynccontextmanager
@@ -146,13 +149,13 @@ class SqlStorage:
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         """See core.ports.Storage."""
         asked = {"of_name": name, "of_holder": holder, "milliseconds": round(seconds * 1000)}
-        async with self._begin() as connection:
+        async with self._at_once() as connection:
             fence = (await run(connection, CONSUMING[connection.dialect.name].take, asked)).scalar()
         return None if fence is None else Lease(name, holder, int(fence))
 
     async def drop_lease(self, lease: Lease) -> None:
         """See core.ports.Storage."""
-        async with self._begin() as connection:
+        async with self._at_once() as connection:
             await run(connection, consuming.DROP, _named(lease))
 
     async def enrol(self, consumer: str) -> None:
@@ -172,7 +175,10 @@ class SqlStorage:
     async def advance(self, lease: Lease, consumer: str, tenant: TenantId, sequence: int) -> bool:
         """See core.ports.Storage."""
         place = {"of_consumer": consumer, "of_tenant": tenant, "new_position": sequence}
-        async with self._begin() as connection:
+        async with self._at_once() as connection:
+            if self._instant is not None:
+                found = await run(connection, consuming.ADVANCE_AT_ONCE, place | _named(lease))
+                return found.scalar() is not None
             if (await run(connection, consuming.STILL_OURS, _named(lease))).scalar() is None:
                 return False
             await run(connection, CONSUMING[connection.dialect.name].advance, place)
@@ -230,6 +236,10 @@ class SqlStorage:
             engine.sync_engine.pool: engine for engine in (self._single, self._readers, self._writers)
         }.values():
             await engine.dispose()
+
+    def _at_once(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """For what nobody may be kept waiting by, should this process be frozen in the middle."""
+        return self._begin() if self._instant is None else _connection(self._instant)
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[AsyncConnection]:
