@@ -54,9 +54,7 @@ class _Message:
         found = [] if self.payload is not None or payload is None else ["it has no payload"]
         for validator, value in ((self.payload, payload), (self.headers, headers)):
             if validator is not None and value is not None:
-                found += [
-                    f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)
-                ]
+                found += [told for error in validator.iter_errors(value) for told in _told(error)]
             elif validator is not None and validator is self.payload:
                 found.append("it has a payload")
         return found
@@ -124,16 +122,14 @@ class Contract:
         """
         place = f"{door} {channel or frame.get('topic')}, from the {sender}"
         messages = self._messages(door, channel, sender, frame, place)
-        payload, headers, wanted = _read(door, frame)
-        if message is not None:
-            wanted = (message,)
-        candidates = [messages[key] for key in wanted if key in messages]
-        candidates = candidates or [found for found in messages.values() if found.name in wanted]
-        if message is not None:
-            candidates = [found for found in candidates if found.key == message]
+        payload, headers, key, name = _read(door, frame)
+        key = message or key
+        candidates = [
+            found for found in messages.values() if (found.name == name if key is None else found.key == key)
+        ]
         if not candidates:
             raise Misfit(
-                f"{place}: there is no message {wanted[-1]!r}, but {', '.join(messages)}\n{_short(frame)}"
+                f"{place}: there is no message {key or name!r}, but {', '.join(messages)}\n{_short(frame)}"
             )
         complaints = []
         for found in candidates:
@@ -200,28 +196,39 @@ class Contract:
         return found[0].messages[sender]
 
 
-def _read(door: str, frame: Mapping[str, Any]) -> tuple[Any, Any, tuple[str, ...]]:
-    """Payload, headers, and what the message may be called: keys first."""
+def _read(door: str, frame: Mapping[str, Any]) -> tuple[Any, Any, str | None, str]:
+    """Payload, headers, and which message it should be: the key where that can be told, the name."""
     if door == "websocket":
-        name = str(frame.get("type"))
-        data = frame.get("data")
-        kind = data.get("eventType") if name == "event" and isinstance(data, Mapping) else None
-        return frame, None, (f"event.{kind}", name)
+        return frame, None, _event_key(frame.get("type"), frame.get("data")), str(frame.get("type"))
     if door == "socketio":
         data = frame.get("data", {})
         if "ack" in frame:
             refused = isinstance(data, Mapping) and data.get("ok") is False
-            return data, None, ("refused",) if refused else (f"{frame['ack']}.ack",)
-        kind = data.get("eventType") if frame["event"] == "event" and isinstance(data, Mapping) else None
-        return data, None, (f"event.{kind}", frame["event"])
+            return data, None, "refused" if refused else f"{frame['ack']}.ack", "ack"
+        return data, None, _event_key(frame["event"], data), frame["event"]
     if door == "sse":
         headers = {key: value for key, value in frame.items() if key != "data"}
         if str(headers.get("retry", "")).isdigit():
             headers["retry"] = int(headers["retry"])
-        return _json(frame.get("data")), headers, (frame.get("event", "place"),)
+        return _json(frame.get("data")), headers, None, frame.get("event", "place")
     payload, properties = _json(frame["payload"]), frame.get("properties")
     kind = payload.get("eventType") if isinstance(payload, Mapping) else None
-    return payload, None if properties is None else dict(properties), (kind or "telemetry",)
+    return payload, None if properties is None else dict(properties), None, kind or "telemetry"
+
+
+def _event_key(name: object, data: object) -> str | None:
+    """The message of an event as it is; by its name alone it could be any of them."""
+    if name == "event" and isinstance(data, Mapping) and "eventType" in data:
+        return f"event.{data['eventType']}"
+    return None
+
+
+def _told(error: Any) -> list[str]:
+    """What is wrong, of several possible forms with each but null."""
+    forms = [one for one in error.context or () if (one.validator, one.validator_value) != ("type", "null")]
+    if forms:
+        return [told for one in forms for told in _told(one)]
+    return [f"{error.json_path}: {error.message[:300]}"]
 
 
 def _json(value: Any) -> Any:
