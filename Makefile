@@ -35,7 +35,7 @@ check: $(VENV)/.dev ## Lint, format, strict types, import law, drift of the cont
 
 # proto/released.binpb is what clients have; with a release it is written anew:
 # buf build proto --exclude-source-info -o proto/released.binpb
-contracts: $(VENV)/.dev ## Write openapi/openapi.yaml from the operations, and Python code from proto/
+contracts: $(VENV)/.dev ## Write the OpenAPI, AsyncAPI and GraphQL documents from the code, and code from proto/
 	$(BIN)/python -m gateway.contracts
 
 format: $(VENV)/.dev ## Format the code and mend what the linter can mend
