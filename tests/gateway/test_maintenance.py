@@ -2,10 +2,17 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from gateway.maintenance import repeat
+from core.ids import SHARED_TENANT, new_id
+from gateway.maintenance import LogStatistics, maintain, repeat
+from gateway.settings import load_settings
+from tests.core.stores import open_store
+from tests.gateway.storage.records import an_event, announce
 from tests.waiting import eventually
 
 
@@ -28,3 +35,40 @@ async def test_a_chore_that_fails_is_tried_again_and_the_log_hears_of_it_once(
         "the chore failed and will be tried again: ConnectionError('away')",
         "the chore works again after 3 failures",
     ]
+
+
+async def test_the_log_is_kept_for_a_consumer_that_is_behind_but_not_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings(log_retention_days=1, log_retention_events=1)
+    async with open_store(tmp_path) as store:
+        consumer, figures, now = new_id(), LogStatistics(), store.clock()
+        await store.storage.enrol(consumer)
+        ages = (10, 3.5, 2.9, 2, 0)
+        await announce(
+            store.storage, *(an_event(SHARED_TENANT, at=now - timedelta(days=age)) for age in ages)
+        )
+
+        async def floor() -> int:
+            return (await store.storage.read_log(SHARED_TENANT, 0, 1)).floor
+
+        keeping = asyncio.create_task(
+            maintain(store, settings, consumers=[consumer], figures=figures, tidy=0.01)
+        )
+        await eventually(lambda: _is(floor(), 2))
+        await eventually(lambda: figures.held == 2)
+        assert (figures.counters.trimmed, figures.counters.unread) == (2, 2)
+        lease = await store.storage.take_lease(consumer, "me", 60)
+        assert lease is not None
+        await store.storage.advance(lease, consumer, SHARED_TENANT, 5)
+        await eventually(lambda: _is(floor(), 4))
+        await eventually(lambda: figures.held == 0)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+    assert figures.counters.unread == 2
+    (complaint,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert complaint.getMessage() == f"2 events left the log before {consumer} had read them"
+
+
+async def _is(value: Awaitable[int], wanted: int) -> bool:
+    return await value == wanted
