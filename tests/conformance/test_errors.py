@@ -80,12 +80,11 @@ async def test_taken(world: World, at: At, door: Door) -> None:
 @scenario("validation-error: every fault of the body with its field and code", "createPet", "placeOrder")
 async def test_validation(world: World, at: At, door: Door) -> None:
     staff = at(door, await world.staff(), world.target.first)
-    body = {"name": "", "species": "DOG", "ageMonths": -1, "price": "cheap", "currency": "DOLLAR"}
+    body = {"name": "x" * 51, "species": "DOG", "ageMonths": -1, "price": "cheap"}
     fault = await refusal(staff.call("createPet", body=body))
     assert fault.code == "validation-error"
     assert sorted(fault.fields) == [
         ("ageMonths", "OUT_OF_RANGE"),
-        ("currency", "INVALID_ENUM_VALUE"),
         ("name", "INVALID_LENGTH"),
         ("price", "INVALID_FORMAT"),
     ]

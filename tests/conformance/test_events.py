@@ -18,13 +18,15 @@ LAST = "the last of them"
 
 @contextlib.asynccontextmanager
 async def everywhere(
-    world: World, at: At, doors: tuple[Door, ...], person: Person, *topics: str
+    world: World, at: At, doors: tuple[Door, ...], person: Person, *topics: str, cursor: str | None = None
 ) -> AsyncIterator[list[Stream]]:
     """Somebody follows topics at every door, half of them at each node."""
     nodes = world.target.nodes
     async with contextlib.AsyncExitStack() as stack:
         streams = [
-            await stack.enter_async_context(at(door, person, nodes[place % len(nodes)]).follow(*topics))
+            await stack.enter_async_context(
+                at(door, person, nodes[place % len(nodes)]).follow(*topics, cursor=cursor)
+            )
             for place, door in enumerate(doors)
         ]
         yield streams

@@ -1,10 +1,13 @@
 """A cursor of any door resumes at any other: what was missed comes once, in order, and then what happens."""
 
+import asyncio
+
 from tests.conformance.conftest import At
 from tests.conformance.door import Ability, Event
 from tests.conformance.manifest import Door
 from tests.conformance.people import World
 from tests.conformance.scenario import scenario
+from tests.conformance.test_events import everywhere
 
 
 def names(events: list[Event]) -> list[str]:
@@ -12,24 +15,28 @@ def names(events: list[Event]) -> list[str]:
     return [event["data"]["pet"]["name"] for event in events]
 
 
-@scenario("Where one door left off, the other goes on", Ability.FOLLOW, Ability.RESUME, spans="pairs")
-async def test_resume(world: World, at: At, door: Door, other: Door) -> None:
+@scenario("Where any door left off, any other goes on", Ability.FOLLOW, Ability.RESUME, spans="all")
+async def test_resume(world: World, at: At, doors: tuple[Door, ...]) -> None:
     person = await world.customer()
-    async with at(door, person, world.target.first).follow("pets/+") as stream:
-        for name in ("one", "two", "three"):
+    made = ["one", "two", "three"]
+    cursors: list[tuple[str, str]] = []
+    async with everywhere(world, at, doors, person, "pets/+") as streams:
+        for name in made:
             await world.pet(name=name)
-        heard = await stream.take(3)
-        assert names(heard) == ["one", "two", "three"]
-    for name in ("four", "five"):
-        await world.pet(name=name)
-    for last in (heard[1]["cursor"], stream.cursor):
-        missed = ["three"] if last == heard[1]["cursor"] else ["one", "two", "three"]
-        async with at(other, person, world.target.last).follow("pets/+", cursor=last) as resumed:
-            await world.pet(name="live")
-            told = await resumed.until(lambda event: event["data"]["pet"]["name"] == "live")
-        assert names(told)[: len(missed) + 2] == [*missed, "four", "five"]
-        assert len({event["id"] for event in told}) == len(told)
-        assert [event for event in told if event in heard] == heard[-len(missed) :]
+        for stream in streams:
+            heard = await stream.take(3)
+            assert names(heard) == made
+            cursors.append((stream.cursor, heard[1]["cursor"]))
+    for number, (acknowledged, behind_two) in enumerate(cursors):
+        made.append(f"missed {number}")
+        await world.pet(name=made[-1])
+        for cursor, missed in ((acknowledged, made[:]), (behind_two, made[2:])):
+            async with everywhere(world, at, doors, person, "pets/+", cursor=cursor) as streams:
+                made.append(f"live {len(made)}")
+                await world.pet(name=made[-1])
+                told = await asyncio.gather(*(stream.take(len(missed) + 1) for stream in streams))
+            assert names(told[0]) == [*missed, made[-1]]
+            assert all(each == told[0] for each in told)
 
 
 @scenario("earliest asks for all that is kept", Ability.RESUME)
