@@ -148,7 +148,9 @@ async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
         "query_string": b"",
         "client": ("192.0.2.1", 1),
     }
-    come: Iterator[Message] = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}])
+    come: Iterator[Message] = iter(
+        [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}]
+    )
 
     async def receive() -> Message:
         return next(come)
