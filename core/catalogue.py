@@ -15,6 +15,7 @@ from core.services import (
     devices,
     images,
     inventory,
+    messages,
     orders,
     payments,
     pets,
@@ -35,6 +36,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *api_keys.OPERATIONS,
     *devices.OPERATIONS,
     *chats.OPERATIONS,
+    *messages.OPERATIONS,
     *telemetry.OPERATIONS,
     *tenant.OPERATIONS,
 )

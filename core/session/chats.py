@@ -10,7 +10,8 @@ from core.events import Draft, visible_to
 from core.hub import Batch
 from core.models.chats import CHAT_TYPING, PRESENCE_CHANGED, Chat, ChatTyping, PresenceChanged
 from core.operations import AnyOperation
-from core.services.chats import ASSIGN_WAITING_CHATS, GET_CHAT, MARK_READ, OPEN_CHAT, SEND_MESSAGE
+from core.services.chats import ASSIGN_WAITING_CHATS, GET_CHAT, OPEN_CHAT
+from core.services.messages import MARK_READ, SEND_MESSAGE
 from core.session.answers import JoinedChat, NamedChat, OneMessage
 from core.session.commands import InChat, JoinChat, ReadMark, SendText
 from core.session.marks import DeliveryMarks

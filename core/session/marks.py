@@ -6,7 +6,7 @@ from collections import deque
 
 from core.caller import Caller
 from core.errors import StoreError
-from core.services.chats import MARK_DELIVERED
+from core.services.messages import MARK_DELIVERED
 from core.store import Call, Store
 
 log = logging.getLogger(__name__)

@@ -1,1 +1,24 @@
-"""The GraphQL door at /v1/graphql: HTTP, WebSocket (graphql-transport-ws), event streams (graphql-sse)."""
+"""The GraphQL door at /v1/graphql (GraphQL, October 2021): every operation as a field, every event as a subscription.
+
+By request and answer (GraphQL over HTTP):
+    ``adapter``     one request
+    ``bindings``    the operations and their fields
+    ``schema``      the schema: fields, links between resources, feeds
+    ``types``       its types, made of the core's models
+    ``context``     what resolvers may use, and what was looked up already
+    ``limits``      what an operation may cost
+    ``execution``   from a text to an answer
+    ``pages``       GraphiQL, and the schema as text
+
+Live (graphql-transport-ws on a WebSocket, graphql-sse as an event stream):
+    ``socket``      one client on a WebSocket
+    ``operations``  what he has under way
+    ``stream``      one client's event stream
+    ``sharing``     one execution for all who ask the same in the same rights
+    ``delivery``    from a subscription, through an execution, to a sink
+
+Both:
+    ``door``        what the two share
+    ``wire``        requests, messages and blocks
+    ``errors``      how the store's faults look
+"""

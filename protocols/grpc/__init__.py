@@ -1,1 +1,12 @@
-"""The gRPC door."""
+"""The gRPC door: the services of ``proto/petstore/v1`` (gRPC over HTTP/2).
+
+``adapter``   what answers each method of each service
+``bindings``  the operations and their methods
+``rpc``       one call: who makes it, and how it ends
+``unary``     calls with one request and one response
+``streams``   events as they happen, and conversations
+``wire``      messages and the store's values, translated into one another
+``errors``    how the store's faults look: statuses with details
+
+``_generated`` is what ``make contracts`` makes of ``proto/``.
+"""

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from core.operations import AnyOperation
-from core.services import auth, chats, inventory, orders, payments, pets, users
+from core.services import auth, chats, inventory, messages, orders, payments, pets, users
 from core.store import Call
 from protocols.grpc._generated.petstore.v1 import (
     chats_pb2,
@@ -126,8 +126,8 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(chats.OPEN_CHAT, "ChatService.OpenChat"),
     _bind(chats.GET_CHAT, "ChatService.GetChat"),
     _bind(chats.LIST_CHATS, "ChatService.ListChats"),
-    _bind(chats.LIST_MESSAGES, "ChatService.ListMessages", _CHAT),
-    _bind(chats.SEND_MESSAGE, "ChatService.SendMessage", _CHAT),
+    _bind(messages.LIST_MESSAGES, "ChatService.ListMessages", _CHAT),
+    _bind(messages.SEND_MESSAGE, "ChatService.SendMessage", _CHAT),
     _bind(chats.ASSIGN_CHAT, "ChatService.AssignChat", _CHAT),
     _bind(chats.CLOSE_CHAT, "ChatService.CloseChat", _CHAT),
 )

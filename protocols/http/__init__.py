@@ -1,1 +1,15 @@
-"""What the doors on HTTP share: credentials in a request, faults as problems (RFC 9457) and as messages, frames."""
+"""What the doors on HTTP share; no door itself.
+
+Requests:
+    ``credentials``  where a client puts them
+    ``headers``      fields that every door reads and writes
+    ``cors``         which web pages may call
+    ``problems``     faults as problem documents (RFC 9457), with the one table of statuses
+    ``faults``       faults in JSON messages
+
+Sockets and streams:
+    ``sockets``      one client's WebSocket, from its acceptance to its end
+    ``closing``      the codes by which it ends
+    ``frames``       frames as a server writes them (RFC 6455)
+    ``transport``    what a server may offer for writing past ASGI
+"""

@@ -1,1 +1,15 @@
-"""The REST door: HTTP requests under ``/v1`` become calls of the store, and its answers become responses."""
+"""The REST door: HTTP requests under /v1 (RFC 9110) become calls of the store, and its answers become responses.
+
+``adapter``     one request
+``routing``     what a path and a method lead to
+``bindings``    the operations, their methods and their paths
+``endpoint``    one operation: from a request to a call, from its outcome to an answer
+``wire``        reading requests and writing responses
+``errors``      how the store's faults look: problem documents
+
+The OpenAPI document:
+    ``openapi``     made of the operations and the bindings
+    ``components``  its parts that are the same for all operations
+    ``schemas``     JSON Schemas of what goes in and out
+    ``pages``       the documents for people and tools, and Swagger UI
+"""

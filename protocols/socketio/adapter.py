@@ -30,11 +30,12 @@ _ALLOW = b"GET, POST, OPTIONS"
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Engine.IO connections, the clients among them whom the store has let in, and those who poll."""
+    """Engine.IO connections, the clients among them whom the store has let in, those who poll, and what waits there."""
 
     connections: int
     clients: int
     polling: int
+    waiting_bytes: int
 
 
 class SocketIoDoor:
@@ -67,7 +68,8 @@ class SocketIoDoor:
         """Who is here now."""
         sockets = list(self._engine.sockets.values())
         polling = sum(not socket.upgraded for socket in sockets)
-        return Statistics(len(sockets), len(self._server.clients), polling)
+        waiting = sum(socket.queue.size for socket in sockets)
+        return Statistics(len(sockets), len(self._server.clients), polling, waiting)
 
     async def _websocket(self, scope: Scope, query: dict[str, str], receive: Receive, send: Send) -> None:
         try:

@@ -86,6 +86,11 @@ class Mailbox:
     # --- writing ---
 
     @property
+    def size(self) -> int:
+        """Bytes that wait for a poll."""
+        return self._size
+
+    @property
     def writable(self) -> bool:
         """Whether less waits than should."""
         if self._ended:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import parse_qs
 
@@ -10,7 +9,7 @@ from sse_starlette import EventSourceResponse
 from sse_starlette.sse import AppStatus, SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from core.errors import BadRequest, Close, CloseReason, StoreError
+from core.errors import BadRequest, Close, StoreError
 from core.limits import Limits
 from core.outlet import Outlet, QueuedSink, Sink
 from core.session import Session, Sessions, Subscribe
@@ -20,7 +19,8 @@ from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, accepts, rate_limit_headers, read_headers, request_id_of
 from protocols.http.problems import MEDIA_TYPE, problem, problem_of
 from protocols.http.transport import transport_of
-from protocols.sse.wire import BLOCKS, RETRY, closed_block, expired_block, place_block
+from protocols.sse.errors import farewell
+from protocols.sse.wire import BLOCKS, RETRY, place_block
 
 log = logging.getLogger(__name__)
 
@@ -195,8 +195,4 @@ class Stream:
             self._timer.cancel()
         if self._transport is not None:
             self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self._transport.abort)
-        if close.oldest_cursor is not None:
-            return expired_block(close.oldest_cursor)
-        # All come back at once otherwise, and to fewer nodes than before.
-        retry = random.randint(RETRY // 2, RETRY * 2) if close.reason is CloseReason.DRAINING else None  # noqa: S311
-        return place_block(self._subscription.cursor, retry=retry) + closed_block(close)
+        return farewell(close, self._subscription.cursor)

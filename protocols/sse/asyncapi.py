@@ -8,7 +8,8 @@ from core.errors import CloseReason
 from core.events import EventKind
 from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example
 from protocols.http.faults import ExpiredData
-from protocols.sse.wire import RETRY, ClosedData
+from protocols.sse.errors import ClosedData
+from protocols.sse.wire import RETRY
 
 _RETRY = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before coming back."}
 _TEXT = {"type": "string"}

@@ -12,19 +12,16 @@ from core.ids import new_id
 from core.models.chats import Chat, Message, SenderRole
 from core.models.users import User
 from core.ports import Query
-from core.services import chats
+from core.services import messages
 from core.services.chats import (
     ASSIGN_CHAT,
     ASSIGN_WAITING_CHATS,
     CLOSE_CHAT,
     GET_CHAT,
     LIST_CHATS,
-    LIST_MESSAGES,
-    MARK_DELIVERED,
-    MARK_READ,
     OPEN_CHAT,
-    SEND_MESSAGE,
 )
+from core.services.messages import LIST_MESSAGES, MARK_DELIVERED, MARK_READ, SEND_MESSAGE
 from core.store import Store
 from tests.core.stores import Shop, customer_of, staff_of, user_in
 
@@ -312,7 +309,7 @@ async def test_messages_keep_their_order_though_clocks_differ(
     shop: Shop, chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter([new_id() for _ in range(3)][::-1])
-    monkeypatch.setattr(chats, "new_id", lambda: next(ids))
+    monkeypatch.setattr(messages, "new_id", lambda: next(ids))
     for text in ("one", "two", "three"):
         await say(shop, chat, text)
     assert await read(shop, chat) == (["one", "two", "three"], False)

@@ -55,11 +55,12 @@ class Doors:
     """The live doors, and nothing else."""
 
     def __init__(self, sessions: Sessions, limits: Limits, origins: tuple[str, ...]) -> None:
+        self.socketio = SocketIoDoor(sessions, limits, origins=origins)
         self._paths: dict[str, ASGIApp] = {
             "/v1/events": SseDoor(sessions, limits, origins=origins),
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
-            "/socket.io/": SocketIoDoor(sessions, limits, origins=origins),
+            "/socket.io/": self.socketio,
         }
         self.graphql = Door(sessions, limits)
         self._graphql: dict[str, ASGIApp] = {
@@ -84,6 +85,7 @@ class Live:
     server: Server | uvicorn.Server
     tasks: frozenset["asyncio.Task[Any]"]
     graphql: Door
+    socketio: SocketIoDoor
 
     # -- who
 
@@ -239,7 +241,8 @@ async def live(
         running = asyncio.create_task(server.serve(sockets))
         await eventually(lambda: server.started)
         tasks = frozenset(asyncio.all_tasks())
-        node = Live(store, sessions, bounds, socket_port(sockets), server, tasks, doors.graphql)
+        port = socket_port(sockets)
+        node = Live(store, sessions, bounds, port, server, tasks, doors.graphql, doors.socketio)
         try:
             yield node
             await node.empty()

@@ -9,7 +9,8 @@ import pytest
 
 from core.caller import Role
 from core.ids import SHARED_TENANT
-from core.services.chats import CLOSE_CHAT, GET_CHAT, LIST_MESSAGES
+from core.services.chats import CLOSE_CHAT, GET_CHAT
+from core.services.messages import LIST_MESSAGES
 from gateway.storage.migration import migrate
 from tests.core.stores import Shop
 from tests.protocols.live import Live, Socket, live

@@ -1,0 +1,202 @@
+"""What is said in support chats: listing it, saying something, marking it as delivered and as read."""
+
+import uuid
+
+from core import examples
+from core.caller import Caller, Scope
+from core.context import Context
+from core.errors import Conflict, ErrorCode, NotFound
+from core.events import EventKind, visible_to
+from core.ids import new_id
+from core.models.chats import (
+    CHAT_MESSAGE,
+    CHAT_MESSAGE_DELIVERED,
+    CHAT_MESSAGE_READ,
+    Chat,
+    ChatStatus,
+    Message,
+    MessageDraft,
+    MessageEvent,
+    MessageFilter,
+    MessagePage,
+    MessageParams,
+    MessageWindow,
+    SenderRole,
+)
+from core.operations import AnyOperation, Operation
+from core.ports import Between, Condition, Equal, OneOf, Query
+from core.resource import ById
+from core.services.chats import CHAT_ID, assign_to, visible_chat
+from core.services.users import user_id_of
+
+
+def _role_in(chat: Chat, caller: Caller) -> SenderRole:
+    return SenderRole.CUSTOMER if chat.customer_id == caller.user_id else SenderRole.AGENT
+
+
+async def _list_messages(ctx: Context, params: MessageFilter, _: None) -> MessagePage:
+    chat = await visible_chat(ctx, params.id)
+    edge = params.after or params.before
+    where: list[Condition] = [Equal("chat_id", chat.id)]
+    if edge is not None:
+        where.append(Between("id", low=params.after, high=params.before))
+    order = "-id" if params.after is None else "id"
+    # Bounds include the edge itself, and one more message tells whether there are more.
+    query = Query(Message, tuple(where), order, params.limit + 1 + (edge is not None))
+    found = [message for message in await (await ctx.tx()).find(query) if message.id != edge]
+    shown = sorted(found[: params.limit], key=lambda message: message.id)
+    window = MessageWindow(limit=params.limit, has_more=len(found) > params.limit)
+    return MessagePage(data=shown, pagination=window)
+
+
+async def _send(ctx: Context, params: ById, body: MessageDraft) -> Message:
+    # The chat's lock makes senders take turns, so that a resent message finds the first one.
+    chat = await visible_chat(ctx, params.id)
+    tx = await ctx.tx()
+    sender_id, role = user_id_of(ctx.caller), _role_in(chat, ctx.caller)
+    in_chat = Equal("chat_id", chat.id)
+    if body.client_message_id is not None:
+        same = (Equal("sender_id", sender_id), Equal("client_message_id", body.client_message_id))
+        if sent := await tx.find(Query(Message, (in_chat, *same))):
+            return sent[0]
+    if chat.status is ChatStatus.CLOSED:
+        raise Conflict("The chat is closed.")
+    if role is SenderRole.AGENT and chat.status is ChatStatus.WAITING:
+        chat = await assign_to(ctx, tx, chat, sender_id)
+    last = await tx.find(Query(Message, (in_chat,), "-id", 1))
+    message = Message(
+        id=_id_after(last[0].id) if last else new_id(),
+        tenant_id=ctx.tenant,
+        chat_id=chat.id,
+        sender_id=sender_id,
+        sender_role=role,
+        text=body.text,
+        client_message_id=body.client_message_id,
+        sent_at=ctx.now,
+    )
+    await tx.insert(message)
+    await tx.update(chat.model_copy(update={"updated_at": ctx.now}))
+    _announce_message(ctx, CHAT_MESSAGE, chat, message)
+    return message
+
+
+def _id_after(last: str) -> str:
+    """A new id that sorts behind another one, though that may come from a node whose clock is ahead."""
+    return max(new_id(), str(uuid.UUID(int=uuid.UUID(last).int + 1)))
+
+
+def _announce_message(ctx: Context, kind: EventKind, chat: Chat, message: Message) -> None:
+    ctx.emit(kind, MessageEvent(message=message), visible_to(chat.customer_id), chat_id=chat.id)
+
+
+async def _to_mark(ctx: Context, params: MessageParams) -> tuple[Chat, Message, SenderRole]:
+    """The message with its chat, and the caller's part in it: only the other side's messages can be marked."""
+    chat = await visible_chat(ctx, params.id)
+    message = await ctx.get(Message, params.message_id)
+    if message.chat_id != chat.id:
+        raise NotFound(f"There is no message '{message.id}'.")
+    return chat, message, _role_in(chat, ctx.caller)
+
+
+async def _mark_delivered(ctx: Context, params: MessageParams, _: None) -> Message:
+    chat, message, role = await _to_mark(ctx, params)
+    if message.sender_role is role or message.delivered_at is not None:
+        return message
+    message = message.model_copy(update={"delivered_at": ctx.now})
+    await (await ctx.tx()).update(message)
+    _announce_message(ctx, CHAT_MESSAGE_DELIVERED, chat, message)
+    return message
+
+
+async def _mark_read(ctx: Context, params: MessageParams, _: None) -> Message:
+    chat, message, role = await _to_mark(ctx, params)
+    if message.sender_role is role or message.read_at is not None:
+        return message
+    tx = await ctx.tx()
+    others = OneOf("sender_role", tuple(other for other in SenderRole if other is not role))
+    unread = (Equal("chat_id", chat.id), Equal("read_at", None), others, Between("id", high=message.id))
+    for earlier in await tx.find(Query(Message, unread)):
+        seen = {"read_at": ctx.now, "delivered_at": earlier.delivered_at or ctx.now}
+        message = earlier.model_copy(update=seen)
+        await tx.update(message)
+    _announce_message(ctx, CHAT_MESSAGE_READ, chat, message)
+    return message
+
+
+_MESSAGE_ID = "019e2d16-8a41-7d0e-b713-9c2f4e6a8d55"
+_MESSAGE_EXAMPLE = {
+    "id": _MESSAGE_ID,
+    "tenantId": examples.TENANT_ID,
+    "chatId": CHAT_ID,
+    "senderId": examples.USER_ID,
+    "senderRole": "CUSTOMER",
+    "text": "We have two cats at home.",
+    "clientMessageId": "m-1",
+    "sentAt": "2026-03-03T16:06:02.870Z",
+    "deliveredAt": None,
+    "readAt": None,
+}
+_NOT_FOUND = frozenset({ErrorCode.NOT_FOUND})
+
+LIST_MESSAGES = Operation(
+    name="listMessages",
+    tag="Chats",
+    summary="List the messages of a chat",
+    description="In the order they were said: the newest, or those right before or after a message.",
+    params=MessageFilter,
+    result=MessagePage,
+    handler=_list_messages,
+    scope=Scope.CHAT_WRITE,
+    errors=_NOT_FOUND,
+    result_example={"data": [_MESSAGE_EXAMPLE], "pagination": {"limit": 20, "hasMore": False}},
+)
+SEND_MESSAGE = Operation(
+    name="sendMessage",
+    tag="Chats",
+    summary="Say something in a chat",
+    description="The same `clientMessageId` again gives the message that was sent first. An agent who answers a "
+    "waiting chat takes it.",
+    params=ById,
+    body=MessageDraft,
+    result=Message,
+    handler=_send,
+    scope=Scope.CHAT_WRITE,
+    writes=True,
+    creates=True,
+    idempotent=True,
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT}),
+    body_example={"text": _MESSAGE_EXAMPLE["text"], "clientMessageId": "m-1"},
+    result_example=_MESSAGE_EXAMPLE,
+)
+MARK_DELIVERED = Operation(
+    name="markDelivered",
+    tag="Chats",
+    summary="Mark a message as delivered",
+    description="By the side that received it. Once it is marked, nothing happens.",
+    params=MessageParams,
+    result=Message,
+    handler=_mark_delivered,
+    scope=Scope.CHAT_WRITE,
+    writes=True,
+    errors=_NOT_FOUND,
+    result_example={**_MESSAGE_EXAMPLE, "deliveredAt": "2026-03-03T16:06:03.001Z"},
+)
+MARK_READ = Operation(
+    name="markRead",
+    tag="Chats",
+    summary="Mark a message, and all before it, as read",
+    description="By the side that received it. Once it is marked, nothing happens.",
+    params=MessageParams,
+    result=Message,
+    handler=_mark_read,
+    scope=Scope.CHAT_WRITE,
+    writes=True,
+    errors=_NOT_FOUND,
+    result_example={
+        **_MESSAGE_EXAMPLE,
+        "deliveredAt": "2026-03-03T16:06:03.001Z",
+        "readAt": "2026-03-03T16:06:10.420Z",
+    },
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (LIST_MESSAGES, SEND_MESSAGE, MARK_DELIVERED, MARK_READ)

@@ -1,0 +1,42 @@
+"""How the store's faults look in an event stream: as a problem document before it begins, as its last block after.
+
+The problem documents are those of all doors on HTTP (`protocols.http.problems`).
+"""
+
+import random
+
+import orjson
+
+from core.errors import Close, CloseReason
+from core.session.answers import Answer
+from protocols.http.faults import ExpiredData
+from protocols.sse.wire import RETRY, place_block
+
+
+class ClosedData(Answer):
+    """Why a stream ended; ``resumable``: whether to come back with the last event id."""
+
+    reason: CloseReason
+    message: str
+    resumable: bool
+
+
+def farewell(close: Close, cursor: str) -> bytes:
+    """The end of a stream whose reader has come as far as ``cursor``."""
+    if close.oldest_cursor is not None:
+        return _expired_block(close.oldest_cursor)
+    # All come back at once otherwise, and to fewer nodes than before.
+    retry = random.randint(RETRY // 2, RETRY * 2) if close.reason is CloseReason.DRAINING else None  # noqa: S311
+    return place_block(cursor, retry=retry) + _closed_block(close)
+
+
+def _expired_block(oldest_cursor: str) -> bytes:
+    """The stream ends, for its cursor has expired; the last event id is set back so that coming back works."""
+    data = orjson.dumps(ExpiredData(oldest_cursor=oldest_cursor).shown())
+    return b"id: " + oldest_cursor.encode() + b"\nevent: cursor-expired\ndata: " + data + b"\n\n"
+
+
+def _closed_block(close: Close) -> bytes:
+    """The stream ends for another reason, which a reader should know before he comes back."""
+    content = ClosedData(reason=close.reason, message=close.detail, resumable=close.resumable)
+    return b"event: closed\ndata: " + orjson.dumps(content.shown()) + b"\n\n"
