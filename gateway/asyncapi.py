@@ -112,7 +112,7 @@ _DOORS: tuple[tuple[Door, Document], ...] = (
         {
             "mqtt": _server("mqtt", "5", "mqtt_port", "MQTT 3.1.1 and 5.", ("password",), bindings=_MQTT),
             "mqtts": _server(
-                "mqtts",
+                "secure-mqtt",
                 "5",
                 "mqtt_tls_port",
                 "MQTT with TLS, open when there is a certificate.",

@@ -2,6 +2,7 @@
 
 from datetime import UTC, timedelta
 
+from core import examples
 from core.caller import Role, Scope
 from core.context import Context
 from core.errors import ErrorCode, Fault, FaultCode, Forbidden, NotFound, Unauthorized, ValidationFailed
@@ -45,14 +46,6 @@ def _checked(ctx: Context, body: ReadingDraft) -> Reading:
     return Reading(**values, measured_at=measured_at)
 
 
-_EXAMPLE = {
-    "heartRateBpm": 92,
-    "temperatureC": 38.4,
-    "activity": "WALKING",
-    "batteryPercent": 81,
-    "measuredAt": "2026-01-31T08:15:00.250Z",
-}
-
 REPORT_HEALTH = Operation(
     name="reportPetHealth",
     tag="Telemetry",
@@ -66,8 +59,8 @@ REPORT_HEALTH = Operation(
     writes=True,
     idempotent=True,
     errors=frozenset({ErrorCode.NOT_FOUND}),
-    body_example=_EXAMPLE,
-    result_example=_EXAMPLE,
+    body_example=examples.READING,
+    result_example=examples.READING,
 )
 
 OPERATIONS: tuple[AnyOperation, ...] = (REPORT_HEALTH,)
