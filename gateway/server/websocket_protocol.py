@@ -68,6 +68,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     * a peer that sends pings and does not read the pongs is not read from either;
     * the close frame that says what was wrong (1009, 1007) reaches a peer that is still sending;
     * a handshake that the WebSocket parser refuses (a header line over 8 KiB) is answered, not left hanging;
+    * an MQTT client is not pinged;
     * shutting down says 1001, going away.
     """
 
@@ -107,8 +108,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     def start_keepalive(self) -> None:
-        """Begin to ping. The handshake is over: it is let go, for nobody reads its two sets of headers again."""
-        super().start_keepalive()
+        """Begin to ping. The handshake is over: it is let go, for nobody reads its two sets of headers again.
+
+        MQTT minds its peers itself, and paho answers a ping with an unmasked frame, which would have to be the end
+        of the connection (RFC 6455, section 5.1).
+        """
+        if self.response.headers.get("Sec-WebSocket-Protocol") != "mqtt":
+            super().start_keepalive()
         del self.request, self.response
 
     def resume_writing(self) -> None:

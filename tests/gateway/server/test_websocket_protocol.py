@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from gateway.server.transport import Transport
 from gateway.server.websocket_protocol import WebSocketProtocol
@@ -276,6 +277,24 @@ async def test_a_peer_that_answers_no_ping_is_closed() -> None:
             pass
         assert (answer[0], answer[1][:2]) == (CLOSE, (1011).to_bytes(2))
         await eventually(lambda: running.connections() == 0)
+
+
+@pytest.mark.parametrize(("subprotocol", "pinged"), [("mqtt", False), ("other", True)])
+async def test_mqtt_is_not_pinged(subprotocol: str, pinged: bool) -> None:
+    calls = Calls()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def chosen(message: Any) -> None:
+            await send({**message, "subprotocol": subprotocol} if "accept" in message["type"] else message)
+
+        await calls(scope, receive, chosen)
+
+    async with (
+        serving(app) as running,
+        connect(f"ws://127.0.0.1:{running.port}/", subprotocols=[Subprotocol(subprotocol)]) as client,
+    ):
+        assert client.subprotocol == subprotocol
+        assert (protocol_of(running).ping_timer is not None) is pinged
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 8 * 1024 * 1024])
