@@ -82,21 +82,39 @@ async def authenticate(store: "Store", credentials: Credentials) -> Caller:
         Unauthorized: a bad, expired or revoked token or API key; never taken for a visitor's.
         Forbidden: a good credential of another tenant than the named one.
     """
+    caller = recall(store, credentials)
+    if caller is None:
+        now = store.clock()
+        if credentials.token is not None:
+            known = await _by_token(store, credentials.token, credentials.address, now)
+        else:
+            assert credentials.api_key is not None
+            known = await _by_key(store, credentials.api_key, credentials.address, now)
+        caller = _still_good(store, known, tenant_of(credentials), now)
+    return caller
+
+
+def recall(store: "Store", credentials: Credentials) -> Caller | None:
+    """Do what ``authenticate`` does for a caller who was here a moment ago, or who is a visitor; None for others.
+
+    Raises:
+        BadRequest, Unauthorized, Forbidden: as ``authenticate``.
+    """
     named = tenant_of(credentials)
     if named is None and credentials.tenant is not None:
         raise BadRequest("A tenant is named by a UUID of version 4 or 7.")
     if credentials.token is not None:
-        now = store.clock()
-        known = store.known.get("token", credentials.token, credentials.address, now) or await _by_token(
-            store, credentials.token, credentials.address, now
-        )
+        kind, credential = "token", credentials.token
     elif credentials.api_key is not None:
-        now = store.clock()
-        known = store.known.get("key", credentials.api_key, credentials.address, now) or await _by_key(
-            store, credentials.api_key, credentials.address, now
-        )
+        kind, credential = "key", credentials.api_key
     else:
         return store.known.visitor(named or SHARED_TENANT, credentials.address)
+    now = store.clock()
+    known = store.known.get(kind, credential, credentials.address, now)
+    return None if known is None else _still_good(store, known, named, now)
+
+
+def _still_good(store: "Store", known: _Known, named: TenantId | None, now: datetime) -> Caller:
     caller = known.caller
     if caller.expires_at is not None and caller.expires_at <= now:
         raise Unauthorized("The token or API key has expired.")

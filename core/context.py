@@ -75,6 +75,11 @@ class Context:
         """Run on a transaction that somebody else begins and ends."""
         self._tx = tx
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a reading transaction to end; most reads never ask for one."""
+        return self._scope is not None
+
     async def close(self) -> None:
         """End the reading transaction, if one was opened."""
         scope, self._scope, self._tx = self._scope, None, None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
-from core.authentication import KnownCallers, authenticate, tenant_of
+from core.authentication import KnownCallers, authenticate, recall, tenant_of
 from core.cache import ReadCache
 from core.caller import Caller, Credentials, visitor
 from core.clock import Clock, utc_now
@@ -131,7 +131,7 @@ class Store:
         """Find out who calls and take the request from his budget."""
         refusal: StoreError | None = None
         try:
-            caller = await authenticate(self, credentials)
+            caller = recall(self, credentials) or await authenticate(self, credentials)
         except StoreError as error:
             refusal = error
             caller = visitor(tenant_of(credentials) or SHARED_TENANT, credentials.address)
@@ -153,32 +153,30 @@ class Store:
         Raises:
             StoreError: whatever is wrong; nothing has happened then.
         """
+        operation = call.operation
         try:
-            return await self._execute(caller, call)
+            operation.authorise(caller)
+            params = check_params(operation.params, call.params)
+            body = self._read_body(operation, call.body)
+            if operation.writes:
+                return await self._write(caller, call, params, body)
+            ctx = Context(self, caller, writes=False, request_id=call.request_id, if_match=call.if_match)
+            try:
+                if operation.prepare is not None:
+                    ctx.prepared = await operation.prepare(ctx, params, body)
+                return Outcome(await operation.handler(ctx, params, body))
+            finally:
+                if ctx.is_open:
+                    await ctx.close()
         except StoreError:
             raise
         except StorageDown:
             raise Unavailable("The database is away.") from None
         except Exception:
             log.exception(
-                "operation failed", extra={"operation": call.operation.name, "request_id": call.request_id}
+                "operation failed", extra={"operation": operation.name, "request_id": call.request_id}
             )
             raise Internal from None
-
-    async def _execute(self, caller: Caller, call: Call) -> Outcome:
-        operation = call.operation
-        operation.authorise(caller)
-        params = check_params(operation.params, call.params)
-        body = self._read_body(operation, call.body)
-        if operation.writes:
-            return await self._write(caller, call, params, body)
-        ctx = Context(self, caller, writes=False, request_id=call.request_id, if_match=call.if_match)
-        try:
-            if operation.prepare is not None:
-                ctx.prepared = await operation.prepare(ctx, params, body)
-            return Outcome(await operation.handler(ctx, params, body))
-        finally:
-            await ctx.close()
 
     @staticmethod
     def _read_body(operation: AnyOperation, body: object) -> object:

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import perf_counter
 
-from grpc import StatusCode
-
 from core.caller import Credentials
 from core.hub import Hub
 from core.ids import new_id
@@ -113,14 +111,14 @@ def build_grpc(node: Node, access: AccessLog) -> GrpcServer:
     """The server of the gRPC port; for a running event loop."""
     settings, metrics = node.settings, node.metrics
 
-    def on_end(rpc: Rpc, status: StatusCode) -> None:
+    def on_end(rpc: Rpc, status: int) -> None:
         seconds, caller = perf_counter() - rpc.started, rpc.caller
-        code: int = status.value[0]
-        metrics.count("grpc", "RPC", rpc.method, code, None if rpc.streams else seconds)
-        state = {"request_id": rpc.request_id}
-        if caller is not None:
-            state |= {"caller": caller.key, "tenant": caller.tenant}
-        access.write("grpc", "RPC", rpc.method, code, seconds, state)
+        metrics.count("grpc", "RPC", rpc.method, status, None if rpc.streams else seconds)
+        if access.takes("grpc", status):
+            state = {"request_id": rpc.request_id}
+            if caller is not None:
+                state |= {"caller": caller.key, "tenant": caller.tenant}
+            access.write("grpc", "RPC", rpc.method, status, seconds, state)
 
     door = GrpcDoor(node.sessions, settings.limits, on_end=on_end, proxies=settings.trusted_proxies)
     options = GrpcOptions(

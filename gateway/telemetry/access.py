@@ -24,6 +24,10 @@ class AccessLog:
         self._as_json = as_json
         self._stream = stream
 
+    def takes(self, door: str, status: int) -> bool:
+        """Whether ``write`` would write a line of this: for whom it costs something to gather what belongs there."""
+        return self._threshold <= _LEVELS[_level_of(door, status)]
+
     def write(
         self, door: str, method: str, route: str, status: int, seconds: float, state: Mapping[str, Any]
     ) -> None:
@@ -34,7 +38,7 @@ class AccessLog:
         WebSocket the close code, for gRPC its status code, for MQTT the reason code. ``state`` is what the door
         noted: ``request_id``, ``caller`` (his key), ``tenant``.
         """
-        level = "error" if status in _OUR_FAULTS else "debug" if door == PROBES else "info"
+        level = _level_of(door, status)
         if self._threshold > _LEVELS[level]:
             return
         entry: dict[str, object] = {
@@ -64,6 +68,10 @@ class AccessLog:
         what = f"{entry['method']} {entry['route']}"
         rest = " ".join(f"{name}={entry[name]}" for name in ("caller", "tenant", "request_id") if entry[name])
         return f"{time} [{entry['level']:<9}] {what:<46} {entry['status']} {entry['ms']:>8} ms  {rest}\n"
+
+
+def _level_of(door: str, status: int) -> str:
+    return "error" if status in _OUR_FAULTS else "debug" if door == PROBES else "info"
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}

@@ -38,13 +38,13 @@ class Binding:
     """An operation as a method that takes one message and gives one.
 
     ``names``: parameters that the request calls otherwise, by the request's names in JSON. ``flags``: switches of the
-    request that stand for a value of a parameter.
+    request that stand for a value of a parameter, whatever a field with a lower number says.
     """
 
     operation: AnyOperation
     method: MethodDescriptor
     names: Mapping[str, str] = field(default_factory=dict)
-    flags: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    flags: Mapping[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def request(self) -> type[Message]:
@@ -68,29 +68,32 @@ class Binding:
         Raises:
             ValidationFailed: its field mask is no good.
         """
-        values = read(message)
-        etag = values.pop("etag", None)
-        mask = values.pop("updateMask", {}).get("paths")
-        values = {self.names.get(name, name): value for name, value in values.items()}
-        for flag, (name, value) in self.flags.items():
-            if values.pop(flag, False):
-                values[name] = value
-        params: dict[str, Any] = {name: values.pop(name) for name in self.parameters & values.keys()}
-        return Call(
-            self.operation,
-            params,
-            read_masked(message, mask) if mask else values,
-            request_id,
-            idempotency_key,
-            None if etag is None else frozenset((etag,)),
-        )
+        params: dict[str, Any] = {}
+        body: dict[str, Any] = {}
+        etag = mask = None
+        for given, value in read(message).items():
+            name = self.names.get(given, given)
+            if name in self.parameters:
+                params[name] = value
+            elif name in self.flags:
+                if value:
+                    params |= self.flags[name]
+            elif given == "etag":
+                etag = frozenset((value,))
+            elif given == "updateMask":
+                mask = value.get("paths")
+            else:
+                body[name] = value
+        if mask:
+            body = read_masked(message, mask)
+        return Call(self.operation, params, body, request_id, idempotency_key, etag)
 
 
 def _bind(
     operation: AnyOperation,
     method: str,
     names: Mapping[str, str] | None = None,
-    flags: Mapping[str, tuple[str, str]] | None = None,
+    flags: Mapping[str, dict[str, str]] | None = None,
 ) -> Binding:
     service, _, name = method.partition(".")
     return Binding(operation, SERVICES[service].methods_by_name[name], names or {}, flags or {})
@@ -100,7 +103,7 @@ _CHAT = {"chatId": "id"}
 
 BINDINGS: tuple[Binding, ...] = (
     _bind(pets.GET_PET, "PetService.GetPet"),
-    _bind(pets.LIST_PETS, "PetService.ListPets", flags={"anyStatus": ("status", "ALL")}),
+    _bind(pets.LIST_PETS, "PetService.ListPets", flags={"anyStatus": {"status": "ALL"}}),
     _bind(pets.CREATE_PET, "PetService.CreatePet"),
     _bind(pets.UPDATE_PET, "PetService.UpdatePet"),
     _bind(pets.DELETE_PET, "PetService.DeletePet"),

@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 V = TypeVar("V")
 M = TypeVar("M", bound=Message)
 Context = ServicerContext[bytes, bytes]
-#: Told of each call that has ended, with its status.
-OnEnd = Callable[["Rpc", StatusCode], None]
+#: Told of each call that has ended, with the number of its status.
+OnEnd = Callable[["Rpc", int], None]
+_OK: int = StatusCode.OK.value[0]
 _LONGEST_ID = 128
 
 
@@ -60,7 +61,7 @@ class Desk:
         self.open += 1
         self.streams += rpc.streams
 
-    def end(self, rpc: "Rpc", status: StatusCode) -> None:
+    def end(self, rpc: "Rpc", status: int) -> None:
         """Note that a call has ended."""
         self.open -= 1
         self.streams -= rpc.streams
@@ -111,19 +112,19 @@ class Rpc:
         metadata: Any = context.invocation_metadata()
         given: dict[str, str] = dict(metadata)
         request_id = given.get("x-request-id")
-        self.request_id = request_id if request_id is not None and _is_sane(request_id) else desk.request_id()
-        self.trailing: Metadata = (("x-request-id", self.request_id),)
+        if request_id is None or not _is_sane(request_id):
+            request_id = desk.request_id()
+        self.request_id = request_id
+        self.trailing: Metadata = (("x-request-id", request_id),)
         self.idempotency_key = given.get("idempotency-key")
         authorization, token = given.get("authorization"), None
         if authorization is not None:
             scheme, _, text = authorization.partition(" ")
             token = text.strip() if scheme.lower() == "bearer" else None
-        self.credentials = Credentials(
-            desk.proxies.client(address_of(context.peer()), given.get("x-forwarded-for")),
-            given.get("x-tenant-id"),
-            token,
-            given.get("x-api-key"),
-        )
+        address, forwarded = address_of(context.peer()), given.get("x-forwarded-for")
+        if forwarded is not None:
+            address = desk.proxies.client(address, forwarded)
+        self.credentials = Credentials(address, given.get("x-tenant-id"), token, given.get("x-api-key"))
 
     @property
     def is_known(self) -> bool:
@@ -160,16 +161,17 @@ class Rpc:
     ) -> None:
         if fault is None:
             self._context.set_trailing_metadata(self.trailing)
-            self._desk.end(self, StatusCode.OK)
+            self._desk.end(self, _OK)
         elif isinstance(fault, Exception):
             status, text, details = self._explain(fault)
             # It counts as ended, for a client who reads nothing can keep the farewell waiting.
-            self._desk.end(self, status)
+            self._desk.end(self, status.value[0])
             await self._context.abort(status, text, (*self.trailing, *details))
         else:
             left: float | None = self._context.time_remaining()
             late = left is not None and left <= 0
-            self._desk.end(self, StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED)
+            status = StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED
+            self._desk.end(self, status.value[0])
 
     def _explain(self, fault: Exception) -> tuple[StatusCode, str, Metadata]:
         if isinstance(fault, Closed):
@@ -189,12 +191,10 @@ def parse(kind: type[M], data: bytes) -> M:
     Raises:
         BadRequest: it is not of this kind.
     """
-    message = kind()
     try:
-        message.ParseFromString(data)
+        return kind.FromString(data)
     except DecodeError:
         raise BadRequest(f"The request is no {kind.DESCRIPTOR.full_name}.") from None
-    return message
 
 
 def _is_sane(request_id: str) -> bool:
@@ -217,9 +217,9 @@ class Proxies:
         self._all = "*" in trusted
         self._networks = tuple(ipaddress.ip_network(part) for part in trusted if part != "*")
 
-    def client(self, peer: str, forwarded: str | None) -> str:
+    def client(self, peer: str, forwarded: str) -> str:
         """The client behind a peer: the last one that no trusted proxy vouches for."""
-        if forwarded is None or not self._trusts(peer):
+        if not self._trusts(peer):
             return peer
         hops = [hop.strip()[:64] for hop in forwarded.split(",")]
         return next((hop for hop in reversed(hops) if not self._trusts(hop)), hops[0])

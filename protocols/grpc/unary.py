@@ -21,6 +21,8 @@ class Unary:
         self._response = binding.response
         self._first = next(iter(binding.response.DESCRIPTOR.fields_by_name), "")
         self._writes = binding.operation.writes
+        result = binding.operation.result
+        self._keeps = isinstance(result, type) and issubclass(result, Resource)
         self._method = f"{binding.method.containing_service.name}/{binding.method.name}"
 
     async def answer(self, data: bytes, context: Context) -> bytes:
@@ -36,11 +38,12 @@ class Unary:
             return self._encode(outcome.value)
 
     def _encode(self, value: Any) -> bytes:
-        if not isinstance(value, Resource):
+        if not self._keeps:
             return self._message(value)
-        encoded = value.forms.get(self._response)
+        forms: dict[object, bytes] = value.forms
+        encoded = forms.get(self._response)
         if encoded is None:
-            encoded = value.forms[self._response] = self._message(value)
+            encoded = forms[self._response] = self._message(value)
         return encoded
 
     def _message(self, value: Any) -> bytes:

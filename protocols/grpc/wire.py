@@ -27,6 +27,7 @@ _TIMESTAMP = "google.protobuf.Timestamp"
 _LARGEST = 1 << 20
 
 Put = Callable[[Any, Any], None]
+Take = Callable[[Any], Any]
 
 
 # --- values to messages ---
@@ -144,16 +145,39 @@ def _put_time(name: str) -> Put:
 
 def read(message: Message) -> dict[str, Any]:
     """What a message holds, as JSON would have it; what is unset is left out."""
+    plan = _reading(message.DESCRIPTOR)
     values: dict[str, Any] = {}
     for field, value in message.ListFields():
-        oneof = _choice_of(field)
-        if oneof is not None:
-            values[camel(oneof.name)] = {"object": field.name, **read(value)}
-        elif field.is_repeated:
-            values[field.json_name] = [_read_one(field, item) for item in value]
-        elif field.enum_type is None or value:
-            values[field.json_name] = _read_one(field, value)
+        name, take = plan[field]
+        found = value if take is None else take(value)
+        if found is not None:
+            values[name] = found
     return values
+
+
+@cache
+def _reading(descriptor: Descriptor) -> dict[FieldDescriptor, tuple[str, Take | None]]:
+    """For each field: its name in JSON, and what makes its value one of JSON, where that takes anything."""
+    plan: dict[FieldDescriptor, tuple[str, Take | None]] = {}
+    for json_name, field in _fields(descriptor):
+        oneof = _choice_of(field)
+        plan[field] = (json_name if oneof is None else camel(oneof.name), _take(field, oneof))
+    return plan
+
+
+def _take(field: FieldDescriptor, oneof: OneofDescriptor | None) -> Take | None:
+    if oneof is not None:
+        name = field.name
+        return lambda part: {"object": name, **read(part)}
+    if field.is_repeated:
+        return lambda items: [_read_one(field, item) for item in items]
+    if field.message_type is not None:
+        return read
+    if field.enum_type is not None:
+        names = _names(field.enum_type)
+        # 0 is an enum that is unset.
+        return lambda number: names.get(number, str(number)) if number else None
+    return None
 
 
 def _read_one(field: FieldDescriptor, value: Any) -> Any:

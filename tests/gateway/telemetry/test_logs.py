@@ -109,3 +109,12 @@ def test_the_level_decides_which_requests_are_logged(level: str, doors: list[str
     write(access, PROBES)
     write(access, status=500)
     assert [json.loads(line)["door"] for line in stream.getvalue().splitlines()] == doors
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+@pytest.mark.parametrize(("door", "status"), [("grpc", 0), ("grpc", 13), ("rest", 500), (PROBES, 200)])
+def test_the_access_log_takes_what_it_then_writes(level: str, door: str, status: int) -> None:
+    stream = io.StringIO()
+    access = AccessLog(level, as_json=True, stream=stream)
+    write(access, door, status)
+    assert access.takes(door, status) is bool(stream.getvalue())

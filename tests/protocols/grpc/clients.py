@@ -191,8 +191,8 @@ async def node_with_grpc(
     async with live(folder, **more) as running:
         ended: list[tuple[str, StatusCode]] = []
 
-        def on_end(rpc: Rpc, status: StatusCode) -> None:
-            ended.append((rpc.method, status))
+        def on_end(rpc: Rpc, status: int) -> None:
+            ended.append((rpc.method, next(code for code in StatusCode if code.value[0] == status)))
 
         async def well() -> None:
             pass
