@@ -89,6 +89,11 @@ def closed(properties: Mapping[str, Any], *optional: str) -> dict[str, Any]:
     }
 
 
+def summary_of(model: type[BaseModel]) -> str:
+    """The first line of what a model says of itself, as Markdown."""
+    return (model.__doc__ or "").partition("\n")[0].replace("``", "`")
+
+
 # --- events ---
 
 

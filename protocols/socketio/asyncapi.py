@@ -20,6 +20,7 @@ from protocols.asyncapi import (
     closed,
     envelope,
     envelope_example,
+    summary_of,
 )
 from protocols.http.faults import ErrorData, ExpiredData
 from protocols.socketio.client import Handshake
@@ -90,8 +91,7 @@ def _command(name: str) -> Message:
         closed({"ok": {"type": "boolean", "const": True}, "data": command.answer}),
         {"ok": True, "data": told},
     )
-    summary = (command.given.__doc__ or "").partition("\n")[0]
-    return Message(name, name, summary, command.given, given, replies=(answer, _REFUSED))
+    return Message(name, name, summary_of(command.given), command.given, given, replies=(answer, _REFUSED))
 
 
 def _event(kind: EventKind) -> Message:

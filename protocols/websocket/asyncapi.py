@@ -20,6 +20,7 @@ from protocols.asyncapi import (
     closed,
     envelope,
     envelope_example,
+    summary_of,
 )
 from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE
 from protocols.http.faults import ErrorData, ExpiredData
@@ -57,7 +58,7 @@ def _answer(key: str, name: str, summary: str, data: Any, example: Any) -> Messa
         name,
         summary,
         closed({"type": _type(name), "replyTo": _MARK, "data": data}, "replyTo"),
-        {"type": name, "data": example},
+        {"type": name, "replyTo": 1, "data": example},
         more={"correlationId": {"location": "$message.payload#/replyTo"}},
     )
 
@@ -102,20 +103,18 @@ def _command(name: str) -> Message:
         del properties["chatId"]
     if not any(field.is_required() for field in fields):
         optional.append("data")
-    answer = _PONG if name == "ping" else _answer(f"{name}.ack", "ack", "It is done.", command.answer, told)
+    answer = _PONG
+    if name != "ping":
+        answer = _answer(f"{name}.ack", "ack", f"The acknowledgement of `{name}`.", command.answer, told)
     return Message(
         name,
         name,
-        _summary(command.given),
+        summary_of(command.given),
         closed(properties, *optional),
         {"type": name, "id": 1, "data": given},
         replies=(answer, _ERROR),
         more={"correlationId": {"location": "$message.payload#/id"}},
     )
-
-
-def _summary(model: type) -> str:
-    return (model.__doc__ or "").partition("\n")[0]
 
 
 def _event(kind: EventKind) -> Message:
