@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.health import Health
 from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
 from protocols.http.headers import read_headers, request_id_of
-from protocols.http.problems import MEDIA_TYPE, problem
+from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, problem
 
 _JSON = b"application/json"
 
@@ -30,7 +30,7 @@ class Probes:
         if scope["method"] not in ("GET", "HEAD"):
             status, media_type, more = 405, MEDIA_TYPE.encode(), [(b"allow", b"GET, HEAD")]
             detail = "This takes GET and HEAD only."
-            body = problem("method-not-allowed", 405, "Method Not Allowed", detail, scope["path"])
+            body = problem(*METHOD_NOT_ALLOWED, detail, scope["path"])
         elif scope["path"] == "/healthz":
             body = b'{"status":"alive"}'
         elif scope["path"] == "/readyz":

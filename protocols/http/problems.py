@@ -27,6 +27,10 @@ PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.UNAVAILABLE: (503, "Service Unavailable"),
 }
 
+#: Faults of a request that none of the store's are: slug, status, title.
+METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "Method Not Allowed")
+NOT_ACCEPTABLE = ("not-acceptable", 406, "Not Acceptable")
+
 RawHeaders = list[tuple[bytes, bytes]]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from core.errors import ErrorCode, StoreError
+from protocols.http import problems
 from protocols.http.headers import Header
 from protocols.http.problems import MEDIA_TYPE, PROBLEMS, problem, problem_of
 from protocols.rest.wire import Answer
@@ -19,8 +20,8 @@ class ProblemType:
     title: str
 
 
-METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Method Not Allowed")
-NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "Not Acceptable")
+METHOD_NOT_ALLOWED = ProblemType(*problems.METHOD_NOT_ALLOWED)
+NOT_ACCEPTABLE = ProblemType(*problems.NOT_ACCEPTABLE)
 
 
 def problem_type(code: ErrorCode) -> ProblemType:

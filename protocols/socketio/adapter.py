@@ -19,7 +19,7 @@ from protocols.http.cors import Cors
 from protocols.http.credentials import address_of
 from protocols.http.faults import error_data
 from protocols.http.headers import Header, read_headers, request_id_of
-from protocols.http.problems import MEDIA_TYPE, problem, problem_of
+from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, problem, problem_of
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.server import Server
 from protocols.socketio.wire import SEPARATOR, BadPacket, event_frame
@@ -99,13 +99,7 @@ class SocketIoDoor:
         if method == "OPTIONS":
             await answer.give(204, [(b"allow", _ALLOW)], b"")
         elif method not in ("GET", "POST"):
-            body = problem(
-                "method-not-allowed",
-                405,
-                "Method Not Allowed",
-                "This path is for GET and POST.",
-                scope["path"],
-            )
+            body = problem(*METHOD_NOT_ALLOWED, "This path is for GET and POST.", scope["path"])
             await answer.give(405, [(b"content-type", MEDIA_TYPE.encode()), (b"allow", _ALLOW)], body)
         else:
             try:

@@ -17,7 +17,7 @@ from core.validation import check_params
 from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, accepts, rate_limit_headers, read_headers, request_id_of
-from protocols.http.problems import MEDIA_TYPE, problem, problem_of
+from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, problem, problem_of
 from protocols.http.transport import transport_of
 from protocols.sse.errors import farewell
 from protocols.sse.wire import BLOCKS, RETRY, place_block
@@ -60,10 +60,10 @@ class SseDoor:
         if method == "OPTIONS":
             await _answer(send, 204, [*common, (b"allow", _ALLOW)], b"")
         elif method not in ("GET", "HEAD"):
-            body = _problem(scope, "method-not-allowed", 405, "Method Not Allowed", "This path is for GET.")
+            body = problem(*METHOD_NOT_ALLOWED, "This path is for GET.", scope["path"])
             await _answer(send, 405, [*common, *_PROBLEM, (b"allow", _ALLOW)], body)
         elif not accepts(headers.get(b"accept", b"*/*"), b"text/event-stream"):
-            body = _problem(scope, "not-acceptable", 406, "Not Acceptable", "This is a text/event-stream.")
+            body = problem(*NOT_ACCEPTABLE, "This is a text/event-stream.", scope["path"])
             await _answer(send, 406, [*common, *_PROBLEM], body)
         else:
             await self._serve(scope, headers, common, receive, send)
@@ -119,10 +119,6 @@ def read_request(query_string: bytes, headers: dict[bytes, bytes]) -> Subscribe:
 
 
 _PROBLEM: list[Header] = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
-
-
-def _problem(scope: Scope, slug: str, status: int, title: str, detail: str) -> bytes:
-    return problem(slug, status, title, detail, scope["path"])
 
 
 async def _answer(send: Send, status: int, headers: list[Header], body: bytes) -> None:
