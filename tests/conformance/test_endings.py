@@ -73,7 +73,7 @@ async def test_slow_readers(world: World, at: At, doors: tuple[Door, ...]) -> No
     staff = await world.staff()
     pet = await world.pet()
     # More than the buffers of two kernels take for one connection, so that the store has to wait for the reader.
-    count, text = 800, "€" * 4_000
+    count, text = 400, "€" * 4_000
     async with contextlib.AsyncExitStack() as stack:
         slow = [
             await stack.enter_async_context(at(door, staff, world.target.last).follow("pets/+"))
