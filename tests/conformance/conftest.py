@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.asyncapi import Contract
 from tests.conformance import report
 from tests.conformance.door import Driver
 from tests.conformance.manifest import REASONS, Door
@@ -13,6 +14,7 @@ from tests.conformance.people import Person, World
 from tests.conformance.scenario import Scenario
 from tests.conformance.target import Node, Target, given, one_node, two_nodes
 
+FRAMES_CHECKED = 500
 #: Somebody at a door: (door, person, node; without one the first).
 At = Callable[..., Driver]
 
@@ -121,11 +123,21 @@ async def world(target: Target) -> AsyncIterator[World]:
         yield world
 
 
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """The AsyncAPI document."""
+    return Contract.load()
+
+
 @pytest.fixture
-def at() -> At:
-    """Puts somebody at a door."""
+def at(contract: Contract) -> Iterator[At]:
+    """Puts somebody at a door; what the doors send him must be what the AsyncAPI document says."""
+    frames: list[tuple[str, str | None, dict[str, Any]]] = []
 
     def put(door: Door, person: Person, node: Node) -> Driver:
-        return door.driver(node, person, lambda *_: None)
+        return door.driver(node, person, lambda *frame: frames.append(frame))
 
-    return put
+    yield put
+    # Those of a scenario with a great many are all alike.
+    for server, channel, frame in frames[:FRAMES_CHECKED]:
+        contract.check(server, channel, "server", frame)

@@ -166,14 +166,16 @@ class Conversation:
         return heard.data
 
 
-#: Called with each frame as it went over the wire: channel, whether the server sent it, and the frame decoded.
-OnFrame = Callable[[str, bool, Any], None]
+#: Called with each frame of the server as it came over the wire: (server of the AsyncAPI document, channel, frame); the
+#: shapes are those of tests/asyncapi.py.
+OnFrame = Callable[[str, str | None, dict[str, Any]], None]
 
 
 class Driver:
     """One person at one door. A door overrides what it offers, and names it in ``operations`` and ``abilities``.
 
-    ``node`` is where he comes to. ``on_frame`` is told of each frame of a door that the AsyncAPI document describes.
+    ``node`` is where he comes to. ``on_frame`` is told of each frame that comes at a door
+    which the AsyncAPI document describes.
     """
 
     #: The catalogue's names of the operations that can be called here.

@@ -201,7 +201,6 @@ class MqttDriver(Driver):
     async def publish(self, topic: str, payload: Any) -> None:
         async with self._connection(Stream()) as connection:
             wire_topic = self._prefix + topic
-            self.on_frame(wire_topic, False, {"payload": payload, "properties": {}, "retain": False})
             mid = connection.client.publish(wire_topic, json.dumps(payload), qos=1).mid
             (code,), _ = await connection.answer(mid)
             if code.is_failure:
@@ -224,7 +223,15 @@ class MqttDriver(Driver):
     def _take(self, stream: Stream, topics: tuple[str, ...], message: MQTTMessage) -> None:
         """A message: the event's envelope, under its own topic, unless the filters only match another one of it."""
         event, told = json.loads(message.payload), _user_properties(message.properties)
-        self.on_frame(message.topic, True, {"payload": event, "properties": told, "retain": message.retain})
+        properties = told if self.version is MQTTProtocolVersion.MQTTv5 else None
+        self.on_frame(
+            "mqtt",
+            None,
+            {
+                "topic": message.topic, "payload": event, "properties": properties, "qos": message.qos,
+                "retain": message.retain,
+            },
+        )  # fmt: skip
         assert message.topic.startswith(self._prefix)
         topic = message.topic.removeprefix(self._prefix)
         assert any(matches(given, topic) for given in topics)

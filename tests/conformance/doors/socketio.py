@@ -79,20 +79,19 @@ class Connection:
         given = compact({"chatId": chat_id, **data})
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers.add(answer)
-        self._on_frame(CHANNEL, False, {"event": name, "data": given})
         try:
             await self._client.emit(name, given, callback=answer.set_result)
             told = await asyncio.wait_for(answer, PATIENCE)
         finally:
             self._answers.discard(answer)
-        self._on_frame(CHANNEL, True, {"ack": told})
+        self._on_frame("socketio", CHANNEL, {"ack": name, "data": told})
         if not told["ok"]:
             raise error_of(told["error"])
         found: dict[str, Any] = told["data"]
         return found
 
     def _on_event(self, name: str, data: Any) -> None:
-        self._on_frame(CHANNEL, True, {"event": name, "data": data})
+        self._on_frame("socketio", CHANNEL, {"event": name, "data": data})
         if name == "error":
             self._farewell = data
         elif name == "cursorExpired":

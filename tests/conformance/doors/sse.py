@@ -72,6 +72,6 @@ class SseDriver(Driver):
                 name, _, value = line.partition(":")
                 block[name] = value.removeprefix(" ")
             elif block.keys() - {"retry", ""}:
-                self.on_frame(CHANNEL, True, block)
+                self.on_frame("sse", CHANNEL, block)
                 return block
         raise EOFError

@@ -62,7 +62,6 @@ class Line:
         frame: dict[str, Any] = {"type": name, "id": mark, "data": compact(data)}
         if chat_id is not None:
             frame["chatId"] = chat_id
-        self._on_frame(self._channel, False, frame)
         with contextlib.suppress(websockets.ConnectionClosed):  # The reader knows why.
             await self._socket.send(json.dumps(frame))
         return await asyncio.wait_for(answer, PATIENCE)
@@ -74,7 +73,7 @@ class Line:
             while True:
                 await reading.wait()
                 frame = json.loads(await self._socket.recv())
-                self._on_frame(self._channel, True, frame)
+                self._on_frame("websocket", self._channel, frame)
                 farewell = self._take(frame) or farewell
         except websockets.ConnectionClosed:
             code = self._socket.close_code or 0
