@@ -161,13 +161,12 @@ async def _drain(node: Node, grpc: GrpcServer, mqtt: TcpServer) -> None:
     log.info("draining", extra={"sessions": len(node.sessions)})
     await grpc.refuse_work()
     node.store.draining = True
-    if node.bridge is not None:
-        await node.bridge.stop()
     close = Close(CloseReason.DRAINING, "This node is shutting down: come back and resume.")
     count = len(node.sessions)
     spread = min(count / _FAREWELLS_PER_SECOND, node.settings.drain_seconds / 2)
     node.sessions.close_all(close, spread=spread if count > 1 else 0.0)
-    await asyncio.gather(grpc.stop(node.settings.drain_seconds), mqtt.emptied())
+    leaving = () if node.bridge is None else (node.bridge.stop(),)
+    await asyncio.gather(grpc.stop(node.settings.drain_seconds), mqtt.emptied(), *leaving)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -31,7 +31,7 @@ IDENTIFIER = "petstore-gateway"
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 #: Events of one tenant, and tenants, that may be on their way to the broker at once.
-_PAGE, _TENANTS = 50, 8
+_PAGE, _TENANTS = 100, 8
 #: Seconds between two looks for changed devices, and between two comparisons of all of them.
 _LOOK, _COMPARE = 2.0, 600.0
 #: Seconds for which it is believed that a broker answers which another process serves.
@@ -210,33 +210,35 @@ class Bridge:
         try:
             await link.subscribe([RESPONSES])
             await admit_gateway(control, self.address.username)
-            provisioner = Provisioner(control, self._store)
-            await provisioner.reconcile(self._fleet.devices.values())
         except (NoControl, Refused) as fault:
             log.warning("%s: dynamic security: %s; accounts there are not ours to keep", self.address, fault)
             return None
-        return provisioner
+        return Provisioner(control, self._store)
 
     async def _mind_devices(self, provisioner: Provisioner | None) -> None:
+        """Know the devices, and keep their accounts; a new connection may be to a broker that has lost them."""
         loop = asyncio.get_running_loop()
-        compared = loop.time()
+        compared, known = float("-inf"), ""
         while True:
-            await asyncio.sleep(_LOOK)
             try:
                 if loop.time() - compared > _COMPARE:
                     await self._fleet.load()
-                    compared = loop.time()
                     if provisioner is not None:
                         await provisioner.reconcile(self._fleet.devices.values())
+                    compared = loop.time()
                 else:
                     new, gone = await self._fleet.refresh()
                     if provisioner is not None:
                         await provisioner.create(new)
                         await provisioner.remove([device.username for device in gone])
             except (StorageDown, TransientFailure, NoControl) as fault:
-                log.warning("%s: the devices' accounts cannot be kept: %s", self.address, fault)
+                if str(fault) != known:
+                    log.warning("%s: the devices' accounts cannot be kept: %s", self.address, fault)
                 # What was looked at is known and yet not dealt with.
-                compared = float("-inf")
+                compared, known = float("-inf"), str(fault)
+            else:
+                known = ""
+            await asyncio.sleep(_LOOK)
 
 
 async def _together(*works: Coroutine[Any, Any, None]) -> None:

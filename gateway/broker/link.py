@@ -30,6 +30,8 @@ _PATIENCE = 10.0
 _SESSION = 7 * 24 * 3600
 #: Messages that the broker may have sent without an acknowledgement (receive maximum).
 _WINDOW = 64
+#: Messages of ours that may be on their way to the broker, unless it takes fewer.
+_IN_FLIGHT = 100
 #: Messages of quality of service 0 that may wait here; nobody was promised them, and what is above is dropped.
 _QUEUED = 1000
 #: What a packet has besides topic and payload, at most: header, packet id and our properties.
@@ -90,6 +92,7 @@ class Link:
             properties=connect,
             keepalive=_KEEP_ALIVE,
             timeout=_PATIENCE,
+            max_inflight_messages=_IN_FLIGHT,
             # Small packets follow one another: held back to be sent together, each would wait for an answer first.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             tls_context=ssl.create_default_context() if address.tls else None,

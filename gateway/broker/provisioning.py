@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Accounts in one request: the plugin writes its file anew for each command, and serves nobody meanwhile.
-_AT_ONCE = 20
+_AT_ONCE = 5
 
 
 async def admit_gateway(control: Control, username: str) -> None:

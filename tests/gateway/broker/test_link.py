@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import socket
+from pathlib import Path
 
 import pytest
 
 from gateway.broker.address import BrokerAddress
 from gateway.broker.link import Link, LinkFailed, Outgoing, Refused
 from tests.gateway.broker.witness import client_at, witness
+from tests.gateway.server.test_tls import certificate
+from tests.process import petstore
 from tests.servers import MosquittoServer, free_port
 from tests.waiting import eventually
 
@@ -101,6 +104,25 @@ async def test_a_broker_says_how_large_a_message_may_be(mosquitto_server: Mosqui
     async with Link(address_of(mosquitto_server)) as link:
         assert link.fits(Outgoing("a", b"x" * 4000))
         assert not link.fits(Outgoing("a", b"x" * 5000))
+
+
+async def test_a_broker_with_tls_is_reached_if_its_certificate_is_trusted(
+    mosquitto_server: MosquittoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, key = certificate(tmp_path)
+    configuration = mosquitto_server.log_file.with_name("mosquitto.conf")
+    configuration.write_text(configuration.read_text() + f"certfile {file}\nkeyfile {key}\n")
+    mosquitto_server.restart()
+    url = f"mqtts://127.0.0.1:{mosquitto_server.port}"
+    # In a process of its own: paho leaves the socket of a failed handshake to the garbage collector, with a warning.
+    done = await asyncio.to_thread(petstore, "doctor", cwd=tmp_path, mqtt_broker_url=url, port="0")
+    assert done.returncode == 1
+    assert "certificate verify failed" in done.stdout
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    async with Link(BrokerAddress.parse(url)) as link:
+        await link.subscribe(["a"])
+        # Large enough for the socket to have to be waited for.
+        await link.publish([Outgoing("b", b"x" * 5_000_000)])
 
 
 async def test_whoever_takes_the_identifier_ends_the_connection_before_him(
