@@ -47,6 +47,7 @@ from core.ports import (
     TransientFailure,
 )
 from core.presence import Presence
+from core.resource import Params
 from core.revocations import Revocations
 from core.validation import MergePatch, check_body, check_params
 
@@ -73,12 +74,12 @@ class Admission(NamedTuple):
 class Call(NamedTuple):
     """One request for one operation, as a door translated it.
 
-    ``params`` and ``body`` are unchecked; a body of None means that there was none. ``if_match``: entity tags
-    without quotes, or ``*``.
+    ``params`` and ``body`` are unchecked, unless ``params`` are of the operation's own model; a body of None means that
+    there was none. ``if_match``: entity tags without quotes, or ``*``.
     """
 
     operation: AnyOperation
-    params: Mapping[str, object] = MappingProxyType({})
+    params: Mapping[str, object] | Params = MappingProxyType({})
     body: object = None
     request_id: str | None = None
     idempotency_key: str | None = None

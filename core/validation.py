@@ -111,8 +111,8 @@ def check_body(model: type[M], data: object) -> M:
         raise ValidationFailed(faults_of(error, data)) from None
 
 
-def check_params(model: type[M], data: Mapping[str, object]) -> M:
-    """Read parameters.
+def check_params(model: type[M], data: Mapping[str, object] | BaseModel) -> M:
+    """Read parameters; those that were read before come back as they are.
 
     Raises:
         BadRequest: naming every bad one.

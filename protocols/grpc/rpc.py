@@ -21,6 +21,7 @@ from core.errors import BadRequest, Closed, Internal, StoreError, Unavailable
 from core.limits import Limits
 from core.ports import StorageDown
 from core.session import Sessions
+from core.store import Admission
 from protocols.grpc.errors import Metadata, status_of, status_of_close
 from protocols.grpc.wire import field_path
 
@@ -64,8 +65,9 @@ class Desk:
     def end(self, rpc: "Rpc", status: int) -> None:
         """Note that a call has ended."""
         self.open -= 1
-        self.streams -= rpc.streams
-        self._streams_ended.set()
+        if rpc.streams:
+            self.streams -= 1
+            self._streams_ended.set()
         self.on_end(rpc, status)
 
     async def streams_ended(self) -> None:
@@ -88,9 +90,10 @@ class Desk:
 
 
 class Rpc:
-    """A call from its metadata to its status; an asynchronous context manager around the serving of it.
+    """A call from its metadata to its status: it ends with ``succeed`` or ``fail``.
 
-    A fault that comes out of the block, or the Closed of a stream, is told by status and details. ``trailing`` is
+    As an asynchronous context manager around the serving, it sees to that itself; where serving may take no longer than
+    that would, it is written out. A fault, or the Closed of a stream, is told by status and details. ``trailing`` is
     metadata for the end of whatever kind; ``message`` is the request, once it is read, so that faults can be told in
     its own names.
     """
@@ -125,19 +128,19 @@ class Rpc:
         if forwarded is not None:
             address = desk.proxies.client(address, forwarded)
         self.credentials = Credentials(address, given.get("x-tenant-id"), token, given.get("x-api-key"))
+        desk.begin(self)
 
     @property
     def is_known(self) -> bool:
         """Whether there are credentials, good or bad."""
         return self.credentials.token is not None or self.credentials.api_key is not None
 
-    async def admit(self, *, cost: int = 1) -> Caller:
-        """Let the caller in.
+    def take(self, admission: Admission) -> Caller:
+        """Take what the store made of the credentials.
 
         Raises:
-            StoreError: he may not go on.
+            StoreError: the caller may not go on.
         """
-        admission = await self._desk.store.admit(self.credentials, cost=cost)
         self.caller = admission.caller
         if admission.refusal is not None:
             raise admission.refusal
@@ -153,16 +156,24 @@ class Rpc:
         return message
 
     async def __aenter__(self) -> Self:
-        self._desk.begin(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         if fault is None:
-            self._context.set_trailing_metadata(self.trailing)
-            self._desk.end(self, _OK)
-        elif isinstance(fault, Exception):
+            self.succeed()
+        else:
+            await self.fail(fault)
+
+    def succeed(self) -> None:
+        """End well."""
+        self._context.set_trailing_metadata(self.trailing)
+        self._desk.end(self, _OK)
+
+    async def fail(self, fault: BaseException) -> None:
+        """End with what came out of the serving: tell a fault, and raise grpc's mark of that; note a cancellation."""
+        if isinstance(fault, Exception):
             status, text, details = self._explain(fault)
             # It counts as ended, for a client who reads nothing can keep the farewell waiting.
             self._desk.end(self, status.value[0])

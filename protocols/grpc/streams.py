@@ -135,7 +135,7 @@ class EventStreams:
         """Serve one subscriber until he goes or the store ends it."""
         desk = self._desk
         async with Rpc(desk, "EventService/Subscribe", context, streams=True) as rpc:
-            caller = await rpc.admit()
+            caller = rpc.take(await desk.store.admit(rpc.credentials))
             _check_size(data, desk.limits.frame_bytes)
             request = rpc.read(events_pb2.SubscribeRequest, data)
             session = desk.sessions.open(rpc.credentials, caller)
@@ -163,7 +163,7 @@ class Conversations:
         """Serve one client until he has said all, goes, or the store ends it."""
         desk = self._desk
         async with Rpc(desk, "ChatService/Converse", context, streams=True) as rpc:
-            caller = await rpc.admit(cost=1 if rpc.is_known else 0)
+            caller = rpc.take(await desk.store.admit(rpc.credentials, cost=1 if rpc.is_known else 0))
             session = desk.sessions.open(rpc.credentials, caller, admitted=rpc.is_known, login_required=True)
             try:
                 await context.send_initial_metadata((("x-request-id", rpc.request_id),))

@@ -368,6 +368,42 @@ async def test_a_chat_is_opened_taken_talked_in_and_closed(node: Node) -> None:
         )
 
 
+# --- what is remembered of requests ---
+
+
+async def test_the_same_request_is_answered_to_each_caller_by_his_own_rights(node: Node) -> None:
+    staff, customer = node.live.member(Role.STAFF), node.live.member(Role.CUSTOMER)
+    request = orders_pb2.ListOrdersRequest()
+    async with node.client(staff) as his, node.client(customer) as hers, node.client() as nobody:
+        pet = await add(his)
+        placed = await hers.call(hers.orders.PlaceOrder, orders_pb2.PlaceOrderRequest(pet_id=pet.id))
+        wanted = orders_pb2.GetOrderRequest(id=placed.id)
+        for _ in range(2):
+            for client in (his, hers):
+                assert (await client.call(client.orders.GetOrder, wanted)).id == placed.id
+                assert [order.id for order in (await client.call(client.orders.ListOrders, request)).orders]
+            refusal = await nobody.refused(nobody.orders.ListOrders, request)
+            assert refusal.code is StatusCode.UNAUTHENTICATED
+
+
+async def test_a_request_that_is_too_long_to_be_remembered_is_answered_all_the_same(node: Node) -> None:
+    async with node.client(node.live.member(Role.STAFF)) as staff:
+        pet = await add(staff)
+        unknown = b"\x7a\xac\x02" + b"x" * 300
+        request = pets_pb2.GetPetRequest.FromString(
+            pets_pb2.GetPetRequest(id=pet.id).SerializeToString() + unknown
+        )
+        assert len(request.SerializeToString()) > 300
+        assert await staff.call(staff.pets.GetPet, request) == pet
+
+
+async def test_a_request_that_was_refused_is_refused_again(node: Node) -> None:
+    async with node.client() as client:
+        for _ in range(2):
+            told = await client.refused(client.pets.GetPet, pets_pb2.GetPetRequest(id="no-id"))
+            assert told.code is StatusCode.INVALID_ARGUMENT
+
+
 # --- what goes with every call ---
 
 
