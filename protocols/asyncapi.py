@@ -107,7 +107,12 @@ def envelopes() -> dict[str, dict[str, Any]]:
     return {kind.event_type: _envelope(kind) for kind in EVENTS.values()}
 
 
-def _envelope(kind: EventKind) -> dict[str, Any]:
+def placeless(kind: EventKind) -> dict[str, Any]:
+    """The schema of the envelope of what has no place in the log, so that no cursor says where."""
+    return _envelope(kind, placed=False)
+
+
+def _envelope(kind: EventKind, *, placed: bool = True) -> dict[str, Any]:
     members: dict[str, Any] = {
         "id": _UUID,
         "eventType": {"type": "string", "const": kind.event_type},
@@ -117,7 +122,7 @@ def _envelope(kind: EventKind) -> dict[str, Any]:
         "cursor": CURSOR,
         "data": kind.data,
     }
-    if kind.ephemeral:
+    if kind.ephemeral or not placed:
         del members["cursor"]
     return {"description": kind.description, **closed(members)}
 

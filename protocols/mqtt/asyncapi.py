@@ -12,7 +12,7 @@ from core.errors import CloseReason, ErrorCode
 from core.events import EventKind
 from core.models.telemetry import TELEMETRY_TOPIC, ReadingDraft
 from core.retained import has_state
-from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example
+from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example, placeless
 from protocols.mqtt.errors import CONNECT_CODES, DISCONNECT_CODES, PUBLISH_CODES, SUBSCRIBE_CODES
 
 _VERSION = "0.2.0"
@@ -30,28 +30,42 @@ _PREFIX = "tenants/{tenantId}/"
 
 
 def _of(kind: EventKind) -> Message:
-    properties: dict[str, Any] = {
-        "eventId": {"type": "string", "format": "uuid"},
-        "eventType": {"type": "string", "const": kind.event_type},
-        "cursor": CURSOR,
-    }
-    example = {
-        "eventId": examples.EVENT_ID,
-        "eventType": kind.event_type,
-        "cursor": examples.CURSOR,
-    }
-    if kind.ephemeral:
-        del properties["cursor"], example["cursor"]
+    placed = not kind.ephemeral
     return Message(
         kind.event_type,
         kind.event_type,
         kind.description,
         envelope(kind),
         envelope_example(kind),
-        closed(properties),
-        example,
+        *_properties(kind, placed=placed),
         bindings=_JSON,
     )
+
+
+def _state_of(kind: EventKind) -> Message:
+    example = envelope_example(kind)
+    del example["cursor"]
+    return Message(
+        f"{kind.event_type}.retained",
+        kind.event_type,
+        f"{kind.description} Retained: the state as it is, which has no place in the log.",
+        placeless(kind),
+        example,
+        *_properties(kind, placed=False),
+        bindings=_JSON,
+    )
+
+
+def _properties(kind: EventKind, *, placed: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The user properties and an example of them."""
+    properties: dict[str, Any] = {
+        "eventId": {"type": "string", "format": "uuid"},
+        "eventType": {"type": "string", "const": kind.event_type},
+    }
+    example = {"eventId": examples.EVENT_ID, "eventType": kind.event_type}
+    if placed:
+        properties["cursor"], example["cursor"] = CURSOR, examples.CURSOR
+    return closed(properties), example
 
 
 def _address(topic: str) -> str:
@@ -81,7 +95,7 @@ def _channels() -> Iterator[Channel]:
                 address,
                 summary,
                 parameters=_parameters(address),
-                sent=tuple(map(_of, kinds)),
+                sent=(*map(_of, kinds), *(map(_state_of, kinds) if stateful else ())),
                 sending=_delivery(qos=1, retain=stateful),
             )
     for prefix in ("", _PREFIX):

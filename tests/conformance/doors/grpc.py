@@ -221,10 +221,9 @@ async def _stop(reader: "asyncio.Task[None]") -> None:
 def _request(binding: Binding, params: dict[str, Any], body: dict[str, Any], etag: str | None) -> Message:
     request: Any = binding.request()
     values = dict(params)
-    for flag, (name, value) in binding.flags.items():
-        if values.get(name) in (value, [value]):
-            del values[name]
-            values[flag] = True
+    for flag, meant in binding.flags.items():
+        if all(values.get(name) in (value, [value]) for name, value in meant.items()):
+            values = {name: value for name, value in values.items() if name not in meant} | {flag: True}
     names = {name: field for field, name in binding.names.items()}
     _fill(request, {**{names.get(name, name): value for name, value in values.items()}, **body})
     if "update_mask" in request.DESCRIPTOR.fields_by_name and _needs_mask(body):
