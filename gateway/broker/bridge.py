@@ -130,9 +130,10 @@ class Bridge:
             try:
                 # Whoever connects ends the connection of who was there before, and that must not be the new holder.
                 await self._leaseholder.confirm(lease)
+                # What devices have sent meanwhile comes at once, from new ones too.
+                await self._fleet.refresh()
                 async with Link(self.address, IDENTIFIER) as link:
                     self._counters.connections += 1
-                    known = ""
                     await self._converse(link, lease)
             except (LinkFailed, StorageDown, TransientFailure) as fault:
                 self._counters.failures += 1
@@ -140,7 +141,7 @@ class Bridge:
                     log.warning("%s: %s; trying again", self.address, fault)
                 known = str(fault)
             if loop.time() - began > _LONGEST_PAUSE:
-                pause = _FIRST_PAUSE
+                pause, known = _FIRST_PAUSE, ""
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -152,7 +153,7 @@ class Bridge:
                 await self._fleet.load()
             except (StorageDown, TransientFailure) as fault:
                 log.warning("%s cannot be served yet: %s", self.address, fault)
-                await asyncio.sleep(_FIRST_PAUSE)
+                await asyncio.sleep(_LOOK)
             else:
                 return
 

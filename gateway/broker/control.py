@@ -17,8 +17,8 @@ RESPONSES = f"{REQUESTS}/response"
 
 #: Seconds for an answer: a broker without the plugin never gives one.
 _PATIENCE = 5.0
-#: Roles and clients listed at once.
-_PAGE = 100
+#: Roles and clients listed at once: a device may have some hundred rights.
+_PAGE = 50
 _SUBSCRIBE, _PUBLISH = "subscribePattern", "publishClientSend"
 #: What a command to make or to remove something finds when it was done before.
 _DONE_BEFORE = frozenset(

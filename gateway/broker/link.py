@@ -30,6 +30,8 @@ _PATIENCE = 10.0
 _SESSION = 7 * 24 * 3600
 #: Messages that the broker may have sent without an acknowledgement (receive maximum).
 _WINDOW = 64
+#: Bytes of a packet that the broker may send; telemetry is small, lists of accounts are not.
+_LARGEST = 4 << 20
 #: Messages of ours that may be on their way to the broker, unless it takes fewer.
 _IN_FLIGHT = 100
 #: Messages of quality of service 0 that may wait here; nobody was promised them, and what is above is dropped.
@@ -75,6 +77,7 @@ class Link:
     def __init__(self, address: BrokerAddress, identifier: str | None = None) -> None:
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         connect.ReceiveMaximum = _WINDOW
+        connect.MaximumPacketSize = _LARGEST
         if identifier is not None:
             connect.SessionExpiryInterval = _SESSION
         self.dropped = 0
