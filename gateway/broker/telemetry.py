@@ -6,7 +6,6 @@ names among them, else to the oldest.
 """
 
 import asyncio
-import hashlib
 import logging
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import orjson
 
 from core.authentication import device_topics
 from core.caller import DEVICE_SCOPES, Caller, Role
-from core.errors import BadRequest, Conflict, Forbidden, StoreError, Unavailable
+from core.errors import BadRequest, Forbidden, StoreError, Unavailable
 from core.ids import SHARED_TENANT, TenantId, parse_tenant
 from core.models.devices import Device
 from core.services.telemetry import REPORT_HEALTH
@@ -71,8 +70,7 @@ class Telemetry:
         while True:
             try:
                 await self._report(message)
-            except (Unavailable, Conflict):
-                # The database is away, or another node that died in the middle of it holds the key for a moment.
+            except Unavailable:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except StoreError as error:
@@ -90,13 +88,7 @@ class Telemetry:
             body = orjson.loads(message.payload)
         except orjson.JSONDecodeError:
             raise BadRequest("The payload is not JSON.") from None
-        # A message that the broker sends again is the same to the byte. Without its own time of measurement a reading
-        # can't be told from a later one that is alike, and is not held for a repetition.
-        timed = isinstance(body, dict) and body.get("measuredAt") is not None
-        key = hashlib.sha256(message.topic.encode() + b"\0" + message.payload).hexdigest() if timed else None
-        await self._store.execute(
-            _caller(device), Call(REPORT_HEALTH, {"id": pet_id}, body, idempotency_key=key)
-        )
+        await self._store.execute(_caller(device), Call(REPORT_HEALTH, {"id": pet_id}, body))
 
     def _device(self, tenant: TenantId, pet_id: str, named: str | None) -> Device:
         watching = self._fleet.watching(tenant, pet_id)

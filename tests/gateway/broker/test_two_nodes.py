@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from tests.gateway.broker.test_bridge import PET, heard_sequences
-from tests.gateway.broker.witness import witness
+from tests.gateway.broker.test_provisioning import lets_in
+from tests.gateway.broker.witness import Heard, client_at, witness
 from tests.process import Gateway, petstore
 from tests.servers import MosquittoServer, RedisServer, free_port
 from tests.waiting import eventually
@@ -73,6 +75,11 @@ async def create(node: Gateway, names: list[str]) -> None:
             assert made.status_code == 201, made.text
 
 
+def rates(heard: Heard) -> list[int]:
+    """What was measured, in the order it was heard of."""
+    return [message.envelope["data"]["reading"]["heartRateBpm"] for message in heard.messages]
+
+
 @contextlib.asynccontextmanager
 async def creating(node: Gateway, names: list[str]) -> AsyncIterator[None]:
     task = asyncio.create_task(create(node, names))
@@ -104,6 +111,32 @@ async def test_when_the_node_that_serves_the_broker_ends_the_other_goes_on_withi
     first = list(dict.fromkeys(found))
     assert first == names
     assert len(found) - len(names) <= 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_when_the_node_that_takes_telemetry_is_killed_each_reading_is_told_once(
+    nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer
+) -> None:
+    holder, other = await holder_among(nodes)
+    async with httpx.AsyncClient(base_url=other.url, headers=STAFF, timeout=30) as staff:
+        pet_id = (await staff.post("/v1/pets", json=PET)).json()["id"]
+        device = (await staff.post("/v1/devices", json={"name": "Collar", "petIds": [pet_id]})).json()
+    account = (device["username"], device["password"])
+    await eventually(lambda: lets_in(guarded_mosquitto_server, *account), timeout=20)
+    async with (
+        witness(guarded_mosquitto_server, f"pets/{pet_id}/health") as heard,
+        client_at(guarded_mosquitto_server, account) as client,
+    ):
+        for number in range(200):
+            reading = {"heartRateBpm": number, "measuredAt": "2026-01-31T08:15:00.250Z"}
+            await client.publish(f"telemetry/pets/{pet_id}/health", json.dumps(reading), qos=1)
+            if number == 100:
+                await asyncio.to_thread(holder.kill)
+        await eventually(lambda: rates(heard)[-1:] == [199], timeout=40)
+    # Events may come twice after a crash, but there is one of each.
+    assert len({message.properties["eventId"] for message in heard.messages}) == 200
+    assert list(dict.fromkeys(rates(heard))) == list(range(200))
 
 
 @pytest.mark.slow
