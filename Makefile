@@ -10,10 +10,10 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run tools test check contracts format bench lock clean
+.PHONY: help run tools test check conformance contracts format bench lock clean
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## Serve the demo store on http://127.0.0.1:8080, on embedded parts
 	@exec $(BIN)/petstore serve --demo $(ARGS)
@@ -22,7 +22,15 @@ tools: $(VENV)/.dev ## Install what developing takes, and buf, a gRPC client for
 
 test: $(VENV)/.dev ## Run every test, with real servers; shows the coverage of core
 	@tests/setup_servers.sh
-	$(BIN)/pytest --cov $(ARGS)
+	$(BIN)/pytest --cov --numprocesses auto --dist loadfile $(ARGS)
+
+# Where to find a gateway that is there already: its base URL, and host:port of its gRPC and MQTT ports.
+URL ?=
+GRPC ?=
+MQTT ?=
+conformance: $(VENV)/.dev ## Run one suite through every door; with URL= of a gateway that is there already
+	@tests/setup_servers.sh
+	$(BIN)/pytest tests/conformance -q $(if $(URL),--url $(URL)) $(if $(GRPC),--grpc $(GRPC)) $(if $(MQTT),--mqtt $(MQTT)) $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, strict types, import law, drift of the contracts
 	$(BIN)/ruff check $(CODE)
