@@ -57,9 +57,13 @@ class StoreError(Exception):
 
 
 class BadRequest(StoreError):
-    """Broken JSON, or a bad parameter, cursor or tenant."""
+    """Broken JSON, or a bad parameter, cursor or tenant; ``faults`` are those of the parameters, one by one."""
 
     code = ErrorCode.BAD_REQUEST
+
+    def __init__(self, detail: str, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(detail)
+        self.faults = faults
 
 
 class Unauthorized(StoreError):

@@ -122,8 +122,8 @@ def check_params(model: type[M], data: Mapping[str, object] | BaseModel) -> M:
         checked: M = model.__pydantic_validator__.validate_python(data)
         return checked
     except ValidationError as error:
-        texts = [f"{fault.field}: {fault.message}" for fault in faults_of(error, data)]
-        raise BadRequest("; ".join(texts)) from None
+        faults = faults_of(error, data)
+        raise BadRequest("; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults) from None
 
 
 def merge_patch(target: object, patch: object) -> object:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool, json_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from gateway.health import Health
 from gateway.server.listening import listen, socket_port
@@ -25,6 +27,8 @@ _MOST_CALLS = 1000
 _LAST_WORD = 2.0
 #: Seconds between two looks at whether this node should get work.
 _LOOK = 1.0
+#: What clients ask first for what there is; the library knows its predecessor, v1alpha, alone.
+_REFLECTION = "grpc.reflection.v1.ServerReflection"
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -97,10 +101,11 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers((door,))
         standard: Any = _Unregistered(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, standard)
-        names = (*door.services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*door.services, health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION)
         shown = reflection.aio.ReflectionServicer(names)
         add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
         add(shown, standard)
+        self._server.add_generic_rpc_handlers((_present_reflection(shown),))
         self._looking: asyncio.Task[None] | None = None
         self._stopping = asyncio.Lock()
 
@@ -156,6 +161,22 @@ class GrpcServer:
             if serving is not told:
                 told = serving
                 await self._tell(serving=serving)
+
+
+def _present_reflection(shown: Any) -> grpc.GenericRpcHandler:
+    """Reflection under its present name; its messages are those of v1alpha, under other names."""
+    old = FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(old)
+    renamed = json_format.MessageToJson(old).replace("v1alpha", "v1")
+    descriptor_pool.Default().AddSerializedFile(
+        json_format.Parse(renamed, FileDescriptorProto()).SerializeToString()
+    )
+    answer = grpc.stream_stream_rpc_method_handler(
+        shown.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(_REFLECTION, {"ServerReflectionInfo": answer})
 
 
 def _channel_options(options: GrpcOptions) -> tuple[tuple[str, int], ...]:

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from time import perf_counter
@@ -95,12 +95,12 @@ class Rpc:
     As an asynchronous context manager around the serving, it sees to that itself; where serving may take no longer than
     that would, it is written out. A fault, or the Closed of a stream, is told by status and details. ``trailing`` is
     metadata for the end of whatever kind; ``message`` is the request, once it is read, so that faults can be told in
-    its own names.
+    its own names, and ``names`` are its fields that the store calls otherwise, by the store's names.
     """
 
     __slots__ = (
-        "_context", "_desk", "caller", "credentials", "idempotency_key", "message", "method", "request_id", "started",
-        "streams", "trailing",
+        "_context", "_desk", "caller", "credentials", "idempotency_key", "message", "method", "names", "request_id",
+        "started", "streams", "trailing",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, method: str, context: Context, *, streams: bool = False) -> None:
@@ -111,6 +111,7 @@ class Rpc:
         self.streams = streams
         self.caller: Caller | None = None
         self.message: Message | None = None
+        self.names: Mapping[str, str] = {}
         # Values are bytes only under names that end in -bin.
         metadata: Any = context.invocation_metadata()
         given: dict[str, str] = dict(metadata)
@@ -193,7 +194,10 @@ class Rpc:
             log.error("a call failed", exc_info=fault, extra={"request_id": self.request_id})
             fault = Internal()
         message = self.message
-        return status_of(fault, lambda path: path if message is None else field_path(path, message))
+        names = self.names
+        return status_of(
+            fault, lambda path: path if message is None else field_path(names.get(path, path), message)
+        )
 
 
 def parse(kind: type[M], data: bytes) -> M:

@@ -28,6 +28,8 @@ class Unary:
         self._desk = desk
         self._binding = binding
         self._request = binding.request
+        self._blank = binding.request()
+        self._names = {name: given for given, name in binding.names.items()}
         self._response = binding.response
         self._first = next(iter(binding.response.DESCRIPTOR.fields_by_name), "")
         self._writes = binding.operation.writes
@@ -42,6 +44,7 @@ class Unary:
         """Answer one call. What writes goes on to its end when the client leaves or his deadline passes."""
         desk = self._desk
         rpc = Rpc(desk, self._method, context)
+        rpc.names = self._names
         try:
             caller = rpc.take(await desk.store.admit(rpc.credentials))
             running = desk.store.execute(caller, self._call(rpc, data))
@@ -57,6 +60,7 @@ class Unary:
 
     def _call(self, rpc: Rpc, data: bytes) -> Call:
         if self._recalls and len(data) <= _LARGEST_KEPT:
+            rpc.message = self._blank  # For faults; what cannot be read is not remembered.
             rpc.message, params = self._recall(data)
             return Call(self._binding.operation, params, None, rpc.request_id)
         return self._binding.call(rpc.read(self._request, data), rpc.request_id, rpc.idempotency_key)

@@ -238,7 +238,13 @@ def _fields(descriptor: Descriptor) -> list[tuple[str, FieldDescriptor]]:
 
 def field_path(path: str, message: Message) -> str:
     """The path of a fault as it is written for this message: its own names, and of a oneof the field chosen."""
+    if "-" in path:
+        return path.lower()  # What HTTP calls a header is metadata here, and no field.
     first, dot, rest = snake(path).partition(".")
+    name, index, _ = first.partition("[")
+    field = message.DESCRIPTOR.fields_by_name.get(name)
+    if index and field is not None and not field.is_repeated:
+        first = name  # The store takes several where this message has one.
     if first in message.DESCRIPTOR.oneofs_by_name:
         first = message.WhichOneof(first) or first
     return f"{first}{dot}{rest}"

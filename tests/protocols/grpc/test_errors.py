@@ -14,7 +14,7 @@ from core.caller import Role
 from core.errors import Close, CloseReason, ErrorCode, Fault, FaultCode, StoreError
 from core.ids import TenantId
 from core.ports import Transaction
-from protocols.grpc._generated.petstore.v1 import orders_pb2, pets_pb2
+from protocols.grpc._generated.petstore.v1 import chats_pb2, orders_pb2, pets_pb2
 from protocols.grpc.errors import CLOSE_CODES, STATUS_CODES, status_of, status_of_close
 from tests.protocols.grpc.clients import Node, Refusal, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
@@ -87,6 +87,23 @@ async def test_every_fault_of_a_request_is_told_in_its_own_names(node: Node) -> 
             ("price", "REQUIRED_FIELD"),
             ("species", "INVALID_ENUM_VALUE"),
         ]
+
+
+async def test_what_the_store_calls_otherwise_is_told_as_the_request_calls_it(node: Node) -> None:
+    async with node.client(node.live.member(Role.STAFF)) as staff:
+        page = pets_pb2.ListPetsRequest(limit=101)
+        page.MergeFromString(b"\x08\x63")  # a species that is none of ours
+        refusal = await staff.refused(staff.pets.ListPets, page)
+        assert refusal.faults == [("limit", "OUT_OF_RANGE"), ("species", "INVALID_ENUM_VALUE")]
+        refusal = await staff.refused(staff.pets.GetPet, pets_pb2.GetPetRequest(id="x"))
+        assert refusal.faults == [("id", "INVALID_FORMAT")]
+        refusal = await staff.refused(staff.chats.ListMessages, chats_pb2.ListMessagesRequest(chat_id="x"))
+        assert refusal.faults == [("chat_id", "INVALID_FORMAT")]
+        long = ("idempotency-key", "k" * 500)
+        refusal = await staff.refused(staff.pets.CreatePet, PET, long)
+        assert refusal.faults == [("idempotency-key", "INVALID_LENGTH")]
+        async with staff.subscribed() as events:
+            assert (await events.end()).faults == [("topics", "REQUIRED_FIELD")]
 
 
 async def test_faults_of_a_card_are_told_where_they_are(node: Node) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from core.caller import Role
 from core.errors import Close, CloseReason
@@ -81,22 +80,33 @@ async def test_stopping_may_be_cut_short(node: Node) -> None:
         await asyncio.wait_for(node.server.stop(0), 5)
 
 
-async def test_reflection_shows_every_service_and_file(node: Node) -> None:
-    async def questions() -> AsyncIterator[Any]:
-        yield reflection_pb2.ServerReflectionRequest(list_services="")
-        yield reflection_pb2.ServerReflectionRequest(file_containing_symbol="petstore.v1.Pet")
-
+@pytest.mark.parametrize("version", ["v1alpha", "v1"])
+async def test_reflection_shows_every_service_and_file(node: Node, version: str) -> None:
+    symbols = ["petstore.v1.Pet", "grpc.reflection.v1.ServerReflection"]
     async with node.client() as client:
-        channel: Any = client.channel  # The stubs know only the client on threads.
-        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
-        answers = [answer async for answer in stub.ServerReflectionInfo(questions())]
+        # The messages of both versions are the same.
+        call: Any = client.channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        questions = [
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            *(reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol) for symbol in symbols),
+        ]
+        answers = [answer async for answer in call(questions)]
     shown = {service.name for service in answers[0].list_services_response.service}
-    assert shown == {*node.door.services, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    standard = ("health.v1.Health", "reflection.v1.ServerReflection", "reflection.v1alpha.ServerReflection")
+    assert shown == {*node.door.services, *(f"grpc.{name}" for name in standard)}
     files = [
         FileDescriptorProto.FromString(raw)
-        for raw in answers[1].file_descriptor_response.file_descriptor_proto
+        for answer in answers[1:]
+        for raw in answer.file_descriptor_response.file_descriptor_proto
     ]
     assert "petstore/v1/pets.proto" in {file.name for file in files}
+    assert "ServerReflection" in {
+        service.name for file in files if file.package == "grpc.reflection.v1" for service in file.service
+    }
 
 
 def test_every_port_is_taken_once() -> None:
