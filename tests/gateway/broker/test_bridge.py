@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 from core.ids import new_id
 from core.models.pets import PET_CREATED
 from core.services.orders import PLACE_ORDER
@@ -150,6 +152,7 @@ async def test_a_broker_that_is_killed_and_comes_back_misses_nothing_and_gets_it
     assert 0 <= overlap <= 100
 
 
+@pytest.mark.slow
 async def test_a_broker_that_is_frozen_is_given_up_and_served_again(
     shop: Shop, bridge: Bridge, mosquitto_server: MosquittoServer
 ) -> None:

@@ -161,6 +161,7 @@ async def test_a_wrong_password_and_a_broker_that_is_not_there_are_told(
             pass
 
 
+@pytest.mark.slow
 async def test_connecting_to_something_that_is_silent_ends_when_it_is_cancelled() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         link = Link(BrokerAddress("127.0.0.1", silent.getsockname()[1], False))

@@ -155,6 +155,7 @@ async def test_readings_sent_while_no_gateway_runs_are_kept_by_the_broker(
     assert [report["reading"]["heartRateBpm"] for report in await reports(shop)] == list(range(50))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_while_the_database_is_away_readings_stay_with_the_broker(
     tmp_path: Path, mosquitto_server: MosquittoServer

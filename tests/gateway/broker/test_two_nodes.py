@@ -194,6 +194,7 @@ async def _is(answer: Awaitable[object], wanted: object) -> bool:
     return await answer == wanted
 
 
+@pytest.mark.slow
 def test_a_broker_out_of_reach_or_that_refuses_us_is_one_line_without_the_password(
     tmp_path: Path, guarded_mosquitto_server: MosquittoServer
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_broker_out_of_reach_or_that_refuses_us_is_one_line_without_the_passwo
         assert "hush" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_doctor_says_whether_accounts_are_kept_at_the_broker(
     tmp_path: Path, mosquitto_server: MosquittoServer, guarded_mosquitto_server: MosquittoServer
 ) -> None:
