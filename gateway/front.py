@@ -96,6 +96,8 @@ class Front:
             nonlocal status
             if message["type"] == "websocket.close":
                 status = message.get("code", 1000)
+            elif message["type"] == "websocket.http.response.start":
+                status = message["status"]
             await send(message)
 
         async def heard() -> Message:

@@ -28,6 +28,7 @@ from protocols.graphql.wire import (
     EVENT_STREAM,
     JSON,
     RESPONSE_JSON,
+    accepts_stream,
     answer_type,
     request_of_body,
     request_of_query,
@@ -176,11 +177,12 @@ class GraphqlDoor:
     ) -> _Answer | None:
         door = self._door
         if prepared.kind is OperationType.SUBSCRIPTION:
-            if kind != EVENT_STREAM:
+            headers = read_headers(scope["headers"])
+            if not accepts_stream(headers.get(b"accept")):
                 raise _Refusal(
                     400, BadRequest("Subscriptions are for text/event-stream, or for graphql-transport-ws.")
                 )
-            credentials = read_credentials(scope, read_headers(scope["headers"]))
+            credentials = read_credentials(scope, headers)
             await serve_stream(door, prepared, credentials, caller, scope, common, receive, send)
             return None
         context = Context(door.store, caller, scope["state"]["request_id"])

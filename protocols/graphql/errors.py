@@ -59,6 +59,11 @@ def close_entry(close: Close, cursor: str) -> dict[str, Any]:
     return {"message": close.detail or "The stream has ended.", "extensions": extensions}
 
 
+def refusals_of(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
+    """The ``errors`` of a request that cannot be executed, which is always the client's fault."""
+    return [{**error.formatted, "extensions": {"code": CODES[ErrorCode.BAD_REQUEST]}} for error in errors]
+
+
 def entries_of(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
     """The ``errors`` of a result; a fault of ours tells no more than that it is one."""
     return [_entry_of(error) for error in errors]
@@ -68,8 +73,6 @@ def _entry_of(error: GraphQLError) -> dict[str, Any]:
     cause: BaseException | None = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
-    if cause is None and error.path is None:
-        return {**error.formatted, "extensions": {"code": CODES[ErrorCode.BAD_REQUEST]}}
     if cause is None and error.nodes:
         # The argument of a field: a client's fault that only the execution found.
         return {**error.formatted, "extensions": {"code": CODES[ErrorCode.BAD_REQUEST]}}

@@ -22,7 +22,7 @@ from graphql.execution.collect_fields import collect_fields
 from graphql.validation import recommended_rules, specified_rules
 
 from protocols.graphql.context import Context
-from protocols.graphql.errors import entries_of
+from protocols.graphql.errors import entries_of, refusals_of
 from protocols.graphql.limits import MAX_TOKENS, excess_of
 
 _RULES = (*specified_rules, *recommended_rules)
@@ -35,7 +35,7 @@ class Refused(Exception):
 
     def __init__(self, *errors: GraphQLError) -> None:
         super().__init__()
-        self.errors = entries_of(errors)
+        self.errors = refusals_of(errors)
 
 
 class Request(NamedTuple):

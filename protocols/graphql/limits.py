@@ -56,8 +56,11 @@ class _Measure:
 
     def _field(self, field: FieldNode, level: int, *, root: bool) -> int:
         self.aliases += field.alias is not None
-        if field.selection_set is None or field.name.value.startswith("__"):
+        if field.selection_set is None:
             return 1
+        if field.name.value.startswith("__"):
+            # The schema lies deeper than the store's data, so its levels begin further up.
+            return 1 + self.of(field.selection_set, -MAX_DEPTH)
         items = self._items(field) if root and field.name.value in _LISTS else 1
         return 1 + items * self.of(field.selection_set, level + 1)
 
@@ -74,12 +77,17 @@ class _Measure:
             if isinstance(value, VariableNode):
                 return self._count(self.variables.get(value.name.value))
             if isinstance(value, IntValueNode):
-                return self._count(int(value.value))
+                return self._count(_number(value))
         return _PAGE
 
     @staticmethod
     def _count(value: object) -> int:
         return max(1, min(value, _LARGEST_PAGE)) if isinstance(value, int) else _PAGE
+
+
+def _number(value: IntValueNode) -> int:
+    """The number, as far as it matters: Python does not read numbers of thousands of digits."""
+    return int(value.value[:12])
 
 
 def excess_of(
@@ -92,7 +100,7 @@ def excess_of(
         if isinstance(definition, FragmentDefinitionNode)
     }
     defaults = {
-        definition.variable.name.value: int(definition.default_value.value)
+        definition.variable.name.value: _number(definition.default_value)
         for definition in operation.variable_definitions or ()
         if isinstance(definition.default_value, IntValueNode)
     }

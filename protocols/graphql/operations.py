@@ -17,9 +17,9 @@ from protocols.graphql.context import Context
 from protocols.graphql.delivery import Delivery
 from protocols.graphql.door import Door
 from protocols.graphql.errors import ID_IN_USE, Breach, close_entry, error_entry
-from protocols.graphql.execution import Prepared, Refused, encode
+from protocols.graphql.execution import Prepared, Refused, Request, encode
 from protocols.graphql.sharing import Membership
-from protocols.graphql.wire import SocketWire, next_message, places_message, request_of, server_message
+from protocols.graphql.wire import SocketWire, next_message, places_message, server_message
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Operations:
         self._under_way: dict[str, _Operation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, mark: str, payload: dict[str, Any], session: Session, credentials: Credentials) -> None:
+    def begin(self, mark: str, request: Request, session: Session, credentials: Credentials) -> None:
         """Begin an operation; its answers, or why it has none, are written under its id.
 
         Raises:
@@ -65,15 +65,15 @@ class Operations:
             self._error(mark, error_entry(RateLimited(1, "Too many operations at once.")))
             return
         operation = self._under_way[mark] = _Operation(mark, session)
-        task = operation.task = asyncio.create_task(self._run(operation, payload, credentials))
+        task = operation.task = asyncio.create_task(self._run(operation, request, credentials))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, operation: _Operation, payload: dict[str, Any], credentials: Credentials) -> None:
+    async def _run(self, operation: _Operation, request: Request, credentials: Credentials) -> None:
         if self._under_way.get(operation.id) is not operation:
             return  # The client has thought better of it already.
         try:
-            prepared = self._door.engine.prepare(request_of(payload))
+            prepared = self._door.engine.prepare(request)
             if prepared.kind is OperationType.SUBSCRIPTION:
                 await self._follow(operation, prepared)
                 return

@@ -22,7 +22,14 @@ from protocols.graphql.errors import (
     Breach,
 )
 from protocols.graphql.operations import Operations
-from protocols.graphql.wire import BadMessage, Message, places_message, read_message, server_message
+from protocols.graphql.wire import (
+    BadMessage,
+    Message,
+    places_message,
+    read_message,
+    request_of,
+    server_message,
+)
 from protocols.http.closing import CLOSE_CODES, TOO_BIG, refusal_reason
 from protocols.http.credentials import bearer_of, read_credentials
 from protocols.http.headers import read_headers
@@ -157,9 +164,11 @@ class Connection:
     def _begin(self, session: Session, message: Message) -> None:
         if not self._timer:
             raise Breach(NOT_ACKNOWLEDGED, "Unauthorized")
-        if message.payload is None:
-            raise BadMessage("A subscribe message has a payload.")
-        self._operations.begin(message.id, dict(message.payload), session, self._credentials)
+        try:
+            request = request_of(message.payload)
+        except BadRequest as fault:
+            raise BadMessage(f"payload: {fault.detail}") from None
+        self._operations.begin(message.id, request, session, self._credentials)
 
     # --- writing ---
 

@@ -11,7 +11,7 @@ from core.errors import BadRequest
 from core.events import Event
 from protocols.graphql.execution import Request
 from protocols.http.frames import text_frame
-from protocols.http.headers import accepts
+from protocols.http.headers import accepts, quality_of
 
 JSON, RESPONSE_JSON, EVENT_STREAM = (
     b"application/json",
@@ -28,19 +28,25 @@ _LONGEST_ID = 128
 def answer_type(accept: bytes | None) -> bytes | None:
     """The media type to answer with, or None when the client takes none of ours (GraphQL over HTTP, section 4).
 
-    Who takes anything gets the older ``application/json``: that is what such clients have always got.
+    An event stream is for who names no kind of JSON beside it. Who takes anything gets the older ``application/json``:
+    that is what such clients have always got.
     """
     if accept is None:
         return JSON
-    lowered = accept.lower()
-    if EVENT_STREAM in lowered and accepts(accept, EVENT_STREAM):
+    named = [kind for kind in (RESPONSE_JSON, JSON) if kind in accept.lower() and quality_of(accept, kind)]
+    if named:
+        return max(named, key=lambda kind: quality_of(accept, kind))
+    if accepts_stream(accept):
         return EVENT_STREAM
-    if RESPONSE_JSON in lowered and accepts(accept, RESPONSE_JSON):
-        return RESPONSE_JSON
     for kind in (JSON, RESPONSE_JSON):
         if accepts(accept, kind):
             return kind
     return None
+
+
+def accepts_stream(accept: bytes | None) -> bool:
+    """Whether a client says that it reads event streams; who takes anything may not know them."""
+    return accept is not None and EVENT_STREAM in accept.lower() and accepts(accept, EVENT_STREAM)
 
 
 def request_of_body(body: bytes) -> Request:
@@ -127,9 +133,10 @@ def read_message(text: str) -> Message:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise BadMessage("The message is not JSON.") from None
-    if not isinstance(value, dict) or value.get("type") not in _KINDS:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise BadMessage("The message has no type that is known.")
-    kind, payload, mark = value["type"], value.get("payload"), value.get("id", "")
+    payload, mark = value.get("payload"), value.get("id", "")
     if not isinstance(payload, dict | None):
         raise BadMessage("The payload is not an object.")
     if not isinstance(mark, str) or (_KINDS[kind] and not mark) or len(mark) > _LONGEST_ID:

@@ -47,9 +47,14 @@ def rate_limit_headers(allowance: Allowance, window: int = 60) -> list[Header]:
     ]
 
 
-@lru_cache(maxsize=512)
 def accepts(accept: bytes, media_type: bytes) -> bool:
-    """Whether an ``Accept`` header lets a media type through; the most specific range counts (RFC 9110, 12.5.1)."""
+    """Whether an ``Accept`` header lets a media type through."""
+    return quality_of(accept, media_type) > 0
+
+
+@lru_cache(maxsize=512)
+def quality_of(accept: bytes, media_type: bytes) -> float:
+    """How much an ``Accept`` header wants a media type; the most specific range counts (RFC 9110, 12.5.1)."""
     wanted = media_type.decode()
     kind = wanted.partition("/")[0]
     best = (-1, 0.0)
@@ -58,7 +63,7 @@ def accepts(accept: bytes, media_type: bytes) -> bool:
         ranks = {"*/*": 0, f"{kind}/*": 1, wanted: 2}
         if name in ranks:
             best = max(best, (ranks[name], _quality(parameters)))
-    return best[1] > 0
+    return best[1]
 
 
 def _quality(parameters: Iterable[str]) -> float:

@@ -78,8 +78,11 @@ class SocketIoDoor:
                 socket = self._find(query["sid"])
                 if socket.upgrading or not socket.connected:
                     raise BadRequest("This session is upgrading already.")
-        except StoreError:
-            await send({"type": "websocket.close", "code": 1000})  # Before it is accepted: an HTTP error.
+        except StoreError as error:
+            # Before it is accepted, so that whoever looks at the handshake's answer sees why.
+            status, headers, body = problem_of(error, scope["path"])
+            await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+            await send({"type": "websocket.http.response.body", "body": body})
             return
         await self._engine.handle_request(scope, receive, send)
 

@@ -9,16 +9,17 @@ from typing import Any
 import socketio
 from starlette.types import Scope
 
-from core.errors import BadRequest, Internal, StoreError
+from core.errors import BadRequest, Internal, NotFound, StoreError
 from core.limits import Limits
 from core.session import Sessions, Subscribe
 from core.validation import check_body
 from protocols.http.credentials import address_of, read_credentials
+from protocols.http.faults import error_data
 from protocols.http.headers import read_headers
 from protocols.socketio.client import Client, Handshake
 from protocols.socketio.engine import Engine
 from protocols.socketio.errors import refusal
-from protocols.socketio.wire import Json
+from protocols.socketio.wire import Json, connect_error
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,15 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         return lambda **options: Engine(self.limits, **options)
 
     # --- coming ---
+
+    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: object) -> None:
+        """Refuse other namespaces in the way of all refusals, which the library does not."""
+        mailbox = self.eio.mailbox(eio_sid)
+        if namespace in (None, "/"):
+            await super()._handle_connect(eio_sid, namespace, data)
+        elif mailbox is not None:
+            fault = NotFound(f"There is no namespace '{namespace[:64]}'.")
+            mailbox.write(connect_error(namespace, fault.detail, error_data(fault)))
 
     async def admit(self, sid: str, environ: dict[str, Any], auth: object) -> None:
         """Open a session for a client, who is told of it later, by `begin`.

@@ -66,6 +66,11 @@ def acknowledgement(mark: int, answer: object) -> bytes:
     return text_frame(b"43%d" % mark + orjson.dumps([answer]))
 
 
+def connect_error(namespace: str, message: str, data: object) -> bytes:
+    """The refusal of a namespace, which is not the default one (Socket.IO protocol 5, "CONNECT_ERROR")."""
+    return text_frame(f"44{namespace},".encode() + orjson.dumps({"message": message, "data": data}))
+
+
 def kind_of(packet: str) -> Kind:
     """Look at a packet of a client before the library does, which forgives garbage at the price of a traceback.
 

@@ -183,6 +183,10 @@ async def test_one_refused_field_leaves_the_others(node: Live) -> None:
         ("application/json", "application/json", 200),
         ("*/*", "application/json", 200),
         (f"application/json;q=0.5, {RESPONSE_JSON}", RESPONSE_JSON, 400),
+        (f"application/json, {RESPONSE_JSON};q=0.5", "application/json", 200),
+        (f"{RESPONSE_JSON};q=0, */*", "application/json", 200),
+        (f"{RESPONSE_JSON}, application/json, text/event-stream", RESPONSE_JSON, 400),
+        ("text/event-stream, */*", "text/event-stream", 200),
     ],
 )
 async def test_the_media_type_asked_for_decides_the_status(
@@ -247,6 +251,8 @@ async def test_a_browser_gets_graphiql_with_assets_of_ours_alone(node: Live) -> 
         ("query($n: Int) { " + often("pets(limit: $n) { id name price status breed }") + " }", "fields"),
         ("query($m: Int = 100) { " + often("pets(limit: $m) { id name price status breed }") + " }", "fields"),
         ("fragment F on Pet { ...F } { pets { ...F } }", "itself"),
+        ("{ __schema { " + often("types { name }", MAX_ALIASES + 1) + " } }", "aliases"),
+        ("{ pets(limit: " + "9" * 5000 + ") { id } }", "int"),
         ("{ __schema { types " + "{ fields { type " * 4 + "{ name }" + " } }" * 4 + " } }", "introspection"),
     ],
 )  # fmt: skip
@@ -255,6 +261,11 @@ async def test_what_would_cost_too_much_is_refused_before_it_runs(node: Live, qu
     assert answer.status_code == 400
     assert what in answer.text.lower()
     assert "data" not in answer.json()
+
+
+async def test_ids_may_be_longer_than_numbers(node: Live) -> None:
+    query = "query($id: ID = " + "9" * 5000 + ") { pet(id: $id) { id } }"
+    assert (await errors_of(node, query))[0]["message"] == "id: must be a UUID"
 
 
 async def test_introspection_is_open(node: Live) -> None:

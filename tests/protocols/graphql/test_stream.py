@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from core.cursor import Cursor
@@ -43,9 +44,23 @@ async def test_a_refusal_is_told_in_the_stream(node: Live, query: str, code: str
         assert (await stream.block())["event"] == "complete"
 
 
-async def test_subscriptions_may_come_by_get(node: Live) -> None:
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json, text/event-stream;q=0.5"])
+async def test_subscriptions_may_come_by_get(node: Live, accept: str) -> None:
+    query = {"query": "subscription($t: [String!]!) { events(topics: $t) { cursor data } }"}
+    params = {**query, "variables": '{"t": ["pets/#"]}'}
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client,
+        client.stream("GET", "/v1/graphql", params=params, headers={"Accept": accept}) as response,
+    ):
+        stream = Answers(response)
+        await stream.block()
+        await node.happen(1)
+        assert await stream.numbers(1) == [1]
+
+
+async def test_who_reads_no_event_streams_cannot_follow(node: Live) -> None:
     query = 'subscription { events(topics: ["pets/#"]) { data } }'
-    answer = await node.get("/v1/graphql", params={"query": query})
+    answer = await node.get("/v1/graphql", params={"query": query}, headers={"Accept": "*/*"})
     assert answer.status_code == 400
 
 

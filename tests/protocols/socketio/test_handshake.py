@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from core.caller import Role
 from core.cursor import Cursor
@@ -123,10 +124,12 @@ async def test_who_leaves_the_namespace_may_come_back_on_his_connection(node: Li
 
 
 async def test_other_namespaces_do_not_exist(node: Live) -> None:
-    async with node.socket("/socket.io/?EIO=4&transport=websocket") as socket:
-        await socket.connection.recv()
-        await socket.raw("40/admin,{}")
-        assert await socket.connection.recv() == '44/admin,"Unable to connect"'
+    client = NodeClient()
+    await client.start(f"http://127.0.0.1:{node.port}/admin", {"transports": ["websocket"]})
+    refusal = await client.until("connect_error")
+    assert refusal["message"] == "There is no namespace '/admin'."
+    assert refusal["data"] == {"code": "not-found", "message": refusal["message"]}
+    await client.stop()
 
 
 async def test_a_draining_node_sends_newcomers_elsewhere(node: Live) -> None:
@@ -167,6 +170,15 @@ async def test_credentials_may_stand_in_the_headers_too(node: Live) -> None:
 async def test_requests_that_make_no_sense_are_problems(node: Live, address: str, status: int) -> None:
     answer = await node.get(address)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize("address", ["EIO=3", "EIO=4&sid=nobody", "EIO=4&j=0"])
+async def test_websockets_that_make_no_sense_are_problems(node: Live, address: str) -> None:
+    with pytest.raises(InvalidStatus) as refusal:
+        async with node.socket(f"/socket.io/?{address}&transport=websocket"):
+            pass
+    answer = refusal.value.response
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
 
 
 async def test_only_get_and_post_are_offered(node: Live) -> None:
