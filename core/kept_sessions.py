@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from core.caller import Caller
@@ -109,6 +109,20 @@ class KeptSessions:
             found = await tx.find(Query(KeptSession, (OneOf("id", tuple(holders)),)))
         still = {session.id for session in found if session.holder == holders[session.id]}
         return set(holders) - still
+
+    async def holder(self, caller: Caller, name: str) -> str | None:
+        """Who has the session of that name, or had it last; None when there is none.
+
+        Raises:
+            StorageDown: the database is away.
+        """
+        async with self._store.storage.read(caller.tenant) as tx:
+            found = await tx.get(KeptSession, self.id_of(caller, name))
+        return None if found is None else found.holder
+
+    def grows_old(self, expires_at: datetime | None, lasts: timedelta) -> bool:
+        """Whether the record of a session in use has to be written anew, though nothing happens to it."""
+        return expires_at is not None and expires_at - self._store.clock() < lasts + SLACK / 2
 
     async def forget(self, caller: Caller, name: str, holder: str | None = None) -> None:
         """End a session; with a holder only if he still has it.

@@ -8,6 +8,7 @@ The way in:
 
 What he does:
     ``publishing``     devices report, and wills
+    ``wills``          wills that wait
     ``listening``      subscriptions are granted, and begin with the present state
     ``subscriptions``  filters and topics, as clients write them
     ``sharing``        groups whose members take turns

@@ -11,6 +11,7 @@ from core.session import Sessions
 from protocols.mqtt.connection import Connection, Peer
 from protocols.mqtt.keeping import Keeper
 from protocols.mqtt.sharing import Groups
+from protocols.mqtt.wills import Wills
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class MqttDoor:
         self.kept = KeptSessions(self.store)
         self.keeper = Keeper(self.kept)
         self.groups = Groups(self.store)
+        self.wills = Wills(self.spawn)
         self.counters = Counters()
         #: Who is connected, by his key and his client id.
         self.clients: dict[tuple[str, str, str], Connection] = {}
@@ -66,7 +68,8 @@ class MqttDoor:
         task.add_done_callback(self._tasks.discard)
 
     async def finished(self) -> None:
-        """Wait until nothing is left to be done for clients that have gone."""
+        """Wait until nothing is left to be done for clients that have gone; wills that wait are given up."""
+        self.wills.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -1,5 +1,6 @@
 """What CONNECT says of a client: who he is, his name among his caller's clients, how long he wants to be kept."""
 
+import re
 from datetime import timedelta
 
 from mqtt5 import ConnAckReasonCode
@@ -11,6 +12,8 @@ from core.services.auth import caller_by_password
 from core.store import Store
 from protocols.mqtt.packets import Connect, Property, Version
 
+#: What tells a token from a password: a JWS begins with a JSON object (RFC 7515, section 3.1).
+_TOKEN = re.compile(r"eyJ[\w-]*\.[\w-]*\.[\w-]*", re.ASCII)
 #: Bytes of a client id.
 _LONGEST_ID = 256
 #: The one authentication method (MQTT 5.0, section 4.12): a token as authentication data, also to renew a login.
@@ -40,7 +43,7 @@ async def caller_of(store: Store, found: Credentials, connect: Connect) -> tuple
     if tenant is not None:
         found = found._replace(tenant=tenant)
     password = secret.decode(errors="replace") if secret else None
-    is_token = password is not None and (method is not None or password.count(".") == 2)
+    is_token = password is not None and (method is not None or _TOKEN.fullmatch(password) is not None)
     if is_token:
         found = found._replace(token=password)
     admission = await store.admit(found)

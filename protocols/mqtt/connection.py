@@ -22,7 +22,7 @@ from protocols.mqtt.keeping import Kept
 from protocols.mqtt.listening import Listening
 from protocols.mqtt.packets import Breach, Connect, Malformed, Property, UnknownVersion, Version
 from protocols.mqtt.publishing import Publishing
-from protocols.mqtt.reading import Splitter, TooLarge, read_connect, read_packet
+from protocols.mqtt.reading import Splitter, TooLarge, read_connect, read_packet, version_of
 from protocols.mqtt.wire import PINGRESP, Welcome, Wire, Wire3, Wire5
 
 if TYPE_CHECKING:
@@ -148,10 +148,16 @@ class Connection:
     def _take(self, data: bytes) -> None:
         packet: packets.Packet
         if self._connect is None:
-            packet = self._connect = read_connect(data)
-            self.version = packet.version
-            if packet.version is Version.V5:
-                self.wire = Wire5(explains=bool(packet.properties.number(Property.PROBLEM_INFORMATION, 1)))
+            self.version = version_of(data)
+            if self.version is Version.V5:
+                self.wire = Wire5()  # From here on a refusal has its reason.
+            packet = self._connect = read_connect(data, self.version)
+            if self.version is Version.V5:
+                number = packet.properties.number
+                self.wire = Wire5(
+                    explains=bool(number(Property.PROBLEM_INFORMATION, 1)),
+                    largest=number(Property.LARGEST_PACKET, 0) or None,
+                )
         else:
             packet = read_packet(data, self.version)
         if isinstance(packet, packets.Acknowledged) and packet.kind is packets.Kind.PUBACK:
@@ -240,7 +246,7 @@ class Connection:
         self._listening = listening = Listening(self, session, delivery)
         try:
             await self._publishing.check_will()
-            await self._take_over((caller.tenant, caller.key, client_id))
+            await self._take_over((caller.tenant, caller.key, client_id), clean=connect.clean)
             lasts = kept_for(connect, self.door.kept.longest(caller))
             kept = Kept(self.door.kept, caller, client_id, session.id, lasts, self._state)
             present = await kept.begin(clean=connect.clean, restore=self._restore)
@@ -256,7 +262,7 @@ class Connection:
         assigned = client_id if not connect.client_id else None
         self._welcome(connect, assigned, lasts, session_present=present)
 
-    async def _take_over(self, name: tuple[str, str, str]) -> None:
+    async def _take_over(self, name: tuple[str, str, str], *, clean: bool) -> None:
         """Be the one connection of this client; the one before has written down how far it came."""
         before = self.door.clients.get(name)
         self.door.clients[name] = self
@@ -264,6 +270,7 @@ class Connection:
         if before is not None:
             before.taken_over()
             await before.gone
+        self.door.wills.settle(name, publish=clean)
 
     async def _restore(self, state: dict[str, object], cursor: str | None) -> bool:
         """Take up a session that was kept; says whether that was possible."""
@@ -353,12 +360,13 @@ class Connection:
     def _blame(self, code: DisconnectReasonCode, reason: str) -> None:
         """The client has sent what is no MQTT: counted, and the end of this connection alone."""
         self.door.counters.malformed_packets += 1
-        self.close(code, reason)
+        if self.version is Version.V5 and not self._welcomed:
+            self._end(code, self.wire.refused(ConnAckReasonCode(int(code)), reason))
+        else:
+            self.close(code, reason)
 
     def _refuse(self, code: ConnAckReasonCode, reason: str) -> None:
         self.door.counters.refused_connections += 1
-        if self._publishing is not None:
-            self._publishing.will = None
         self._end(code, self.wire.refused(code, reason))
 
     def _on_closed(self, closed: "asyncio.Future[Close]") -> None:
@@ -436,6 +444,6 @@ class Connection:
         finally:
             if self._name is not None and self.door.clients.get(self._name) is self:
                 del self.door.clients[self._name]
+            if self._welcomed and self._publishing is not None and self._kept is not None:
+                self._publishing.send_will(self._name, self._kept)
             self.gone.set_result(None)
-        if self._publishing is not None:
-            await self._publishing.send_will(self._name)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.caller import Caller
@@ -38,6 +38,7 @@ class Kept:
         self._state = state
         #: What is written down; None: nobody knows.
         self.written: tuple[str | None, dict[str, Any]] | None = None
+        self._until: datetime | None = None
         self._turn = asyncio.Lock()
 
     async def begin(self, *, clean: bool, restore: Restore) -> bool:
@@ -63,14 +64,15 @@ class Kept:
 
     @property
     def changed(self) -> bool:
-        """Whether more has happened than is written down."""
-        return self._state() != self.written
+        """Whether more has happened than is written down, or it has to be written anew before it expires."""
+        return self._state() != self.written or self._sessions.grows_old(self._until, self.lasts)
 
     def record(self, *, last: bool = False) -> KeptSession:
         """The session as it is now."""
         self.written = cursor, state = self._state()
         lasts = self.lasts if last else self.lasts + SLACK
         record = self._sessions.record(self.caller, self._name, self.holder, lasts)
+        self._until = record.expires_at
         return record.model_copy(update={"cursor": cursor, "state": state})
 
     async def save(self) -> None:
@@ -89,6 +91,14 @@ class Kept:
                 return
         if lost:
             self.lose()
+
+    async def moved(self) -> bool:
+        """Whether the client has come back somewhere else since."""
+        try:
+            holder = await self._sessions.holder(self.caller, self._name)
+        except StorageDown:
+            return False
+        return holder not in (None, self.holder)
 
     def lose(self) -> None:
         """Another connection has the session now."""

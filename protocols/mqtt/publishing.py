@@ -1,7 +1,7 @@
 """What clients publish: devices report telemetry, and nobody publishes anything else."""
 
-import asyncio
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,6 +16,7 @@ from core.store import Call
 from core.validation import check_body
 from protocols.mqtt import packets
 from protocols.mqtt.errors import PUBLISH_CODES
+from protocols.mqtt.keeping import Kept
 from protocols.mqtt.packets import Breach, Kind, Property, Will
 from protocols.mqtt.subscriptions import read_topic
 
@@ -106,21 +107,22 @@ class Publishing:
         except BadRequest as error:
             raise ValidationFailed((Fault("", error.detail, FaultCode.INVALID_FORMAT),)) from None
 
-    async def send_will(self, name: tuple[str, str, str] | None) -> None:
-        """The client is lost: publish his will, or in a while, unless he comes back before."""
+    def send_will(self, name: tuple[str, str, str] | None, kept: Kept) -> None:
+        """The client is lost: publish his will, at the latest when his session ends (section 3.1.3.2.2)."""
         will, self.will = self.will, None
-        if will is None:
-            return
-        door = self._connection.door
-        if not will.delay:
-            await self._execute_will(will)
+        if will is None or name is None:
             return
 
-        def late() -> None:
-            if name not in door.clients:
-                door.spawn(self._execute_will(will))
+        async def late() -> None:
+            # On another node he may have come back unseen.
+            if not await kept.moved():
+                await self._execute_will(will)
 
-        asyncio.get_running_loop().call_later(will.delay, late)
+        door, delay = self._connection.door, min(will.delay, kept.lasts.total_seconds())
+        if delay:
+            door.wills.wait(name, delay, partial(self._execute_will, will), late=late)
+        else:
+            door.spawn(self._execute_will(will))
 
     async def _execute_will(self, will: Will) -> None:
         counters = self._connection.door.counters

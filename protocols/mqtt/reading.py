@@ -100,8 +100,8 @@ _DISCONNECT_CODES = frozenset({0, 4, 128, 129, 130, 131, 144, 147, 148, 149, 150
 _AUTH_CODES = frozenset({24, 25})
 
 
-def read_connect(packet: bytes) -> Connect:
-    """Read the first packet, which names the version.
+def version_of(packet: bytes) -> Version:
+    """The version that the first packet names.
 
     Raises:
         UnknownVersion: it is CONNECT of another version.
@@ -116,7 +116,17 @@ def read_connect(packet: bytes) -> Connect:
         raise UnknownVersion(f"{name.decode()} level {level.hex()}")
     if name != b"MQTT":
         raise Malformed("the first packet is not CONNECT")
-    return _connect(Body(content[7:], Version(level[0])))
+    return Version(level[0])
+
+
+def read_connect(packet: bytes, version: Version) -> Connect:
+    """Read the first packet, of which the version is known.
+
+    Raises:
+        Malformed: something in it is not as it should be.
+    """
+    _, _, content = _opened(packet)
+    return _connect(Body(content[7:], version))
 
 
 def read_packet(packet: bytes, version: Version) -> Packet:

@@ -1,7 +1,9 @@
 """Packets to clients, written for either version of the protocol."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import mqtt5
 
@@ -143,10 +145,15 @@ class Wire3:
 
 
 class Wire5:
-    """Packets of version 5. ``explains``: the client wants reasons in words (request problem information)."""
+    """Packets of version 5.
 
-    def __init__(self, *, explains: bool = True) -> None:
+    ``explains``: the client wants reasons in words (request problem information). Where the words would make a packet
+    larger than the ``largest`` he takes, it goes without (section 3.1.2.11.4).
+    """
+
+    def __init__(self, *, explains: bool = True, largest: int | None = None) -> None:
         self._explains = explains
+        self._largest = largest
 
     def welcome(self, welcome: Welcome) -> bytes:
         """CONNACK."""
@@ -161,7 +168,7 @@ class Wire5:
 
     def refused(self, code: mqtt5.ConnAckReasonCode, reason: str) -> bytes:
         """CONNACK."""
-        return mqtt5.ConnAckPacket(reason_code=code, reason_str=reason or None).write()
+        return self._told(partial(mqtt5.ConnAckPacket, reason_code=code), reason_str=reason or None)
 
     def publish(self, message: Message, packet_id: int = _UNKNOWN, *, duplicate: bool = False) -> bytes:
         """PUBLISH: the payload is JSON in UTF-8."""
@@ -180,11 +187,13 @@ class Wire5:
 
     def puback(self, packet_id: int, code: mqtt5.PubAckReasonCode, reason: str | None) -> bytes:
         """PUBACK."""
-        return mqtt5.PubAckPacket(packet_id, reason_code=code, reason_str=self._said(reason)).write()
+        packet = partial(mqtt5.PubAckPacket, packet_id, reason_code=code)
+        return self._told(packet, reason_str=reason) if self._explains else _bytes(packet)
 
     def pubrec(self, packet_id: int, code: mqtt5.PubRecReasonCode, reason: str | None) -> bytes:
         """PUBREC."""
-        return mqtt5.PubRecPacket(packet_id, reason_code=code, reason_str=self._said(reason)).write()
+        packet = partial(mqtt5.PubRecPacket, packet_id, reason_code=code)
+        return self._told(packet, reason_str=reason) if self._explains else _bytes(packet)
 
     def pubcomp(self, packet_id: int, code: mqtt5.PubCompReasonCode) -> bytes:
         """PUBCOMP."""
@@ -194,8 +203,8 @@ class Wire5:
         self, packet_id: int, codes: list[mqtt5.SubAckReasonCode], properties: list[tuple[str, str]]
     ) -> bytes:
         """SUBACK."""
-        told = properties if self._explains else []
-        return mqtt5.SubAckPacket(packet_id, codes, user_properties=told).write()
+        packet = partial(mqtt5.SubAckPacket, packet_id, codes)
+        return self._told(packet, user_properties=properties) if self._explains else _bytes(packet)
 
     def unsuback(self, packet_id: int, codes: list[mqtt5.UnsubAckReasonCode]) -> bytes:
         """UNSUBACK."""
@@ -205,16 +214,22 @@ class Wire5:
         self, code: mqtt5.DisconnectReasonCode, reason: str, properties: list[tuple[str, str]]
     ) -> bytes:
         """DISCONNECT."""
-        return mqtt5.DisconnectPacket(
-            reason_code=code, reason_str=reason or None, user_properties=properties
-        ).write()
+        packet = partial(mqtt5.DisconnectPacket, reason_code=code)
+        return self._told(packet, reason_str=reason or None, user_properties=properties)
 
     def authenticated(self, method: str) -> bytes:
         """AUTH."""
         return mqtt5.AuthPacket(authentication_method=method).write()
 
-    def _said(self, reason: str | None) -> str | None:
-        return reason if self._explains else None
+    def _told(self, packet: Callable[..., Any], **words: object) -> bytes:
+        """A packet with what explains it, if the client has room for that."""
+        full = _bytes(partial(packet, **words))
+        return full if self._largest is None or len(full) <= self._largest else _bytes(packet)
+
+
+def _bytes(packet: Callable[[], Any]) -> bytes:
+    written: bytes = packet().write()
+    return written
 
 
 def publish_head(frame: bytes) -> tuple[int, int]:

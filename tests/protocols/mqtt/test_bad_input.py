@@ -6,7 +6,7 @@ import mqtt5
 import pytest
 
 from protocols.mqtt.packets import Malformed, Version
-from protocols.mqtt.reading import Splitter, TooLarge, read_connect, read_packet
+from protocols.mqtt.reading import Splitter, TooLarge, read_connect, read_packet, version_of
 from tests.protocols.mqtt.node import MqttNode
 from tests.waiting import eventually
 
@@ -43,7 +43,11 @@ def test_whatever_comes_is_a_packet_or_malformed() -> None:
         for version in Version:
             try:
                 for packet in Splitter(65_536).feed(data):
-                    _ = read_connect(packet) if packet[0] == 0x10 else read_packet(packet, version)
+                    _ = (
+                        read_connect(packet, version_of(packet))
+                        if packet[0] == 0x10
+                        else read_packet(packet, version)
+                    )
                     read += 1
             except (Malformed, TooLarge):
                 pass
@@ -116,7 +120,7 @@ async def test_what_is_no_mqtt_ends_its_connection_with_the_reason_and_no_other(
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\x82\x07\x00\x01\x00\x00\x01a\x00",
         b"\x10\x02\x00\x04",
-        b"\x10\x0d\x00\x04MQTT\x05\x01\x00\x00\x00\x00\x00",
+        b"\x10\x0c\x00\x04MQTT\x04\x03\x00\x00\x00\x00",  # version 3.1.1 has no code for that
         b"\x10\x0d\x00\x04MQTX\x05\x02\x00\x00\x00\x00\x00",
         b"\x10\xff\xff\xff\x7f",
     ],
@@ -126,6 +130,27 @@ async def test_who_does_not_begin_with_connect_is_dropped_without_a_word(node: M
     async with node.raw_client() as client:
         client.send(data)
         assert await client.ended()
+
+
+@pytest.mark.parametrize(
+    ("properties", "flags", "code"),
+    [
+        (b"", 3, MALFORMED),  # a reserved flag
+        (b"\x7f\x01", 2, MALFORMED),  # an unknown property
+        (b"\x21\x00\x05\x21\x00\x05", 2, PROTOCOL_ERROR),  # a property twice
+        (b"\x21\x00\x00", 2, PROTOCOL_ERROR),  # a receive maximum of 0
+        (b"\x16\x00\x01a", 2, PROTOCOL_ERROR),  # data for authentication without a method
+    ],
+)
+async def test_a_bad_connect_is_answered_with_the_reason(
+    node: MqttNode, properties: bytes, flags: int, code: int
+) -> None:
+    body = b"\x00\x04MQTT\x05" + bytes((flags, 0, 0, len(properties))) + properties + b"\x00\x00"
+    async with node.raw_client() as client:
+        client.send(bytes((0x10, len(body))) + body)
+        assert int((await client.expect(mqtt5.ConnAckPacket)).reason_code) == code
+        assert await client.ended()
+        assert node.door.counters.malformed_packets == 1
 
 
 async def test_a_client_that_vanishes_in_the_middle_of_a_packet_leaves_nothing(node: MqttNode) -> None:

@@ -11,6 +11,8 @@ import pytest
 from core.caller import Role
 from core.errors import Close, CloseReason
 from core.ids import SHARED_TENANT
+from core.services.users import REGISTER
+from tests.core.stores import Shop
 from tests.protocols.live import new_tenant
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
 from tests.protocols.mqtt.raw import Raw
@@ -45,6 +47,14 @@ async def test_a_bad_password_is_never_taken_for_a_visitors(node: MqttNode, pass
             assert await client.ended()
         else:  # none at all
             assert answer.reason_code == mqtt5.ConnAckReasonCode.SUCCESS
+
+
+async def test_a_password_with_two_dots_is_no_token(node: MqttNode) -> None:
+    person = {"username": "dotty", "email": "d@example.com", "password": "one.two.three"}
+    await Shop(node.store, SHARED_TENANT).call(REGISTER, body={**person, "firstName": "D", "lastName": "O"})
+    async with node.client(username="dotty", password="one.two.three") as client:
+        assert next(iter(node.sessions._open)).caller.username == "dotty"
+        assert await client.codes("orders/#") == [0]
 
 
 async def test_a_device_logs_in_with_its_own_name_from_whatever_tenant(node: MqttNode) -> None:

@@ -153,6 +153,20 @@ async def test_what_is_no_longer_subscribed_is_no_longer_sent(node: MqttNode) ->
         assert await client.numbers(1) == [2]
 
 
+async def test_a_client_that_takes_small_packets_gets_answers_without_words(node: MqttNode) -> None:
+    async with node.client(max_packet_size=30) as client:
+        answer = await client.subscribe("pets/#", "orders/+/status")
+        assert [int(code) for code in answer.reason_codes] == [0, 135]
+        assert answer.user_properties == []
+        refused = await client.publish("pets/x", b"")
+        assert (int(refused.reason_code), refused.reason_str) == (135, None)
+        client.send(b"\x00\x00")
+        assert (await client.farewell()).reason_code == 129
+    async with node.client(max_packet_size=200) as client:
+        assert (await client.subscribe("pets/#")).user_properties
+        assert (await client.publish("pets/x", b"")).reason_str
+
+
 async def test_a_message_larger_than_the_client_takes_is_left_out(node: MqttNode) -> None:
     async with node.client(max_packet_size=2000) as client:
         await client.subscribe("pets/#", qos=1)

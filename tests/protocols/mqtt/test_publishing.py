@@ -1,6 +1,7 @@
 """What clients publish: telemetry of devices, and nothing else."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import mqtt5
@@ -8,8 +9,10 @@ import pytest
 
 from core.ids import new_id
 from core.models.devices import NewDevice
+from gateway.storage.migration import migrate
 from tests.protocols.live import new_tenant
-from tests.protocols.mqtt.node import MqttNode
+from tests.protocols.mqtt.node import MqttNode, mqtt_node
+from tests.protocols.mqtt.raw import Raw
 from tests.waiting import eventually
 
 READING = {
@@ -19,7 +22,7 @@ READING = {
     "batteryPercent": 81,
     "measuredAt": "2026-01-31T09:15:00+01:00",
 }
-NOT_AUTHORIZED, PAYLOAD_INVALID = 135, 153
+MALFORMED, NOT_AUTHORIZED, PAYLOAD_INVALID = 129, 135, 153
 
 
 def login(device: NewDevice) -> dict[str, Any]:
@@ -237,6 +240,88 @@ async def test_a_will_that_is_delayed_is_dropped_when_the_device_is_back(node: M
             await collar.connect("collar", clean_start=False, **given)
             await collar.publish(topic, {"heartRateBpm": 1})
             assert json.loads((await listener.message()).payload)["data"]["reading"]["heartRateBpm"] == 1
+
+
+async def heard(listener: Raw) -> int:
+    """The heart rate that is told next."""
+    rate: int = json.loads((await listener.message()).payload)["data"]["reading"]["heartRateBpm"]
+    return rate
+
+
+async def test_a_will_waits_no_longer_than_the_session_lasts(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    async with node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        async with node.client(**login(device), **will(topic, {"heartRateBpm": 0}, will_delay_interval=3600)):
+            pass
+        assert await heard(listener) == 0
+
+
+async def test_a_will_is_gone_for_good_when_the_device_was_back_in_time(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    given = {**login(device), "session_expiry_interval": 3600}
+    late = will(topic, {"heartRateBpm": 0}, will_delay_interval=3600)
+    async with node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        async with node.client("collar", **given, **late):
+            pass
+        await eventually(lambda: len(node.door.wills) == 1)
+        async with node.raw_client() as collar:
+            await collar.connect("collar", clean_start=False, **given)
+            assert not len(node.door.wills)
+            collar.leave()
+            assert await collar.ended()
+
+
+async def test_a_will_that_waits_is_published_when_the_device_begins_anew(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    given = {**login(device), "session_expiry_interval": 3600}
+    late = will(topic, {"heartRateBpm": 0}, will_delay_interval=3600)
+    async with node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        async with node.client("collar", **given, **late):
+            pass
+        await eventually(lambda: len(node.door.wills) == 1)
+        async with node.client("collar", **given):
+            assert await heard(listener) == 0
+
+
+async def test_a_will_is_not_published_when_the_device_is_on_another_node(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    await migrate(url)
+    async with mqtt_node(tmp_path, url=url) as first, mqtt_node(tmp_path, url=url) as second:
+        device, topic = await a_collar(first)
+        given = {**login(device), "session_expiry_interval": 3600}
+        late = will(topic, {"heartRateBpm": 0}, will_delay_interval=1)
+        async with first.client() as listener:
+            await listener.subscribe("pets/+/health")
+            async with first.client("collar", **given, **late):
+                pass
+            await eventually(lambda: len(first.door.wills) == 1)
+            async with second.raw_client() as collar:
+                answer = await collar.connect("collar", clean_start=False, **given)
+                assert answer.session_present
+                await eventually(lambda: not len(first.door.wills))
+                await first.door.finished()
+                async with first.client("other", **given) as other:
+                    await other.publish(topic, {"heartRateBpm": 1})
+                assert await heard(listener) == 1
+
+
+async def test_a_device_that_was_not_let_in_has_no_will(node: MqttNode) -> None:
+    device, topic = await a_collar(node)
+    async with node.client() as listener:
+        await listener.subscribe("pets/+/health")
+        async with node.raw_client() as collar:
+            named = {**login(device), "password": device.password.encode()}
+            collar.send(
+                mqtt5.ConnectPacket("", **named, **will(topic, {"heartRateBpm": 0})).write() + b"\0\0"
+            )
+            assert int((await collar.expect(mqtt5.ConnAckPacket)).reason_code) == MALFORMED
+            assert await collar.ended()
+        async with node.client(**login(device)) as collar:
+            await collar.publish(topic, {"heartRateBpm": 1})
+        assert await heard(listener) == 1
 
 
 @pytest.mark.parametrize(

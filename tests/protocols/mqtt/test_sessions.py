@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import mqtt5
 import pytest
 
+from core.clock import utc_now
 from core.ids import SHARED_TENANT, new_id
 from core.kept_sessions import KeptSessions
 from core.models.kept_sessions import KeptSession
@@ -204,6 +206,19 @@ async def test_how_far_a_connected_client_came_is_written_down_now_and_then(node
         before = (await kept(node))[0].cursor
         await node.door.keeper.tend()
         assert (await kept(node))[0].cursor == await node.store.hub.cursor_now(SHARED_TENANT) != before
+
+
+async def test_a_client_that_stays_for_long_while_nothing_happens_keeps_its_session(node: MqttNode) -> None:
+    token = node.token(node.member(lasts=86_400))
+    async with node.client("one", password=token, session_expiry_interval=60) as client:
+        await client.subscribe("pets/#")
+        await node.door.keeper.tend()
+        passed = timedelta()
+        node.store.clock = lambda: utc_now() + passed
+        for _ in range(3):
+            passed += timedelta(minutes=40)
+            await node.door.keeper.tend()
+            assert (await kept(node))[0].expires_at > node.store.clock()
 
 
 async def test_two_holders_never_both_have_a_session(node: MqttNode) -> None:
