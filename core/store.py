@@ -122,11 +122,12 @@ class Store:
         self.limits = limits or Limits()
         self.clock = clock
         self.known = KnownCallers()
-        self.presence = Presence()
+        self.presence = Presence(hub.tell_agents)
         self.cache = ReadCache(ports.storage)
         self.revocations = Revocations(ports.storage, clock)
         self.draining = False
         hub.watchers.append(self.cache)
+        hub.on_agents = self.presence.hear
 
     async def admit(self, credentials: Credentials, *, cost: int = 1) -> Admission:
         """Find out who calls and take the request from his budget."""
@@ -307,7 +308,8 @@ class Store:
         return event
 
     async def tend(self) -> None:
-        """What has to be done every second: see what other nodes revoked, and whether the cache missed events."""
+        """What has to be done every second: what nodes tell each other, and whether something was missed."""
+        self.presence.tend()
         await self.revocations.refresh()
         await self.cache.verify()
 

@@ -1,4 +1,4 @@
-"""What nodes tell each other on the bus: events, or only how far a log has grown.
+"""What nodes tell each other on the bus: events, or only how far a log has grown; and which agents they have.
 
 A message is a version byte, the length of the head (32 bits, big-endian), the head as JSON, and the data of its
 events, which is JSON already, one after another.
@@ -45,6 +45,7 @@ class _Head(NamedTuple):
     epoch: int
     sequence: int
     events: tuple[_EventHead, ...]
+    agents: tuple[str, ...] | None = None
 
 
 _HEAD = TypeAdapter(_Head)
@@ -56,13 +57,23 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """News of one tenant's log. ``head`` is the sequence up to which it is known to go; 0 tells nothing of that."""
+    """News of one tenant's log. ``head`` is the sequence up to which it is known to go; 0 tells nothing of that.
+
+    A message with ``agents`` tells of these alone: the user ids of the tenant's agents at the node.
+    """
 
     node: str
     tenant: TenantId
     epoch: int
     head: int
     events: tuple[Event, ...]
+    agents: frozenset[str] | None = None
+
+
+def encode_agents(node: str, tenant: TenantId, agents: frozenset[str]) -> bytes:
+    """The message that tells which of a tenant's agents are at a node."""
+    head = to_json((node, tenant, 0, 0, (), sorted(agents)))
+    return _PREFIX.pack(_VERSION, len(head)) + head
 
 
 def encode(node: str, tenant: TenantId, events: Sequence[Event]) -> list[bytes]:
@@ -105,7 +116,8 @@ def decode(message: bytes) -> Message:
             events.append(_event(head, item, data))
     except (struct.error, ValidationError, OverflowError) as fault:
         raise Malformed(str(fault)) from None
-    return Message(head.node, TenantId(head.tenant), head.epoch, head.sequence, tuple(events))
+    agents = None if head.agents is None else frozenset(head.agents)
+    return Message(head.node, TenantId(head.tenant), head.epoch, head.sequence, tuple(events), agents)
 
 
 def _message(node: str, tenant: TenantId, events: Sequence[Event], *, hint: bool = False) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -67,19 +67,25 @@ class Statistics:
     counters: Counters
 
 
+#: Told what another node says of the agents there: node, tenant, and their user ids.
+OnAgents = Callable[[str, TenantId, frozenset[str]], None]
+
+
 class Hub:
     """Hands the events of this node and of the others to subscribers: in order, without a gap, each once.
 
     The log is the truth. What is published or comes over the bus only makes the hub quicker: every ``poll``
     seconds it compares the heads of its rings with the storage's and reads what it lacks.
 
-    ``node`` names this process, uniquely among all that share the bus. ``watchers`` may be added to at any time.
+    ``node`` names this process, uniquely among all that share the bus. ``watchers`` may be added to at any time;
+    ``on_agents`` hears what the other nodes tell by ``tell_agents``.
     """
 
     def __init__(
         self, storage: Storage, bus: Bus, node: str, *, limits: Limits = DEFAULT_LIMITS, poll: float = 1.0
     ) -> None:
         self.watchers: list[Watcher] = []
+        self.on_agents: OnAgents | None = None
         self._storage = storage
         self._bus = bus
         self._node = node
@@ -264,6 +270,11 @@ class Hub:
 
     # -- other nodes ---------------------------------------------------------------------------------------
 
+    def tell_agents(self, tenant: TenantId, agents: frozenset[str]) -> None:
+        """Tell the other nodes which of a tenant's agents are at this one."""
+        if not self._bus.alone:
+            self._bus.publish(codec.encode_agents(self._node, tenant, agents))
+
     def _on_message(self, raw: bytes) -> None:
         try:
             message = codec.decode(raw)
@@ -274,7 +285,10 @@ class Hub:
         if message.node == self._node:
             return
         self._counters.received += len(message.events)
-        if message.events:
+        if message.agents is not None:
+            if self.on_agents is not None:
+                self.on_agents(message.node, message.tenant, message.agents)
+        elif message.events:
             events = [event for event in message.events if event.sequence or self._is_new(event)]
             self._announce(message.tenant, events)
             self._take_in(message.tenant, events)

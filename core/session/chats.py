@@ -118,6 +118,11 @@ class JoinedChats:
             return
         self._offered = True
         self._store.presence.arrive(caller.tenant, self._user_id)
+        self._sessions.offers.arrive(caller.tenant, self)
+        await self.take_waiting()
+
+    async def take_waiting(self) -> None:
+        """Have the chats that wait given to the agents who are here."""
         try:
             await self._run(ASSIGN_WAITING_CHATS, {})
         except StoreError as error:
@@ -131,6 +136,7 @@ class JoinedChats:
         if self._offered:
             self._offered = False
             self._store.presence.leave(self._session.caller.tenant, self._user_id)
+            self._sessions.offers.leave(self._session.caller.tenant, self)
 
     @property
     def _user_id(self) -> str:

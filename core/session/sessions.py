@@ -6,6 +6,7 @@ from collections import Counter
 
 from core.caller import Caller, Credentials
 from core.errors import Close, CloseReason, RateLimited, Unavailable
+from core.session.offers import Offers
 from core.session.session import Session
 from core.store import Store
 
@@ -18,7 +19,9 @@ class Sessions:
         self._open: set[Session] = set()
         self._per_caller: Counter[tuple[str, str]] = Counter()
         self._in_chats: Counter[tuple[str, str]] = Counter()
+        self.offers = Offers()
         store.revocations.watchers.append(self._on_revoked)
+        store.hub.watchers.append(self.offers)
 
     def open(
         self, credentials: Credentials, caller: Caller, *, admitted: bool = True, login_required: bool = False

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.conformance.door import Ability
 from tests.conformance.manifest import DOORS, REASONS, Door, Reason
-from tests.conformance.scenario import SCENARIOS, Scenario
+from tests.conformance.scenario import SCENARIOS, Scenario, in_order
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
 PROVED, FAILED, NOT_RUN = "✓", "✗", "·"
@@ -52,7 +52,7 @@ def document() -> str:
 
 def _table(mark: Mark) -> str:
     head = ["scenario", *(door.name for door in DOORS)]
-    rows = [[title, *(mark(scenario, door) for door in DOORS)] for title, scenario in SCENARIOS.items()]
+    rows = [[scenario.title, *(mark(scenario, door) for door in DOORS)] for scenario in in_order()]
     lines = [head, ["---", *(":-:" for _ in DOORS)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -71,6 +71,7 @@ def matrix(mark: Mark) -> str:
     wide = max(map(len, SCENARIOS), default=0)
     lines = [f"{number:>{wide + 4}} {door.name}" for number, door in enumerate(DOORS, start=1)]
     lines.append(" " * (wide + 2) + "".join(f"{number:>3}" for number in range(1, len(DOORS) + 1)))
-    for title, scenario in SCENARIOS.items():
-        lines.append(f"{title:<{wide + 2}}" + "".join(f"{mark(scenario, door):>3}" for door in DOORS))
+    for scenario in in_order():
+        marks = "".join(f"{mark(scenario, door):>3}" for door in DOORS)
+        lines.append(f"{scenario.title:<{wide + 2}}{marks}")
     return "\n".join(lines)

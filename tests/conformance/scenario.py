@@ -22,6 +22,7 @@ class Scenario:
     needs: tuple[Thing, ...]
     spans: Spans
     own: bool
+    module: str
 
     @property
     def doors(self) -> tuple[Door, ...]:
@@ -29,8 +30,13 @@ class Scenario:
         return tuple(door for door in DOORS if door.lacks(self.needs) is None)
 
 
-#: Every scenario by its title, in the order in which modules are collected.
+#: Every scenario by its title.
 SCENARIOS: dict[str, Scenario] = {}
+
+
+def in_order() -> list[Scenario]:
+    """The scenarios by their modules, and within one as they stand there, whoever imported what first."""
+    return sorted(SCENARIOS.values(), key=lambda scenario: scenario.module)
 
 
 def scenario(title: str, *needs: Thing, spans: Spans = "each", own: bool = False) -> Callable[[F], F]:
@@ -40,9 +46,9 @@ def scenario(title: str, *needs: Thing, spans: Spans = "each", own: bool = False
     ``doors``.
     """
     assert title not in SCENARIOS, f"two scenarios are called '{title}'"
-    found = SCENARIOS[title] = Scenario(title, needs, spans, own)
 
     def mark(test: F) -> F:
+        found = SCENARIOS[title] = Scenario(title, needs, spans, own, test.__module__)
         names, cases = _cases(found)
         marked: F = pytest.mark.scenario(found)(pytest.mark.parametrize(names, cases)(test))
         return marked

@@ -1,12 +1,15 @@
 """A chat between two doors, watched from all others."""
 
 import contextlib
+from functools import partial
+from typing import Any
 
 from tests.conformance.conftest import At
 from tests.conformance.door import Ability
 from tests.conformance.manifest import DOORS, Door
 from tests.conformance.people import World
 from tests.conformance.scenario import scenario
+from tests.waiting import eventually
 
 
 @scenario("A customer at one door and an agent at another hold a chat", Ability.CONVERSE, spans="pairs")
@@ -56,3 +59,20 @@ async def test_chat(world: World, at: At, door: Door, other: Door) -> None:
     messages = (await world.ask("GET", f"/v1/chats/{chat_id}/messages", customer))["data"]
     texts = [message["text"] for message in messages if message["senderRole"] != "SYSTEM"]
     assert texts == ["Is Momo still there?", "She is."]
+
+
+@scenario("A chat goes to the agent who is there, whichever node he is at", Ability.CONVERSE)
+async def test_waiting(world: World, at: At, door: Door) -> None:
+    customer, staff = await world.customer(), await world.staff()
+    early = await world.ask("POST", "/v1/chats", customer, {"subject": "Before he came"})
+    assert early["status"] == "WAITING"
+
+    async def agent_of(chat: dict[str, Any]) -> str | None:
+        found = await world.ask("GET", f"/v1/chats/{chat['id']}", customer)
+        agent_id: str | None = found.get("agentId")
+        return agent_id
+
+    async with at(door, staff, world.target.last).converse():
+        assert await eventually(partial(agent_of, early)) == staff.user_id
+        late = await world.ask("POST", "/v1/chats", customer, {"subject": "While he is there"})
+        assert await eventually(partial(agent_of, late)) == staff.user_id

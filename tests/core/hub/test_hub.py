@@ -281,3 +281,22 @@ def test_earliest_waits_for_a_ring_that_a_trim_has_overtaken() -> None:
         await hub.stop()
 
     run(act())
+
+
+def test_the_other_nodes_are_told_which_agents_are_at_one() -> None:
+    async def act() -> None:
+        storage, air = TrackedStorage(), Air()
+        a = await started_hub(storage, air, "a")
+        b = await started_hub(storage, air, "b")
+        heard: list[tuple[str, TenantId, frozenset[str]]] = []
+        for hub in (a, b):
+            hub.on_agents = lambda *told: heard.append(told)
+        a.tell_agents(TENANT, frozenset({"ann", "ben"}))
+        await asyncio.sleep(1)
+        a.tell_agents(TENANT, frozenset())
+        await asyncio.sleep(1)
+        assert heard == [("a", TENANT, frozenset({"ann", "ben"})), ("a", TENANT, frozenset())]
+        await a.stop()
+        await b.stop()
+
+    run(act())
