@@ -21,7 +21,8 @@ At = Callable[..., Driver]
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each scenario against one node and against two, or against the gateway that was named."""
-    if "target" not in metafunc.fixturenames:
+    named = any("target" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "target" not in metafunc.fixturenames or named:
         return
     url = metafunc.config.getoption("--url")
     names = ["given"] if url else ["one-node", "two-nodes"]

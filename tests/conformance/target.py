@@ -28,10 +28,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Target:
-    """The nodes of one store: people come to the first, and others to the last. ``own``: they are ours to stop."""
+    """The nodes of one store: people come to the first, and others to the last. ``broker`` is fed beside them."""
 
     name: str
     nodes: tuple[Node, ...]
+    broker: str | None = None
 
     @property
     def first(self) -> Node:
@@ -84,7 +85,7 @@ def two_nodes(directory: Path, database: PostgresServer, **settings: str) -> Ite
         try:
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(Gateway.start, gateways))
-            yield Target("two-nodes", nodes)
+            yield Target("two-nodes", nodes, broker.url)
         finally:
             for gateway in gateways:
                 gateway.stop()
