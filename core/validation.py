@@ -44,6 +44,8 @@ def _code_of(error: ErrorDetails) -> FaultCode:
 
 def _message_of(error: ErrorDetails) -> str:
     """What is wrong, for people; pydantic speaks of a text's items, and of tuples, which JSON does not know."""
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return "Input should be an object"
     bounds = error.get("ctx", {})
     if isinstance(error["input"], (str, SecretStr)):
         match error["type"]:

@@ -73,7 +73,7 @@ class Listening:
             address = read_filter(wish.pattern)
             tenant = self._session.caller.tenant
             if address.tenant is not None and address.tenant != tenant:
-                if self._grants:
+                if named:
                     raise Forbidden("This connection is of another tenant.")
                 self._session.visit(address.tenant)
             if wish.pattern not in named and len(named) >= self._most:

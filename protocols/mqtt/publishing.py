@@ -172,5 +172,6 @@ def _json(payload: bytes) -> object:
 
 def _explained(error: StoreError) -> str:
     if isinstance(error, ValidationFailed):
-        return "; ".join(f"{fault.field}: {fault.message}" for fault in error.faults)[:500]
+        told = (f"{fault.field}: {fault.message}".removeprefix(": ") for fault in error.faults)
+        return "; ".join(told)[:500]
     return error.detail

@@ -226,6 +226,17 @@ async def test_a_visitor_may_name_a_tenant_and_sees_its_topics_under_that_name(n
         assert (await client.message()).topic in ("pets/two", f"tenants/{tenant}/pets/two")
 
 
+async def test_a_visitor_is_in_one_tenant_even_if_he_names_two_at_once(node: MqttNode) -> None:
+    here, there = new_tenant(), new_tenant()
+    async with node.client() as visitor:
+        assert await visitor.codes(f"tenants/{here}/pets/#", f"tenants/{there}/#") == [0, NOT_AUTHORIZED]
+        await node.happen(1, tenant=there)
+        await node.happen(2, tenant=here)
+        message = await visitor.message()
+        assert message.topic == f"tenants/{here}/pets/one"
+        assert json.loads(message.payload)["data"]["number"] == 2
+
+
 async def test_a_token_implies_its_tenant_and_opens_no_other(node: MqttNode) -> None:
     tenant = new_tenant()
     async with node.client(password=node.staff_token(tenant)) as client:
