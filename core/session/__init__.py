@@ -4,8 +4,9 @@ A door opens a `Session` with the credentials it found, hands in commands, lets 
 when ``closed`` says so. All that may be refused is refused here.
 
 ``session`` is one client: his login, his rate, what he listens to. ``chats`` is the part of him that talks in chats,
-and ``marks`` what it writes about messages that reached him. ``offers`` gives waiting chats to agents. ``sessions`` are all clients of a node. ``commands`` is
-what a client may say, ``answers`` what he is told.
+and ``marks`` what it writes about messages that reached him. ``sessions`` are all clients of a node, and ``offers``
+gives those of them who are agents the chats that wait. ``commands`` is what a client may say, ``answers`` what he is
+told.
 """
 
 from core.session.commands import Authenticate, Subscribe, Unsubscribe
