@@ -53,13 +53,12 @@ class Connection:
     """One client: finds out who he is, reads his messages, and begins and ends his operations."""
 
     __slots__ = (
-        "_acknowledged", "_credentials", "_door", "_offered", "_operations", "_receive", "_session", "_sink", "_socket",
-        "_state", "_timer",
+        "_acknowledged", "_credentials", "_door", "_offered", "_operations", "_session", "_sink", "_socket", "_state",
+        "_timer",
     )  # fmt: skip
 
     def __init__(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
         self._door = door
-        self._receive = receive
         self._state = scope.setdefault("state", {})
         self._credentials = read_credentials(scope, read_headers(scope["headers"]))
         self._offered = SUBPROTOCOL in scope.get("subprotocols", ())
@@ -113,7 +112,7 @@ class Connection:
 
     async def _read(self) -> None:
         limit = self._door.limits.frame_bytes
-        while (frame := await self._receive())["type"] != "websocket.disconnect":
+        while (frame := await self._socket.receive())["type"] != "websocket.disconnect":
             assert self._session is not None
             text = frame.get("text")
             if self._session.closed.done():

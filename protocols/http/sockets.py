@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from core.outlet import QueuedSink, Sink
 from protocols.http.closing import FAULT
@@ -22,7 +22,7 @@ _REASON = 123
 
 
 class Socket:
-    """Frames are written to ``sink``, whose writes never wait; what the client sends, the door receives itself.
+    """Frames are written to ``sink``, whose writes never wait; what the client sends, `receive` gives.
 
     On our server the sink is the connection. On any other one a task carries what waits in the sink by ASGI's
     ``send``; ``on_stalled`` is called when a message is not taken for ``patience`` seconds, which our server sees to
@@ -101,6 +101,13 @@ class Socket:
             pass  # The peer has gone; the reader sees it too.
         finally:
             sink.end()
+
+    async def receive(self) -> Message:
+        """The client's next message, once he has read most of what was written to him: else answers would pile up."""
+        if not self.sink.writable:
+            with contextlib.suppress(ConnectionResetError):  # The end has begun: it is a message too.
+                await self.sink.drain()
+        return await self._receive()
 
     async def close(self, code: int, reason: str = "") -> None:
         """Send the close frame behind what was written; a peer that does not take it is dropped."""

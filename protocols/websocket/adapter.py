@@ -49,12 +49,11 @@ class Connection:
     """One client: reads his messages, answers them, and lets the outlet write his events."""
 
     __slots__ = (
-        "_credentials", "_door", "_greeted", "_outlet", "_receive", "_session", "_sink", "_socket", "_state", "_timer",
+        "_credentials", "_door", "_greeted", "_outlet", "_session", "_sink", "_socket", "_state", "_timer",
     )  # fmt: skip
 
     def __init__(self, door: WebSocketDoor, scope: Scope, receive: Receive, send: Send) -> None:
         self._door = door
-        self._receive = receive
         self._state = scope.setdefault("state", {})
         self._credentials = read_credentials(scope, read_headers(scope["headers"]), in_query=True)
         self._socket = Socket(scope, receive, send, patience=door.limits.stall_seconds)
@@ -120,7 +119,7 @@ class Connection:
     # --- reading ---
 
     async def _read(self, session: Session) -> None:
-        while (frame := await self._receive())["type"] != "websocket.disconnect":
+        while (frame := await self._socket.receive())["type"] != "websocket.disconnect":
             text = frame.get("text")
             if session.closed.done():
                 continue

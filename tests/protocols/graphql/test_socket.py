@@ -1,11 +1,13 @@
 """graphql-transport-ws, word for word: rules of the protocol, rights, resuming, and ends."""
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from core.cursor import Cursor
 from core.ids import SHARED_TENANT
@@ -403,6 +405,19 @@ async def test_a_reader_who_falls_behind_misses_nothing(node: Live) -> None:
         await asyncio.sleep(0)
         slow.connection.transport.resume_reading()
         assert await slow.numbers(3000) == list(range(3000))
+
+
+async def test_answers_wait_for_who_reads_them(tmp_path: Path) -> None:
+    async with (
+        live(tmp_path, stall_limit=1, messages_per_second=0) as node,
+        talker(node, max_queue=1) as client,
+    ):
+        taken = 0
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await client.say("ping", None, {"filling": "x" * 60_000})
+                taken += 60_000
+        assert taken < 32 * 1024 * 1024  # What the two kernels hold, and little more.
 
 
 async def test_a_half_open_message_holds_up_nobody(node: Live) -> None:
