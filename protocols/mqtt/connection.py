@@ -408,6 +408,8 @@ class Connection:
         self.code = int(code)
         if self.delivery is not None:
             self.delivery.close()
+        if self._listening is not None:
+            self._listening.close()  # The groups' next events are for others.
         if farewell:
             self.peer.write(farewell)
         if self._timer is not None:

@@ -174,6 +174,11 @@ class Delivery(Outlet):
         """Whether one more message may be sent now."""
         return self._sink_now.writable and len(self._in_flight) < self._window
 
+    @property
+    def is_free(self) -> bool:
+        """Whether there is room, and nothing that has to go out before."""
+        return self.has_room and not self._gate.reasons - {"window"}
+
     def listen(self, grants: Mapping[str, Grant]) -> None:
         """From now on the client has these subscriptions."""
         self._grants = tuple(grant for grant in grants.values() if grant.group is None)

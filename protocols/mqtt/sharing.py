@@ -56,29 +56,31 @@ class Group:
     def __init__(self, subscription: Subscription) -> None:
         self.members: list[Member] = []
         self._subscription = subscription
-        self._again: deque[Event] = deque()
+        self._waiting: deque[Event] = deque()
         self._next = 0
-        self._room: asyncio.Event = asyncio.Event()
+        self._none_waits = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def add(self, member: Member) -> None:
         """Let a client in."""
         self.members.append(member)
-        member.delivery.done.append(self._room.set)
-        self._room.set()
+        member.delivery.done.append(self._hand_out)
+        self._hand_out()
 
     def remove(self, member: Member) -> None:
         """Let a client go; what he did not acknowledge is another's."""
         self.members.remove(member)
-        member.delivery.done.remove(self._room.set)
-        self._again.extend(event for _, event in member.unacknowledged())
-        self._room.set()
+        member.delivery.done.remove(self._hand_out)
+        self._waiting.extend(event for _, event in member.unacknowledged())
+        self._hand_out()
 
     async def _run(self) -> None:
         try:
             while True:
                 for event in (await self._subscription.next()).events:
-                    await self._give(event)
+                    self._waiting.append(event)
+                    self._hand_out()
+                    await self._none_waits.wait()
         except CursorExpired as error:
             self._close(Close(CloseReason.CURSOR_EXPIRED, error.detail, error.oldest_cursor))
         except Closed as error:
@@ -87,21 +89,22 @@ class Group:
             log.exception("a group failed")
             self._close(Close(CloseReason.INTERNAL))
 
-    async def _give(self, event: Event) -> None:
-        self._again.append(event)
-        while self._again:
-            member = await self._someone()
-            member.send(self._again.popleft())
+    def _hand_out(self) -> None:
+        """Give what waits to whoever has room; this is done whenever somebody has got some."""
+        while self._waiting and (member := self._someone()) is not None:
+            member.send(self._waiting.popleft())
+        if self._waiting:
+            self._none_waits.clear()
+        else:
+            self._none_waits.set()
 
-    async def _someone(self) -> Member:
+    def _someone(self) -> Member | None:
         """The next member in turn who has room."""
-        while True:
-            for _ in self.members:
-                self._next = (self._next + 1) % len(self.members)
-                if self.members[self._next].delivery.has_room:
-                    return self.members[self._next]
-            self._room.clear()
-            await self._room.wait()
+        for _ in self.members:
+            self._next = (self._next + 1) % len(self.members)
+            if self.members[self._next].delivery.is_free:
+                return self.members[self._next]
+        return None
 
     def _close(self, close: Close) -> None:
         for member in list(self.members):

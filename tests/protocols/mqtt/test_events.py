@@ -403,9 +403,23 @@ async def test_what_a_lost_member_did_not_acknowledge_is_given_to_another(node: 
             await node.happen(*range(10))
             lost = await goes.numbers(5, acknowledge=False)
             kept = await stays.numbers(5)
-        await node.happen(10)
         assert sorted(kept + lost) == list(range(10))
-        assert sorted(await stays.numbers(6)) == sorted([*lost, 10])
+        assert sorted(await stays.numbers(5)) == lost
+        await node.happen(10)
+        assert await stays.numbers(1) == [10]
+
+
+async def test_a_group_gives_nothing_to_one_who_is_being_sent_off(node: MqttNode) -> None:
+    async with node.client() as stays, node.client(password=node.staff_token()) as staff:
+        for client in (stays, staff):
+            await client.subscribe("$share/workers/pets/#")
+        async with node.client() as goes:
+            await goes.subscribe("$share/workers/pets/#")
+            goes.send(b"\x00\x00")
+            # Its end of the connection stays open.
+            assert (await goes.farewell()).reason_code == 129
+            await node.happen(*range(10))
+            assert await stays.numbers(10) == list(range(10))
 
 
 async def test_members_with_other_rights_share_nothing(node: MqttNode) -> None:

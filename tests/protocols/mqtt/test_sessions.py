@@ -187,6 +187,22 @@ async def test_groups_are_joined_again(node: MqttNode) -> None:
         assert await client.numbers(1) == [1]
 
 
+async def test_a_group_that_is_joined_again_gives_nothing_before_the_welcome(node: MqttNode) -> None:
+    token = node.staff_token()
+    groups = [f"$share/workers/pets/{level}" for level in ("#", "+", "one", "two", "three", "+/x")]
+    async with node.client("one", password=token, **HOUR) as client:
+        await client.subscribe(*groups, qos=1)
+    await gone(node)
+    async with node.client("two", password=token, receive_max=1) as busy:
+        await busy.subscribe(groups[0], qos=1)
+        await node.happen(1, 2)
+        assert await busy.numbers(1, acknowledge=False) == [1]
+        async with node.raw_client() as client:
+            # The second event waits for a member with room.
+            assert (await client.connect("one", password=token, clean_start=False)).session_present
+            assert await client.numbers(1) == [2]
+
+
 async def test_a_visitors_session_keeps_the_tenant_it_was_in(node: MqttNode) -> None:
     tenant = f"tenants/{new_id()}"
     async with node.client("one", **HOUR) as client:
