@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 #: Looks per stall limit, so that a peer is dropped at most an eighth of it late.
 _LOOKS = 8
+#: Seconds of silence after which the kernel asks whether a peer is still there.
+_QUIET = 60
 #: Seconds for which a connection that was closed still reads.
 _LINGER = 1.0
 #: Seconds between two looks whether all connections have ended.
@@ -149,6 +151,21 @@ class TcpConnection(asyncio.Protocol):
         return self._progress.stalled_for()
 
 
+def _find_the_dead(listener: socket.socket, limit: float) -> None:
+    """Let the kernel drop peers that have vanished: ``limit`` seconds after they should have said that they are there.
+
+    Nothing else would be noticed of one who never speaks, and to whom nothing is sent. The accepted sockets inherit it.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _QUIET),
+        ("TCP_KEEPINTVL", max(1, int(limit / _LOOKS))),
+        ("TCP_USER_TIMEOUT", int(limit * 1000)),
+    ):
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 class TcpServer:
     """Accepts connections on sockets that already listen, and drops those that stall.
 
@@ -176,9 +193,7 @@ class TcpServer:
         try:
             for sockets, context in ((plain, None), (encrypted, tls)):
                 for listener in sockets:
-                    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Inherited by the accepted sockets.
-                        limit = int(self._stall_limit * 1000)
-                        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
+                    _find_the_dead(listener, self._stall_limit)
                     self._servers.append(
                         await loop.create_server(lambda: TcpConnection(self), sock=listener, ssl=context)
                     )

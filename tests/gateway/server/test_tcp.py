@@ -1,6 +1,7 @@
 """Doors on plain TCP and TLS: a MQTT client stands for any."""
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
@@ -36,6 +37,23 @@ async def test_a_client_is_served_under_tls_and_gets_its_farewell(tmp_path: Path
             assert goodbye.reason_code == mqtt5.DisconnectReasonCode.MALFORMED_PACKET
             client.writer.close()
             await eventually(lambda: not server.statistics().connections)
+        await door.finished()
+
+
+async def test_the_kernel_looks_after_peers_that_never_speak(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        door = MqttDoor(Sessions(store), store.limits)
+        server = TcpServer(lambda peer, address: door.connect(peer, Credentials(address)), stall_limit=30)
+        sockets = listen("127.0.0.1", 0)
+        async with server.serving(sockets, [], None):
+            client = Raw(*await asyncio.open_connection("127.0.0.1", socket_port(sockets)))
+            await client.connect()
+            (connection,) = server.connections
+            accepted = connection._transport.get_extra_info("socket")
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+            client.writer.close()
         await door.finished()
 
 
