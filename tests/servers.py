@@ -151,7 +151,7 @@ class RedisServer(Server):
 
     def command(self) -> list[str]:
         return [
-            _program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory),
+            program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory),
             "--save", "", "--appendonly", "no",
         ]  # fmt: skip
 
@@ -188,7 +188,7 @@ class MosquittoServer(Server):
             accounts = self._directory / "dynamic-security.json"
             subprocess.run(
                 [
-                    _program("mosquitto_ctrl"),
+                    program("mosquitto_ctrl"),
                     *("dynsec", "init", str(accounts), self.administrator, self.password),
                 ],
                 check=True, capture_output=True,
@@ -207,7 +207,7 @@ class MosquittoServer(Server):
         return self._directory / "mosquitto.log"
 
     def command(self) -> list[str]:
-        return [_program("mosquitto"), "-c", str(self._directory / "mosquitto.conf")]
+        return [program("mosquitto"), "-c", str(self._directory / "mosquitto.conf")]
 
     def answers(self) -> bool:
         try:
@@ -336,8 +336,12 @@ def free_port() -> int:
         return port
 
 
-def _program(name: str) -> str:
-    """Find a program; Debian keeps some off the PATH of who isn't root."""
+def program(name: str) -> str:
+    """Where a program is; Debian keeps some off the PATH of who isn't root.
+
+    Raises:
+        MissingServerError: it isn't on this machine.
+    """
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
         raise MissingServerError(name)

@@ -17,6 +17,7 @@ missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
 PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null || missing+=(mosquitto)
+PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || missing+=(haproxy)
 command -v mosquitto_sub >/dev/null || missing+=(mosquitto-clients)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
@@ -33,7 +34,7 @@ if [[ ${#missing[@]} -eq 0 ]]; then
 fi
 
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need Redis, PostgreSQL and Mosquitto. Install them, for example: brew install redis postgresql@17 mosquitto" >&2
+    echo "The tests need Redis, PostgreSQL, Mosquitto and HAProxy. Install them, for example: brew install redis postgresql@17 mosquitto haproxy" >&2
     exit 1
 fi
 if [[ $(id -u) -ne 0 ]]; then
