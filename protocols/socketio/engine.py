@@ -134,8 +134,8 @@ class WebSocket:
             await self._wire.sink.drain()
         async with asyncio.timeout(None if self._attached else self._engine.limits.login_seconds):
             message = await self._receive()
-        if message["type"] != "websocket.receive":
-            raise ConnectionResetError
+        if message["type"] != "websocket.receive" or self._socket.closed:
+            raise ConnectionResetError  # What comes behind the end does not count.
         text: str | None = message.get("text")
         try:
             if text is None:

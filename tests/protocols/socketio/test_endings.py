@@ -187,8 +187,9 @@ async def test_a_client_who_leaves_in_the_midst_of_a_poll_is_gone(node: Live) ->
         await client.until("connected")
         await node.happen(1)
         await client.until("event")
-        # The next poll is under way when the answer to a command has come by it.
         await client.ask("ping")
+        # The next poll is under way when the door watches whether its client leaves.
+        await eventually(lambda: any("SocketIoDoor._watch" in repr(task) for task in asyncio.all_tasks()))
         if killed:
             client.kill()
         await client.stop()

@@ -111,6 +111,16 @@ async def test_garbage_ends_the_connection_with_a_reason(node: Live, garbage: st
         await packet(neighbour, "431[")
 
 
+async def test_what_comes_behind_a_goodbye_does_not_count(
+    node: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with raw_client(node) as socket:
+        for text in ("1", "40", '421["ping"]'):
+            await socket.raw(text)
+        assert await ended(socket) == (1000, [])
+    assert not caplog.records
+
+
 async def test_binary_is_refused(node: Live) -> None:
     async with raw_client(node) as socket:
         await socket.raw(b"\x01\x02")
