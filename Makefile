@@ -22,7 +22,7 @@ tools: $(VENV)/.dev ## Install what developing takes, and buf, a gRPC client for
 
 test: $(VENV)/.dev ## Run every test, with real servers; shows the coverage of core
 	@tests/setup_servers.sh
-	$(BIN)/pytest --cov --numprocesses auto --dist worksteal $(ARGS)
+	$(BIN)/pytest --cov --numprocesses auto --dist loadfile $(ARGS)
 
 # Where to find a gateway that is there already: its base URL, and host:port of its gRPC and MQTT ports.
 URL ?=
