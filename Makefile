@@ -29,7 +29,7 @@ URL ?=
 GRPC ?=
 MQTT ?=
 conformance: $(VENV)/.dev ## Run one suite through every door; with URL= of a gateway that is there already
-	@tests/setup_servers.sh
+	@$(if $(URL),,tests/setup_servers.sh)
 	$(BIN)/pytest tests/conformance -q $(if $(URL),--url $(URL)) $(if $(GRPC),--grpc $(GRPC)) $(if $(MQTT),--mqtt $(MQTT)) $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, strict types, import law, drift of the contracts

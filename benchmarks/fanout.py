@@ -72,9 +72,20 @@ def contenders(data: Path) -> list[Contender]:
 
 def run(rounds: int, seconds: float, announce: Announce, only: Sequence[str] = ()) -> Outcome:
     """Measures all contenders, or those whose names begin with one of `only`, interleaved."""
+
+    def chosen(folder: Path) -> list[Contender]:
+        return [c for c in contenders(folder) if not only or c.name.startswith(tuple(only))]
+
+    return outcome(compete("fan-out", chosen, rounds, seconds, announce))
+
+
+def compete(
+    what: str, contenders: Callable[[Path], list[Contender]], rounds: int, seconds: float, announce: Announce
+) -> list[Run]:
+    """The runs of all contenders, interleaved; they are given a folder for what they keep."""
     runs: list[Run] = []
-    with TemporaryDirectory(prefix="petstore-bench-") as data, ExitStack() as stack:
-        chosen = [c for c in contenders(Path(data)) if not only or c.name.startswith(tuple(only))]
+    with TemporaryDirectory(prefix="petstore-bench-") as folder, ExitStack() as stack:
+        chosen = contenders(Path(folder))
         # A server that waits costs nothing, so all stay up: what compiles itself while it runs stays compiled.
         launches = {id(c.launch): c.launch for c in chosen}
         running = {key: stack.enter_context(serving(launch)) for key, launch in launches.items()}
@@ -82,11 +93,11 @@ def run(rounds: int, seconds: float, announce: Announce, only: Sequence[str] = (
             for contender in chosen:
                 found = measure(contender, running[id(contender.launch)], seconds)
                 announce(
-                    f"fan-out {number}/{rounds}: {found.contender}: {found.rate / 1e6:.3f} million a second, "
+                    f"{what} {number}/{rounds}: {found.contender}: {found.rate / 1e6:.3f} million a second, "
                     f"lost {found.lost}, load of server {found.server_load:.0%}, client {found.client_load:.0%}"
                 )
                 runs.append(found)
-    return outcome(runs)
+    return runs
 
 
 def measure(contender: Contender, server: Server, seconds: float) -> Run:
@@ -122,25 +133,43 @@ def _lost(counted: dict[str, Any]) -> int:
     return max(lost, unfinished, abs(int(counted["events"]) * SUBSCRIBERS - int(counted["messages"])))
 
 
+def rates_of(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """The rates of the rounds by contender, in the order of a round."""
+    rates: dict[str, list[float]] = {}
+    for found in runs:
+        rates.setdefault(found.contender, []).append(found.rate)
+    return rates
+
+
+def columns(*versus: str) -> tuple[str, ...]:
+    """The heads of the columns of `row`."""
+    return ("server", "M/s", "range", "M/CPU s", *versus, "bytes", "server load", "client load", "lost")
+
+
+def row(name: str, runs: Sequence[Run], *versus: str) -> tuple[str, ...]:
+    """The medians of a contender's rounds, and how it compares with others."""
+    mine = [r for r in runs if r.contender == name]
+    rates = [r.rate for r in mine]
+    return (
+        name,
+        f"{median(rates) / 1e6:.3f}",
+        f"{min(rates) / 1e6:.3f}–{max(rates) / 1e6:.3f}",
+        f"{median(r.per_cpu for r in mine) / 1e6:.3f}",
+        *versus,
+        f"{median(r.payload for r in mine):.0f}",
+        f"{median(r.server_load for r in mine):.0%}",
+        f"{median(r.client_load for r in mine):.0%}",
+        f"{sum(r.lost for r in mine)}",
+    )
+
+
 def outcome(runs: Sequence[Run]) -> Outcome:
     """The medians of the rounds, and the goals for those contenders that took part."""
-    names = list(dict.fromkeys(r.contender for r in runs))
-    rates = {name: [r.rate for r in runs if r.contender == name] for name in names}
+    rates = rates_of(runs)
 
-    def row(name: str) -> tuple[str, ...]:
-        mine = [r for r in runs if r.contender == name]
-        versus = (ratio(rates[name], rates[peer]) if peer in rates else 0.0 for peer in (NODE, NATS))
-        return (
-            name,
-            f"{median(rates[name]) / 1e6:.3f}",
-            f"{min(rates[name]) / 1e6:.3f}–{max(rates[name]) / 1e6:.3f}",
-            f"{median(r.per_cpu for r in mine) / 1e6:.3f}",
-            *(f"{value:.2f}" for value in versus),
-            f"{median(r.payload for r in mine):.0f}",
-            f"{median(r.server_load for r in mine):.0%}",
-            f"{median(r.client_load for r in mine):.0%}",
-            f"{sum(r.lost for r in mine)}",
-        )
+    def versus(name: str) -> tuple[str, ...]:
+        peers = (ratio(rates[name], rates[peer]) if peer in rates else 0.0 for peer in (NODE, NATS))
+        return tuple(f"{value:.2f}" for value in peers)
 
     aims = [
         (door, peer, at_least)
@@ -160,19 +189,8 @@ def outcome(runs: Sequence[Run]) -> Outcome:
         note="Millions of deliveries a second, and for each second of the server's processor time; medians of the "
         "rounds. The ceilings are a server that only writes ready-made frames: more than that neither the client nor "
         "the kernel takes.",
-        columns=(
-            "server",
-            "M/s",
-            "range",
-            "M/CPU s",
-            "× Node",
-            "× NATS",
-            "bytes",
-            "server load",
-            "client load",
-            "lost",
-        ),
-        rows=tuple(row(name) for name in names),
+        columns=columns("× Node", "× NATS"),
+        rows=tuple(row(name, runs, *versus(name)) for name in rates),
         goals=tuple(goals),
         lost=sum(r.lost for r in runs),
         measurements=runs,
