@@ -152,14 +152,18 @@ class Live:
                 *self.sessions._open,
                 *self.sessions._per_caller.items(),
                 *self.sessions._in_chats.items(),
-                *self.graphql.sharing,
+                *self.store.presence.agents(SHARED_TENANT),
             ]
-            return [*found, *self.store.presence.agents(SHARED_TENANT)]
+            return [*found, *self.held_by_doors()]
 
         try:
             await eventually(lambda: not leftovers())
         except AssertionError:
             raise AssertionError(f"left behind: {leftovers()}") from None
+
+    def held_by_doors(self) -> list[object]:
+        """What the doors themselves hold of clients, beside their sessions."""
+        return [*self.graphql.sharing]
 
     # -- clients
 
