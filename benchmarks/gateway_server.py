@@ -12,19 +12,19 @@ import uvloop
 
 from benchmarks.control import listen, obey
 from benchmarks.message import mark
-from core.events import PUBLIC, Draft, Event
-from core.ids import SHARED_TENANT
+from core.kernel.events import PUBLIC, Draft, Event
+from core.kernel.ids import SHARED_TENANT
 from core.models.inventory import INVENTORY_CHANGED, InventoryEvent
 from core.models.pets import Species
-from core.store import Store
+from core.store.store import Store
 from gateway.app import build_app, build_grpc, build_mqtt, open_node
 from gateway.demo import open_demo
 from gateway.maintenance import maintain
+from gateway.observability.access_log import AccessLog
 from gateway.server.grpc_server import reserve
 from gateway.server.server import Server, ServerOptions
 from gateway.settings import Settings
 from gateway.storage.migration import migrate
-from gateway.telemetry.access import AccessLog
 
 BATCH = 100
 """Events in a transaction."""

@@ -6,21 +6,23 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import perf_counter
 
-from core.caller import Credentials
 from core.hub import Hub
-from core.ids import new_id
-from core.ports import Bus, RateLimiter
-from core.session import Sessions
-from core.store import Ports, Store
+from core.kernel.caller import Credentials
+from core.kernel.ids import new_id
+from core.live.sessions import Sessions
+from core.ports.coordination import Bus, RateLimiter
+from core.store.store import Ports, Store
 from gateway.broker.bridge import Bridge
 from gateway.bus import InProcessBus, RedisBus
-from gateway.contracts import DOCUMENTS
-from gateway.front import Front
+from gateway.contracts.documents import DOCUMENTS
 from gateway.health import Health
 from gateway.images import FileImages
 from gateway.limits import InProcessRateLimiter, RedisRateLimiter
+from gateway.observability.access_log import PROBES, AccessLog
+from gateway.observability.metrics import Metrics
 from gateway.payments import SimulatedProcessor
 from gateway.probes import Probes
+from gateway.router import Front
 from gateway.secret import signing_secret
 from gateway.security.passwords import Argon2Hasher
 from gateway.security.tokens import HmacSigner
@@ -28,8 +30,6 @@ from gateway.server.grpc_server import GrpcOptions, GrpcServer
 from gateway.server.tcp import Receiver, TcpConnection, TcpServer
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
-from gateway.telemetry.access import PROBES, AccessLog
-from gateway.telemetry.metrics import Metrics
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door as Graphql
 from protocols.graphql.pages import GraphqlPages

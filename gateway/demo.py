@@ -1,17 +1,17 @@
 """Demo mode: a store to look at, with accounts that everybody knows."""
 
-from core.authentication import hash_key
-from core.caller import STAFF_SCOPES, Caller, Role, Scope
-from core.context import Context
-from core.ids import SHARED_TENANT, TenantId, new_id
+from core.auth.authentication import hash_key
+from core.kernel.caller import STAFF_SCOPES, Caller, Role, Scope
+from core.kernel.ids import SHARED_TENANT, TenantId, new_id
+from core.kernel.model import NoParams
 from core.models.api_keys import ApiKey
 from core.models.tenant import Seeded
 from core.models.users import Login, LoginKind, User, name_key
-from core.operations import Operation
-from core.ports import Equal, Query
-from core.resource import NoParams
-from core.seed import seed
-from core.store import Call, Store
+from core.ports.records import Equal, Query
+from core.services.seed import seed
+from core.store.context import Context
+from core.store.operation import Operation
+from core.store.store import Call, Store
 
 API_KEY = "special-key"
 #: User name, password, first name, role.

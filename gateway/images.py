@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from core.ids import TenantId
+from core.kernel.ids import TenantId
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 

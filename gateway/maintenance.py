@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from core.store import Store
+from core.store.store import Store
 from gateway.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pydantic import BaseModel
 
 from core.models.payments import CardDraft
-from core.ports import Charge
+from core.ports.payments import Charge
 
 _REASONS = {"4000000000000002": "CARD_DECLINED", "4000000000000119": "PROCESSING_ERROR"}
 

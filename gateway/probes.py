@@ -6,7 +6,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from gateway.health import Health
-from gateway.telemetry.metrics import CONTENT_TYPE, Metrics
+from gateway.observability.metrics import CONTENT_TYPE, Metrics
 from protocols.http.headers import read_headers, request_id_of
 from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, problem
 

@@ -4,8 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
-from gateway.faults import BadSettings
 from gateway.settings import Settings
+from gateway.startup_errors import BadSettings
 
 _FILE = "jwt-secret"
 

@@ -8,17 +8,17 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from core.errors import Close, CloseReason
+from core.kernel.errors import Close, CloseReason
 from gateway.app import Node, build_app, build_grpc, build_mqtt, open_node
 from gateway.demo import open_demo
-from gateway.faults import CannotStart
 from gateway.maintenance import LogStatistics, maintain, repeat
+from gateway.observability.access_log import AccessLog
 from gateway.server.grpc_server import GrpcServer, reserve
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions, stopped_by_signals
 from gateway.server.tcp import TcpServer
 from gateway.settings import Settings
-from gateway.telemetry.access import AccessLog
+from gateway.startup_errors import CannotStart
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core.limits import Limits
+from core.kernel.limits import Limits
 from gateway.broker.address import BrokerAddress
-from gateway.faults import BadSettings
+from gateway.startup_errors import BadSettings
 
 PREFIX = "PETSTORE_"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from gateway.observability.logs import configure_logs
 from gateway.server.server import stopped_by_signals
 from gateway.serving import Ports, serve
 from gateway.settings import Settings
-from gateway.telemetry.logs import configure_logs
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
 """What a live door declares of itself, in the terms of AsyncAPI 3.0: channels, and the messages that go over them.
 
 Each live door has an ``asyncapi.py`` of its own with a `Door` in it, made from the tables that the door works with.
-``gateway.contracts`` puts the doors together. A payload is JSON Schema in which a pydantic model, or an `Extended` one,
-may stand wherever a schema may: for what is read into it in a message that the door receives, for what is written of
-it in one that it sends.
+``gateway.contracts.asyncapi`` puts the doors together. A payload is JSON Schema in which a pydantic model, or an
+`Extended` one, may stand wherever a schema may: for what is read into it in a message that the door receives, for
+what is written of it in one that it sends.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core import examples
-from core.catalogue import EVENTS
-from core.events import EventKind
-from core.live import CHAT_FORMS
+from core.kernel.events import EventKind
+from core.live.chat_messages import CHAT_FORMS
+from core.models import examples
+from core.services.catalogue import EVENTS
 
 #: A place in the log.
 CURSOR = {"type": "string", "minLength": 1, "description": "A place in the log; it resumes on every door."}

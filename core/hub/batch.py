@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from core.events import Event
+from core.kernel.events import Event
 
 if TYPE_CHECKING:
     from core.hub.selection import Selection

@@ -8,19 +8,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from core.cursor import EARLIEST, Cursor
-from core.errors import Close, CloseReason, CursorExpired, StoreError, Unavailable
-from core.events import Event
-from core.hub import codec
-from core.hub.log import LogReader
+from core.hub import node_messages
+from core.hub.reader import LogReader
 from core.hub.ring import DEFAULT_LIMITS, Limits, Ring
 from core.hub.selection import Selection
 from core.hub.subscription import Subscription
 from core.hub.tasks import Tasks
 from core.hub.viewer import Viewer
-from core.ids import TenantId
-from core.ports import Bus, Storage
-from core.topics import parse_filter
+from core.kernel.cursor import EARLIEST, Cursor
+from core.kernel.errors import Close, CloseReason, CursorExpired, StoreError, Unavailable
+from core.kernel.events import Event
+from core.kernel.ids import TenantId
+from core.kernel.topics import parse_filter
+from core.ports.coordination import Bus
+from core.ports.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ class Hub:
         self._announce(tenant, events)
         self._take_in(tenant, events)
         if not self._bus.alone:
-            for message in codec.encode(self._node, tenant, events):
+            for message in node_messages.encode(self._node, tenant, events):
                 self._bus.publish(message)
 
     async def cursor_now(self, tenant: TenantId) -> str:
@@ -273,12 +274,12 @@ class Hub:
     def tell_agents(self, tenant: TenantId, agents: frozenset[str]) -> None:
         """Tell the other nodes which of a tenant's agents are at this one."""
         if not self._bus.alone:
-            self._bus.publish(codec.encode_agents(self._node, tenant, agents))
+            self._bus.publish(node_messages.encode_agents(self._node, tenant, agents))
 
     def _on_message(self, raw: bytes) -> None:
         try:
-            message = codec.decode(raw)
-        except codec.Malformed as fault:
+            message = node_messages.decode(raw)
+        except node_messages.Malformed as fault:
             self._counters.malformed_messages += 1
             log.warning("a malformed message came over the bus: %s", fault)
             return

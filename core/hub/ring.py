@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.cursor import Cursor
-from core.errors import CursorExpired
-from core.events import Event
 from core.hub.batch import Entry
 from core.hub.selection import Index, Selection
 from core.hub.viewer import Viewer
 from core.hub.window import Window
-from core.ids import TenantId
+from core.kernel.cursor import Cursor
+from core.kernel.errors import CursorExpired
+from core.kernel.events import Event
+from core.kernel.ids import TenantId
 
 if TYPE_CHECKING:
     from core.hub.subscription import Subscription

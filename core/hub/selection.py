@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from core.events import Event
 from core.hub.batch import Batch, Entry
 from core.hub.viewer import Viewer, names_subject
 from core.hub.window import Window
-from core.topics import TopicTrie
+from core.kernel.events import Event
+from core.kernel.topics import TopicTrie
 
 if TYPE_CHECKING:
     from core.hub.subscription import Subscription

@@ -4,15 +4,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from core.errors import Close, Closed, CloseReason, CursorExpired
-from core.events import Event
 from core.hub.batch import Batch, Entry
-from core.hub.log import LogReader
+from core.hub.reader import LogReader
 from core.hub.ring import Ring
 from core.hub.selection import Selection
 from core.hub.viewer import Viewer
-from core.ids import TenantId
-from core.topics import TopicTrie, parse_filter
+from core.kernel.errors import Close, Closed, CloseReason, CursorExpired
+from core.kernel.events import Event
+from core.kernel.ids import TenantId
+from core.kernel.topics import TopicTrie, parse_filter
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from core.errors import Close, Closed, CloseReason, StoreError
+from core.kernel.errors import Close, Closed, CloseReason, StoreError
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from core.events import Event
-from core.topics import matches
+from core.kernel.events import Event
+from core.kernel.topics import matches
 
 
 def names_subject(pattern: str) -> bool:

@@ -4,8 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from core.caller import Scope
-from core.resource import Body, Line, Model, Resource, Timestamp
+from core.kernel.caller import Scope
+from core.kernel.model import Body, Line, Model, Resource, Timestamp
 
 
 class ApiKey(Model):

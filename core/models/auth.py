@@ -4,8 +4,8 @@ from datetime import datetime
 
 from pydantic import Field
 
+from core.kernel.model import Body, Model, Timestamp
 from core.models.users import Secret
-from core.resource import Body, Model, Timestamp
 
 
 class Session(Model):

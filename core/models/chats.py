@@ -4,9 +4,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from core.errors import BadRequest
-from core.events import EventKind
-from core.resource import Body, ById, Choice, Identifier, Line, Model, Paged, Resource, Text, Timestamp
+from core.kernel.errors import BadRequest
+from core.kernel.events import EventKind
+from core.kernel.model import Body, ById, Choice, Identifier, Line, Model, Paged, Resource, Text, Timestamp
 
 
 class ChatStatus(Choice):

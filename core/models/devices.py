@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from core.errors import BadRequest
-from core.resource import Body, Identifier, Line, Resource, Text, Timestamp
-from core.topics import parse_filter
+from core.kernel.errors import BadRequest
+from core.kernel.model import Body, Identifier, Line, Resource, Text, Timestamp
+from core.kernel.topics import parse_filter
 
 
 class Device(Resource):

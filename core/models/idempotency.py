@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from core.resource import Model
+from core.kernel.model import Model
 
 
 class IdempotencyRecord(Model):

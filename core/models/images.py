@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from core.resource import Body, ById, Identifier, Line, Resource, Text, Timestamp
+from core.kernel.model import Body, ById, Identifier, Line, Resource, Text, Timestamp
 
 
 class Image(Resource):

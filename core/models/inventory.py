@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from core.events import EventKind
+from core.kernel.events import EventKind
+from core.kernel.model import Model, Params
 from core.models.pet_search import CommaList
 from core.models.pets import PetStatus, Species
-from core.resource import Model, Params
 
 
 class Stock(Model):

@@ -5,9 +5,20 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from core.events import EventKind
+from core.kernel.events import EventKind
+from core.kernel.model import (
+    Body,
+    Choice,
+    Currency,
+    Identifier,
+    Model,
+    Money,
+    Paged,
+    Part,
+    Resource,
+    Timestamp,
+)
 from core.models.pet_search import CommaList
-from core.resource import Body, Choice, Currency, Identifier, Model, Money, Paged, Part, Resource, Timestamp
 
 
 class OrderStatus(Choice):

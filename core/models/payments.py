@@ -6,9 +6,21 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
-from core.events import EventKind
+from core.kernel.events import EventKind
+from core.kernel.model import (
+    Body,
+    Choice,
+    Country,
+    Currency,
+    Int,
+    Line,
+    Model,
+    Money,
+    Part,
+    Resource,
+    Timestamp,
+)
 from core.models.orders import Order, OrderItem
-from core.resource import Body, Choice, Country, Currency, Int, Line, Model, Money, Part, Resource, Timestamp
 
 
 class PaymentStatus(Choice):

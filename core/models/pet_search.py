@@ -5,8 +5,8 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from core.kernel.model import Body, Bool, Choice, Int, Line, Money, Paged, Part
 from core.models.pets import PetStatus, Size, Species
-from core.resource import Body, Bool, Choice, Int, Line, Money, Paged, Part
 
 V = TypeVar("V")
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from core.events import EventKind
-from core.resource import (
+from core.kernel.events import EventKind
+from core.kernel.model import (
     Body,
     Bool,
     Choice,

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from core.resource import Model, Params
+from core.kernel.model import Model, Params
 
 
 class ResetParams(Params):

@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from core.caller import Role
-from core.resource import (
+from core.kernel.caller import Role
+from core.kernel.model import (
     Body,
     Bool,
     Choice,

@@ -2,17 +2,17 @@
 
 import secrets
 
-from core import examples
-from core.authentication import hash_key
-from core.caller import Scope
-from core.context import Context
-from core.errors import ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
-from core.ids import new_id
+from core.auth.authentication import hash_key
+from core.kernel.caller import Scope
+from core.kernel.errors import ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
+from core.kernel.ids import new_id
+from core.kernel.model import ById, NoParams, Page, Paged
+from core.models import examples
 from core.models.api_keys import ApiKey, ApiKeyDraft, ApiKeyInfo, NewApiKey
-from core.operations import AnyOperation, Operation
-from core.ports import Query
-from core.resource import ById, NoParams, Page, Paged
+from core.ports.records import Query
 from core.services.users import user_id_of
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 
 async def _create(ctx: Context, _: NoParams, body: ApiKeyDraft) -> NewApiKey:

@@ -11,23 +11,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from core import examples
-from core.authentication import access_claims, device_topics, tenant_of
-from core.caller import SCOPES_OF, Caller, Credentials, Role
-from core.context import Context
-from core.errors import BadRequest, ErrorCode, Forbidden, RateLimited, Unauthorized, Unavailable
-from core.ids import SHARED_TENANT, TenantId, new_id
+from core.auth.authentication import access_claims, device_topics, tenant_of
+from core.kernel.caller import SCOPES_OF, Caller, Credentials, Role
+from core.kernel.errors import BadRequest, ErrorCode, Forbidden, RateLimited, Unauthorized, Unavailable
+from core.kernel.ids import SHARED_TENANT, TenantId, new_id
+from core.kernel.model import NoParams
+from core.models import examples
 from core.models.auth import LoggedIn, LoginRequest, RefreshRequest, Session, Tokens
 from core.models.devices import Device
 from core.models.users import Login, LoginKind, User, name_key
-from core.operations import AnyOperation, Operation
-from core.ports import Equal, Query, Transaction, TransientFailure
-from core.resource import NoParams
+from core.ports.records import Equal, Query, Transaction, TransientFailure
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from core.store import Store
+    from core.store.store import Store
 
 ACCESS_LIFE = timedelta(hours=1)
 REFRESH_LIFE = timedelta(days=30)

@@ -4,12 +4,12 @@ A chat waits until an agent takes it, is named for it, or is here: of the agents
 node, the one who has the fewest open chats is given it, at its opening or as soon as an agent arrives.
 """
 
-from core import examples
-from core.caller import Caller, Role, Scope
-from core.context import Context
-from core.errors import Conflict, ErrorCode, Fault, FaultCode, NotFound, ValidationFailed
-from core.events import EventKind, visible_to
-from core.ids import new_id
+from core.kernel.caller import Caller, Role, Scope
+from core.kernel.errors import Conflict, ErrorCode, Fault, FaultCode, NotFound, ValidationFailed
+from core.kernel.events import EventKind, visible_to
+from core.kernel.ids import new_id
+from core.kernel.model import ById, NoParams, Page
+from core.models import examples
 from core.models.chats import (
     CHAT_ASSIGNED,
     CHAT_CLOSED,
@@ -22,11 +22,11 @@ from core.models.chats import (
     ChatStatus,
 )
 from core.models.users import User
-from core.operations import AnyOperation, Operation
-from core.ports import Condition, Equal, Query, Transaction
-from core.resource import ById, NoParams, Page
+from core.ports.records import Condition, Equal, Query, Transaction
 from core.services.paging import page_of
 from core.services.users import user_id_of
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 #: Waiting chats that one arrival of an agent hands out at most; the rest waits for the next.
 _MOST_WAITING = 100

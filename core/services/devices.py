@@ -4,22 +4,23 @@ import base64
 import secrets
 from collections.abc import Sequence
 
-from core import examples
-from core.access import may_grant, order_topics
-from core.caller import Scope
-from core.context import Context
-from core.errors import ErrorCode, Fault, FaultCode, Forbidden, ValidationFailed
-from core.ids import new_id
+from core.auth.authorization import may_grant, order_topics
+from core.kernel.caller import Scope
+from core.kernel.errors import ErrorCode, Fault, FaultCode, Forbidden, ValidationFailed
+from core.kernel.ids import new_id
+from core.kernel.model import ById, NoParams, Page, Paged, Resource
+from core.models import examples
 from core.models.auth import Session
 from core.models.devices import Device, DeviceDraft, NewDevice
 from core.models.orders import Order
 from core.models.pets import Pet
 from core.models.users import Login, LoginKind, name_key
-from core.operations import AnyOperation, Operation
-from core.ports import Equal, OneOf, Query, TokenSigner, Transaction
-from core.resource import ById, NoParams, Page, Paged, Resource
+from core.ports.records import Equal, OneOf, Query, Transaction
+from core.ports.security import TokenSigner
 from core.services.auth import hash_device_password
 from core.services.paging import page_of
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 
 async def _create(ctx: Context, _: NoParams, body: DeviceDraft) -> NewDevice:

@@ -1,9 +1,7 @@
 """Images of pets: known by their content, kept before the pet shows them."""
 
-from core import examples
-from core.caller import Scope
-from core.context import Context
-from core.errors import (
+from core.kernel.caller import Scope
+from core.kernel.errors import (
     Conflict,
     ErrorCode,
     Fault,
@@ -13,13 +11,15 @@ from core.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from core.events import PUBLIC
-from core.ids import new_id
+from core.kernel.events import PUBLIC
+from core.kernel.ids import new_id
+from core.kernel.model import ById
+from core.models import examples
 from core.models.images import Image, ImageOfPet, ImageUpload
 from core.models.pets import MAX_PHOTOS, PET_UPDATED, Pet, PetEvent
-from core.operations import AnyOperation, Operation
-from core.ports import StoredImage
-from core.resource import ById
+from core.ports.images import StoredImage
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 _BEGINNINGS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),

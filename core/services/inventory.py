@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from core import examples
-from core.caller import Scope
-from core.context import Context
-from core.events import PUBLIC, Draft
+from core.kernel.caller import Scope
+from core.kernel.events import PUBLIC, Draft
+from core.kernel.model import NoParams
+from core.models import examples
 from core.models.inventory import INVENTORY_CHANGED, Inventory, InventoryEvent, InventoryFilter, Stock
 from core.models.pets import Pet, PetStatus, Species
-from core.operations import AnyOperation, Operation
-from core.ports import Equal, Transaction
-from core.resource import NoParams
+from core.ports.records import Equal, Transaction
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 
 def announce_stock(ctx: Context, species: Species) -> None:

@@ -6,13 +6,13 @@ then leads nowhere.
 
 from pydantic import Field
 
-from core.caller import Scope
-from core.context import Context
+from core.kernel.caller import Scope
+from core.kernel.model import Params
 from core.models.pets import Pet
 from core.models.users import User
-from core.operations import Operation
-from core.ports import OneOf, Query
-from core.resource import Params
+from core.ports.records import OneOf, Query
+from core.store.context import Context
+from core.store.operation import Operation
 
 
 class ByIds(Params):

@@ -2,12 +2,12 @@
 
 import uuid
 
-from core import examples
-from core.caller import Caller, Scope
-from core.context import Context
-from core.errors import Conflict, ErrorCode, NotFound
-from core.events import EventKind, visible_to
-from core.ids import new_id
+from core.kernel.caller import Caller, Scope
+from core.kernel.errors import Conflict, ErrorCode, NotFound
+from core.kernel.events import EventKind, visible_to
+from core.kernel.ids import new_id
+from core.kernel.model import ById
+from core.models import examples
 from core.models.chats import (
     CHAT_MESSAGE,
     CHAT_MESSAGE_DELIVERED,
@@ -23,11 +23,11 @@ from core.models.chats import (
     MessageWindow,
     SenderRole,
 )
-from core.operations import AnyOperation, Operation
-from core.ports import Between, Condition, Equal, OneOf, Query
-from core.resource import ById
+from core.ports.records import Between, Condition, Equal, OneOf, Query
 from core.services.chats import CHAT_ID, assign_to, visible_chat
 from core.services.users import user_id_of
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 
 def _role_in(chat: Chat, caller: Caller) -> SenderRole:

@@ -1,12 +1,13 @@
 """Orders: placed, moved on and cancelled; the pets follow."""
 
-from core import examples
-from core.access import may_read_order
-from core.caller import Caller, Role, Scope
-from core.context import Context
-from core.errors import Conflict, ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
-from core.events import NAMED, Audience, EventKind, visible_to
-from core.ids import new_id
+from core.auth.authorization import may_read_order
+from core.kernel.caller import Caller, Role, Scope
+from core.kernel.errors import Conflict, ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
+from core.kernel.events import NAMED, Audience, EventKind, visible_to
+from core.kernel.ids import new_id
+from core.kernel.model import ById, NoParams, Page
+from core.kernel.validation import MergePatch, check_body
+from core.models import examples
 from core.models.orders import (
     ORDER_CREATED,
     ORDER_STATUS_CHANGED,
@@ -30,12 +31,11 @@ from core.models.pets import (
     StatusReason,
 )
 from core.models.users import User
-from core.operations import AnyOperation, Operation
-from core.ports import Condition, Equal, OneOf, Query
-from core.resource import ById, NoParams, Page
+from core.ports.records import Condition, Equal, OneOf, Query
 from core.services.paging import page_of
 from core.services.pets import move_pet
-from core.validation import MergePatch, check_body
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 _NEXT = {OrderStatus.APPROVED: OrderStatus.SHIPPED, OrderStatus.SHIPPED: OrderStatus.DELIVERED}
 _CANCELLABLE = (OrderStatus.PLACED, OrderStatus.APPROVED)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from core.context import Context
-from core.ports import Condition, Query
-from core.resource import Page, Paged, Resource
+from core.kernel.model import Page, Paged, Resource
+from core.ports.records import Condition, Query
+from core.store.context import Context
 
 R = TypeVar("R", bound=Resource)
 

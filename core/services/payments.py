@@ -1,11 +1,11 @@
 """Payments and receipts. Whole numbers of cards and accounts live only while a payment is tried."""
 
-from core import examples
-from core.caller import Scope
-from core.context import Context
-from core.errors import Conflict, ErrorCode, Fault, FaultCode, NotFound, ValidationFailed
-from core.events import EventKind
-from core.ids import new_id
+from core.kernel.caller import Scope
+from core.kernel.errors import Conflict, ErrorCode, Fault, FaultCode, NotFound, ValidationFailed
+from core.kernel.events import EventKind
+from core.kernel.ids import new_id
+from core.kernel.model import ById
+from core.models import examples
 from core.models.orders import Order, OrderStatus
 from core.models.payments import (
     PAYMENT_FAILED,
@@ -22,9 +22,9 @@ from core.models.payments import (
     PaymentStatus,
     Receipt,
 )
-from core.operations import AnyOperation, Operation
-from core.resource import ById
 from core.services.orders import STORE, audience_of, check_readable, move_order
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 
 def mask(number: str) -> str:

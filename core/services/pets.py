@@ -3,12 +3,13 @@
 from functools import partial
 from typing import Any
 
-from core import examples
-from core.caller import Scope
-from core.context import Context
-from core.errors import Conflict, ErrorCode
-from core.events import PUBLIC
-from core.ids import new_id
+from core.kernel.caller import Scope
+from core.kernel.errors import Conflict, ErrorCode
+from core.kernel.events import PUBLIC
+from core.kernel.ids import new_id
+from core.kernel.model import ById, NoParams, Page, Paged
+from core.kernel.validation import MergePatch
+from core.models import examples
 from core.models.images import Image
 from core.models.pet_search import PetFilter, PetSearch, SortOrder, StatusFilter
 from core.models.pets import (
@@ -29,12 +30,11 @@ from core.models.pets import (
     StatusReason,
     with_present_names,
 )
-from core.operations import AnyOperation, Operation
-from core.ports import Between, Condition, Contains, Equal, OneOf, Query
-from core.resource import ById, NoParams, Page, Paged
+from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
 from core.services.inventory import announce_stock
 from core.services.paging import page_of
-from core.validation import MergePatch
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 _SORT_FIELDS = {"ageMonths": "age_months", "price": "price", "name": "name", "createdAt": "created_at"}
 

@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from core.caller import Scope
-from core.context import Context
-from core.errors import BadRequest, Forbidden
-from core.events import PUBLIC, visible_to
-from core.ids import SHARED_TENANT
+from core.kernel.caller import Scope
+from core.kernel.errors import BadRequest, Forbidden
+from core.kernel.events import PUBLIC, visible_to
+from core.kernel.ids import SHARED_TENANT
+from core.kernel.model import NoParams
 from core.models.api_keys import ApiKey
 from core.models.auth import Session
 from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatStatus, Message
@@ -18,12 +18,12 @@ from core.models.payments import Payment, Receipt
 from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
 from core.models.tenant import ResetParams, Seeded
 from core.models.users import Login, User
-from core.operations import AnyOperation, Operation
-from core.ports import Equal, Query
-from core.resource import NoParams
-from core.seed import seed
+from core.ports.records import Equal, Query
 from core.services.inventory import announce_stock
 from core.services.orders import announce, changed_by
+from core.services.seed import seed
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 
 async def _reset_tenant(ctx: Context, params: ResetParams, body: None) -> None:  # noqa: ARG001

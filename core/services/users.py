@@ -3,11 +3,12 @@
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
-from core import examples
-from core.caller import Caller, Role, Scope
-from core.context import Context
-from core.errors import Conflict, ErrorCode, Forbidden, NotFound
-from core.ids import SHARED_TENANT, new_id
+from core.kernel.caller import Caller, Role, Scope
+from core.kernel.errors import Conflict, ErrorCode, Forbidden, NotFound
+from core.kernel.ids import SHARED_TENANT, new_id
+from core.kernel.model import ById, NoParams, Page
+from core.kernel.validation import MergePatch
+from core.models import examples
 from core.models.api_keys import ApiKey
 from core.models.auth import Session
 from core.models.users import (
@@ -21,11 +22,10 @@ from core.models.users import (
     UserFilter,
     name_key,
 )
-from core.operations import AnyOperation, Operation
-from core.ports import Condition, Equal, OneOf, Query, Taken, Transaction
-from core.resource import ById, NoParams, Page
+from core.ports.records import Condition, Equal, OneOf, Query, Taken, Transaction
 from core.services.paging import page_of
-from core.validation import MergePatch
+from core.store.context import Context
+from core.store.operation import AnyOperation, Operation
 
 _PASSWORD: TypeAdapter[Password] = TypeAdapter(Password)
 

@@ -7,21 +7,22 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.consumers import Consumer
-from core.consumers import Counters as Consumed
-from core.events import Event
-from core.ids import TenantId, new_id
-from core.leases import Leaseholder, LeaseLost
-from core.ports import Lease, StorageDown, TransientFailure
-from core.store import Store
+from core.hub.consumers import Consumer
+from core.hub.consumers import Counters as Consumed
+from core.hub.leases import Leaseholder, LeaseLost
+from core.kernel.events import Event
+from core.kernel.ids import TenantId, new_id
+from core.ports.coordination import Lease
+from core.ports.records import StorageDown, TransientFailure
+from core.store.store import Store
 from gateway.broker.address import BrokerAddress
 from gateway.broker.control import RESPONSES, Control, NoControl
-from gateway.broker.fleet import Fleet
+from gateway.broker.devices import Fleet
 from gateway.broker.link import Link, LinkFailed, Refused
 from gateway.broker.provisioning import Provisioner, admit_gateway
 from gateway.broker.publishing import messages_of
-from gateway.broker.telemetry import FILTERS, Telemetry
-from gateway.broker.telemetry import Counters as TelemetryCounters
+from gateway.broker.readings import FILTERS, Telemetry
+from gateway.broker.readings import Counters as TelemetryCounters
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
+from gateway.broker.acl import Role
 from gateway.broker.address import BrokerAddress
 from gateway.broker.link import Incoming, Link, LinkFailed, Outgoing, Refused
-from gateway.broker.rights import Role
 
 REQUESTS = "$CONTROL/dynamic-security/v1"
 RESPONSES = f"{REQUESTS}/response"

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from core.ids import TenantId
+from core.kernel.ids import TenantId
 from core.models.devices import Device
 from core.models.users import Login
 from core.services.auth import hash_device_password
 from core.services.devices import device_password
-from core.store import Store
+from core.store.store import Store
+from gateway.broker.acl import DEVICE_PREFIX, GATEWAY, device_role, gateway_role, username_of
 from gateway.broker.control import (
     Command,
     Control,
@@ -20,7 +21,6 @@ from gateway.broker.control import (
     delete_role,
     role_of,
 )
-from gateway.broker.rights import DEVICE_PREFIX, GATEWAY, device_role, gateway_role, username_of
 
 log = logging.getLogger(__name__)
 

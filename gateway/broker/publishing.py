@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from core.events import Event
+from core.kernel.events import Event
+from core.live.current_state import has_state
 from core.models.pets import PET_DELETED
-from core.retained import has_state
+from gateway.broker.acl import prefix_of
 from gateway.broker.link import Outgoing
-from gateway.broker.rights import prefix_of
 
 #: Topics beneath a pet's own whose retained message goes with the pet.
 _OF_A_PET = ("status", "availability")

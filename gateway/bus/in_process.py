@@ -3,24 +3,24 @@
 from collections.abc import Callable
 from typing import ClassVar
 
-from core.ports import OnMessage
+from core.ports.coordination import OnMessage
 
 
 class InProcessBus:
-    """A core.ports.Bus without other nodes: there is nobody to tell, and nothing to hear."""
+    """A core.ports.coordination.Bus without other nodes: there is nobody to tell, and nothing to hear."""
 
     alone: ClassVar[bool] = True
 
     def publish(self, message: bytes) -> None:
-        """See core.ports.Bus."""
+        """See core.ports.coordination.Bus."""
 
     async def start(self, on_message: OnMessage, on_gap: Callable[[], None]) -> None:
-        """See core.ports.Bus."""
+        """See core.ports.coordination.Bus."""
 
     async def stop(self) -> None:
-        """See core.ports.Bus."""
+        """See core.ports.coordination.Bus."""
 
     @property
     def healthy(self) -> bool:
-        """See core.ports.Bus."""
+        """See core.ports.coordination.Bus."""
         return True

@@ -14,8 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from core.ids import new_id
-from core.ports import OnMessage
+from core.kernel.ids import new_id
+from core.ports.coordination import OnMessage
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class BusCounters:
 
 
 class RedisBus:
-    """A core.ports.Bus over one Redis channel that all nodes share.
+    """A core.ports.coordination.Bus over one Redis channel that all nodes share.
 
     Sending and receiving have a connection each, and each is made anew for as long as Redis is away. A message
     that cannot be sent soon is dropped: other nodes find what it told of in the log.
@@ -71,22 +71,22 @@ class RedisBus:
 
     @property
     def healthy(self) -> bool:
-        """See core.ports.Bus."""
+        """See core.ports.coordination.Bus."""
         return self._sending and self._hearing
 
     def publish(self, message: bytes) -> None:
-        """See core.ports.Bus."""
+        """See core.ports.coordination.Bus."""
         self._put(self._channel, message)
 
     async def start(self, on_message: OnMessage, on_gap: Callable[[], None]) -> None:
-        """See core.ports.Bus. Redis need not be there yet."""
+        """See core.ports.coordination.Bus. Redis need not be there yet."""
         self._tasks = [
             asyncio.create_task(self._keep_up("send", self._send)),
             asyncio.create_task(self._keep_up("receive", lambda: self._receive(on_message, on_gap))),
         ]
 
     async def stop(self) -> None:
-        """See core.ports.Bus."""
+        """See core.ports.coordination.Bus."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.faults import BadSettings, CannotStart
+from gateway.startup_errors import BadSettings, CannotStart
 
 app = typer.Typer(
     name="petstore",

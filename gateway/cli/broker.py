@@ -3,13 +3,13 @@
 import asyncio
 import secrets
 
-from core.ids import SHARED_TENANT, parse_tenant
+from core.kernel.ids import SHARED_TENANT, parse_tenant
+from gateway.broker.acl import staff_role
 from gateway.broker.address import BrokerAddress
 from gateway.broker.control import NoControl, controlling, create_client, create_role, role_of
 from gateway.broker.link import LinkFailed
-from gateway.broker.rights import staff_role
-from gateway.faults import BadSettings, CannotStart
 from gateway.settings import load_settings
+from gateway.startup_errors import BadSettings, CannotStart
 
 
 def run(name: str, tenant: str | None) -> None:

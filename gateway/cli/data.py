@@ -4,14 +4,14 @@ import asyncio
 
 from rich.console import Console
 
-from core.ids import SHARED_TENANT, TenantId, parse_tenant
+from core.kernel.ids import SHARED_TENANT, TenantId, parse_tenant
 from core.models.tenant import Seeded
 from gateway.app import open_node
 from gateway.demo import fill
-from gateway.faults import BadSettings
-from gateway.reach import migrate_tables, prepare, shown
+from gateway.observability.logs import configure_logs
+from gateway.preflight import migrate_tables, prepare, shown
 from gateway.settings import Settings, load_settings
-from gateway.telemetry.logs import configure_logs
+from gateway.startup_errors import BadSettings
 
 
 def run_migrate() -> None:

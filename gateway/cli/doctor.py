@@ -13,11 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from sqlalchemy import text
 
-from core.ids import new_id
-from gateway.faults import BadSettings, CannotStart
-from gateway.reach import has_control, reach_broker, reach_redis, reason, redis_client, shown
+from core.kernel.ids import new_id
+from gateway.preflight import has_control, reach_broker, reach_redis, reason, redis_client, shown
 from gateway.server.listening import listen
 from gateway.settings import PREFIX, Settings, load_settings
+from gateway.startup_errors import BadSettings, CannotStart
 from gateway.storage.migration import is_current
 from gateway.storage.opening import open_storage
 

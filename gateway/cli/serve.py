@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.demo import ACCOUNTS, API_KEY
-from gateway.reach import prepare
+from gateway.observability.logs import configure_logs
+from gateway.preflight import prepare
 from gateway.serving import Ports, bind, serve
 from gateway.settings import Settings, load_settings
-from gateway.telemetry.logs import configure_logs
 
 #: Commands must not be broken up, however narrow the terminal is.
 _WIDTH = 400

@@ -7,7 +7,7 @@ import sys
 import httpx
 
 from gateway.cli.client import complaint, headers_for
-from gateway.faults import CannotStart
+from gateway.startup_errors import CannotStart
 
 
 def run(url: str, username: str, tenant: str | None) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.cli.client import complaint, headers_for
-from gateway.faults import CannotStart
+from gateway.startup_errors import CannotStart
 
 #: Seconds without a byte after which a connection counts as dead; the server says something every 15.
 _SILENCE = 45.0

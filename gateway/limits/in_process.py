@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.ports import Allowance
+from core.ports.coordination import Allowance
 
 #: Keys that are counted at once. Beyond it the oldest window is given up, which favours its owner.
 _MOST_KEYS = 100_000

@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from core.ports import Allowance
+from core.ports.coordination import Allowance
 from gateway.limits.in_process import InProcessRateLimiter
 
 log = logging.getLogger(__name__)

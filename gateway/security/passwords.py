@@ -8,7 +8,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from core.errors import Unavailable
+from core.kernel.errors import Unavailable
 
 T = TypeVar("T")
 

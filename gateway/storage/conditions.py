@@ -10,8 +10,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import Integer
 
-from core.ports import Between, Condition, Contains, Equal, OneOf
-from gateway.storage.kinds import fold
+from core.ports.records import Between, Condition, Contains, Equal, OneOf
+from gateway.storage.mapping import fold
 
 #: The largest whole number that either database holds.
 LARGEST = 2**63 - 1

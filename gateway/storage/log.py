@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import Row, bindparam, case, delete, select, true, update
 from sqlalchemy import insert as plain_insert
 
-from core.events import Audience, Event
-from core.ids import TenantId
-from core.ports import LogPage
-from gateway.storage.consuming import SLOWEST
+from core.kernel.events import Audience, Event
+from core.kernel.ids import TenantId
+from core.ports.log import LogPage
+from gateway.storage.consumer_sql import SLOWEST
 from gateway.storage.tables import events, meta, tenants
 
 _MINE = tenants.c.tenant_id == bindparam("of_tenant")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar, assert_never
 
-from core.ports import Between, Condition, Contains, Equal, OneOf, Record
-from gateway.storage.kinds import fold
+from core.ports.records import Between, Condition, Contains, Equal, OneOf, Record
+from gateway.storage.mapping import fold
 
 R = TypeVar("R", bound=Record)
 

@@ -10,22 +10,13 @@ from datetime import datetime
 from time import monotonic
 from typing import TypeVar, cast
 
-from core.events import Event
-from core.ids import TenantId
-from core.ports import (
-    Condition,
-    Equal,
-    Lag,
-    Lease,
-    LogPage,
-    Query,
-    Record,
-    Revocation,
-    Taken,
-    TransientFailure,
-    Trimmed,
-)
-from gateway.storage.kinds import kind_of
+from core.kernel.events import Event
+from core.kernel.ids import TenantId
+from core.ports.coordination import Lag, Lease
+from core.ports.log import LogPage, Trimmed
+from core.ports.records import Condition, Equal, Query, Record, Taken, TransientFailure
+from core.ports.security import Revocation
+from gateway.storage.mapping import kind_of
 from gateway.storage.matching import matches, member, ordered
 from gateway.storage.tables import EXPIRING
 
@@ -59,7 +50,7 @@ class _Log:
 
 
 class MemoryTransaction:
-    """A core.ports.Transaction on a tenant's present state."""
+    """A core.ports.records.Transaction on a tenant's present state."""
 
     def __init__(self, storage: "MemoryStorage", tenant: TenantId, *, writes: bool) -> None:
         self._storage = storage
@@ -70,72 +61,72 @@ class MemoryTransaction:
         self.appended: list[Event] = []
 
     async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         if lock:
             self._must_write()
         return cast(R | None, self._rows(kind).get(record_id))
 
     async def find(self, query: Query[R]) -> list[R]:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         found = ordered(self._select(query.kind, query.where), query.order)
         end = None if query.limit is None else query.offset + query.limit
         return found[query.offset : end]
 
     async def count(self, query: Query[R]) -> int:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         return len(self._select(query.kind, query.where))
 
     async def tally(
         self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()
     ) -> dict[tuple[object, ...], int]:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         return dict(
             Counter(tuple(member(record, name) for name in fields) for record in self._select(kind, where))
         )
 
     async def insert(self, record: Record) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         if record.id in self._rows(type(record)):
             raise Taken("id")
         self._put(record)
 
     async def update(self, record: Record) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         if record.id not in self._rows(type(record)):
             raise TransientFailure(f"there is no {type(record).__name__} {record.id} any more")
         self._put(record)
 
     async def delete(self, kind: type[R], record_id: str) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         self._replace(kind, {key: record for key, record in self._rows(kind).items() if key != record_id})
 
     async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         before = self._rows(kind)
         gone = {record.id for record in self._select(kind, where)}
         self._replace(kind, {key: record for key, record in before.items() if key not in gone})
         return len(gone)
 
     async def next_number(self, series: str) -> int:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         number = self.state.numbers.get(series, 0) + 1
         await self.raise_number(series, number)
         return number
 
     async def raise_number(self, series: str, number: int) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         self._must_write()
         present = self.state.numbers
         self.state = replace(self.state, numbers={**present, series: max(number, present.get(series, 0))})
 
     async def hold_log(self) -> int:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         self._must_write()
         self._held = True
         return self._storage.log(self._tenant).head + len(self.appended)
 
     async def append(self, events: Sequence[Event]) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         if not events:
             return
         if not self._held:
@@ -173,7 +164,7 @@ class MemoryTransaction:
 
 
 class MemoryStorage:
-    """A core.ports.Storage. One transaction writes at a time; none that reads waits."""
+    """A core.ports.storage.Storage. One transaction writes at a time; none that reads waits."""
 
     def __init__(self) -> None:
         self.tenants: dict[TenantId, _Tenant] = {}
@@ -186,12 +177,12 @@ class MemoryStorage:
 
     @asynccontextmanager
     async def read(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         yield MemoryTransaction(self, tenant, writes=False)
 
     @asynccontextmanager
     async def write(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with self._turn:
             transaction = MemoryTransaction(self, tenant, writes=True)
             yield transaction
@@ -224,7 +215,7 @@ class MemoryStorage:
         return None
 
     async def locate(self, kind: type[R], field: str, value: object) -> R | None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         for state in self.tenants.values():
             for record in state.rows.get(kind, {}).values():
                 if matches(record, (Equal(field, value),)):
@@ -232,17 +223,17 @@ class MemoryStorage:
         return None
 
     async def epoch(self) -> int:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         return self._epoch
 
     async def read_log(self, tenant: TenantId, after: int, limit: int) -> LogPage:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         log = self.log(tenant)
         start = max(0, after - log.floor)
         return LogPage(log.events[start : start + limit], log.floor, log.head)
 
     async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         return {tenant: self.log(tenant).head for tenant in tenants}
 
     async def trim_log(
@@ -253,7 +244,7 @@ class MemoryStorage:
         held_by: Sequence[str] = (),
         held_since: datetime | None = None,
     ) -> Trimmed:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with self._turn:
             trimmed = held = unread = 0
             waited_for = [self._consumers[name] for name in held_by if name in self._consumers]
@@ -274,7 +265,7 @@ class MemoryStorage:
             return Trimmed(trimmed, held, unread)
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         now = monotonic()
         lease, until = self._leases.get(name, (Lease(name, holder, 1), 0.0))
         if lease.holder != holder:
@@ -285,16 +276,16 @@ class MemoryStorage:
         return lease
 
     async def drop_lease(self, lease: Lease) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         if self._leases.get(lease.name, (None, 0.0))[0] == lease:
             self._leases[lease.name] = (lease, 0.0)
 
     async def enrol(self, consumer: str) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         self._consumers.setdefault(consumer, {tenant: log.head for tenant, log in self._logs.items()})
 
     async def lagging(self, consumer: str, behind: str, limit: int) -> list[Lag]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         positions = self._consumers.get(consumer, {})
         found = [
             Lag(tenant, positions.get(tenant, 0), log.head)
@@ -304,7 +295,7 @@ class MemoryStorage:
         return found[:limit]
 
     async def advance(self, lease: Lease, consumer: str, tenant: TenantId, sequence: int) -> bool:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         if self._leases.get(lease.name, (None, 0.0))[0] != lease:
             return False
         positions = self._consumers.setdefault(consumer, {})
@@ -312,25 +303,25 @@ class MemoryStorage:
         return True
 
     async def survey(self, query: Query[R]) -> list[R]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         rows = (state.rows.get(query.kind, {}).values() for state in self.tenants.values())
         found = [cast(R, record) for some in rows for record in some if matches(record, query.where)]
         end = None if query.limit is None else query.offset + query.limit
         return ordered(found, query.order)[query.offset : end]
 
     async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         for subject in subjects:
             known = self._revocations.get(subject, (at, until))
             self._revocations[subject] = (max(at, known[0]), max(until, known[1]))
 
     async def revocations(self, since: datetime) -> list[Revocation]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         found = [Revocation(subject, at) for subject, (at, _) in self._revocations.items() if at >= since]
         return sorted(found, key=lambda revocation: (revocation.revoked_at, revocation.subject))
 
     async def sweep(self, now: datetime) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with self._turn:
             for tenant, state in self.tenants.items():
                 rows = dict(state.rows)
@@ -345,7 +336,7 @@ class MemoryStorage:
             }
 
     async def ping(self) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
 
     async def close(self) -> None:
-        """See core.ports.Storage; what is in memory stays until the storage is forgotten."""
+        """See core.ports.storage.Storage; what is in memory stays until the storage is forgotten."""

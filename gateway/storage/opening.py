@@ -3,7 +3,7 @@
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from core.ports import Storage
+from core.ports.storage import Storage
 from gateway.storage.memory import MemoryStorage
 from gateway.storage.postgresql import open_postgresql
 from gateway.storage.sqlite import open_sqlite

@@ -8,16 +8,19 @@ from typing import TypeVar
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from core.ids import TenantId
-from core.ports import Equal, Lag, Lease, LogPage, Query, Record, Revocation, Trimmed
-from gateway.storage import consuming, log
+from core.kernel.ids import TenantId
+from core.ports.coordination import Lag, Lease
+from core.ports.log import LogPage, Trimmed
+from core.ports.records import Equal, Query, Record
+from core.ports.security import Revocation
+from gateway.storage import consumer_sql, log
 from gateway.storage.conditions import matching, ordering, storable
-from gateway.storage.consuming import CONSUMING
-from gateway.storage.faults import ERRORS, translated
-from gateway.storage.kinds import kind_of
+from gateway.storage.consumer_sql import CONSUMING
+from gateway.storage.errors import ERRORS, translated
+from gateway.storage.mapping import kind_of
+from gateway.storage.shielded import undisturbed
 from gateway.storage.tables import EXPIRING, meta, revocations
 from gateway.storage.transaction import SqlTransaction, run
-from gateway.storage.undisturbed import undisturbed
 from gateway.storage.upserts import UPSERTS
 
 R = TypeVar("R", bound=Record)
@@ -27,7 +30,7 @@ _BATCH = 1000
 
 
 class SqlStorage:
-    """A core.ports.Storage.
+    """A core.ports.storage.Storage.
 
     ``single`` runs one reading statement, ``readers`` reading transactions that see one snapshot, ``writers``
     writing ones: engines that differ in how they begin. ``instant``, where several processes share the database, runs
@@ -52,18 +55,18 @@ class SqlStorage:
 
     @asynccontextmanager
     async def read(self, tenant: TenantId) -> AsyncIterator[SqlTransaction]:
-        """See core.ports.Storage; it never waits for a writer."""
+        """See core.ports.storage.Storage; it never waits for a writer."""
         async with _connection(self._readers) as connection:
             yield SqlTransaction(connection, tenant)
 
     @asynccontextmanager
     async def write(self, tenant: TenantId) -> AsyncIterator[SqlTransaction]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with self._begin() as connection:
             yield SqlTransaction(connection, tenant)
 
     async def locate(self, kind: type[R], field: str, value: object) -> R | None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         of = kind_of(kind)
         if not storable(value):
             return None
@@ -76,18 +79,18 @@ class SqlStorage:
         return None if row is None else of.record(row)
 
     async def epoch(self) -> int:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with _connection(self._single) as connection:
             return int((await run(connection, select(meta.c.epoch))).scalar_one())
 
     async def read_log(self, tenant: TenantId, after: int, limit: int) -> LogPage:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with _connection(self._single) as connection:
             found = await run(connection, log.READ, {"of_tenant": tenant, "after": after, "at_most": limit})
             return log.log_page(tenant, found.all())
 
     async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         found: dict[TenantId, int] = dict.fromkeys(tenants, 0)
         async with _connection(self._single) as connection:
             for start in range(0, len(tenants), _BATCH):
@@ -103,7 +106,7 @@ class SqlStorage:
         held_by: Sequence[str] = (),
         held_since: datetime | None = None,
     ) -> Trimmed:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         trimmed = held = unread = 0
         behind = ""
         while True:
@@ -147,45 +150,45 @@ class SqlStorage:
             return gone
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         asked = {"of_name": name, "of_holder": holder, "milliseconds": round(seconds * 1000)}
         async with self._at_once() as connection:
             fence = (await run(connection, CONSUMING[connection.dialect.name].take, asked)).scalar()
         return None if fence is None else Lease(name, holder, int(fence))
 
     async def drop_lease(self, lease: Lease) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with self._at_once() as connection:
-            await run(connection, consuming.DROP, _named(lease))
+            await run(connection, consumer_sql.DROP, _named(lease))
 
     async def enrol(self, consumer: str) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with self._begin() as connection:
             statements, named = CONSUMING[connection.dialect.name], {"of_consumer": consumer}
             if (await run(connection, statements.enrol, named)).scalar() is not None:
                 await run(connection, statements.begin, named)
 
     async def lagging(self, consumer: str, behind: str, limit: int) -> list[Lag]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         page = {"of_consumer": consumer, "behind": behind, "at_most": limit}
         async with _connection(self._single) as connection:
-            rows = await run(connection, consuming.LAGGING, page)
+            rows = await run(connection, consumer_sql.LAGGING, page)
             return [Lag(row.tenant_id, row.position, row.head) for row in rows]
 
     async def advance(self, lease: Lease, consumer: str, tenant: TenantId, sequence: int) -> bool:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         place = {"of_consumer": consumer, "of_tenant": tenant, "new_position": sequence}
         async with self._at_once() as connection:
             if self._instant is not None:
-                found = await run(connection, consuming.ADVANCE_AT_ONCE, place | _named(lease))
+                found = await run(connection, consumer_sql.ADVANCE_AT_ONCE, place | _named(lease))
                 return found.scalar() is not None
-            if (await run(connection, consuming.STILL_OURS, _named(lease))).scalar() is None:
+            if (await run(connection, consumer_sql.STILL_OURS, _named(lease))).scalar() is None:
                 return False
             await run(connection, CONSUMING[connection.dialect.name].advance, place)
             return True
 
     async def survey(self, query: Query[R]) -> list[R]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         of = kind_of(query.kind)
         wanted = of.everywhere.where(matching(of.table, query.where)).order_by(
             *ordering(of.table, query.order)
@@ -198,7 +201,7 @@ class SqlStorage:
             return [of.record(row) for row in await run(connection, wanted)]
 
     async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         if not subjects:
             return
         async with self._begin() as connection:
@@ -210,7 +213,7 @@ class SqlStorage:
             await run(connection, UPSERTS[connection.dialect.name].revoke, rows)
 
     async def revocations(self, since: datetime) -> list[Revocation]:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         wanted = select(revocations.c.subject, revocations.c.revoked_at).where(
             revocations.c.revoked_at >= since
         )
@@ -219,19 +222,19 @@ class SqlStorage:
             return [Revocation(row.subject, row.revoked_at) for row in rows]
 
     async def sweep(self, now: datetime) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         expiring = [kind_of(kind).table.c[field] for kind, field in EXPIRING.items()]
         for column in [*expiring, revocations.c.expires_at]:
             async with self._begin() as connection:
                 await run(connection, delete(column.table).where(column <= now))
 
     async def ping(self) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         async with _connection(self._single) as connection:
             await run(connection, select(1))
 
     async def close(self) -> None:
-        """See core.ports.Storage."""
+        """See core.ports.storage.Storage."""
         for engine in {
             engine.sync_engine.pool: engine for engine in (self._single, self._readers, self._writers)
         }.values():

@@ -15,9 +15,9 @@ from core.models.api_keys import ApiKey
 from core.models.auth import Session
 from core.models.chats import Chat, Message
 from core.models.devices import Device
+from core.models.durable_sessions import KeptSession
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
-from core.models.kept_sessions import KeptSession
 from core.models.orders import Order
 from core.models.payments import Payment, Receipt
 from core.models.pets import Pet, Reservation

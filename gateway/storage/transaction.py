@@ -7,14 +7,14 @@ from sqlalchemy import CursorResult, Executable, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.events import Event
-from core.ids import TenantId
-from core.ports import Condition, Query, Record, Taken, TransientFailure
+from core.kernel.events import Event
+from core.kernel.ids import TenantId
+from core.ports.records import Condition, Query, Record, Taken, TransientFailure
 from gateway.storage import log
 from gateway.storage.conditions import LARGEST, matching, ordering, storable
-from gateway.storage.faults import ERRORS, translated, violated
-from gateway.storage.kinds import Kind, kind_of
-from gateway.storage.undisturbed import undisturbed
+from gateway.storage.errors import ERRORS, translated, violated
+from gateway.storage.mapping import Kind, kind_of
+from gateway.storage.shielded import undisturbed
 from gateway.storage.upserts import UPSERTS
 
 R = TypeVar("R", bound=Record)
@@ -38,7 +38,7 @@ async def run(
 
 
 class SqlTransaction:
-    """A core.ports.Transaction on a connection whose transaction somebody else begins and ends."""
+    """A core.ports.records.Transaction on a connection whose transaction somebody else begins and ends."""
 
     def __init__(self, connection: AsyncConnection, tenant: TenantId) -> None:
         self._connection = connection
@@ -47,7 +47,7 @@ class SqlTransaction:
         self._head: int | None = None
 
     async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
-        """See core.ports.Transaction; SQLite needs no lock, since it has one writing transaction at a time."""
+        """See core.ports.records.Transaction; SQLite needs no lock, since it has one writing transaction at a time."""
         if not storable(record_id):
             return None
         of = kind_of(kind)
@@ -55,7 +55,7 @@ class SqlTransaction:
         return None if row is None else of.record(row)
 
     async def find(self, query: Query[R]) -> list[R]:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         of = kind_of(query.kind)
         statement = of.select.where(matching(of.table, query.where)).order_by(
             *ordering(of.table, query.order)
@@ -68,7 +68,7 @@ class SqlTransaction:
         return [of.record(row) for row in rows]
 
     async def count(self, query: Query[R]) -> int:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         table = kind_of(query.kind).table
         chosen = (table.c.tenant_id == self._tenant) & matching(table, query.where)
         return int((await self._run(select(func.count()).select_from(table).where(chosen))).scalar_one())
@@ -76,7 +76,7 @@ class SqlTransaction:
     async def tally(
         self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()
     ) -> dict[tuple[object, ...], int]:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         table = kind_of(kind).table
         columns = [table.c[field] for field in fields]
         chosen = (table.c.tenant_id == self._tenant) & matching(table, where)
@@ -84,39 +84,39 @@ class SqlTransaction:
         return {tuple(row[:-1]): row[-1] for row in rows}
 
     async def insert(self, record: Record) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         of = self._kind(record)
         await self._change(of, of.insert, of.row(record))
 
     async def update(self, record: Record) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         of = self._kind(record)
         changed = await self._change(of, of.update, of.row(record) | self._key(record.id))
         if changed.rowcount != 1:
             raise TransientFailure(f"there is no {of.table.name} row {record.id} any more")
 
     async def delete(self, kind: type[R], record_id: str) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         if storable(record_id):
             await self._run(kind_of(kind).delete, self._key(record_id))
 
     async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         table = kind_of(kind).table
         chosen = (table.c.tenant_id == self._tenant) & matching(table, where)
         return (await self._run(delete(table).where(chosen))).rowcount
 
     async def next_number(self, series: str) -> int:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         taken = await self._run(self._upserts.next_number, self._series(series, 1))
         return int(taken.scalar_one())
 
     async def raise_number(self, series: str, number: int) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         await self._run(self._upserts.raise_number, self._series(series, number))
 
     async def hold_log(self) -> int:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         of_tenant = {"of_tenant": self._tenant}
         head = (await self._run(log.HOLD, of_tenant)).scalar()
         if head is None:
@@ -126,7 +126,7 @@ class SqlTransaction:
         return self._head
 
     async def append(self, events: Sequence[Event]) -> None:
-        """See core.ports.Transaction."""
+        """See core.ports.records.Transaction."""
         if not events:
             return
         if self._head is None:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
-from core.caller import Caller
-from core.errors import (
+from core.kernel.caller import Caller
+from core.kernel.errors import (
     BadRequest,
     Internal,
     PayloadTooLarge,

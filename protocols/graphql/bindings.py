@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from core.errors import ErrorCode
-from core.operations import AnyOperation
+from core.kernel.errors import ErrorCode
 from core.services import (
     api_keys,
     auth,
@@ -16,10 +15,11 @@ from core.services import (
     orders,
     payments,
     pets,
-    telemetry,
+    readings,
     tenant,
     users,
 )
+from core.store.operation import AnyOperation
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,6 @@ BINDINGS: tuple[Binding, ...] = (
 #: Operations without a field, and why.
 LEFT_OUT: dict[AnyOperation, str] = {
     images.GET_IMAGE: "bytes are not for JSON: `photos` say where they are",
-    telemetry.REPORT_HEALTH: "devices speak MQTT; everybody hears of it as an event",
+    readings.REPORT_HEALTH: "devices speak MQTT; everybody hears of it as an event",
     chats.ASSIGN_WAITING_CHATS: "the store's own doing, when an agent comes to a chat door",
 }

@@ -5,13 +5,13 @@ from typing import Any
 
 from strawberry.dataloader import DataLoader
 
-from core.caller import Caller
-from core.events import Event
+from core.kernel.caller import Caller
+from core.kernel.events import Event
 from core.models.pets import Pet
 from core.models.users import User
-from core.operations import AnyOperation
 from core.services.lookups import LOOK_UP_PETS, LOOK_UP_USERS
-from core.store import Call, Store
+from core.store.operation import AnyOperation
+from core.store.store import Call, Store
 
 
 class Context:

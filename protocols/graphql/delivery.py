@@ -1,17 +1,17 @@
 """From a subscription's batches to a socket, through an execution that may have to wait.
 
-It is `core.outlet.Outlet` for answers that cannot always be encoded in the hub's wake-up: while resolvers of one batch
-wait, nothing further is taken, so that answers keep the order of their events.
+It is `core.live.delivery.Outlet` for answers that cannot always be encoded in the hub's wake-up: while resolvers of
+one batch wait, nothing further is taken, so that answers keep the order of their events.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 
-from core.cursor import Cursor
-from core.errors import Close, Closed, CloseReason, CursorExpired
 from core.hub import Batch, Subscription
-from core.outlet import Sink
+from core.kernel.cursor import Cursor
+from core.kernel.errors import Close, Closed, CloseReason, CursorExpired
+from core.live.delivery import Sink
 from protocols.graphql.sharing import Shared, Wire
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """What the two sides of the door, HTTP and WebSocket, have in common."""
 
-from core.limits import Limits
-from core.session import Sessions
+from core.kernel.limits import Limits
+from core.live.sessions import Sessions
 from protocols.graphql.execution import Engine
 from protocols.graphql.schema import executable_schema
 from protocols.graphql.sharing import Sharing

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from core.errors import Close, CloseReason, ErrorCode, Internal, StoreError
+from core.kernel.errors import Close, CloseReason, ErrorCode, Internal, StoreError
 from protocols.http.faults import members_of
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from typing import Any
 
 from graphql import OperationType
 
-from core.caller import Credentials
-from core.errors import Close, CursorExpired, Internal, RateLimited, StoreError
 from core.hub import Subscription
-from core.outlet import Sink
-from core.session import Session
+from core.kernel.caller import Credentials
+from core.kernel.errors import Close, CursorExpired, Internal, RateLimited, StoreError
+from core.live.delivery import Sink
+from core.live.session import Session
 from protocols.graphql.context import Context
 from protocols.graphql.delivery import Delivery
 from protocols.graphql.door import Door

@@ -14,14 +14,14 @@ from graphql import GraphQLSchema
 from strawberry.scalars import JSON
 from strawberry.types import Info
 
-from core import events
-from core.errors import BadRequest, Fault, FaultCode, ValidationFailed
+from core.kernel import events
+from core.kernel.errors import BadRequest, Fault, FaultCode, ValidationFailed
 from core.models.chats import Message, MessageEvent
 from core.models.images import ImageUpload
 from core.models.orders import Order, OrderEvent, OrderItem
 from core.models.pets import Pet, PetStatusEvent
 from core.models.users import User
-from core.operations import AnyOperation
+from core.store.operation import AnyOperation
 from protocols.graphql.bindings import BINDINGS, Binding
 from protocols.graphql.context import Context
 from protocols.graphql.types import CONFIG, TypeBook, optional, plain

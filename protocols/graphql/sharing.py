@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import orjson
 from graphql import Executor, VariableNode
 
-from core.caller import Caller, Role
-from core.events import Event
 from core.hub import Batch
-from core.session import Subscribe
-from core.store import Store
-from core.validation import check_params
+from core.kernel.caller import Caller, Role
+from core.kernel.events import Event
+from core.kernel.validation import check_params
+from core.live.commands import Subscribe
+from core.store.store import Store
 from protocols.graphql.context import Context
 from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
 from protocols.graphql.schema import FEEDS, Feed

@@ -10,9 +10,9 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from core.caller import Credentials
-from core.errors import BadRequest, Close, CloseReason, RateLimited, StoreError
-from core.session import Session
+from core.kernel.caller import Credentials
+from core.kernel.errors import BadRequest, Close, CloseReason, RateLimited, StoreError
+from core.live.session import Session
 from protocols.graphql.door import Door
 from protocols.graphql.errors import (
     BAD_MESSAGE,

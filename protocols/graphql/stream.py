@@ -5,10 +5,10 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from core.caller import Caller, Credentials
-from core.errors import Close, CloseReason, CursorExpired, StoreError
-from core.outlet import QueuedSink, Sink
-from core.session import Session
+from core.kernel.caller import Caller, Credentials
+from core.kernel.errors import Close, CloseReason, CursorExpired, StoreError
+from core.live.delivery import QueuedSink, Sink
+from core.live.session import Session
 from protocols.graphql.delivery import Delivery
 from protocols.graphql.door import Door
 from protocols.graphql.errors import close_entry, error_entry

@@ -14,8 +14,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from strawberry.schema.config import StrawberryConfig
 
-from core.clock import rfc3339
-from core.resource import Resource
+from core.kernel.clock import rfc3339
+from core.kernel.model import Resource
 
 
 class Base64(str):

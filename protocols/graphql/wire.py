@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from core.errors import BadRequest
-from core.events import Event
+from core.kernel.errors import BadRequest
+from core.kernel.events import Event
 from protocols.graphql.execution import Request
 from protocols.http.frames import text_frame
 from protocols.http.headers import accepts, quality_of

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 
-from core.limits import Limits
-from core.session import Sessions
+from core.kernel.limits import Limits
+from core.live.sessions import Sessions
 from protocols.grpc.bindings import BINDINGS, SERVICES
 from protocols.grpc.rpc import Desk, OnEnd
 from protocols.grpc.streams import Conversations, EventStreams

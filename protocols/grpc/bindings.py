@@ -12,9 +12,9 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from core.operations import AnyOperation
 from core.services import auth, chats, inventory, messages, orders, payments, pets, users
-from core.store import Call
+from core.store.operation import AnyOperation
+from core.store.store import Call
 from protocols.grpc._generated.petstore.v1 import (
     chats_pb2,
     events_pb2,

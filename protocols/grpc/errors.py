@@ -9,7 +9,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from core.errors import (
+from core.kernel.errors import (
     BadRequest,
     Close,
     CloseReason,

@@ -16,12 +16,12 @@ from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode
 from grpc.aio import ServicerContext
 
-from core.caller import Caller, Credentials
-from core.errors import BadRequest, Closed, Internal, StoreError, Unavailable
-from core.limits import Limits
-from core.ports import StorageDown
-from core.session import Sessions
-from core.store import Admission
+from core.kernel.caller import Caller, Credentials
+from core.kernel.errors import BadRequest, Closed, Internal, StoreError, Unavailable
+from core.kernel.limits import Limits
+from core.live.sessions import Sessions
+from core.ports.records import StorageDown
+from core.store.store import Admission
 from protocols.grpc.errors import Metadata, status_of, status_of_close
 from protocols.grpc.wire import field_path
 

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from core.errors import (
+from core.hub import WireFormat
+from core.kernel.errors import (
     BadRequest,
     Close,
     Closed,
@@ -17,10 +18,10 @@ from core.errors import (
     Unavailable,
     ValidationFailed,
 )
-from core.hub import WireFormat
-from core.outlet import Outlet, QueuedSink
-from core.session import Session, Subscribe
-from core.validation import check_params
+from core.kernel.validation import check_params
+from core.live.commands import Subscribe
+from core.live.delivery import Outlet, QueuedSink
+from core.live.session import Session
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
 from protocols.grpc.rpc import Context, Desk, Rpc, parse
 from protocols.grpc.wire import (

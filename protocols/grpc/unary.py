@@ -5,10 +5,10 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from core.kernel.model import Page, Params, Resource
+from core.kernel.validation import check_params
 from core.models.chats import MessagePage
-from core.resource import Page, Params, Resource
-from core.store import Call
-from core.validation import check_params
+from core.store.store import Call
 from protocols.grpc.bindings import Binding
 from protocols.grpc.rpc import Context, Desk, Rpc, parse
 from protocols.grpc.wire import write

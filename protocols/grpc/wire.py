@@ -15,9 +15,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from pydantic_core import from_json
 
-from core.errors import Fault, FaultCode, ValidationFailed
-from core.events import Event
-from core.live import for_chat
+from core.kernel.errors import Fault, FaultCode, ValidationFailed
+from core.kernel.events import Event
+from core.live.chat_messages import for_chat
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
 
 #: Fields that show a member under a further name.

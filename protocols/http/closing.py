@@ -1,6 +1,6 @@
 """How a WebSocket ends: close codes (RFC 6455, section 7.4; 4000 and up are this application's own)."""
 
-from core.errors import CloseReason, ErrorCode, StoreError
+from core.kernel.errors import CloseReason, ErrorCode, StoreError
 
 #: Going away; a frame of the wrong kind; one that is too big; a fault of ours.
 GOING_AWAY, UNACCEPTABLE, TOO_BIG, FAULT = 1001, 1003, 1009, 1011

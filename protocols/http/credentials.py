@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
-from core.caller import Credentials
+from core.kernel.caller import Credentials
 
 
 def bearer_of(authorization: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.errors import (
+from core.kernel.errors import (
     CursorExpired,
     ErrorCode,
     FaultCode,
@@ -11,8 +11,8 @@ from core.errors import (
     Unavailable,
     ValidationFailed,
 )
-from core.resource import Model
-from core.session.answers import IF_ANY, Answer
+from core.kernel.model import Model
+from core.live.replies import IF_ANY, Answer
 
 
 class FaultData(Model):

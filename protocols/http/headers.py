@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import count
 
-from core.ports import Allowance
+from core.ports.coordination import Allowance
 
 Header = tuple[bytes, bytes]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from core.errors import ErrorCode, StoreError, Unauthorized
+from core.kernel.errors import ErrorCode, StoreError, Unauthorized
 from protocols.http.faults import members_of
 
 MEDIA_TYPE = "application/problem+json"

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from core.outlet import QueuedSink, Sink
+from core.live.delivery import QueuedSink, Sink
 from protocols.http.closing import FAULT
 from protocols.http.frames import read_frames
 from protocols.http.transport import transport_of

@@ -4,7 +4,7 @@ from typing import Protocol, cast
 
 from starlette.types import Scope
 
-from core.outlet import Sink
+from core.live.delivery import Sink
 
 
 class Transport(Sink, Protocol):

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
-from core.caller import Credentials
-from core.kept_sessions import KeptSessions
-from core.limits import Limits
-from core.session import Sessions
+from core.kernel.caller import Credentials
+from core.kernel.limits import Limits
+from core.live.durable_sessions import KeptSessions
+from core.live.sessions import Sessions
 from protocols.mqtt.connection import Connection, Peer
-from protocols.mqtt.keeping import Keeper
-from protocols.mqtt.sharing import Groups
+from protocols.mqtt.persistence import Keeper
+from protocols.mqtt.shared_subscriptions import Groups
 from protocols.mqtt.wills import Wills
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from core import examples
-from core.catalogue import EVENTS
-from core.errors import CloseReason, ErrorCode
-from core.events import EventKind
-from core.models.telemetry import TELEMETRY_TOPIC, ReadingDraft
-from core.retained import has_state
+from core.kernel.errors import CloseReason, ErrorCode
+from core.kernel.events import EventKind
+from core.live.current_state import has_state
+from core.models import examples
+from core.models.readings import TELEMETRY_TOPIC, ReadingDraft
+from core.services.catalogue import EVENTS
 from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example, placeless
 from protocols.mqtt.errors import CONNECT_CODES, DISCONNECT_CODES, PUBLISH_CODES, SUBSCRIBE_CODES
 

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from mqtt5 import ConnAckReasonCode, DisconnectReasonCode
 
-from core.caller import Credentials
-from core.errors import Close, CloseReason, RateLimited, StoreError
-from core.outlet import Sink
-from core.session import Authenticate, Session
+from core.kernel.caller import Credentials
+from core.kernel.errors import Close, CloseReason, RateLimited, StoreError
+from core.live.commands import Authenticate
+from core.live.delivery import Sink
+from core.live.session import Session
 from protocols.mqtt import packets
-from protocols.mqtt.admission import Refused, caller_of, client_id_of, kept_for
+from protocols.mqtt.connect import Refused, caller_of, client_id_of, kept_for
+from protocols.mqtt.decoder import Splitter, TooLarge, read_connect, read_packet, version_of
 from protocols.mqtt.delivery import Delivery
+from protocols.mqtt.encoder import PINGRESP, Welcome, Wire, Wire3, Wire5
 from protocols.mqtt.errors import CONNECT_CODES, DISCONNECT_CODES
-from protocols.mqtt.keeping import Kept
-from protocols.mqtt.listening import Listening
+from protocols.mqtt.inbound import Publishing
 from protocols.mqtt.packets import Breach, Connect, Malformed, Property, UnknownVersion, Version
-from protocols.mqtt.publishing import Publishing
-from protocols.mqtt.reading import Splitter, TooLarge, read_connect, read_packet, version_of
-from protocols.mqtt.wire import PINGRESP, Welcome, Wire, Wire3, Wire5
+from protocols.mqtt.persistence import Kept
+from protocols.mqtt.subscriptions import Listening
 
 if TYPE_CHECKING:
     from protocols.mqtt.adapter import MqttDoor

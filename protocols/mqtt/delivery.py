@@ -6,15 +6,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from core.cursor import Cursor
-from core.events import Event
 from core.hub import Batch
-from core.outlet import Outlet, Sink
-from core.retained import has_state
-from core.session import Session
+from core.kernel.cursor import Cursor
+from core.kernel.events import Event
+from core.live.current_state import has_state
+from core.live.delivery import Outlet, Sink
+from core.live.session import Session
+from protocols.mqtt.encoder import Message, Wire, Wire3, Wire5, publish_head
+from protocols.mqtt.filters import Grant, Shape, common_shape, matching
 from protocols.mqtt.packets import Version
-from protocols.mqtt.subscriptions import Grant, Shape, common_shape, matching
-from protocols.mqtt.wire import Message, Wire, Wire3, Wire5, publish_head
 
 #: Messages that may wait for the client's acknowledgement, if he does not ask for fewer.
 WINDOW = 500

@@ -7,7 +7,7 @@ from mqtt5 import (
     SubAckReasonCode,
 )
 
-from core.errors import CloseReason, ErrorCode
+from core.kernel.errors import CloseReason, ErrorCode
 
 #: Why a client is not let in (MQTT 5.0, section 3.2.2.2).
 CONNECT_CODES: dict[ErrorCode, ConnAckReasonCode] = {

@@ -6,9 +6,9 @@ from typing import ClassVar, Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from core.caller import Caller
-from core.errors import Internal, NotFound, StoreError
-from core.store import Store
+from core.kernel.caller import Caller
+from core.kernel.errors import Internal, NotFound, StoreError
+from core.store.store import Store
 from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, rate_limit_headers, read_headers, request_id_of

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.models.payments import Payment
-from core.operations import AnyOperation
-from core.ports import StoredImage
+from core.ports.images import StoredImage
 from core.services import (
     api_keys,
     auth,
@@ -22,6 +21,7 @@ from core.services import (
     tenant,
     users,
 )
+from core.store.operation import AnyOperation
 
 #: The path under which what was made can be found.
 Location = Callable[[Any], str]

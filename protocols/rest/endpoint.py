@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 from pydantic_core import to_json
 
-from core.caller import Caller
-from core.errors import UnsupportedMediaType
-from core.ports import StoredImage
-from core.resource import Page, Resource
-from core.store import Call, Outcome, Store
+from core.kernel.caller import Caller
+from core.kernel.errors import UnsupportedMediaType
+from core.kernel.model import Page, Resource
+from core.ports.images import StoredImage
+from core.store.store import Call, Outcome, Store
 from protocols.http.headers import Header, accepts
 from protocols.rest.bindings import SHOWN, Binding
 from protocols.rest.errors import NOT_ACCEPTABLE, HttpError, problem_type

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from core.errors import ErrorCode, StoreError
+from core.kernel.errors import ErrorCode, StoreError
 from protocols.http import problems
 from protocols.http.headers import Header
 from protocols.http.problems import MEDIA_TYPE, PROBLEMS, problem, problem_of

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.errors import ErrorCode
-from core.resource import Page
+from core.kernel.errors import ErrorCode
+from core.kernel.model import Page
 from protocols.rest import components
 from protocols.rest.bindings import BINDINGS, SHOWN, Binding
 from protocols.rest.errors import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, ProblemType, problem_type

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import yaml
 from pydantic_core import to_json
 
-from core.caller import Caller
+from core.kernel.caller import Caller
 from protocols.rest.wire import JSON, Answer, Request, entity_tags
 
 _UI = "/v1/swagger-ui"

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from core.operations import AnyOperation
-from core.ports import StoredImage
-from core.resource import Body
+from core.kernel.model import Body
+from core.ports.images import StoredImage
+from core.store.operation import AnyOperation
 
 Schema = dict[str, Any]
 REF = "#/components/schemas/"

@@ -12,8 +12,15 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
 
-from core.errors import BadRequest, Fault, FaultCode, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
-from core.resource import Pagination
+from core.kernel.errors import (
+    BadRequest,
+    Fault,
+    FaultCode,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from core.kernel.model import Pagination
 from protocols.http.headers import Header
 
 JSON = b"application/json"

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 from engineio.packet import Packet
 from starlette.types import Message, Receive, Scope, Send
 
-from core.errors import BadRequest, PayloadTooLarge, RateLimited, StoreError, Unavailable
-from core.limits import Limits
-from core.session import Sessions
+from core.kernel.errors import BadRequest, PayloadTooLarge, RateLimited, StoreError, Unavailable
+from core.kernel.limits import Limits
+from core.live.sessions import Sessions
 from protocols.http.cors import Cors
 from protocols.http.credentials import address_of
 from protocols.http.faults import error_data

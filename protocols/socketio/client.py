@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from core.errors import BadRequest, Close, CloseReason, StoreError
-from core.limits import Limits
-from core.outlet import Outlet
-from core.resource import Part
-from core.session import Session
+from core.kernel.errors import BadRequest, Close, CloseReason, StoreError
+from core.kernel.limits import Limits
+from core.kernel.model import Part
+from core.live.delivery import Outlet
+from core.live.session import Session
 from protocols.http.closing import GOING_AWAY
 from protocols.http.faults import error_data
 from protocols.socketio.errors import farewell, refused

@@ -8,7 +8,7 @@ import engineio
 from engineio.async_drivers import asgi
 from starlette.types import Receive
 
-from core.limits import Limits
+from core.kernel.limits import Limits
 from protocols.http.closing import TOO_BIG, UNACCEPTABLE
 from protocols.http.faults import error_data
 from protocols.http.frames import text_frame

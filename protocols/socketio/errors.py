@@ -4,7 +4,7 @@ from typing import Any
 
 import socketio
 
-from core.errors import Close, CloseReason, StoreError
+from core.kernel.errors import Close, CloseReason, StoreError
 from protocols.http.faults import ErrorData, ExpiredData, error_data
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from engineio import packet as engine
 
-from core.limits import Limits
-from core.outlet import Sink
+from core.kernel.limits import Limits
+from core.live.delivery import Sink
 from protocols.http.frames import read_frames, text_frame
 from protocols.socketio.wire import BadPacket, Kind, kind_of
 

@@ -9,10 +9,11 @@ from typing import Any
 import socketio
 from starlette.types import Scope
 
-from core.errors import BadRequest, Internal, NotFound, StoreError
-from core.limits import Limits
-from core.session import Sessions, Subscribe
-from core.validation import check_body
+from core.kernel.errors import BadRequest, Internal, NotFound, StoreError
+from core.kernel.limits import Limits
+from core.kernel.validation import check_body
+from core.live.commands import Subscribe
+from core.live.sessions import Sessions
 from protocols.http.credentials import address_of, read_credentials
 from protocols.http.faults import error_data
 from protocols.http.headers import read_headers

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from core.errors import BadRequest
-from core.events import Event
-from core.live import for_chat
+from core.kernel.errors import BadRequest
+from core.kernel.events import Event
+from core.live.chat_messages import for_chat
 from protocols.http.frames import text_frame
 
 #: What stands between the packets of one HTTP payload (Engine.IO protocol 4, "HTTP long-polling").

@@ -9,11 +9,13 @@ from sse_starlette import EventSourceResponse
 from sse_starlette.sse import AppStatus, SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from core.errors import BadRequest, Close, StoreError
-from core.limits import Limits
-from core.outlet import Outlet, QueuedSink, Sink
-from core.session import Session, Sessions, Subscribe
-from core.validation import check_params
+from core.kernel.errors import BadRequest, Close, StoreError
+from core.kernel.limits import Limits
+from core.kernel.validation import check_params
+from core.live.commands import Subscribe
+from core.live.delivery import Outlet, QueuedSink, Sink
+from core.live.session import Session
+from core.live.sessions import Sessions
 from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, accepts, rate_limit_headers, read_headers, request_id_of

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from core import examples
-from core.catalogue import EVENTS
-from core.errors import CloseReason
-from core.events import EventKind
+from core.kernel.errors import CloseReason
+from core.kernel.events import EventKind
+from core.models import examples
+from core.services.catalogue import EVENTS
 from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example
 from protocols.http.faults import ExpiredData
 from protocols.sse.errors import ClosedData

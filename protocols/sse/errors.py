@@ -7,8 +7,8 @@ import random
 
 import orjson
 
-from core.errors import Close, CloseReason
-from core.session.answers import Answer
+from core.kernel.errors import Close, CloseReason
+from core.live.replies import Answer
 from protocols.http.faults import ExpiredData
 from protocols.sse.wire import RETRY, place_block
 

@@ -1,6 +1,6 @@
 """Blocks of the event stream format (HTML Living Standard, section 9.2.5)."""
 
-from core.events import Event
+from core.kernel.events import Event
 
 #: What a browser waits before it comes back, in milliseconds.
 RETRY = 2000

@@ -8,10 +8,11 @@ import asyncio
 
 from starlette.types import Receive, Scope, Send
 
-from core.errors import BadRequest, Close, CloseReason, StoreError
-from core.limits import Limits
-from core.outlet import Outlet
-from core.session import Session, Sessions
+from core.kernel.errors import BadRequest, Close, CloseReason, StoreError
+from core.kernel.limits import Limits
+from core.live.delivery import Outlet
+from core.live.session import Session
+from core.live.sessions import Sessions
 from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE, refusal_reason
 from protocols.http.credentials import read_credentials
 from protocols.http.faults import error_data

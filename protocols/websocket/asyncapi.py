@@ -3,13 +3,13 @@
 from itertools import chain
 from typing import Any
 
-from core import examples
-from core.catalogue import EVENTS
-from core.errors import ErrorCode
-from core.events import EventKind
-from core.live import CHAT_FORMS
-from core.session import COMMANDS
-from core.session.answers import Connected, Pong
+from core.kernel.errors import ErrorCode
+from core.kernel.events import EventKind
+from core.live.chat_messages import CHAT_FORMS
+from core.live.replies import Connected, Pong
+from core.live.session import COMMANDS
+from core.models import examples
+from core.services.catalogue import EVENTS
 from protocols.asyncapi import (
     CHAT_ID,
     Channel,

@@ -5,7 +5,7 @@ The codes are those of all sockets (`protocols.http.closing`); faults of command
 
 from typing import Any
 
-from core.errors import Close, CloseReason
+from core.kernel.errors import Close, CloseReason
 from protocols.http.faults import ErrorData, ExpiredData
 
 

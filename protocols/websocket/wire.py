@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from core.errors import BadRequest
-from core.events import Event
-from core.live import LiveMessage, for_chat, plain
+from core.kernel.errors import BadRequest
+from core.kernel.events import Event
+from core.live.chat_messages import LiveMessage, for_chat, plain
 from protocols.http.frames import text_frame
 
 #: Characters of a client's mark.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.catalogue import OPERATIONS
+from core.services.catalogue import OPERATIONS
 from tests.conformance.door import Ability, Driver
 from tests.conformance.doors.graphql import GraphqlDriver, GraphqlSseDriver
 from tests.conformance.doors.grpc import GrpcDriver

@@ -3,8 +3,8 @@
 import uuid
 from dataclasses import replace
 
-from core.cursor import Cursor
-from core.ids import TenantId
+from core.kernel.cursor import Cursor
+from core.kernel.ids import TenantId
 from tests.conformance.conftest import At
 from tests.conformance.door import Ability, Fault, refusal
 from tests.conformance.manifest import Door

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.catalogue import OPERATIONS
+from core.services.catalogue import OPERATIONS
 from protocols.graphql import bindings as graphql
 from protocols.grpc import bindings as grpc
 from protocols.rest import bindings as rest

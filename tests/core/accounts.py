@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from core.authentication import authenticate
-from core.caller import Caller, Credentials
+from core.auth.authentication import authenticate
+from core.kernel.caller import Caller, Credentials
 from core.models.auth import Tokens
 from core.models.users import User
 from core.services.auth import LOG_IN

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.store import Store
+from core.store.store import Store
 from gateway.storage.migration import migrate
 from tests.core.stores import Shop, open_store
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from core.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Caller, Role, visitor
-from core.clock import Clock, utc_now
-from core.context import Context
-from core.errors import StoreError, ValidationFailed
 from core.hub import Hub
-from core.ids import TenantId, new_id
-from core.limits import Limits
+from core.kernel.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Caller, Role, visitor
+from core.kernel.clock import Clock, utc_now
+from core.kernel.errors import StoreError, ValidationFailed
+from core.kernel.ids import TenantId, new_id
+from core.kernel.limits import Limits
 from core.models.users import User
-from core.operations import AnyOperation
-from core.ports import Storage
-from core.store import Call, Outcome, Ports, Store
+from core.ports.storage import Storage
+from core.store.context import Context
+from core.store.operation import AnyOperation
+from core.store.store import Call, Outcome, Ports, Store
 from gateway.bus import InProcessBus
 from gateway.images import FileImages
 from gateway.limits.in_process import InProcessRateLimiter

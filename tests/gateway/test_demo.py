@@ -4,15 +4,15 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from core.authentication import authenticate
-from core.caller import Credentials, Role
-from core.ids import SHARED_TENANT
+from core.auth.authentication import authenticate
+from core.kernel.caller import Credentials, Role
+from core.kernel.ids import SHARED_TENANT
 from core.models.pets import Pet, PetStatus
 from core.models.users import User
-from core.ports import Query
+from core.ports.records import Query
 from gateway.app import open_node
 from gateway.demo import API_KEY, open_demo
-from gateway.reach import prepare
+from gateway.preflight import prepare
 from gateway.settings import Settings
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.ids import SHARED_TENANT, TenantId
+from core.kernel.ids import SHARED_TENANT, TenantId
 from gateway.images import FileImages
 
 OTHER = TenantId("019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.ids import SHARED_TENANT, new_id
+from core.kernel.ids import SHARED_TENANT, new_id
 from gateway.maintenance import LogStatistics, maintain, repeat
 from gateway.settings import load_settings
 from tests.core.stores import open_store

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.faults import BadSettings
 from gateway.secret import signing_secret
 from gateway.settings import Settings, load_settings
+from gateway.startup_errors import BadSettings
 
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 

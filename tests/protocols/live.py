@@ -17,14 +17,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from core.authentication import access_claims
-from core.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Caller, Role
-from core.errors import Close, CloseReason
-from core.events import PUBLIC, STAFF_ONLY, EventKind, visible_to
-from core.ids import SHARED_TENANT, TenantId, new_id
-from core.limits import Limits
-from core.session import Sessions
-from core.store import Store
+from core.auth.authentication import access_claims
+from core.kernel.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Caller, Role
+from core.kernel.errors import Close, CloseReason
+from core.kernel.events import PUBLIC, STAFF_ONLY, EventKind, visible_to
+from core.kernel.ids import SHARED_TENANT, TenantId, new_id
+from core.kernel.limits import Limits
+from core.live.sessions import Sessions
+from core.store.store import Store
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from protocols.graphql.adapter import GraphqlDoor

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.errors import Close, CloseReason
-from core.session import COMMANDS
+from core.kernel.errors import Close, CloseReason
+from core.live.session import COMMANDS
 from tests.asyncapi import Contract, Misfit, Sender
 from tests.process import Gateway
 from tests.protocols.live import live

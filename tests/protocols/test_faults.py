@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.ports import Allowance
+from core.ports.coordination import Allowance
 from tests.gateway.server.serving import TEXT, Client, masked
 from tests.protocols.live import Live, live
 from tests.waiting import eventually

@@ -30,7 +30,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 import protocols.graphql
-from core.caller import Scope
+from core.kernel.caller import Scope
 from core.models.pet_search import SortKey
 from protocols.graphql.bindings import BINDINGS, Binding
 from protocols.graphql.errors import CODES

@@ -15,8 +15,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode, aio
 
-from core.clock import rfc3339
-from core.errors import CloseReason
+from core.kernel.clock import rfc3339
+from core.kernel.errors import CloseReason
 from protocols.grpc._generated.petstore.v1.chats_pb2 import ConverseRequest, ConverseResponse
 from protocols.grpc._generated.petstore.v1.chats_pb2_grpc import ChatServiceStub
 from protocols.grpc._generated.petstore.v1.events_pb2 import SubscribeRequest

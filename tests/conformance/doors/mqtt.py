@@ -13,7 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from core.topics import matches
+from core.kernel.topics import matches
 from tests.conformance.door import PATIENCE, UNTOLD, Ability, Driver, End, Fault, Stream
 from tests.conformance.shapes import compact
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from core.cursor import Cursor
-from core.errors import Closed, CloseReason, CursorExpired, Unavailable
-from core.events import Event
 from core.hub import Hub, Viewer
-from core.hub.codec import encode
-from core.ids import TenantId
+from core.hub.node_messages import encode
+from core.kernel.cursor import Cursor
+from core.kernel.errors import Closed, CloseReason, CursorExpired, Unavailable
+from core.kernel.events import Event
+from core.kernel.ids import TenantId
 from tests.core.hub.virtual_time import run
 from tests.core.hub.world import OTHER, TENANT, Air, AirBus, TrackedStorage, draft, placed, started_hub
 

@@ -12,11 +12,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.cursor import Cursor
-from core.errors import Closed, CursorExpired, Unavailable
-from core.events import NAMED, PUBLIC, STAFF_ONLY, Event, visible_to
 from core.hub import Batch, Hub, Limits, Subscription, Viewer
-from core.topics import matches
+from core.kernel.cursor import Cursor
+from core.kernel.errors import Closed, CursorExpired, Unavailable
+from core.kernel.events import NAMED, PUBLIC, STAFF_ONLY, Event, visible_to
+from core.kernel.topics import matches
 from tests.core.hub.virtual_time import run
 from tests.core.hub.world import TENANT, Air, TrackedStorage, draft, started_hub
 

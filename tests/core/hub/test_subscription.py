@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from core.cursor import Cursor
-from core.errors import BadRequest, Close, Closed, CloseReason, CursorExpired, Unavailable
-from core.events import NAMED, PUBLIC, STAFF_ONLY, Event, visible_to
 from core.hub import Batch, Hub, Limits, Subscription, Viewer
+from core.kernel.cursor import Cursor
+from core.kernel.errors import BadRequest, Close, Closed, CloseReason, CursorExpired, Unavailable
+from core.kernel.events import NAMED, PUBLIC, STAFF_ONLY, Event, visible_to
 from tests.core.hub.world import OTHER, TENANT, TrackedStorage, draft, started_hub
 
 VISITOR = Viewer("visitor")

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import ClassVar
 
-from core.events import PUBLIC, Audience, Event
 from core.hub import Hub, Limits
-from core.ids import TenantId
-from core.ports import LogPage, OnMessage
+from core.kernel.events import PUBLIC, Audience, Event
+from core.kernel.ids import TenantId
+from core.ports.coordination import OnMessage
+from core.ports.log import LogPage
 from gateway.storage.memory import MemoryStorage
 
 TENANT = TenantId("00000000-0000-4000-8000-000000000001")

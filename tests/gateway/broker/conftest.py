@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.ids import SHARED_TENANT
-from core.store import Store
+from core.kernel.ids import SHARED_TENANT
+from core.store.store import Store
 from gateway.broker.address import BrokerAddress
 from gateway.broker.bridge import Bridge
 from tests.core.stores import Shop, open_store

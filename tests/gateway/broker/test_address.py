@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.broker.address import BrokerAddress
-from gateway.faults import BadSettings
 from gateway.settings import load_settings
+from gateway.startup_errors import BadSettings
 
 
 def test_an_address_says_where_and_as_whom() -> None:

@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from core.ids import new_id
+from core.kernel.ids import new_id
 from core.models.pets import PET_CREATED
 from core.services.orders import PLACE_ORDER
 from core.services.payments import PAY_ORDER
 from core.services.pets import CREATE_PET, DELETE_PET, UPDATE_PET
-from core.store import Store
+from core.store.store import Store
 from gateway.broker.bridge import NAME, Bridge
 from tests.core.stores import Shop
 from tests.gateway.broker.conftest import bridged

@@ -1,7 +1,7 @@
 """The broker as compose.yaml runs it."""
 
 from core.services.devices import CREATE_DEVICE
-from core.store import Store
+from core.store.store import Store
 from tests.core.stores import Shop
 from tests.deployment import deploy
 from tests.gateway.broker.conftest import bridged

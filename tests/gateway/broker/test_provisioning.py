@@ -9,19 +9,19 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from core.ids import SHARED_TENANT
+from core.kernel.ids import SHARED_TENANT
 from core.models.users import Login
 from core.services.devices import CREATE_DEVICE, DELETE_DEVICE
 from core.services.pets import CREATE_PET
-from core.store import Store
+from core.store.store import Store
+from gateway.broker.acl import DEVICE_PREFIX
 from gateway.broker.address import BrokerAddress
 from gateway.broker.bridge import Bridge
 from gateway.broker.control import controlling
-from gateway.broker.rights import DEVICE_PREFIX
 from tests.core.stores import Shop
 from tests.gateway.broker.conftest import bridged
 from tests.gateway.broker.test_bridge import PET
-from tests.gateway.broker.test_telemetry import READING, reports
+from tests.gateway.broker.test_readings import READING, reports
 from tests.gateway.broker.witness import client_at, may_publish, may_subscribe, witness
 from tests.process import petstore
 from tests.servers import MosquittoServer

@@ -1,7 +1,7 @@
 """Events as messages."""
 
-from core.events import Event
-from core.ids import SHARED_TENANT, TenantId
+from core.kernel.events import Event
+from core.kernel.ids import SHARED_TENANT, TenantId
 from core.models.pets import PET_DELETED
 from gateway.broker.publishing import messages_of
 from tests.gateway.storage.records import a_tenant, an_event

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from core.ports import Bus
+from core.ports.coordination import Bus
 from gateway.bus import InProcessBus, RedisBus
 from tests.servers import RedisServer, free_port
 from tests.waiting import eventually

@@ -7,8 +7,8 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import Closed
 from core.hub import Hub, Subscription, Viewer
+from core.kernel.errors import Closed
 from gateway.bus import RedisBus
 from tests.core.hub.world import TENANT, TrackedStorage, draft
 from tests.servers import RedisServer

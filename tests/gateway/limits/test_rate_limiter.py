@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core.ids import new_id
-from core.ports import Allowance, RateLimiter
+from core.kernel.ids import new_id
+from core.ports.coordination import Allowance, RateLimiter
 from gateway.limits.in_process import InProcessRateLimiter
 from gateway.limits.redis import RedisRateLimiter
 from tests.servers import RedisServer

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.errors import Unavailable
+from core.kernel.errors import Unavailable
 from gateway.security import passwords
 from gateway.security.passwords import Argon2Hasher
 

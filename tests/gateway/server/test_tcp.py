@@ -7,8 +7,8 @@ from pathlib import Path
 
 import mqtt5
 
-from core.caller import Credentials
-from core.session import Sessions
+from core.kernel.caller import Credentials
+from core.live.sessions import Sessions
 from gateway.server.listening import listen, socket_port
 from gateway.server.tcp import TcpServer
 from protocols.mqtt.adapter import MqttDoor

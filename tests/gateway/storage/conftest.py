@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.ports import Storage
+from core.ports.storage import Storage
 from gateway.storage.migration import migrate
 from gateway.storage.opening import open_storage
 from tests.servers import PostgresServer

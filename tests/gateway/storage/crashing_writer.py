@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 
-from core.ids import TenantId
+from core.kernel.ids import TenantId
 from gateway.storage.opening import open_storage
 from tests.gateway.storage.records import a_pet, an_event
 

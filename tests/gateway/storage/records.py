@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from core.caller import Role, Scope
-from core.events import PUBLIC, Audience, Event
-from core.ids import TenantId, new_id
+from core.kernel.caller import Role, Scope
+from core.kernel.events import PUBLIC, Audience, Event
+from core.kernel.ids import TenantId, new_id
 from core.models.api_keys import ApiKey
 from core.models.auth import Session
 from core.models.chats import Message
@@ -15,7 +15,8 @@ from core.models.orders import Order
 from core.models.payments import Receipt
 from core.models.pets import MedicalInfo, Pet
 from core.models.users import Login, User
-from core.ports import Record, Storage
+from core.ports.records import Record
+from core.ports.storage import Storage
 
 R = TypeVar("R", bound=Record)
 

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import pytest
 
-from core.ids import TenantId, new_id
+from core.kernel.ids import TenantId, new_id
 from core.models.pets import Pet, PetStatus
-from core.ports import Query, Storage, Taken, TransientFailure
+from core.ports.records import Query, Taken, TransientFailure
+from core.ports.storage import Storage
 from tests.gateway.storage import records
 from tests.gateway.storage.records import a_pet, a_tenant, an_event, announce, put
 

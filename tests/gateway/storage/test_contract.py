@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.ids import new_id
+from core.kernel.ids import new_id
 from core.models.api_keys import ApiKey
 from core.models.auth import Session
 from core.models.devices import Device
@@ -13,7 +13,8 @@ from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
 from core.models.pets import Pet
 from core.models.users import User
-from core.ports import Between, Equal, Query, Record, Storage, Taken, TransientFailure
+from core.ports.records import Between, Equal, Query, Record, Taken, TransientFailure
+from core.ports.storage import Storage
 from tests.gateway.storage import records
 from tests.gateway.storage.records import NOW, a_pet, a_tenant, an_event, announce, later, put
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from core.models.pets import Pet
-from core.ports import Query
+from core.ports.records import Query
 from gateway.storage.migration import migrate
 from gateway.storage.opening import open_storage
 from tests.gateway.storage.records import a_tenant

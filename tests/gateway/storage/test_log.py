@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.events import NAMED, visible_to
-from core.ids import TenantId
-from core.ports import Storage
+from core.kernel.events import NAMED, visible_to
+from core.kernel.ids import TenantId
+from core.ports.storage import Storage
 from tests.gateway.storage.records import a_tenant, an_event, announce, later
 
 

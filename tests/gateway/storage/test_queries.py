@@ -4,11 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from core.ids import TenantId
+from core.kernel.ids import TenantId
 from core.models.orders import Order
 from core.models.pets import MedicalInfo, Pet, PetStatus, Species
 from core.models.users import User
-from core.ports import Between, Condition, Contains, Equal, OneOf, Query, Storage
+from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
+from core.ports.storage import Storage
 from tests.gateway.storage import records
 from tests.gateway.storage.records import a_pet, a_tenant, later, put
 

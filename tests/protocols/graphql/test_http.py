@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from graphql import build_client_schema, get_introspection_query, print_schema
 
-from core.catalogue import OPERATIONS
-from core.errors import ErrorCode
+from core.kernel.errors import ErrorCode
+from core.services.catalogue import OPERATIONS
 from protocols.graphql.bindings import BINDINGS, LEFT_OUT
 from protocols.graphql.errors import CODES
 from protocols.graphql.limits import MAX_ALIASES

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from core.caller import Role
-from core.ids import SHARED_TENANT
+from core.kernel.caller import Role
+from core.kernel.ids import SHARED_TENANT
 from core.models.pets import Pet
-from core.store import Call
+from core.store.store import Call
 from tests.core.stores import Shop, user_in
 from tests.protocols.graphql.clients import add_order, add_pet, data_of
 from tests.protocols.live import Live

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from core.caller import Role
+from core.kernel.caller import Role
 from tests.protocols.graphql.clients import (
     EVENTS,
     ORDER,

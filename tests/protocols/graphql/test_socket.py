@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from core.cursor import Cursor
-from core.ids import SHARED_TENANT
+from core.kernel.cursor import Cursor
+from core.kernel.ids import SHARED_TENANT
 from tests.protocols.graphql.clients import (
     EVENTS,
     ORDER,

@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.cursor import Cursor
-from core.ids import SHARED_TENANT
+from core.kernel.cursor import Cursor
+from core.kernel.ids import SHARED_TENANT
 from tests.protocols.graphql.clients import Answers, answers, subscribed
 from tests.protocols.live import Live, live
 

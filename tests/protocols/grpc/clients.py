@@ -11,8 +11,8 @@ from google.protobuf.any_pb2 import Any as Packed
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode, aio
 
-from core.caller import Caller
-from core.ids import TenantId
+from core.kernel.caller import Caller
+from core.kernel.ids import TenantId
 from gateway.health import Health
 from gateway.server.grpc_server import GrpcOptions, GrpcServer, reserve
 from protocols.grpc._generated.petstore.v1 import events_pb2

@@ -9,8 +9,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 from pydantic import BaseModel
 
-from core.caller import Role
-from core.resource import Page
+from core.kernel.caller import Role
+from core.kernel.model import Page
 from protocols.grpc._generated.petstore.v1 import chats_pb2, inventory_pb2, orders_pb2, pets_pb2, users_pb2
 from protocols.grpc.bindings import BINDINGS, SERVICES, Binding
 from tests.protocols.grpc.clients import Client, Node

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from grpc import StatusCode, aio
 
-from core.caller import Caller, Role
-from core.errors import Close, CloseReason
+from core.kernel.caller import Caller, Role
+from core.kernel.errors import Close, CloseReason
 from protocols.grpc._generated.petstore.v1 import chats_pb2
 from tests.protocols.grpc.clients import Client, Node, Refusal, node_with_grpc
 from tests.waiting import eventually

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from grpc import StatusCode, aio
 
-from core import errors
-from core.caller import Role
-from core.errors import Close, CloseReason, ErrorCode, Fault, FaultCode, StoreError
-from core.ids import TenantId
-from core.ports import Transaction
+from core.kernel import errors
+from core.kernel.caller import Role
+from core.kernel.errors import Close, CloseReason, ErrorCode, Fault, FaultCode, StoreError
+from core.kernel.ids import TenantId
+from core.ports.records import Transaction
 from protocols.grpc._generated.petstore.v1 import chats_pb2, orders_pb2, pets_pb2
 from protocols.grpc.errors import CLOSE_CODES, STATUS_CODES, status_of, status_of_close
 from tests.protocols.grpc.clients import Node, Refusal, node_with_grpc

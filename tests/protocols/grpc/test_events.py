@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from grpc import StatusCode, aio
 
-from core.caller import Role
-from core.cursor import Cursor
-from core.errors import Close, CloseReason
-from core.ids import SHARED_TENANT
+from core.kernel.caller import Role
+from core.kernel.cursor import Cursor
+from core.kernel.errors import Close, CloseReason
+from core.kernel.ids import SHARED_TENANT
 from core.models.pets import Pet
 from protocols.grpc._generated.petstore.v1 import events_pb2, pets_pb2
 from tests.protocols.grpc.clients import Events, Node, node_with_grpc

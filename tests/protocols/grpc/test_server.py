@@ -14,8 +14,8 @@ from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from core.caller import Role
-from core.errors import Close, CloseReason
+from core.kernel.caller import Role
+from core.kernel.errors import Close, CloseReason
 from gateway.server.grpc_server import GrpcOptions, reserve
 from protocols.grpc._generated.petstore.v1 import events_pb2, orders_pb2, pets_pb2
 from protocols.grpc._generated.petstore.v1.events_pb2_grpc import EventServiceStub

@@ -9,15 +9,15 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.caller import Credentials
-from core.ids import SHARED_TENANT, TenantId
-from core.limits import Limits
+from core.kernel.caller import Credentials
+from core.kernel.ids import SHARED_TENANT, TenantId
+from core.kernel.limits import Limits
+from core.live.sessions import Sessions
 from core.models.devices import NewDevice
 from core.models.pets import Pet
 from core.services.devices import CREATE_DEVICE
 from core.services.pets import CREATE_PET
-from core.session import Sessions
-from core.store import Store
+from core.store.store import Store
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from gateway.server.tcp import TcpServer

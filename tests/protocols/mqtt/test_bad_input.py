@@ -5,8 +5,8 @@ import random
 import mqtt5
 import pytest
 
+from protocols.mqtt.decoder import Splitter, TooLarge, read_connect, read_packet, version_of
 from protocols.mqtt.packets import Malformed, Version
-from protocols.mqtt.reading import Splitter, TooLarge, read_connect, read_packet, version_of
 from tests.protocols.mqtt.node import MqttNode
 from tests.waiting import eventually
 

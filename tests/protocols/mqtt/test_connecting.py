@@ -8,9 +8,9 @@ from pathlib import Path
 import mqtt5
 import pytest
 
-from core.caller import Role
-from core.errors import Close, CloseReason
-from core.ids import SHARED_TENANT
+from core.kernel.caller import Role
+from core.kernel.errors import Close, CloseReason
+from core.kernel.ids import SHARED_TENANT
 from core.services.users import REGISTER
 from tests.core.stores import Shop
 from tests.protocols.live import new_tenant

@@ -7,9 +7,9 @@ from typing import Any
 import mqtt5
 import pytest
 
-from core.caller import Role
-from core.cursor import Cursor
-from core.ids import SHARED_TENANT, TenantId
+from core.kernel.caller import Role
+from core.kernel.cursor import Cursor
+from core.kernel.ids import SHARED_TENANT, TenantId
 from core.services.inventory import GET_INVENTORY
 from core.services.orders import PLACE_ORDER
 from core.services.payments import PAY_ORDER

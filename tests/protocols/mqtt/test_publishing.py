@@ -7,7 +7,7 @@ from typing import Any
 import mqtt5
 import pytest
 
-from core.ids import new_id
+from core.kernel.ids import new_id
 from core.models.devices import NewDevice
 from gateway.storage.migration import migrate
 from tests.protocols.live import new_tenant

@@ -8,11 +8,11 @@ from pathlib import Path
 import mqtt5
 import pytest
 
-from core.clock import utc_now
-from core.ids import SHARED_TENANT, new_id
-from core.kept_sessions import KeptSessions
-from core.models.kept_sessions import KeptSession
-from core.ports import Query
+from core.kernel.clock import utc_now
+from core.kernel.ids import SHARED_TENANT, new_id
+from core.live.durable_sessions import KeptSessions
+from core.models.durable_sessions import KeptSession
+from core.ports.records import Query
 from gateway.storage.migration import migrate
 from tests.protocols.live import Live
 from tests.protocols.mqtt.node import MqttNode, mqtt_node

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.limits import Limits
-from gateway.contracts import DOCUMENTS
+from core.kernel.limits import Limits
+from gateway.contracts.documents import DOCUMENTS
 from gateway.storage.migration import migrate
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from core import examples
-from core.store import Store
+from core.models import examples
+from core.store.store import Store
 from protocols.rest.bindings import Binding
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)

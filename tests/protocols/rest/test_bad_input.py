@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core import examples
+from core.models import examples
 from protocols.rest.bindings import BINDINGS, Binding
 from tests.protocols.rest.shop import Door, Shop, request_for
 

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from core import examples
-from core.errors import CursorExpired, ErrorCode, Internal
-from core.ids import new_id
-from core.limits import Limits
+from core.kernel.errors import CursorExpired, ErrorCode, Internal
+from core.kernel.ids import new_id
+from core.kernel.limits import Limits
+from core.models import examples
 from protocols.http.problems import PROBLEMS
 from protocols.rest.errors import answer_of
 from tests.protocols.rest.shop import Door, Shop

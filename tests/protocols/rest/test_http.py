@@ -7,10 +7,10 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV32SpecValidator
 
-from core import examples
-from core.limits import Limits
-from gateway import contracts
-from gateway.contracts import DOCUMENTS, http_document
+from core.kernel.limits import Limits
+from core.models import examples
+from gateway.contracts import documents
+from gateway.contracts.documents import DOCUMENTS, http_document
 from protocols.rest.pages import dump_yaml
 from tests.protocols.rest.shop import PNG, Door, Shop
 
@@ -222,7 +222,7 @@ def test_the_document_is_openapi_3_2() -> None:
 
 
 def test_the_committed_document_is_what_the_code_says() -> None:
-    assert contracts.main(["--check"]) == 0
+    assert documents.main(["--check"]) == 0
 
 
 def test_names_of_operations_are_unique_in_the_document() -> None:

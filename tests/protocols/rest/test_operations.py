@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from core.catalogue import OPERATIONS
+from core.services.catalogue import OPERATIONS
 from protocols.rest.bindings import BINDINGS, Binding
 from protocols.rest.openapi import openapi_document
 from tests.protocols.rest.shop import Door, request_for

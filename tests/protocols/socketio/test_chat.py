@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.caller import Role
-from core.ids import SHARED_TENANT
+from core.kernel.caller import Role
+from core.kernel.ids import SHARED_TENANT
 from core.services.chats import CLOSE_CHAT
 from tests.core.stores import Shop
 from tests.protocols.live import Live, live

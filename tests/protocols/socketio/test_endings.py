@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.errors import Close, CloseReason
+from core.kernel.errors import Close, CloseReason
 from tests.gateway.server.serving import Client, masked
 from tests.process import Gateway
 from tests.protocols.live import Live, live

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.caller import Role
+from core.kernel.caller import Role
 from tests.protocols.live import Live, new_tenant
 from tests.protocols.socketio.clients import Refused, connected
 

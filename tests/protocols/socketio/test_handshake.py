@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from core.caller import Role
-from core.cursor import Cursor
-from core.ids import SHARED_TENANT
-from core.limits import Limits
+from core.kernel.caller import Role
+from core.kernel.cursor import Cursor
+from core.kernel.ids import SHARED_TENANT
+from core.kernel.limits import Limits
 from protocols.socketio.adapter import SocketIoDoor
 from tests.protocols.live import Live, live, new_tenant
 from tests.protocols.socketio.clients import TRANSPORTS, NodeClient, Refused, connected

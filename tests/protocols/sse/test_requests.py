@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from core.cursor import Cursor
-from core.ids import SHARED_TENANT, new_id
+from core.kernel.cursor import Cursor
+from core.kernel.ids import SHARED_TENANT, new_id
 from protocols.sse.adapter import read_request
 from tests.gateway.server.serving import Client
 from tests.protocols.live import Live, live, new_tenant

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.cursor import Cursor
-from core.ids import SHARED_TENANT
+from core.kernel.cursor import Cursor
+from core.kernel.ids import SHARED_TENANT
 from tests.protocols.live import Live, live, new_tenant
 
 

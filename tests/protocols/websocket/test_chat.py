@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.caller import Role
-from core.ids import SHARED_TENANT
+from core.kernel.caller import Role
+from core.kernel.ids import SHARED_TENANT
 from core.services.chats import CLOSE_CHAT, GET_CHAT
 from core.services.messages import LIST_MESSAGES
 from gateway.storage.migration import migrate

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from core.caller import Role
-from core.cursor import Cursor
-from core.ids import SHARED_TENANT, new_id
+from core.kernel.caller import Role
+from core.kernel.cursor import Cursor
+from core.kernel.ids import SHARED_TENANT, new_id
 from core.models.orders import Order
 from core.services.orders import PLACE_ORDER
 from core.services.pets import CREATE_PET

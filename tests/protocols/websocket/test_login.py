@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.caller import Role
-from core.errors import Close, CloseReason
+from core.kernel.caller import Role
+from core.kernel.errors import Close, CloseReason
 from core.models.api_keys import ApiKey
 from core.services.api_keys import CREATE_API_KEY
 from protocols.http.closing import CLOSE_CODES

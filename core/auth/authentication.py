@@ -1,0 +1,229 @@
+"""From credentials to a caller: tokens, API keys, and nobody at all."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from core.auth.authorization import order_topics
+from core.kernel.caller import STAFF_SCOPES, Caller, Credentials, Role, Scope, visitor
+from core.kernel.errors import BadRequest, Forbidden, Unauthorized
+from core.kernel.ids import SHARED_TENANT, TenantId, parse_tenant
+from core.models.api_keys import ApiKey
+from core.models.devices import Device
+from core.models.users import User
+
+if TYPE_CHECKING:
+    from core.store.store import Store
+
+_MOST = 10_000
+#: How long a caller is taken from memory; far less than revocations are remembered.
+_KEPT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A caller and when his credential was made, and until when this needs no second look."""
+
+    caller: Caller
+    issued_at: datetime
+    fresh_until: datetime
+
+
+class KnownCallers:
+    """Callers of late, so that a credential's signature or record is not looked up for each request.
+
+    Expiry and revocation are looked at every time. Bounded: the least lately used are forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._visitors: dict[tuple[TenantId, str], Caller] = {}
+        self._known: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
+
+    def visitor(self, tenant: TenantId, address: str) -> Caller:
+        """The visitor from an address."""
+        found = self._visitors.get((tenant, address))
+        if found is None:
+            if len(self._visitors) >= _MOST:
+                self._visitors.clear()
+            found = self._visitors[(tenant, address)] = visitor(tenant, address)
+        return found
+
+    def get(self, kind: str, credential: str, address: str, now: datetime) -> _Known | None:
+        """Who used a credential from an address a moment ago."""
+        name = (kind, credential, address)
+        known = self._known.get(name)
+        if known is None or known.fresh_until <= now:
+            return None
+        self._known.move_to_end(name)
+        return known
+
+    def put(self, kind: str, credential: str, known: _Known) -> None:
+        """Remember who uses a credential."""
+        name = (kind, credential, known.caller.address)
+        self._known[name] = known
+        self._known.move_to_end(name)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+
+
+def tenant_of(credentials: Credentials) -> TenantId | None:
+    """The tenant that the client names; None when it names none, or something else."""
+    return None if credentials.tenant is None else parse_tenant(credentials.tenant)
+
+
+async def authenticate(store: "Store", credentials: Credentials) -> Caller:
+    """Find out who calls, and in which tenant: the one that is named, else the credential's, else the shared pool.
+
+    Raises:
+        BadRequest: the tenant is not a UUID of version 4 or 7.
+        Unauthorized: a bad, expired or revoked token or API key; never taken for a visitor's.
+        Forbidden: a good credential of another tenant than the named one.
+    """
+    caller = recall(store, credentials)
+    if caller is None:
+        now = store.clock()
+        if credentials.token is not None:
+            known = await _by_token(store, credentials.token, credentials.address, now)
+        else:
+            assert credentials.api_key is not None
+            known = await _by_key(store, credentials.api_key, credentials.address, now)
+        caller = _still_good(store, known, tenant_of(credentials), now)
+    return caller
+
+
+def recall(store: "Store", credentials: Credentials) -> Caller | None:
+    """Do what ``authenticate`` does for a caller who was here a moment ago, or who is a visitor; None for others.
+
+    Raises:
+        BadRequest, Unauthorized, Forbidden: as ``authenticate``.
+    """
+    named = tenant_of(credentials)
+    if named is None and credentials.tenant is not None:
+        raise BadRequest("A tenant is named by a UUID of version 4 or 7.")
+    if credentials.token is not None:
+        kind, credential = "token", credentials.token
+    elif credentials.api_key is not None:
+        kind, credential = "key", credentials.api_key
+    else:
+        return store.known.visitor(named or SHARED_TENANT, credentials.address)
+    now = store.clock()
+    known = store.known.get(kind, credential, credentials.address, now)
+    return None if known is None else _still_good(store, known, named, now)
+
+
+def _still_good(store: "Store", known: _Known, named: TenantId | None, now: datetime) -> Caller:
+    caller = known.caller
+    if caller.expires_at is not None and caller.expires_at <= now:
+        raise Unauthorized("The token or API key has expired.")
+    if store.revocations.is_revoked(caller.subjects, known.issued_at):
+        raise Unauthorized("The token or API key was revoked.")
+    if named is not None and named != caller.tenant:
+        raise Forbidden("The token or API key is of another tenant.")
+    return caller
+
+
+async def _by_token(store: "Store", token: str, address: str, now: datetime) -> _Known:
+    claims = store.signer.verify(token, now)
+    if claims is None:
+        raise Unauthorized("The token is invalid or has expired.")
+    try:
+        caller, issued_at = _caller_of(claims, address)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
+        raise Unauthorized("The token is not an access token of this store.") from None
+    if caller.role is Role.DEVICE:
+        caller = await _with_topics(store, caller)
+    known = _Known(caller, issued_at, now + _KEPT)
+    store.known.put("token", token, known)
+    return known
+
+
+def access_claims(caller: Caller, token_id: str, issued_at: datetime) -> dict[str, object]:
+    """What an access token says (RFC 9068, section 2.2): all that is needed to know the caller again."""
+    assert caller.expires_at is not None
+    return {
+        "sub": caller.user_id or caller.device_id,
+        "tid": caller.tenant,
+        "roles": [caller.role.value],
+        "scope": " ".join(sorted(caller.scopes)),
+        "iat": int(issued_at.timestamp()),
+        "exp": int(caller.expires_at.timestamp()),
+        "jti": token_id,
+        "sid": caller.session_id,
+        "username": caller.username,
+    }
+
+
+def _caller_of(claims: Mapping[str, object], address: str) -> tuple[Caller, datetime]:
+    """Read ``access_claims``."""
+    subject, tenant, session, username, roles, scope, issued, expires = (
+        claims[name] for name in ("sub", "tid", "sid", "username", "roles", "scope", "iat", "exp")
+    )
+    texts = (subject, tenant, session, username, scope)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(roles, list):
+        raise TypeError
+    if not isinstance(issued, int) or not isinstance(expires, int):
+        raise TypeError
+    role = Role(roles[0])
+    kind = "device" if role is Role.DEVICE else "user"
+    caller = Caller(
+        tenant=TenantId(str(tenant)),
+        role=role,
+        key=f"{kind}:{subject}",
+        scopes=frozenset(map(Scope, str(scope).split())),
+        user_id=str(subject) if kind == "user" else None,
+        device_id=str(subject) if kind == "device" else None,
+        session_id=str(session),
+        username=str(username),
+        expires_at=datetime.fromtimestamp(expires, UTC),
+        subjects=(f"{kind}:{subject}", f"session:{session}"),
+        address=address,
+    )
+    return caller, datetime.fromtimestamp(issued, UTC)
+
+
+async def _with_topics(store: "Store", caller: Caller) -> Caller:
+    """The caller with what his device was provisioned for."""
+    assert caller.device_id is not None
+    async with store.storage.read(caller.tenant) as tx:
+        device = await tx.get(Device, caller.device_id)
+    if device is None:
+        raise Unauthorized("The device is no longer known.")
+    return replace(caller, topics=device_topics(device))
+
+
+def device_topics(device: Device) -> frozenset[str]:
+    """The topic filters of a device: those it was given, and all about its pets and orders."""
+    pets = (f"pets/{pet_id}/#" for pet_id in device.pet_ids)
+    return frozenset((*device.topics, *pets, *map(order_topics, device.order_ids)))
+
+
+def hash_key(key: str) -> str:
+    """The form in which an API key is kept. A fast hash will do: a key cannot be guessed."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def _by_key(store: "Store", key: str, address: str, now: datetime) -> _Known:
+    record = await store.storage.locate(ApiKey, "key_hash", hash_key(key))
+    if record is None:
+        raise Unauthorized("The API key is not known.")
+    async with store.storage.read(TenantId(record.tenant_id)) as tx:
+        owner = await tx.get(User, record.owner_id)
+    if owner is None or Role.STAFF not in owner.roles:
+        raise Unauthorized("The API key's owner is no longer of the staff.")
+    caller = Caller(
+        tenant=TenantId(record.tenant_id),
+        role=Role.STAFF,
+        key=f"key:{record.id}",
+        scopes=STAFF_SCOPES.intersection(record.scopes),
+        user_id=owner.id,
+        username=owner.username,
+        expires_at=record.expires_at,
+        subjects=(f"key:{record.id}", f"user:{owner.id}"),
+        address=address,
+    )
+    known = _Known(caller, record.created_at, now + _KEPT)
+    store.known.put("key", key, known)
+    return known

@@ -1,0 +1,133 @@
+"""Who may read an order, and who may listen to what."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from core.hub import Viewer
+from core.kernel.caller import Caller, Role, Scope
+from core.kernel.errors import BadRequest, Forbidden, StoreError, Unauthorized
+from core.kernel.topics import covers, parse_filter
+from core.models.chats import Chat
+from core.models.orders import Order
+from core.models.payments import Payment
+from core.ports.records import OneOf, Query, Transaction
+
+if TYPE_CHECKING:
+    from core.store.store import Store
+
+#: First levels of the topics whose events are not for everybody.
+PRIVATE_ROOTS = frozenset({"orders", "payments", "adoptions", "chats"})
+#: First levels of the topics that anybody may listen to.
+PUBLIC_ROOTS = frozenset({"pets", "inventory"})
+_PUBLIC_GRANTS = tuple(f"{root}/#" for root in PUBLIC_ROOTS)
+_STAFF_GRANTS = {
+    Scope.READ_ORDERS: ("orders/#", "payments/#", "adoptions/#"),
+    Scope.CHAT_AGENT: ("chats/#",),
+}
+
+
+def order_topics(order_id: str) -> str:
+    """The topic filter of everything that happens to one order: a device that holds it may read the order too."""
+    return f"orders/{order_id}/#"
+
+
+def may_read_order(caller: Caller, order: Order) -> bool:
+    """Whether the caller may read an order: STAFF, its owner, a device that was given it.
+
+    An order without an owner is readable by whoever knows its id.
+    """
+    return (
+        order.user_id is None
+        or caller.is_staff
+        or order.user_id == caller.user_id
+        or order_topics(order.id) in caller.topics
+    )
+
+
+def viewer_of(caller: Caller) -> Viewer:
+    """The caller as the hub sees him.
+
+    STAFF whose rights are cut down (an API key) see public events and those their scopes are about; a user whose
+    rights are cut down is no more than a visitor.
+    """
+    if caller.role is Role.DEVICE:
+        return Viewer("device", grants=caller.topics)
+    if caller.is_staff:
+        if caller.scopes >= _STAFF_GRANTS.keys():
+            return Viewer("staff")
+        grants = (
+            topic for scope, topics in _STAFF_GRANTS.items() if scope in caller.scopes for topic in topics
+        )
+        return Viewer("device", grants=frozenset(grants))
+    if caller.user_id is not None and caller.scopes >= {Scope.READ_ORDERS, Scope.CHAT_WRITE}:
+        return Viewer("user", caller.user_id)
+    return Viewer("visitor")
+
+
+def may_grant(caller: Caller, pattern: str) -> bool:
+    """Whether a member of the staff may let a device listen to this: to what he may hear himself."""
+    viewer = viewer_of(caller)
+    return viewer.kind == "staff" or any(
+        covers(grant, pattern) for grant in (*viewer.grants, *_PUBLIC_GRANTS)
+    )
+
+
+async def check_filters(store: "Store", caller: Caller, filters: Iterable[str]) -> None:
+    """Pass when the caller may listen to all of these topic filters at once.
+
+    A filter that reaches beyond what he may see passes: its events are chosen one by one. One that lies wholly
+    where he sees nothing does not, and neither does the literal id of something that he may not read, whether or
+    not it exists.
+
+    Raises:
+        BadRequest: one is malformed, or they are too many.
+        Unauthorized: a visitor may not; logging in may help.
+        Forbidden: a known caller may not.
+    """
+    wanted = frozenset(filters)
+    most = store.limits.filters_per_connection
+    if len(wanted) > most:
+        raise BadRequest(f"At most {most} topic filters per connection.")
+    viewer = viewer_of(caller)
+    literal: dict[str, dict[str, str]] = {root: {} for root in PRIVATE_ROOTS}
+    for pattern in sorted(wanted):
+        root, _, rest = parse_filter(pattern).partition("/")
+        subject = rest.partition("/")[0]
+        granted = viewer.kind == "staff" or any(covers(grant, pattern) for grant in viewer.grants)
+        if root == "telemetry" or (caller.role is Role.DEVICE and root not in PUBLIC_ROOTS and not granted):
+            raise _refusal(caller, pattern)
+        if root not in PRIVATE_ROOTS or granted:
+            continue
+        if subject and subject not in ("+", "#"):
+            literal[root][subject] = pattern
+        elif viewer.kind != "user":
+            raise _refusal(caller, pattern)
+    if any(literal.values()):
+        async with store.storage.read(caller.tenant) as tx:
+            for root, patterns in literal.items():
+                readable = (
+                    await _readable(tx, root, tuple(patterns), viewer.user_id) if patterns else frozenset()
+                )
+                for subject, pattern in patterns.items():
+                    if subject not in readable:
+                        raise _refusal(caller, pattern)
+
+
+async def _readable(tx: Transaction, root: str, ids: tuple[str, ...], user_id: str | None) -> frozenset[str]:
+    """Those ids that name something which this user, or anybody (None), may read."""
+    if root == "chats":
+        chats = await tx.find(Query(Chat, (OneOf("id", ids),)))
+        return frozenset(chat.id for chat in chats if chat.customer_id == user_id)
+    if root == "payments":
+        payments = await tx.find(Query(Payment, (OneOf("id", ids),)))
+        orders = await _readable(tx, "orders", tuple(payment.order_id for payment in payments), user_id)
+        return frozenset(payment.id for payment in payments if payment.order_id in orders)
+    if root == "orders":
+        found = await tx.find(Query(Order, (OneOf("id", ids),)))
+        return frozenset(order.id for order in found if order.user_id in (None, user_id))
+    return frozenset()
+
+
+def _refusal(caller: Caller, pattern: str) -> StoreError:
+    detail = f"You may not listen to '{pattern}'."
+    return Unauthorized(detail) if caller.is_visitor else Forbidden(detail)

@@ -1,0 +1,137 @@
+"""Who calls, and what he may do."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from core.kernel.errors import Forbidden, Unauthorized
+from core.kernel.ids import TenantId
+
+
+class Role(StrEnum):
+    """What a caller is to the store."""
+
+    VISITOR = "VISITOR"
+    CUSTOMER = "CUSTOMER"
+    STAFF = "STAFF"
+    DEVICE = "DEVICE"
+
+
+class Scope(StrEnum):
+    """One right. A token or an API key carries a set of them."""
+
+    READ_PETS = "read:pets"
+    WRITE_PETS = "write:pets"
+    READ_ORDERS = "read:orders"
+    WRITE_ORDERS = "write:orders"
+    READ_USER = "read:user"
+    WRITE_USER = "write:user"
+    CHAT_WRITE = "chat:write"
+    CHAT_AGENT = "chat:agent"
+    WRITE_WEBHOOKS = "write:webhooks"
+    WRITE_DEVICES = "write:devices"
+
+
+VISITOR_SCOPES = frozenset({Scope.READ_PETS})
+CUSTOMER_SCOPES = frozenset(
+    {
+        Scope.READ_PETS,
+        Scope.READ_ORDERS,
+        Scope.WRITE_ORDERS,
+        Scope.READ_USER,
+        Scope.WRITE_USER,
+        Scope.CHAT_WRITE,
+    }
+)
+STAFF_SCOPES = CUSTOMER_SCOPES | {
+    Scope.WRITE_PETS,
+    Scope.CHAT_AGENT,
+    Scope.WRITE_WEBHOOKS,
+    Scope.WRITE_DEVICES,
+}
+DEVICE_SCOPES = frozenset({Scope.READ_PETS})
+
+SCOPES_OF: dict[Role, frozenset[Scope]] = {
+    Role.VISITOR: VISITOR_SCOPES,
+    Role.CUSTOMER: CUSTOMER_SCOPES,
+    Role.STAFF: STAFF_SCOPES,
+    Role.DEVICE: DEVICE_SCOPES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A known or unknown client, within one tenant.
+
+    ``key`` names him for budgets and idempotency (``user:<id>``, ``key:<id>``, ``device:<id>`` or
+    ``address:<ip>``). ``subjects`` are the names under which his rights can be revoked. ``topics`` are the topic
+    filters that a device was provisioned with. ``address`` is the network address that he calls from.
+    """
+
+    tenant: TenantId
+    role: Role
+    key: str
+    scopes: frozenset[Scope]
+    user_id: str | None = None
+    device_id: str | None = None
+    session_id: str | None = None
+    username: str | None = None
+    expires_at: datetime | None = None
+    subjects: tuple[str, ...] = ()
+    topics: frozenset[str] = field(default=frozenset())
+    address: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Tenant and key: what stays the same whatever credentials he shows."""
+        return self.tenant, self.key
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether he acts for the store."""
+        return self.role is Role.STAFF
+
+    @property
+    def is_visitor(self) -> bool:
+        """Whether nobody knows him."""
+        return self.role is Role.VISITOR
+
+    def require_known(self) -> None:
+        """Pass when somebody knows the caller.
+
+        Raises:
+            Unauthorized: he is a visitor.
+        """
+        if self.is_visitor:
+            raise Unauthorized("This needs a bearer token or an API key.")
+
+    def require(self, scope: Scope) -> None:
+        """Pass when the caller holds the scope.
+
+        Raises:
+            Unauthorized: a visitor lacks it: logging in may help.
+            Forbidden: a known caller lacks it.
+        """
+        if scope in self.scopes:
+            return
+        if self.is_visitor:
+            raise Unauthorized("This needs a bearer token or an API key.")
+        raise Forbidden(f"This needs the scope {scope}.")
+
+
+def visitor(tenant: TenantId, address: str) -> Caller:
+    """An unknown caller, told apart by his network address only."""
+    return Caller(tenant, Role.VISITOR, f"address:{address}", VISITOR_SCOPES, address=address)
+
+
+class Credentials(NamedTuple):
+    """What a door found in a request, unchecked. ``address`` is the client's network address.
+
+    At most one of ``token`` and ``api_key`` counts; a token goes first. ``tenant`` is the text the client gave.
+    """
+
+    address: str
+    tenant: str | None = None
+    token: str | None = None
+    api_key: str | None = None

@@ -1,0 +1,152 @@
+"""Events: what happened, who may know, and the one envelope that every door shows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import from_json, to_json
+
+from core.kernel.clock import rfc3339
+from core.kernel.cursor import Cursor
+from core.kernel.ids import TenantId, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who may see an event besides STAFF, stored with it so that live and replay agree.
+
+    ``public``: everybody. Else the ``users`` named by id; ``named``: also whoever names the subject's id
+    literally in a topic filter (an order without an owner).
+    """
+
+    public: bool = False
+    users: frozenset[str] = frozenset()
+    named: bool = False
+
+    def encode(self) -> str:
+        """The stored form: ``*`` (public), else ids apart by commas, with ``?`` among them for ``named``."""
+        return "*" if self.public else ",".join([*(["?"] if self.named else []), *sorted(self.users)])
+
+    @classmethod
+    def decode(cls, text: str) -> "Audience":
+        """Read the stored form."""
+        if text == "*":
+            return PUBLIC
+        parts = set(text.split(",")) - {""}
+        return cls(users=frozenset(parts - {"?"}), named="?" in parts)
+
+
+PUBLIC = Audience(public=True)
+STAFF_ONLY = Audience()
+NAMED = Audience(named=True)
+
+
+def visible_to(*users: str | None) -> Audience:
+    """STAFF and the users given; None is passed over."""
+    return Audience(users=frozenset(user for user in users if user))
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """One entry of the event catalogue.
+
+    ``topics`` are templates such as ``orders/{order_id}/payment``: the first is the event's topic, the others are
+    further names it is found under. ``data`` is the model of the payload. An ``ephemeral`` event is never stored
+    and has no cursor.
+    """
+
+    event_type: str
+    topics: tuple[str, ...]
+    data: type[BaseModel]
+    description: str
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event. ``data`` is encoded JSON; ``sequence`` and ``epoch`` are 0 for an ephemeral event."""
+
+    id: str
+    event_type: str
+    tenant: TenantId
+    topic: str
+    timestamp: datetime
+    audience: Audience
+    data: bytes
+    aliases: tuple[str, ...] = ()
+    request_id: str | None = None
+    sequence: int = 0
+    epoch: int = 0
+
+    def at(self, epoch: int, sequence: int) -> "Event":
+        """The same event with its place in the log."""
+        return replace(self, epoch=epoch, sequence=sequence)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Every topic the event is found under, its own first."""
+        return (self.topic, *self.aliases)
+
+    @property
+    def ephemeral(self) -> bool:
+        """Whether the event is outside the log."""
+        return self.sequence == 0
+
+    @cached_property
+    def cursor(self) -> str | None:
+        """The place just behind this event, as clients see it; None for an ephemeral event."""
+        return Cursor(self.epoch, self.tenant, self.sequence).encode() if self.sequence else None
+
+    @cached_property
+    def payload(self) -> Any:
+        """The data as Python values, for doors that do not speak JSON."""
+        return from_json(self.data)
+
+    @cached_property
+    def envelope(self) -> bytes:
+        """The envelope as JSON, encoded once for all doors and subscribers."""
+        head: dict[str, str] = {
+            "id": self.id,
+            "eventType": self.event_type,
+            "timestamp": rfc3339(self.timestamp),
+            "tenantId": self.tenant,
+            "topic": self.topic,
+        }
+        if self.cursor is not None:
+            head["cursor"] = self.cursor
+        return b"".join((to_json(head)[:-1], b',"data":', self.data, b"}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event that is about to be appended: it has no sequence yet."""
+
+    kind: EventKind
+    data: BaseModel
+    audience: Audience
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def to_event(self, tenant: TenantId, now: datetime, request_id: str | None) -> Event:
+        """Make the event, still without a place in the log."""
+        topics = [template.format(**self.keys) for template in self.kind.topics]
+        return Event(
+            id=new_id(),
+            event_type=self.kind.event_type,
+            tenant=tenant,
+            topic=topics[0],
+            timestamp=now,
+            audience=self.audience,
+            data=to_json(self.data, by_alias=True),
+            aliases=tuple(topics[1:]),
+            request_id=request_id,
+        )
+
+
+def aggregate_of(topics: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """The resources that topics speak of, as (collection, id): the first two levels of each."""
+    for topic in topics:
+        collection, _, rest = topic.partition("/")
+        yield collection, rest.partition("/")[0]

@@ -1,0 +1,262 @@
+"""What all models share: names in camelCase, closed bodies, money, text, time."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError, to_json
+
+from core.kernel.clock import rfc3339
+from core.kernel.ids import is_id
+
+T = TypeVar("T")
+
+
+class Model(BaseModel):
+    """A frozen value whose members are camelCase outside."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        frozen=True,
+    )
+
+
+class Resource(Model):
+    """Something a client can get by its id. What doors make of it, its entity tag too, is made once and kept with it.
+
+    ``collection`` is the first level of the topics of its events; a resource that has one may be cached, since every
+    change of it is announced there.
+    """
+
+    collection: ClassVar[str | None] = None
+
+    id: str
+    tenant_id: str
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The resource as JSON."""
+        return to_json(self, by_alias=True)
+
+    @cached_property
+    def etag(self) -> str:
+        """A strong validator (RFC 9110, section 8.8.3), without the quotes: a hash of the JSON."""
+        return hashlib.blake2b(self.encoded, digest_size=12).hexdigest()
+
+    @cached_property
+    def forms(self) -> dict[object, bytes]:
+        """What doors that do not speak JSON have made of the resource, each under a key of its own."""
+        return {}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, changed without validation. It does not take over what was made of the original."""
+        copy = super().model_copy(update=update, deep=deep)
+        for made in ("encoded", "etag", "forms"):
+            copy.__dict__.pop(made, None)
+        return copy
+
+
+class Body(BaseModel):
+    """What a client sends: closed, camelCase only.
+
+    Members of the resource that a client may not write (``READ_ONLY``) are dropped, not refused, so that
+    reading, changing and writing back works.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, frozen=True, extra="forbid"
+    )
+
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset({"id", "createdAt", "updatedAt", "tenantId"})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_read_only(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or cls.READ_ONLY.isdisjoint(data):
+            return data
+        own = {field.alias for field in cls.model_fields.values()}
+        return {name: value for name, value in data.items() if name in own or name not in cls.READ_ONLY}
+
+
+class Part(Body):
+    """An object inside a body: closed too, with nothing read-only."""
+
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
+
+
+class Params(BaseModel):
+    """What names the subject of an operation or selects from a collection: path and query, as text or typed."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
+    )
+
+
+class NoParams(Params):
+    """An operation that takes no parameter."""
+
+
+def _canonical(text: str) -> str:
+    if not is_id(text):
+        raise PydanticCustomError("INVALID_FORMAT", "must be a UUID")
+    return text.lower()
+
+
+#: The id of a resource: a UUID, in lower case inside.
+Identifier = Annotated[str, AfterValidator(_canonical), WithJsonSchema({"type": "string", "format": "uuid"})]
+
+
+class ById(Params):
+    """An operation on one resource."""
+
+    id: Identifier
+
+
+class Paged(Params):
+    """Which part of a collection: pages count from 1."""
+
+    page: int = Field(default=1, ge=1, le=1_000_000_000)
+    limit: int = Field(default=20, ge=1, le=100)
+
+
+class Pagination(Model):
+    """Where a page lies in its collection."""
+
+    page: int
+    limit: int
+    total_items: int
+    total_pages: int
+
+
+class Page(Model, Generic[T]):
+    """One page of a collection."""
+
+    data: list[T]
+    pagination: Pagination
+
+    @classmethod
+    def of(cls, data: list[T], paged: Paged, total: int) -> "Page[T]":
+        """Wrap the items of the page asked for."""
+        pages = -(-total // paged.limit)
+        return cls(
+            data=data,
+            pagination=Pagination(page=paged.page, limit=paged.limit, total_items=total, total_pages=pages),
+        )
+
+
+class Choice(StrEnum):
+    """An enumeration that is read without regard to case and always written UPPER_SNAKE."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Choice | None":
+        return cls.__members__.get(value.upper()) if isinstance(value, str) else None
+
+
+def _no_null(text: str) -> str:
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise PydanticCustomError("INVALID_FORMAT", "must not contain null characters or lone surrogates")
+    return text
+
+
+#: Free text, kept as given.
+Text = Annotated[str, AfterValidator(_no_null)]
+#: A short text on one line: outer white space is cut, so that a name of blanks is empty.
+Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_no_null)]
+#: JSON numbers and booleans are not taken from text in bodies.
+Int = StrictInt
+Bool = StrictBool
+
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,63}")
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise PydanticCustomError("INVALID_FORMAT", f"must be {what}")
+        return text
+
+    return AfterValidator(check)
+
+
+Email = Annotated[
+    str,
+    Field(max_length=254),
+    _matching(_EMAIL, "an e-mail address"),
+    WithJsonSchema({"type": "string", "format": "email"}),
+]
+Phone = Annotated[
+    str,
+    _matching(_PHONE, "a phone number in E.164, such as +4930901820"),
+    WithJsonSchema({"type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$", "examples": ["+4930901820"]}),
+]
+Country = Annotated[
+    str,
+    _matching(re.compile("[A-Z]{2}"), "an ISO 3166-1 alpha-2 country code"),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["DE"]}),
+]
+
+_MONEY_LIMIT = Decimal("1000000000")
+
+
+def _parse_money(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        raise PydanticCustomError("INVALID_TYPE", 'must be a decimal string such as "75.00"')
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,2})?", value):
+        raise PydanticCustomError("INVALID_FORMAT", 'must be a decimal string such as "75.00"')
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        raise PydanticCustomError("INVALID_FORMAT", 'must be a decimal string such as "75.00"') from None
+    if not amount.is_finite() or not 0 <= amount < _MONEY_LIMIT:
+        raise PydanticCustomError("OUT_OF_RANGE", "must be at least 0 and below 1000000000")
+    if amount != amount.quantize(Decimal("0.01")):
+        raise PydanticCustomError("INVALID_FORMAT", "must have at most two decimal places")
+    return amount.quantize(Decimal("0.01"))
+
+
+#: An amount of money: a decimal string with two places outside (input also takes a number), a Decimal inside.
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_parse_money),
+    PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^\\d+\\.\\d{2}$", "examples": ["75.00"]}),
+]
+#: A time: RFC 3339 in UTC, ending in Z.
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T08:15:00.250Z"]}),
+]
+
+
+class Currency(Choice):
+    """The currencies that the store takes (ISO 4217)."""
+
+    USD = "USD"
+    EUR = "EUR"
+    GBP = "GBP"
+    CAD = "CAD"
+    AUD = "AUD"

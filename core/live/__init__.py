@@ -1,0 +1,1 @@
+"""A connected client without a socket; every live door is an encoding of it."""

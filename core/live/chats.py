@@ -1,0 +1,164 @@
+"""The part of a connected client that talks in chats."""
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from core.hub import Batch
+from core.kernel.caller import Scope
+from core.kernel.errors import BadRequest, StoreError
+from core.kernel.events import Draft, visible_to
+from core.live.commands import InChat, JoinChat, ReadMark, SendText
+from core.live.receipts import DeliveryMarks
+from core.live.replies import JoinedChat, NamedChat, OneMessage
+from core.models.chats import CHAT_TYPING, PRESENCE_CHANGED, Chat, ChatTyping, PresenceChanged
+from core.services.chats import ASSIGN_WAITING_CHATS, GET_CHAT, OPEN_CHAT
+from core.services.messages import MARK_READ, SEND_MESSAGE
+from core.store.operation import AnyOperation
+from core.store.store import Call
+
+if TYPE_CHECKING:
+    from core.live.session import Session
+    from core.live.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+
+class JoinedChats:
+    """The chats that one client has joined, and what he says there."""
+
+    __slots__ = ("_customers", "_marks", "_offered", "_session", "_sessions", "_store")
+
+    def __init__(self, session: "Session", sessions: "Sessions") -> None:
+        self._session = session
+        self._sessions = sessions
+        self._store = sessions.store
+        #: The customers of the chats, by the chats' ids.
+        self._customers: dict[str, str] = {}
+        self._offered = False
+        self._marks = DeliveryMarks(self._store)
+
+    async def join(self, command: JoinChat) -> JoinedChat:
+        """Enter a chat, or open one."""
+        session = self._session
+        session.caller.require_known()
+        cursor = command.cursor
+        known, most = f"chats/{command.chat_id}" in session.filters, self._store.limits.filters_per_connection
+        if not known and len(session.filters) >= most:
+            raise BadRequest(f"At most {most} topics per connection.")
+        if command.chat_id is None:
+            # So that an agent who is given the chat at its opening is told of like any other.
+            cursor = await self._store.hub.cursor_now(session.caller.tenant)
+            body = {} if command.subject is None else {"subject": command.subject}
+            chat: Chat = await self._run(OPEN_CHAT, {}, body)
+        else:
+            chat = await self._run(GET_CHAT, {"id": command.chat_id})
+        place = await session.listen(frozenset({f"chats/{chat.id}"}), cursor)
+        if chat.id not in self._customers:
+            self._customers[chat.id] = chat.customer_id
+            if self._sessions.arrive(chat.id, self._user_id):
+                self._announce(chat.id, chat.customer_id, online=True)
+        return JoinedChat(session_id=session.id, user=session.who, chat=chat, cursor=place)
+
+    async def leave(self, command: InChat) -> NamedChat:
+        """Leave a chat; it goes on without this connection."""
+        chat_id = self._joined(command)
+        if self._session.subscription is not None:
+            self._session.subscription.unsubscribe([f"chats/{chat_id}"])
+        self._part(chat_id)
+        return NamedChat(chat_id=chat_id)
+
+    async def say(self, command: SendText) -> OneMessage:
+        """Say something in a chat."""
+        chat_id = self._joined(command)
+        body: dict[str, object] = {"text": command.text}
+        if command.client_message_id is not None:
+            body["clientMessageId"] = command.client_message_id
+        message = await self._run(SEND_MESSAGE, {"id": chat_id}, body)
+        return OneMessage(message=message)
+
+    async def typing_started(self, command: InChat) -> NamedChat:
+        """Show the others that this user types."""
+        return self._typing(command, typing=True)
+
+    async def typing_stopped(self, command: InChat) -> NamedChat:
+        """Show the others that this user no longer types."""
+        return self._typing(command, typing=False)
+
+    def _typing(self, command: InChat, *, typing: bool) -> NamedChat:
+        chat_id = self._joined(command)
+        audience = visible_to(self._customers[chat_id])
+        data = ChatTyping(user_id=self._user_id, typing=typing)
+        draft = Draft(CHAT_TYPING, data, audience, {"chat_id": chat_id})
+        self._store.broadcast(self._session.caller.tenant, draft)
+        return NamedChat(chat_id=chat_id)
+
+    async def mark_read(self, command: ReadMark) -> OneMessage:
+        """Mark a message as read."""
+        chat_id = self._joined(command)
+        message = await self._run(MARK_READ, {"id": chat_id, "message_id": command.message_id})
+        return OneMessage(message=message)
+
+    def delivered(self, batch: Batch) -> None:
+        """Note that a batch went out: messages of others in these chats are marked as delivered."""
+        if not self._customers:
+            return
+        caller = self._session.caller
+        for event in batch.events:
+            if event.event_type != "chat.message":
+                continue
+            message = event.payload["message"]
+            if message["chatId"] in self._customers and message["senderId"] != caller.user_id:
+                self._marks.add(caller, message["chatId"], message["id"])
+
+    async def offer(self) -> None:
+        """Be there, as an agent, for chats that wait, until `close`; nothing for anybody else."""
+        caller = self._session.caller
+        if self._offered or not caller.is_staff or Scope.CHAT_AGENT not in caller.scopes:
+            return
+        self._offered = True
+        self._store.presence.arrive(caller.tenant, self._user_id)
+        self._sessions.offers.arrive(caller.tenant, self)
+        await self.take_waiting()
+
+    async def take_waiting(self) -> None:
+        """Have the chats that wait given to the agents who are here."""
+        try:
+            await self._run(ASSIGN_WAITING_CHATS, {})
+        except StoreError as error:
+            log.warning("waiting chats were not assigned: %s", error.detail)
+
+    def close(self) -> None:
+        """Leave every chat, for the client has gone."""
+        self._marks.close()
+        for chat_id in list(self._customers):
+            self._part(chat_id)
+        if self._offered:
+            self._offered = False
+            self._store.presence.leave(self._session.caller.tenant, self._user_id)
+            self._sessions.offers.leave(self._session.caller.tenant, self)
+
+    @property
+    def _user_id(self) -> str:
+        return self._session.caller.user_id or ""
+
+    def _joined(self, command: InChat) -> str:
+        if command.chat_id is None and len(self._customers) == 1:
+            return next(iter(self._customers))
+        chat_id = (command.chat_id or "").lower()
+        if chat_id not in self._customers:
+            raise BadRequest("Join the chat first, and name it by chatId.")
+        return chat_id
+
+    def _part(self, chat_id: str) -> None:
+        customer_id = self._customers.pop(chat_id)
+        if self._sessions.depart(chat_id, self._user_id):
+            self._announce(chat_id, customer_id, online=False)
+
+    def _announce(self, chat_id: str, customer_id: str, *, online: bool) -> None:
+        data = PresenceChanged(user_id=self._user_id, online=online)
+        draft = Draft(PRESENCE_CHANGED, data, visible_to(customer_id), {"chat_id": chat_id})
+        self._store.broadcast(self._session.caller.tenant, draft)
+
+    async def _run(self, operation: AnyOperation, params: Mapping[str, object], body: object = None) -> Any:
+        return (await self._store.execute(self._session.caller, Call(operation, params, body))).value

@@ -1,0 +1,55 @@
+"""What a live client may say: the content of each command of the live vocabulary."""
+
+from pydantic import Field
+
+from core.kernel.model import Line, Part, Text
+
+
+class Authenticate(Part):
+    """Log in, or renew the login of this connection."""
+
+    token: str = Field(min_length=1, max_length=8192, repr=False)
+
+
+class Subscribe(Part):
+    """Add topic filters; with a cursor, what happened since comes first."""
+
+    topics: list[str] = Field(min_length=1)
+    cursor: str | None = Field(default=None, max_length=200)
+
+
+class Unsubscribe(Part):
+    """Take topic filters away."""
+
+    topics: list[str] = Field(min_length=1)
+
+
+class JoinChat(Part):
+    """Enter a chat, with a cursor from there on; without an id a new one is opened."""
+
+    chat_id: str | None = Field(default=None, max_length=64)
+    subject: Line | None = Field(default=None, max_length=200)
+    cursor: str | None = Field(default=None, max_length=200)
+
+
+class InChat(Part):
+    """Something about a chat that this connection has joined; the id may be left out when it is the only one."""
+
+    chat_id: str | None = Field(default=None, max_length=64)
+
+
+class SendText(InChat):
+    """Say something. The same ``clientMessageId`` again has no second effect."""
+
+    text: Text
+    client_message_id: str | None = Field(default=None)
+
+
+class ReadMark(InChat):
+    """Mark a message, and all before it, as read."""
+
+    message_id: str = Field(max_length=64)
+
+
+class Ping(Part):
+    """Ask for a sign of life."""

@@ -1,0 +1,216 @@
+"""The present state of what topics speak of, for doors that show it to whoever begins to listen.
+
+Nothing is kept for it: it is read from the store, in the listener's rights, and looks like the event that would have
+led there. It has the place in the log that the listener begins at for a cursor, but no sequence of its own.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from core.auth.authorization import viewer_of
+from core.kernel.caller import Caller
+from core.kernel.errors import Unavailable
+from core.kernel.events import PUBLIC, Draft, Event
+from core.kernel.topics import matches
+from core.models.inventory import INVENTORY_CHANGED, InventoryEvent
+from core.models.orders import ORDER_CREATED, ORDER_STATUS_CHANGED, Order, OrderEvent, OrderStatus
+from core.models.payments import (
+    PAYMENT_FAILED,
+    PAYMENT_PROCESSING,
+    PAYMENT_REFUNDED,
+    PAYMENT_SUCCEEDED,
+    Payment,
+    PaymentEvent,
+    PaymentStatus,
+    Receipt,
+)
+from core.models.pets import (
+    PET_AVAILABILITY_CHANGED,
+    PET_STATUS_CHANGED,
+    Pet,
+    PetAvailabilityEvent,
+    PetStatus,
+    PetStatusEvent,
+    Species,
+    StatusReason,
+)
+from core.ports.records import Between, Condition, Equal, OneOf, Query, Record, StorageDown, Transaction
+from core.services.inventory import stock_of
+from core.services.orders import STORE, audience_of
+
+if TYPE_CHECKING:
+    from core.hub import Viewer
+    from core.store.store import Store
+
+R = TypeVar("R", bound=Record)
+
+_STATEFUL = frozenset({"status", "availability", "stock", "payment"})
+_PAGE = 100
+
+
+def has_state(topic: str) -> bool:
+    """Whether the last event of a topic says how things are."""
+    return topic.rpartition("/")[2] in _STATEFUL
+
+
+async def present_state(store: "Store", caller: Caller, pattern: str) -> AsyncIterator[list[Event]]:
+    """What the topics that match a filter say at present, as far as the caller may see it, a page at a time.
+
+    Raises:
+        Unavailable: the database is away.
+    """
+    viewer = viewer_of(caller)
+    for collection, pages in _COLLECTIONS.items():
+        if not any(_may_match(pattern, topic) for topic in collection):
+            continue
+        try:
+            async for drafts in pages(store, caller, pattern):
+                events = [_event(store, caller, draft) for draft in drafts]
+                found = [event for event in events if _shown(event, viewer, pattern)]
+                if found:
+                    yield found
+        except StorageDown:
+            raise Unavailable("The database is away.") from None
+
+
+def _event(store: "Store", caller: Caller, draft: Draft) -> Event:
+    return draft.to_event(caller.tenant, store.clock(), None)
+
+
+def _shown(event: Event, viewer: "Viewer", pattern: str) -> bool:
+    return any(matches(pattern, topic) for topic in event.topics) and viewer.sees(event, (pattern,))
+
+
+def _may_match(pattern: str, template: str) -> bool:
+    """Whether a filter can match any topic of a form such as ``pets/+/status``."""
+    wanted, form = pattern.split("/"), template.split("/")
+    for place, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if place >= len(form) or ("+" not in (level, form[place]) and level != form[place]):
+            return False
+    return len(wanted) == len(form)
+
+
+def _subject(pattern: str) -> str | None:
+    """The id that a filter names at its second level, or None."""
+    levels = pattern.split("/")
+    return levels[1] if len(levels) > 1 and levels[1] not in ("+", "#") else None
+
+
+async def _pages(
+    store: "Store", caller: Caller, kind: type[R], where: tuple[Condition, ...]
+) -> AsyncIterator[tuple[Transaction, list[R]]]:
+    """All records of a kind, in the order of their ids, a page in each transaction."""
+    behind = ""
+    while True:
+        async with store.storage.read(caller.tenant) as tx:
+            page = await tx.find(Query(kind, (*where, Between("id", behind)), limit=_PAGE + 1))
+            if page and page[0].id == behind:
+                page = page[1:]
+            yield tx, page[:_PAGE]
+        if len(page) < _PAGE:
+            return
+        behind = page[min(len(page), _PAGE) - 1].id
+
+
+async def _pets(store: "Store", caller: Caller, pattern: str) -> AsyncIterator[list[Draft]]:
+    subject = _subject(pattern)
+    where = () if subject is None else (Equal("id", subject),)
+    async for _, pets in _pages(store, caller, Pet, where):
+        yield [draft for pet in pets for draft in _pet_state(pet)]
+
+
+def _pet_state(pet: Pet) -> Iterable[Draft]:
+    keys = {"pet_id": pet.id}
+    status = PetStatusEvent(
+        pet_id=pet.id, old_status=pet.status, new_status=pet.status, reason=StatusReason.UPDATED, pet=pet
+    )
+    yield Draft(PET_STATUS_CHANGED, status, PUBLIC, keys)
+    available = PetAvailabilityEvent(pet_id=pet.id, available=pet.status is PetStatus.AVAILABLE)
+    yield Draft(PET_AVAILABILITY_CHANGED, available, PUBLIC, keys)
+
+
+async def _stock(store: "Store", caller: Caller, pattern: str) -> AsyncIterator[list[Draft]]:
+    subject = _subject(pattern)
+    async with store.storage.read(caller.tenant) as tx:
+        stocks = [await stock_of(tx, species) for species in Species if subject in (None, species.value)]
+    yield [_stock_state(stock) for stock in stocks]
+
+
+def _stock_state(stock: InventoryEvent) -> Draft:
+    return Draft(INVENTORY_CHANGED, stock, PUBLIC, {"species": stock.species})
+
+
+async def _orders(store: "Store", caller: Caller, pattern: str) -> AsyncIterator[list[Draft]]:
+    where = _of_viewer(caller, _subject(pattern) if pattern.startswith("orders/") else None)
+    if where is None:
+        return
+    if pattern.startswith("payments/") and (payment_id := _subject(pattern)) is not None:
+        async with store.storage.read(caller.tenant) as tx:
+            payment = await tx.get(Payment, payment_id)
+        if payment is None:
+            return
+        where = (Equal("id", payment.order_id),)
+    async for tx, orders in _pages(store, caller, Order, where):
+        yield [*map(_order_state, orders), *await _payment_states(tx, orders)]
+
+
+def _of_viewer(caller: Caller, subject: str | None) -> tuple[Condition, ...] | None:
+    """Which orders are worth looking at; whether each may be seen is decided by its event."""
+    if subject is not None:
+        return (Equal("id", subject),)
+    viewer = viewer_of(caller)
+    if viewer.kind == "user":
+        return (Equal("user_id", viewer.user_id),)
+    if viewer.kind == "device":
+        named = [_subject(grant) for grant in viewer.grants if grant.startswith("orders/")]
+        return () if None in named else (OneOf("id", tuple(named)),)
+    return () if viewer.kind == "staff" else None
+
+
+def _order_state(order: Order) -> Draft:
+    # Who moved it last, and from where, is in the log alone.
+    placed = order.status is OrderStatus.PLACED
+    data = OrderEvent(
+        order=order,
+        previous_status=None,
+        new_status=order.status,
+        changed_at=order.updated_at,
+        changed_by=(order.user_id or "visitor") if placed else STORE,
+    )
+    kind = ORDER_CREATED if placed else ORDER_STATUS_CHANGED
+    return Draft(kind, data, audience_of(order), {"order_id": order.id})
+
+
+_PAYMENT_KINDS = {
+    PaymentStatus.PROCESSING: PAYMENT_PROCESSING,
+    PaymentStatus.SUCCEEDED: PAYMENT_SUCCEEDED,
+    PaymentStatus.FAILED: PAYMENT_FAILED,
+    PaymentStatus.REFUNDED: PAYMENT_REFUNDED,
+}
+
+
+async def _payment_states(tx: Transaction, orders: list[Order]) -> list[Draft]:
+    """The last payment of each order that was tried to be paid."""
+    by_id = {order.id: order for order in orders}
+    where = (OneOf("order_id", tuple(by_id)),)
+    last = {payment.order_id: payment for payment in await tx.find(Query(Payment, where))}
+    receipts = {receipt.payment_id: receipt for receipt in await tx.find(Query(Receipt, where))}
+    return [
+        Draft(
+            _PAYMENT_KINDS[payment.status],
+            PaymentEvent(payment=payment, order=by_id[order_id], receipt=receipts.get(payment.id)),
+            audience_of(by_id[order_id]),
+            {"order_id": order_id, "payment_id": payment.id},
+        )
+        for order_id, payment in last.items()
+    ]
+
+
+#: Forms of the topics that have a state, and what reads it.
+_COLLECTIONS: dict[tuple[str, ...], Callable[["Store", Caller, str], AsyncIterator[list[Draft]]]] = {
+    ("pets/+/status", "pets/+/availability"): _pets,
+    ("inventory/+/stock",): _stock,
+    ("orders/+/status", "orders/+/payment", "payments/+/status"): _orders,
+}

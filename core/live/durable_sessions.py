@@ -1,0 +1,156 @@
+"""Keeps the sessions of live clients while nobody is connected: in the database, so that any node can go on."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from core.kernel.caller import Caller
+from core.kernel.errors import RateLimited, Unavailable
+from core.kernel.ids import TenantId
+from core.models.durable_sessions import KeptSession
+from core.ports.records import Between, Equal, OneOf, Query, StorageDown, TransientFailure
+
+if TYPE_CHECKING:
+    from core.store.store import Store
+
+#: The longest that a session is kept: of a caller whom the store knows, and of a visitor.
+LONGEST = timedelta(days=7)
+LONGEST_OF_VISITORS = timedelta(hours=1)
+#: A session in use is kept so much longer than it asked for, since its record is written now and then only.
+SLACK = timedelta(hours=1)
+_ATTEMPTS = 6
+
+
+class KeptSessions:
+    """Sessions by caller and name. Each has one holder: who takes it up next has it, and the one before learns so."""
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+
+    @staticmethod
+    def id_of(caller: Caller, name: str) -> str:
+        """The id of a caller's session of that name."""
+        return hashlib.sha256(f"{caller.key}\0{name}".encode()).hexdigest()
+
+    def longest(self, caller: Caller) -> timedelta:
+        """How long a session of this caller may be kept."""
+        return LONGEST_OF_VISITORS if caller.is_visitor else LONGEST
+
+    async def take(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> KeptSession | None:
+        """Take up the session of that name as its holder; None when there is none.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        session_id = self.id_of(caller, name)
+        now = self._store.clock()
+        for _ in range(_ATTEMPTS):
+            try:
+                async with self._store.storage.write(caller.tenant) as tx:
+                    found = await tx.get(KeptSession, session_id, lock=True)
+                    if found is None or found.expires_at <= now:
+                        return None
+                    await tx.update(
+                        found.model_copy(update={"holder": holder, "expires_at": now + lasts + SLACK})
+                    )
+                    return found
+            except TransientFailure:
+                continue
+            except StorageDown:
+                break
+        raise Unavailable("The session cannot be looked up just now.")
+
+    async def begin(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> None:
+        """Make a new session of that name, in the place of any that was there.
+
+        Raises:
+            RateLimited: the caller keeps as many as he may.
+            Unavailable: the database is away.
+        """
+        most = self._store.limits.connections_per_caller
+        now = self._store.clock()
+        session = self.record(caller, name, holder, lasts + SLACK)
+        for _ in range(_ATTEMPTS):
+            try:
+                async with self._store.storage.write(caller.tenant) as tx:
+                    await tx.delete(KeptSession, session.id)
+                    own = Equal("owner", caller.key)
+                    await tx.delete_all(KeptSession, (own, Between("expires_at", high=now)))
+                    if await tx.count(Query(KeptSession, (own,))) >= most:
+                        raise RateLimited(1, f"At most {most} sessions are kept for a caller.")
+                    await tx.insert(session)
+                    return
+            except TransientFailure:
+                continue
+            except StorageDown:
+                break
+        raise Unavailable("The session cannot be kept just now.")
+
+    async def save(self, tenant: TenantId, sessions: Iterable[KeptSession]) -> set[str]:
+        """Write down how far sessions have come; gives the ids of those that have another holder now, or are gone.
+
+        Raises:
+            StorageDown, TransientFailure: nothing was written.
+        """
+        lost = set()
+        async with self._store.storage.write(tenant) as tx:
+            for session in sorted(sessions, key=lambda session: session.id):
+                found = await tx.get(KeptSession, session.id, lock=True)
+                if found is None or found.holder != session.holder:
+                    lost.add(session.id)
+                else:
+                    await tx.update(session)
+        return lost
+
+    async def lost(self, tenant: TenantId, holders: dict[str, str]) -> set[str]:
+        """Which of these sessions, each with its supposed holder, have another holder now, or are gone."""
+        async with self._store.storage.read(tenant) as tx:
+            found = await tx.find(Query(KeptSession, (OneOf("id", tuple(holders)),)))
+        still = {session.id for session in found if session.holder == holders[session.id]}
+        return set(holders) - still
+
+    async def holder(self, caller: Caller, name: str) -> str | None:
+        """Who has the session of that name, or had it last; None when there is none.
+
+        Raises:
+            StorageDown: the database is away.
+        """
+        async with self._store.storage.read(caller.tenant) as tx:
+            found = await tx.get(KeptSession, self.id_of(caller, name))
+        return None if found is None else found.holder
+
+    def grows_old(self, expires_at: datetime | None, lasts: timedelta) -> bool:
+        """Whether the record of a session in use has to be written anew, though nothing happens to it."""
+        return expires_at is not None and expires_at - self._store.clock() < lasts + SLACK / 2
+
+    async def forget(self, caller: Caller, name: str, holder: str | None = None) -> None:
+        """End a session; with a holder only if he still has it.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        session_id = self.id_of(caller, name)
+        try:
+            async with self._store.storage.read(caller.tenant) as tx:
+                if await tx.get(KeptSession, session_id) is None:
+                    return
+            await self._forget(caller.tenant, session_id, holder)
+        except (StorageDown, TransientFailure):
+            raise Unavailable("The session cannot be removed just now.") from None
+
+    async def _forget(self, tenant: TenantId, session_id: str, holder: str | None) -> None:
+        async with self._store.storage.write(tenant) as tx:
+            found = await tx.get(KeptSession, session_id, lock=True)
+            if found is not None and holder in (None, found.holder):
+                await tx.delete(KeptSession, found.id)
+
+    def record(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> KeptSession:
+        """A session as it is to be written down; ``lasts`` counts from now. The caller adds how far it has come."""
+        return KeptSession(
+            id=self.id_of(caller, name),
+            tenant_id=caller.tenant,
+            owner=caller.key,
+            holder=holder,
+            expires_at=self._store.clock() + lasts,
+        )

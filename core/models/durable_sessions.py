@@ -1,0 +1,25 @@
+"""Sessions of live clients that outlast their connections."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from core.kernel.model import Model
+
+
+class KeptSession(Model):
+    """What a client left behind and takes up again, on whichever node. Never shown.
+
+    ``id`` is made of its owner and the name that the client gave it. ``holder`` is the connection that has it now,
+    or had it last. ``cursor`` is the place that its stream had reached; None: it never listened. ``state`` is the
+    door's own: what was listened to, what was under way.
+    """
+
+    id: str
+    tenant_id: str
+    owner: str
+    holder: str
+    cursor: str | None = None
+    state: dict[str, Any] = Field(default_factory=dict)
+    expires_at: datetime

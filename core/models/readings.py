@@ -1,0 +1,65 @@
+"""Telemetry: what the devices that pets wear report."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from core.kernel.events import EventKind
+from core.kernel.model import Choice, Int, Model, Part, Timestamp
+
+#: Where devices publish, on doors that have topics to publish to.
+TELEMETRY_TOPIC = "telemetry/pets/{pet_id}/health"
+
+
+class Activity(Choice):
+    """What a pet is doing."""
+
+    SLEEPING = "SLEEPING"
+    RESTING = "RESTING"
+    WALKING = "WALKING"
+    RUNNING = "RUNNING"
+    PLAYING = "PLAYING"
+    EATING = "EATING"
+
+
+class Reading(Model):
+    """What a device measured at one time; null: not measured."""
+
+    heart_rate_bpm: int | None = None
+    temperature_c: float | None = None
+    activity: Activity | None = None
+    battery_percent: int | None = None
+    measured_at: Timestamp
+
+
+def _aware(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise PydanticCustomError("INVALID_FORMAT", "must say its offset from UTC")
+    return time
+
+
+class ReadingDraft(Part):
+    """A reading as a device sends it: at least one value. Without a time it was measured now."""
+
+    heart_rate_bpm: Annotated[Int, Field(ge=0, le=600)] | None = None
+    temperature_c: Annotated[float, Field(strict=True, ge=0, le=60, allow_inf_nan=False)] | None = None
+    activity: Activity | None = None
+    battery_percent: Annotated[Int, Field(ge=0, le=100)] | None = None
+    measured_at: Annotated[datetime, AfterValidator(_aware)] | None = None
+
+
+class HealthReportedEvent(Model):
+    """A device has reported how a pet is."""
+
+    pet_id: str
+    device_id: str
+    reading: Reading
+
+
+PET_HEALTH_REPORTED = EventKind(
+    "pet.health_reported", ("pets/{pet_id}/health",), HealthReportedEvent, "A device reported how a pet is."
+)
+
+EVENTS = (PET_HEALTH_REPORTED,)

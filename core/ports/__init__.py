@@ -1,0 +1,1 @@
+"""What the store needs from outside, as interfaces; the implementations live in the gateway."""

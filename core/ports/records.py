@@ -1,0 +1,158 @@
+"""Records within a tenant, and the transactions in which they are read and written."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from core.kernel.events import Event
+from core.kernel.ids import TenantId
+
+
+class Record(Protocol):
+    """What storage keeps: a frozen pydantic model with an id, within a tenant."""
+
+    @property
+    def id(self) -> str:
+        """UUID, or another text that is unique within tenant and kind."""
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant that owns it."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+class Taken(Exception):
+    """A unique member of a record is already another record's. ``field`` is its name in snake_case."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
+class TransientFailure(Exception):
+    """The transaction lost against another one and was rolled back; running it again may succeed."""
+
+
+class StorageDown(Exception):
+    """The database cannot be reached, or did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """The field is equal to the value; None asks for a missing one. ``medical_info.vaccinated`` looks inside."""
+
+    field: str
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The field is one of the values; no values match nothing."""
+
+    field: str
+    values: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The field lies between two bounds, both included; None leaves a side open."""
+
+    field: str
+    low: object | None = None
+    high: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """One of the text fields contains the text, without regard to case; ``%`` and ``_`` are ordinary."""
+
+    fields: tuple[str, ...]
+    text: str
+
+
+Condition = Equal | OneOf | Between | Contains
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Generic[R]):
+    """Which records of a kind: all conditions hold.
+
+    Ordered by ``order`` (a field name, with a leading ``-`` downwards), ties by id upwards. Text orders by code
+    point; a missing value comes last upwards.
+    """
+
+    kind: type[R]
+    where: tuple[Condition, ...] = ()
+    order: str = "id"
+    limit: int | None = None
+    offset: int = 0
+
+
+class Transaction(Protocol):
+    """One unit of work within one tenant. What it changes is seen by others at its commit or never."""
+
+    async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
+        """One record, or None. ``lock``: nobody else changes it before this transaction ends."""
+
+    async def find(self, query: Query[R]) -> list[R]:
+        """The records that a query selects."""
+
+    async def count(self, query: Query[R]) -> int:
+        """How many records the conditions select; order, limit and offset do not matter."""
+
+    async def tally(
+        self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()
+    ) -> dict[tuple[object, ...], int]:
+        """How many records there are for each combination of values of the fields."""
+
+    async def insert(self, record: Record) -> None:
+        """Add a record.
+
+        Raises:
+            Taken: a unique member is already another record's. The transaction can then only be rolled back.
+        """
+
+    async def update(self, record: Record) -> None:
+        """Replace a record that this transaction has locked.
+
+        Raises:
+            Taken: as for insert.
+            TransientFailure: it is there no more. Whoever begins anew finds that out where he looks for it.
+        """
+
+    async def delete(self, kind: type[R], record_id: str) -> None:
+        """Remove a record; one that is not there is no fault."""
+
+    async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
+        """Remove all records of a kind that the conditions select; says how many."""
+
+    async def next_number(self, series: str) -> int:
+        """The next of a gap-free series of numbers, from 1. Take it after the rows are locked."""
+
+    async def raise_number(self, series: str, number: int) -> None:
+        """Make the series go on behind ``number`` when it is not there yet."""
+
+    async def hold_log(self) -> int:
+        """Take the tenant's log for this transaction, last of all locks; gives the sequence of its last event."""
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Append events whose sequences follow ``hold_log``'s without a gap."""
+
+
+class RecordStorage(Protocol):
+    """The tables."""
+
+    def read(self, tenant: TenantId) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction that only reads."""
+
+    def write(self, tenant: TenantId) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction that commits at the end of the block, or rolls back when it raises."""
+
+    async def locate(self, kind: type[R], field: str, value: object) -> R | None:
+        """Find a credential's record by a globally unique field, in whatever tenant it lies."""
+
+    async def survey(self, query: Query[R]) -> list[R]:
+        """The records that a query selects, in all tenants: for chores, never for callers."""

@@ -1,0 +1,47 @@
+"""Secrets and rights: hashing, signing, revocation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+class PasswordHasher(Protocol):
+    """Slow, salted hashes."""
+
+    async def hash(self, password: str) -> str:
+        """Hash a password."""
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Check a password; without a hash it takes as long and is False, so that names cannot be probed."""
+
+
+class TokenSigner(Protocol):
+    """Signs and checks access tokens and other secrets of the store."""
+
+    def sign(self, claims: dict[str, object]) -> str:
+        """A signed token (JWT, RFC 7519) with the claims."""
+
+    def verify(self, token: str, now: datetime) -> dict[str, object] | None:
+        """The claims of a token with a good signature that has not expired; else None."""
+
+    def digest(self, data: bytes) -> bytes:
+        """A keyed hash (HMAC-SHA-256) of the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The end of a right before its time: of ``session:<id>``, ``user:<id>``, ``key:<id>`` or ``device:<id>``."""
+
+    subject: str
+    revoked_at: datetime
+
+
+class RevocationStorage(Protocol):
+    """Revocations that all nodes share."""
+
+    async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
+        """Note revocations, kept until the last token they concern has expired."""
+
+    async def revocations(self, since: datetime) -> list[Revocation]:
+        """Revocations noted at or after a time."""

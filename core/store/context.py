@@ -1,0 +1,150 @@
+"""What a running operation may use: its caller, its transaction, and the events it announces."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel
+
+from core.kernel.caller import Caller
+from core.kernel.errors import NotFound, PreconditionFailed
+from core.kernel.events import Audience, Draft, Event, EventKind
+from core.kernel.ids import TenantId
+from core.kernel.model import Resource
+from core.ports.records import Transaction
+
+if TYPE_CHECKING:
+    from core.store.store import Store
+
+R = TypeVar("R", bound=Resource)
+
+#: Makes drafts once the log is held, when counts can no longer be overtaken.
+LateDrafts = Callable[[Transaction], Awaitable[Sequence[Draft]]]
+
+
+class Context:
+    """One run of one operation.
+
+    ``prepared`` is what the operation's ``prepare`` gave. ``if_match`` holds the entity tags that the caller made
+    a condition, or None.
+    """
+
+    def __init__(
+        self,
+        store: "Store",
+        caller: Caller,
+        *,
+        writes: bool,
+        request_id: str | None = None,
+        if_match: frozenset[str] | None = None,
+    ) -> None:
+        self.store = store
+        self.caller = caller
+        self.request_id = request_id
+        self.if_match = if_match
+        self.prepared: object = None
+        self.revoked: list[tuple[str, ...]] = []
+        self.afterwards: list[Callable[[], Awaitable[None]]] = []
+        self._writes = writes
+        self._drafts: list[Draft] = []
+        self._late: dict[str, LateDrafts] = {}
+        self._scope: AbstractAsyncContextManager[Transaction] | None = None
+        self._tx: Transaction | None = None
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of this run; most reads never ask."""
+        return self.store.clock()
+
+    @property
+    def tenant(self) -> TenantId:
+        """The tenant that everything happens in."""
+        return self.caller.tenant
+
+    async def tx(self) -> Transaction:
+        """The transaction; a reading operation opens it when it first asks."""
+        if self._tx is None:
+            scope = self.store.storage.read(self.tenant)
+            self._tx = await scope.__aenter__()
+            self._scope = scope
+        return self._tx
+
+    def use(self, tx: Transaction) -> None:
+        """Run on a transaction that somebody else begins and ends."""
+        self._tx = tx
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a reading transaction to end; most reads never ask for one."""
+        return self._scope is not None
+
+    async def close(self) -> None:
+        """End the reading transaction, if one was opened."""
+        scope, self._scope, self._tx = self._scope, None, None
+        if scope is not None:
+            await scope.__aexit__(None, None, None)
+
+    async def get(self, kind: type[R], record_id: str) -> R:
+        """One resource: locked when the operation writes, through the cache when it only reads.
+
+        Raises:
+            NotFound: there is none in this tenant.
+        """
+        if self._writes:
+            found = await (await self.tx()).get(kind, record_id, lock=True)
+        else:
+            found = self.store.cache.get(self.tenant, kind, record_id)
+            if found is None:
+                found = await self.store.cache.read(
+                    self.tenant, kind, record_id, lambda: self._load(kind, record_id)
+                )
+        if found is None:
+            raise NotFound(f"There is no {kind.__name__.lower()} '{record_id[:64]}'.")
+        return found
+
+    async def _load(self, kind: type[R], record_id: str) -> R | None:
+        return await (await self.tx()).get(kind, record_id)
+
+    def check_match(self, resource: Resource) -> None:
+        """Compare a locked resource with the caller's condition (RFC 9110, section 13.1.1).
+
+        Call it once the caller is known to have the right to see the resource.
+
+        Raises:
+            PreconditionFailed: it is not the one that the caller saw.
+        """
+        if self.if_match is not None and "*" not in self.if_match and resource.etag not in self.if_match:
+            raise PreconditionFailed("The resource has changed since you read it.")
+
+    def emit(self, kind: EventKind, data: BaseModel, audience: Audience, **keys: str) -> None:
+        """Announce an event; it is appended to the log in this transaction. ``keys`` fill the topic templates."""
+        self._drafts.append(Draft(kind, data, audience, keys))
+
+    def emit_late(self, name: str, make: LateDrafts) -> None:
+        """Announce events that are made once the log is held; one maker for a name."""
+        self._late.setdefault(name, make)
+
+    def revoke(self, *subjects: str) -> None:
+        """End the rights of subjects once this transaction has committed."""
+        self.revoked.append(subjects)
+
+    def after_commit(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something outside the database once this transaction has committed; it may be lost in a crash."""
+        self.afterwards.append(work)
+
+    async def append(self) -> list[Event]:
+        """Write the announced events to the log, at the end of the transaction; gives them with their places."""
+        if not self._drafts and not self._late:
+            return []
+        tx = await self.tx()
+        sequence = await tx.hold_log()
+        for make in self._late.values():
+            self._drafts.extend(await make(tx))
+        events = [
+            draft.to_event(self.tenant, self.now, self.request_id).at(self.store.epoch, sequence + place)
+            for place, draft in enumerate(self._drafts, start=1)
+        ]
+        await tx.append(events)
+        return events

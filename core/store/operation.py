@@ -1,0 +1,73 @@
+"""How an operation is declared: once, with all that doors, documents and the pipeline need to know of it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from core.kernel.caller import Caller, Scope
+from core.kernel.errors import ErrorCode, Forbidden
+from core.kernel.model import Params
+
+if TYPE_CHECKING:
+    from core.store.context import Context
+
+P = TypeVar("P", bound=Params)
+B = TypeVar("B")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Operation(Generic[P, B, V]):
+    """One thing the store can do.
+
+    ``name`` is camelCase and unique. ``body`` is the model of the body, or None; with ``patch`` the body is a JSON
+    merge patch (RFC 7396) of it and the handler gets a ``MergePatch``. ``result`` is the model of the answer, or
+    None when there is nothing to say. ``scope`` is the right needed: whoever lacks it is refused. ``anonymous``:
+    visitors may call it, then ``scope`` binds known callers only. ``staff``: of those who hold the scope only STAFF
+    may call it. ``writes``: it runs in a transaction that commits. ``idempotent``: it takes an idempotency key.
+    ``prepare`` does slow work before the transaction begins; the handler finds its result in ``ctx.prepared``.
+    ``errors`` are faults that only this kind of operation has, beyond those that every operation may answer.
+    """
+
+    name: str
+    tag: str
+    summary: str
+    params: type[P]
+    handler: "Callable[[Context, P, B], Awaitable[V]]"
+    result: Any = None
+    body: type[BaseModel] | None = None
+    patch: bool = False
+    scope: Scope | None = None
+    anonymous: bool = False
+    staff: bool = False
+    writes: bool = False
+    creates: bool = False
+    idempotent: bool = False
+    prepare: "Callable[[Context, P, B], Awaitable[object]] | None" = None
+    errors: frozenset[ErrorCode] = frozenset()
+    description: str = ""
+    body_example: Mapping[str, Any] | None = None
+    result_example: Any = field(default=None, hash=False)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def authorise(self, caller: Caller) -> None:
+        """Pass when the caller may ask for this at all; whose resource it is, the handler looks at.
+
+        Raises:
+            Unauthorized: a visitor may not.
+            Forbidden: a known caller lacks the scope, or is not STAFF where he must be.
+        """
+        if self.scope is not None and not (self.anonymous and caller.is_visitor):
+            caller.require(self.scope)
+        elif not self.anonymous:
+            caller.require_known()
+        if self.staff and not caller.is_staff:
+            raise Forbidden("This is for the store's STAFF.")
+
+
+#: An operation of whatever types.
+AnyOperation = Operation[Any, Any, Any]

@@ -1,0 +1,78 @@
+"""The devices of all tenants, known in memory to who bridges to the broker."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from core.kernel.clock import Clock
+from core.models.devices import Device
+from core.ports.records import Between, Query
+from core.ports.storage import Storage
+
+_PAGE = 1000
+#: How far clocks may differ, and transactions last: what happened so long before the last look is looked at again.
+_OVERLAP = timedelta(seconds=60)
+_REVOKED = "device:"
+
+
+class Fleet:
+    """Every device there is, a few seconds late."""
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self.devices: dict[str, Device] = {}
+        self._storage = storage
+        self._clock = clock
+        self._looked_at: datetime | None = None
+        self._watching: dict[tuple[str, str], dict[str, None]] = {}
+
+    async def load(self) -> None:
+        """Find out about all devices anew."""
+        looked_at = self._clock()
+        found: dict[str, Device] = {}
+        behind = ""
+        while True:
+            # The bound is one of the page.
+            page = await self._storage.survey(Query(Device, (Between("id", behind),), limit=_PAGE + 1))
+            found |= {device.id: device for device in page}
+            if len(page) <= _PAGE:
+                break
+            behind = page[-1].id
+        self.devices, self._watching = {}, {}
+        self._add(found.values())
+        self._looked_at = looked_at
+
+    async def refresh(self) -> tuple[list[Device], list[Device]]:
+        """Find out what has changed since the last look: new devices, and those that are gone."""
+        assert self._looked_at is not None
+        looked_at, since = self._clock(), self._looked_at - _OVERLAP
+        made = await self._storage.survey(Query(Device, (Between("created_at", since),)))
+        revoked = await self._storage.revocations(since)
+        self._looked_at = looked_at
+        gone = [
+            self.devices[device_id]
+            for item in revoked
+            if item.subject.startswith(_REVOKED)
+            and (device_id := item.subject.removeprefix(_REVOKED)) in self.devices
+        ]
+        new = [device for device in made if device.id not in self.devices]
+        self._add(new)
+        for device in gone:
+            self._forget(device)
+        return new, gone
+
+    def watching(self, tenant: str, pet_id: str) -> list[Device]:
+        """The devices that watch a pet, the oldest first."""
+        return [self.devices[device_id] for device_id in sorted(self._watching.get((tenant, pet_id), ()))]
+
+    def _add(self, devices: Iterable[Device]) -> None:
+        for device in devices:
+            self.devices[device.id] = device
+            for pet_id in device.pet_ids:
+                self._watching.setdefault((device.tenant_id, pet_id), {})[device.id] = None
+
+    def _forget(self, device: Device) -> None:
+        del self.devices[device.id]
+        for pet_id in device.pet_ids:
+            watching = self._watching[device.tenant_id, pet_id]
+            watching.pop(device.id, None)
+            if not watching:
+                del self._watching[device.tenant_id, pet_id]

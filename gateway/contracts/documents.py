@@ -1,0 +1,56 @@
+"""The documents that are committed: `make contracts` writes them, `make check` compares them.
+
+They are made from the code that runs, so that a difference is a change nobody has written down.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.contracts.asyncapi import asyncapi_document
+from gateway.contracts.protobuf import generated_code
+from protocols.graphql.schema import schema_text
+from protocols.rest.openapi import openapi_document
+from protocols.rest.pages import dump_yaml
+from protocols.sse import openapi as sse
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def http_document() -> dict[str, Any]:
+    """The OpenAPI document of the HTTP port: REST, and the event stream beside it."""
+    return openapi_document(sse.PATHS, sse.SCHEMAS)
+
+
+#: The documents that are served, by the name they have there.
+DOCUMENTS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "openapi": http_document,
+    "asyncapi": asyncapi_document,
+}
+
+
+def contracts() -> dict[str, str]:
+    """Each committed document, by its path in the repository."""
+    return {
+        **{f"{name}/{name}.yaml": dump_yaml(make()) for name, make in DOCUMENTS.items()},
+        "protocols/graphql/schema.graphql": schema_text(),
+        **generated_code(_ROOT),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the documents, or compare them with ``--check``; the exit status is 1 when one differs."""
+    differing = 0
+    for name, text in contracts().items():
+        path = _ROOT / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        if "--check" in arguments:
+            sys.stderr.write(f"{name} is not what the code says: run `make contracts`\n")
+            differing += 1
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{name} written\n")
+    return 1 if differing else 0

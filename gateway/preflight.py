@@ -1,0 +1,136 @@
+"""Whether the servers that the settings name can be reached, in words for who started the program."""
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from gateway.broker.address import BrokerAddress
+from gateway.observability.logs import without_secrets
+from gateway.settings import Settings
+from gateway.startup_errors import BadSettings, CannotStart
+from gateway.storage.migration import migrate
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+#: Seconds that Redis has to answer a program that starts.
+_PATIENCE = 3.0
+
+
+def shown(url: str) -> str:
+    """An address without its password."""
+    return without_secrets(url)
+
+
+async def migrate_tables(settings: Settings) -> None:
+    """Bring the tables up to date, making the data directory if they lie there.
+
+    Raises:
+        BadSettings: the address of the database is malformed, or the data directory cannot be made.
+        CannotStart: the database cannot be reached or changed.
+    """
+    url = settings.storage_url
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):
+        raise BadSettings(
+            "PETSTORE_DATABASE_URL: not an address of the form postgresql://user@host/database"
+        ) from None
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"PETSTORE_DATA_DIR={settings.data_dir}: {error.strerror}") from None
+    try:
+        await migrate(url)
+    except Exception as error:  # noqa: BLE001 - the boundary to whichever driver: each has faults of its own
+        raise CannotStart(f"the database {shown(url)} cannot be used: {reason(error)}") from None
+
+
+def redis_client(url: str) -> "Redis":
+    """A client that gives up soon.
+
+    Raises:
+        BadSettings: the address is malformed.
+    """
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    try:
+        return Redis.from_url(
+            url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=Retry(NoBackoff(), 0)
+        )
+    except ValueError as error:
+        raise BadSettings(f"PETSTORE_REDIS_URL: {error}") from None
+
+
+async def reach_redis(url: str) -> None:
+    """See that Redis answers.
+
+    Raises:
+        BadSettings: the address is malformed.
+        CannotStart: it does not answer.
+    """
+    async with redis_client(url) as client:
+        try:
+            await client.get("petstore:reach")
+        except Exception as error:  # noqa: BLE001 - the boundary to the client library and the network
+            raise CannotStart(f"Redis at {shown(url)} cannot be reached: {reason(error)}") from None
+
+
+async def reach_broker(address: BrokerAddress) -> None:
+    """See that the MQTT broker answers and lets us in; it takes no notice of who serves it.
+
+    Raises:
+        CannotStart: it does not.
+    """
+    from gateway.broker.link import Link, LinkFailed, Refused
+
+    try:
+        async with Link(address):
+            pass
+    except Refused as error:
+        raise CannotStart(f"the MQTT broker {address} refuses us: {error}") from None
+    except LinkFailed as error:
+        raise CannotStart(f"the MQTT broker {address} cannot be reached: {error}") from None
+
+
+async def has_control(address: BrokerAddress) -> bool:
+    """Whether the broker lets us keep accounts there, through Mosquitto's dynamic security.
+
+    Raises:
+        CannotStart: it cannot be reached any more.
+    """
+    from gateway.broker.control import NoControl, controlling
+    from gateway.broker.link import LinkFailed
+
+    try:
+        async with controlling(address) as control:
+            await control.ask({"command": "getDefaultACLAccess"})
+    except NoControl:
+        return False
+    except LinkFailed as error:
+        raise CannotStart(f"the MQTT broker {address} cannot be reached: {error}") from None
+    return True
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in one line without secrets: the innermost cause says it best."""
+    while (inner := getattr(error, "orig", None) or error.__cause__) is not None:
+        error = inner
+    lines = str(error).strip().splitlines()
+    return without_secrets(lines[0]) if lines else type(error).__name__
+
+
+async def prepare(settings: Settings) -> None:
+    """Bring the tables up to date, and see that everything else that is needed answers.
+
+    Raises:
+        BadSettings, CannotStart: something is not as it must be.
+    """
+    await migrate_tables(settings)
+    if settings.redis_url is not None:
+        await reach_redis(settings.redis_url)
+    if settings.mqtt_broker is not None:
+        await reach_broker(settings.mqtt_broker)

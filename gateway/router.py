@@ -1,0 +1,147 @@
+"""The front of the HTTP port: leads each request to its door, and sees what becomes of it."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.kernel.errors import Internal
+from gateway.observability.access_log import AccessLog
+from gateway.observability.metrics import Metrics
+from protocols.http.headers import read_headers, request_id_of
+from protocols.http.problems import problem_of
+
+log = logging.getLogger(__name__)
+
+#: The status that stands for a client who left before the answer began; it is never sent.
+CLIENT_LEFT = 499
+#: Doors whose requests last as long as the client likes.
+_LIVE = frozenset({"socketio", "sse"})
+#: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
+_ABNORMAL = 1006
+_CLIENTS_OWN = 3000
+
+
+class Front:
+    """Plain ASGI and no framework: it adds a few microseconds to a request.
+
+    ``paths`` leads from exact paths to (door, application), ``sockets`` does so for WebSockets; any other request is
+    REST's. ``open`` counts what each door is serving at the moment.
+    """
+
+    def __init__(
+        self,
+        rest: ASGIApp,
+        paths: Mapping[str, tuple[str, ASGIApp]],
+        sockets: Mapping[str, tuple[str, ASGIApp]],
+        *,
+        metrics: Metrics,
+        access: AccessLog,
+    ) -> None:
+        self._rest = ("rest", rest)
+        self._paths = dict(paths)
+        self._sockets = dict(sockets)
+        self._metrics = metrics
+        self._access = access
+        doors = {"rest", *(door for door, _ in (*paths.values(), *sockets.values()))}
+        self.open: Counter[str] = Counter(dict.fromkeys(doors, 0))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, one WebSocket, or the life of the application."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await _live(receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        path = scope["path"]
+        door, serve = self._paths.get(path, self._rest)
+        state = scope.setdefault("state", {})
+        status = CLIENT_LEFT
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self.open[door] += 1
+        try:
+            await serve(scope, receive, watched)
+        except Exception:  # The boundary of all doors: whatever went wrong, the client is answered.
+            log.exception("a request failed", extra={"request_id": state.get("request_id")})
+            if status == CLIENT_LEFT:
+                await _apologise(watched, path)
+        finally:
+            self.open[door] -= 1
+            self._finished(door, scope, path if door != "rest" else state.get("route", ""), status, started)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        path = scope["path"]
+        if path not in self._sockets:
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        door, serve = self._sockets[path]
+        request_id = request_id_of(read_headers(scope["headers"]))
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        status = _ABNORMAL
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "websocket.close":
+                status = message.get("code", 1000)
+            elif message["type"] == "websocket.http.response.start":
+                status = message["status"]
+            await send(message)
+
+        async def heard() -> Message:
+            nonlocal status
+            message = await receive()
+            if message["type"] == "websocket.disconnect" and status == _ABNORMAL:
+                # A client may choose among thousands of codes of his own: they count as one.
+                status = min(message.get("code", _ABNORMAL), _CLIENTS_OWN)
+            return message
+
+        self.open[door] += 1
+        try:
+            await serve(scope, heard, watched)
+        except Exception:
+            status = 1011
+            log.exception("a WebSocket failed")
+            raise
+        finally:
+            self.open[door] -= 1
+            self._finished(door, scope, path, status, started)
+
+    def _finished(self, door: str, scope: Scope, route: str, status: int, started: float) -> None:
+        seconds = perf_counter() - started
+        method = scope.get("method", "GET")
+        self._metrics.count(door, method, route, status, None if _is_live(door, scope) else seconds)
+        self._access.write(door, method, route, status, seconds, scope["state"])
+
+
+def _is_live(door: str, scope: Scope) -> bool:
+    """Whether it lasted as long as the client liked: a WebSocket, all of some doors, and what says so of itself."""
+    return scope["type"] == "websocket" or door in _LIVE or "follows" in scope["state"]
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """The lifespan: what the doors stand on is opened and closed by who built them."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _apologise(send: Send, path: str) -> None:
+    status, headers, body = problem_of(Internal(), path)
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,30 @@
+"""What is told of faults."""
+
+import pytest
+from pydantic import BaseModel
+
+from core.kernel.errors import ValidationFailed
+from core.kernel.validation import check_body
+from core.models.chats import MessageDraft
+from core.models.pets import PetDraft
+from core.models.users import UserChange
+
+PROFILE = {"username": "maria", "email": "m@example.com", "firstName": "M", "lastName": "L"}
+PET = {"name": "Cleo", "species": "CAT", "ageMonths": 36, "price": "290.00"}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "message"),
+    [
+        (MessageDraft, {"text": ""}, "String should have at least 1 character"),
+        (MessageDraft, {"text": "x" * 4001}, "String should have at most 4000 characters"),
+        (UserChange, {**PROFILE, "password": "x"}, "String should have at least 8 characters"),
+        (PetDraft, {**PET, "photos": "x"}, "Input should be a valid list"),
+    ],
+)
+def test_a_text_is_told_to_be_one_and_a_list_to_be_a_list(
+    model: type[BaseModel], body: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        check_body(model, body)
+    assert [fault.message for fault in caught.value.faults] == [message]

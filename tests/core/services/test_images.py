@@ -1,0 +1,153 @@
+"""Images of pets: what is taken, where it is shown, and when it is gone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.kernel.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    PayloadTooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from core.kernel.ids import new_id
+from core.kernel.limits import Limits
+from core.models import examples
+from core.models.images import ImageUpload
+from core.models.pets import Pet
+from core.ports.images import StoredImage
+from core.services.images import GET_IMAGE, UPLOAD_IMAGE
+from core.services.pets import CREATE_PET, DELETE_PET, GET_PET, REPLACE_PET
+from tests.core.stores import Shop, open_store
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\xff\x00" * 50
+
+
+async def pet_in(shop: Shop, **changes: Any) -> Pet:
+    pet = await shop.call(CREATE_PET, body={**examples.PET_DRAFT, **changes})
+    assert isinstance(pet, Pet)
+    return pet
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (PNG, "image/png"),
+        (b"\xff\xd8\xff\xe0rest", "image/jpeg"),
+        (b"GIF87arest", "image/gif"),
+        (b"GIF89arest", "image/gif"),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "image/webp"),
+    ],
+)
+async def test_an_image_is_known_by_its_content_and_comes_back_as_it_was(
+    shop: Shop, content: bytes, media_type: str
+) -> None:
+    pet = await pet_in(shop)
+    upload = {"file": content, "filename": "a.exe", "additionalMetadata": "At the lake"}
+    image = await shop.call(UPLOAD_IMAGE, body=upload, id=pet.id)
+    told = image.model_dump(mode="json")
+    assert told == {
+        "id": image.id,
+        "tenantId": shop.tenant,
+        "petId": pet.id,
+        "url": f"/v1/pets/{pet.id}/images/{image.id}",
+        "mediaType": media_type,
+        "size": len(content),
+        "additionalMetadata": "At the lake",
+        "createdAt": told["createdAt"],
+    }
+    got = await shop.call(GET_IMAGE, shop.visitor, id=pet.id, imageId=image.id)
+    assert got == StoredImage(content, media_type)
+
+
+async def test_an_image_is_shown_by_its_pet_and_announced(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    head = await shop.head()
+    image = await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+    changed = await shop.call(GET_PET, id=pet.id)
+    assert changed.photos == (*pet.photos, image.url)
+    [updated] = await shop.events(head)
+    assert (updated["eventType"], updated["topic"]) == ("pet.updated", f"pets/{pet.id}")
+    assert updated["data"] == {"pet": changed.model_dump(mode="json")}
+    # What was read can be written back, the image's address included.
+    assert await shop.call(REPLACE_PET, body=changed.model_dump(mode="json"), id=pet.id) == changed
+
+
+@pytest.mark.parametrize("content", [b"<svg/>", b"plain", b"RIFF\x10\x00\x00\x00WAVE", b"\x89PNG"])
+async def test_anything_else_is_refused(shop: Shop, content: bytes) -> None:
+    pet = await pet_in(shop)
+    await shop.refusal(
+        UnsupportedMediaType, UPLOAD_IMAGE, body={"file": content, "filename": "a.png"}, id=pet.id
+    )
+
+
+async def test_an_upload_without_an_image_is_refused(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    assert await shop.faults(UPLOAD_IMAGE, body={"file": b""}, id=pet.id) == {"file": "INVALID_LENGTH"}
+    assert await shop.faults(UPLOAD_IMAGE, body={"x": "1"}, id=pet.id) == {
+        "file": "REQUIRED_FIELD",
+        "x": "UNKNOWN_FIELD",
+    }
+
+
+async def test_an_image_has_a_greatest_size(tmp_path: Path) -> None:
+    limits = Limits(requests_per_minute=0, image_bytes=len(PNG))
+    async with open_store(tmp_path, limits=limits) as store:
+        shop = Shop(store)
+        pet = await pet_in(shop)
+        await shop.refusal(PayloadTooLarge, UPLOAD_IMAGE, body={"file": PNG + b"x"}, id=pet.id)
+        await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+
+
+async def test_a_pet_has_so_many_photos_and_no_more(shop: Shop) -> None:
+    pet = await pet_in(shop, photos=["https://example.com/a.jpg"] * 49)
+    await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+    await shop.refusal(Conflict, UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+
+
+async def test_only_who_may_write_pets_adds_images(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    await shop.refusal(Unauthorized, UPLOAD_IMAGE, shop.visitor, {"file": PNG}, id=pet.id)
+    await shop.refusal(Forbidden, UPLOAD_IMAGE, shop.customer, {"file": PNG}, id=pet.id)
+
+
+async def test_what_is_not_there_has_no_image(shop: Shop) -> None:
+    pet, other = await pet_in(shop), await pet_in(shop)
+    image = await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+    await shop.refusal(NotFound, UPLOAD_IMAGE, body={"file": PNG}, id=new_id())
+    await shop.refusal(NotFound, GET_IMAGE, id=other.id, imageId=image.id)
+    await shop.refusal(NotFound, GET_IMAGE, id=pet.id, imageId=new_id())
+    await shop.refusal(BadRequest, GET_IMAGE, id=pet.id, imageId="../../etc/passwd")
+    await Shop(shop.store).refusal(NotFound, GET_IMAGE, id=pet.id, imageId=image.id)
+
+
+async def test_an_image_whose_bytes_are_lost_is_not_found(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    image = await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+    await shop.store.images.delete_all(shop.tenant)
+    await shop.refusal(NotFound, GET_IMAGE, id=pet.id, imageId=image.id)
+
+
+async def test_images_go_with_their_pet(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    image = await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+    await shop.call(DELETE_PET, id=pet.id)
+    await shop.refusal(NotFound, GET_IMAGE, id=pet.id, imageId=image.id)
+    assert await shop.store.images.get(shop.tenant, image.id) is None
+
+
+async def test_a_repeated_upload_with_a_key_adds_one_image(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    first = await shop.outcome(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id, key="k")
+    again = await shop.outcome(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id, key="k")
+    assert again.replayed
+    assert again.value == first.value
+    assert len((await shop.call(GET_PET, id=pet.id)).photos) == len(pet.photos) + 1
+
+
+def test_the_bytes_of_an_upload_are_in_no_log() -> None:
+    assert "secret" not in repr(ImageUpload.model_validate({"file": b"secret"}))

@@ -1,0 +1,307 @@
+"""Payments and receipts: what succeeds, what fails, and what is never told."""
+
+import asyncio
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.kernel.errors import BadRequest, Conflict, NotFound, ValidationFailed
+from core.kernel.ids import new_id
+from core.models import examples
+from core.models.orders import Order, OrderStatus
+from core.models.payments import PaymentDraft, PaymentStatus
+from core.services.orders import CANCEL_ORDER, GET_ORDER, PLACE_ORDER
+from core.services.payments import GET_RECEIPT, PAY_ORDER
+from core.services.pets import CREATE_PET
+from tests.core.stores import Shop, customer_of, open_store, without
+
+CARD = examples.PAYMENT_DRAFT
+NUMBER = "4242424242424242"
+BANK: dict[str, Any] = {
+    "amount": "350.00",
+    "currency": "USD",
+    "source": {
+        "object": "bank_account",
+        "accountHolderName": "Alex Meyer",
+        "accountNumber": "000123456789",
+        "routingNumber": "110000000",
+        "accountType": "checking",
+        "bankName": "First Bank",
+    },
+}
+
+
+def card(**changes: object) -> dict[str, Any]:
+    return {**CARD, "source": {**CARD["source"], **changes}}
+
+
+async def order_of(shop: Shop, caller: Any) -> Order:
+    pet = await shop.call(CREATE_PET, body=examples.PET_DRAFT)
+    order = await shop.call(PLACE_ORDER, caller, {"petId": pet.id})
+    assert isinstance(order, Order)
+    return order
+
+
+def files(folder: Path) -> str:
+    """All that the database's files hold."""
+    return "".join(path.read_bytes().decode("latin-1") for path in folder.glob("store.db*"))
+
+
+async def test_a_payment_that_succeeds_approves_the_order(shop: Shop) -> None:
+    order = await order_of(shop, shop.visitor)
+    payment = await shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id)
+    told = payment.model_dump(mode="json")
+    assert told == {
+        **examples.PAYMENT,
+        **{name: told[name] for name in ("id", "receiptId", "createdAt", "updatedAt")},
+        "tenantId": shop.tenant,
+        "orderId": order.id,
+    }
+    assert (await shop.call(GET_ORDER, shop.visitor, id=order.id)).status is OrderStatus.APPROVED
+
+
+async def test_success_is_announced_step_by_step(shop: Shop) -> None:
+    order = await order_of(shop, shop.customer)
+    head = await shop.head()
+    payment = await shop.call(PAY_ORDER, shop.customer, CARD, id=order.id)
+    processing, succeeded, approved = await shop.events(head)
+    now = await shop.call(GET_ORDER, shop.customer, id=order.id)
+    receipt = await shop.call(GET_RECEIPT, shop.customer, id=payment.receipt_id)
+    assert [event["eventType"] for event in (processing, succeeded)] == [
+        "payment.processing",
+        "payment.succeeded",
+    ]
+    assert {event["topic"] for event in (processing, succeeded)} == {f"orders/{order.id}/payment"}
+    assert {event["audience"] for event in (processing, succeeded, approved)} == {shop.customer.user_id}
+    final = payment.model_dump(mode="json")
+    assert processing["data"] == {
+        "payment": {**final, "status": "PROCESSING", "receiptId": None},
+        "order": order.model_dump(mode="json"),
+        "receipt": None,
+    }
+    assert succeeded["data"] == {
+        "payment": final,
+        "order": now.model_dump(mode="json"),
+        "receipt": receipt.model_dump(mode="json"),
+    }
+    assert (approved["eventType"], approved["topic"]) == ("order.status_changed", f"orders/{order.id}/status")
+    assert approved["data"] == {
+        "order": now.model_dump(mode="json"),
+        "previousStatus": "PLACED",
+        "newStatus": "APPROVED",
+        "changedAt": final["updatedAt"],
+        "changedBy": "store",
+    }
+
+
+async def test_payment_events_are_found_under_the_payments_topic_too(shop: Shop) -> None:
+    order = await order_of(shop, shop.visitor)
+    head = await shop.head()
+    payment = await shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id)
+    page = await shop.store.storage.read_log(shop.tenant, head, 10)
+    assert [event.aliases for event in page.events] == [(f"payments/{payment.id}/status",)] * 2 + [()]
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [("4000000000000002", "CARD_DECLINED"), ("4000000000000119", "PROCESSING_ERROR")]
+)
+async def test_a_payment_that_fails_says_why_and_can_be_tried_again(
+    shop: Shop, number: str, reason: str
+) -> None:
+    order = await order_of(shop, shop.visitor)
+    head = await shop.head()
+    payment = await shop.call(PAY_ORDER, shop.visitor, card(number=number), id=order.id)
+    assert (payment.status, payment.failure_reason, payment.receipt_id) == (
+        PaymentStatus.FAILED,
+        reason,
+        None,
+    )
+    processing, failed = await shop.events(head)
+    assert (processing["eventType"], failed["eventType"]) == ("payment.processing", "payment.failed")
+    assert failed["data"] == {
+        "payment": payment.model_dump(mode="json"),
+        "order": order.model_dump(mode="json"),
+        "receipt": None,
+    }
+    assert await shop.call(GET_ORDER, shop.visitor, id=order.id) == order
+    again = await shop.call(PAY_ORDER, shop.visitor, BANK, id=order.id)
+    assert again.status is PaymentStatus.SUCCEEDED
+
+
+async def test_a_bank_account_pays_and_comes_back_masked(shop: Shop) -> None:
+    order = await order_of(shop, shop.visitor)
+    payment = await shop.call(PAY_ORDER, shop.visitor, BANK, id=order.id)
+    assert payment.model_dump(mode="json")["source"] == {
+        "object": "bank_account",
+        "accountHolderName": "Alex Meyer",
+        "accountNumber": "********6789",
+        "routingNumber": "*****0000",
+        "accountType": "CHECKING",
+        "bankName": "First Bank",
+    }
+
+
+async def test_a_card_needs_no_address(shop: Shop) -> None:
+    order = await order_of(shop, shop.visitor)
+    bare = {**CARD, "source": without(CARD["source"], "billingAddress")}
+    assert (await shop.call(PAY_ORDER, shop.visitor, bare, id=order.id)).source.billing_address is None
+
+
+@pytest.mark.parametrize("number", ["4222222222222", "378282246310005", "6304000000000000000", NUMBER])
+async def test_numbers_of_every_length_pass_their_check(number: str) -> None:
+    draft = PaymentDraft.model_validate(card(number=number))
+    assert number not in repr(draft)
+    assert "123" not in repr(draft.source).replace(number, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "faults"),
+    [
+        ({"number": "4242424242424241"}, {"source.number": "INVALID_FORMAT"}),
+        ({"number": "424242424242"}, {"source.number": "INVALID_FORMAT"}),
+        ({"number": "4" * 20}, {"source.number": "INVALID_FORMAT"}),
+        ({"number": "4242 4242 4242 4242"}, {"source.number": "INVALID_FORMAT"}),
+        ({"number": "４２４２４２４２４２４２４２４２"}, {"source.number": "INVALID_FORMAT"}),
+        ({"number": 4242424242424242}, {"source.number": "INVALID_TYPE"}),
+        ({"cvc": "12"}, {"source.cvc": "INVALID_FORMAT"}),
+        ({"expMonth": 13}, {"source.expMonth": "OUT_OF_RANGE"}),
+        ({"expMonth": "12"}, {"source.expMonth": "INVALID_TYPE"}),
+        ({"expYear": 29}, {"source.expYear": "OUT_OF_RANGE"}),
+        ({"name": ""}, {"source.name": "INVALID_LENGTH"}),
+        ({"billingAddress": {"country": "Germany"}}, {"source.billingAddress.country": "INVALID_FORMAT"}),
+        ({"pin": "1"}, {"source.pin": "UNKNOWN_FIELD"}),
+        ({"object": "cash"}, {"source.object": "INVALID_ENUM_VALUE"}),
+        ({"object": None}, {"source.object": "INVALID_ENUM_VALUE"}),
+    ],
+)
+async def test_a_faulty_card_is_refused(shop: Shop, changes: dict[str, Any], faults: dict[str, str]) -> None:
+    order = await order_of(shop, shop.visitor)
+    assert await shop.faults(PAY_ORDER, shop.visitor, card(**changes), id=order.id) == faults
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ({}, dict.fromkeys(("amount", "currency", "source"), "REQUIRED_FIELD")),
+        ({**CARD, "currency": "JPY"}, {"currency": "INVALID_ENUM_VALUE"}),
+        ({**CARD, "source": {}}, {"source.object": "REQUIRED_FIELD"}),
+        ({**CARD, "source": "card"}, {"source": "INVALID_TYPE"}),
+        (
+            {**BANK, "source": {"object": "BANK_ACCOUNT", "routingNumber": "12345678", "accountNumber": "x"}},
+            {
+                "source.accountHolderName": "REQUIRED_FIELD",
+                "source.accountNumber": "INVALID_FORMAT",
+                "source.routingNumber": "INVALID_FORMAT",
+                "source.accountType": "REQUIRED_FIELD",
+            },
+        ),
+        ({**CARD, "amount": "350.01"}, {"amount": "OUT_OF_RANGE"}),
+        ({**CARD, "currency": "eur"}, {"currency": "INVALID_ENUM_VALUE"}),
+    ],
+)
+async def test_a_faulty_payment_is_refused(shop: Shop, body: object, faults: dict[str, str]) -> None:
+    order = await order_of(shop, shop.visitor)
+    assert await shop.faults(PAY_ORDER, shop.visitor, body, id=order.id) == faults
+
+
+@pytest.mark.parametrize(
+    ("month", "year", "fault"),
+    [(1, 2027, None), (12, 2026, None), (11, 2026, "source.expMonth"), (12, 2025, "source.expYear")],
+)
+async def test_a_card_is_good_to_the_end_of_its_month(
+    tmp_path: Path, month: int, year: int, fault: str | None
+) -> None:
+    async with open_store(tmp_path, clock=lambda: datetime(2026, 12, 31, 23, 59, tzinfo=UTC)) as store:
+        shop = Shop(store)
+        order = await order_of(shop, shop.visitor)
+        body = card(expMonth=month, expYear=year)
+        if fault is None:
+            await shop.call(PAY_ORDER, shop.visitor, body, id=order.id)
+        else:
+            wrong = {**body, "amount": "1.00"}
+            expected = {"amount": "OUT_OF_RANGE", fault: "OUT_OF_RANGE"}
+            assert await shop.faults(PAY_ORDER, shop.visitor, wrong, id=order.id) == expected
+
+
+async def test_an_order_is_paid_once(shop: Shop) -> None:
+    order = await order_of(shop, shop.visitor)
+    head = await shop.head()
+    attempts = [shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id) for _ in range(10)]
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    assert sum(isinstance(result, Conflict) for result in results) == 9
+    assert [kind for kind, _ in await shop.news(head)].count("payment.succeeded") == 1
+
+
+async def test_a_cancelled_order_cannot_be_paid(shop: Shop) -> None:
+    order = await order_of(shop, shop.visitor)
+    await shop.call(CANCEL_ORDER, shop.visitor, id=order.id)
+    await shop.refusal(Conflict, PAY_ORDER, shop.visitor, CARD, id=order.id)
+
+
+async def test_what_is_not_there_cannot_be_paid(shop: Shop) -> None:
+    await shop.refusal(NotFound, PAY_ORDER, shop.visitor, CARD, id=new_id())
+    await shop.refusal(BadRequest, PAY_ORDER, shop.visitor, CARD, id="x")
+
+
+async def test_a_repeated_payment_with_a_key_is_the_same_payment(shop: Shop) -> None:
+    order = await order_of(shop, shop.visitor)
+    first = await shop.outcome(PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+    again = await shop.outcome(PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+    assert again.replayed
+    assert again.value == first.value
+
+
+async def test_a_receipt_is_read_by_whom_the_order_belongs_to(shop: Shop) -> None:
+    order = await order_of(shop, shop.customer)
+    payment = await shop.call(PAY_ORDER, shop.customer, CARD, id=order.id)
+    receipt = await shop.call(GET_RECEIPT, shop.customer, id=payment.receipt_id)
+    told = receipt.model_dump(mode="json")
+    assert told == {
+        **examples.RECEIPT,
+        "id": payment.receipt_id,
+        "tenantId": shop.tenant,
+        "number": 1,
+        "orderId": order.id,
+        "paymentId": payment.id,
+        "userId": shop.customer.user_id,
+        "items": order.model_dump(mode="json")["items"],
+        "issuedAt": told["issuedAt"],
+    }
+    assert await shop.call(GET_RECEIPT, id=receipt.id) == receipt
+    for caller in (shop.visitor, customer_of(shop.tenant)):
+        await shop.refusal(NotFound, GET_RECEIPT, caller, id=receipt.id)
+    await shop.refusal(NotFound, GET_RECEIPT, id=new_id())
+
+
+async def test_the_receipt_of_an_anonymous_order_is_read_by_whoever_knows_its_id(shop: Shop) -> None:
+    order = await order_of(shop, shop.visitor)
+    payment = await shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id)
+    for caller in (shop.visitor, shop.customer, shop.staff):
+        assert (await shop.call(GET_RECEIPT, caller, id=payment.receipt_id)).user_id is None
+
+
+async def test_numbers_are_neither_stored_nor_logged_nor_told(
+    tmp_path: Path, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with open_store(tmp_path, database) as store:
+        shop = Shop(store)
+        order = await order_of(shop, shop.visitor)
+        secret = card(cvc="9173")
+        await shop.call(PAY_ORDER, shop.visitor, secret, id=order.id, key="k")
+        other = await order_of(shop, shop.visitor)
+        await shop.call(PAY_ORDER, shop.visitor, BANK, id=other.id)
+        faulty = await order_of(shop, shop.visitor)
+        mistyped = card(number=NUMBER[:-1] + "1")
+        error = await shop.refusal(ValidationFailed, PAY_ORDER, shop.visitor, mistyped, id=faulty.id)
+        told = (
+            json.dumps(await shop.events()) + caplog.text + repr(error) + repr(getattr(error, "faults", ""))
+        )
+    kept = files(tmp_path)
+    for number in (NUMBER, NUMBER[:-1] + "1", "cvc", "000123456789", "110000000"):
+        assert number not in told
+        assert number not in kept

@@ -1,9 +1,0 @@
-"""The closed set of faults."""
-
-from core.errors import Close, CloseReason, ErrorCode
-
-
-def test_every_end_of_a_stream_has_a_fault_that_tells_of_it() -> None:
-    codes = {reason: Close(reason).code for reason in CloseReason}
-    assert set(codes.values()) <= set(ErrorCode)
-    assert {reason for reason, code in codes.items() if code is ErrorCode.INTERNAL} == {CloseReason.INTERNAL}

@@ -1,0 +1,183 @@
+"""The front of the HTTP port, in this process and on memory."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mqtt5
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.app import Node, build_app, build_mqtt, open_node
+from gateway.demo import ACCOUNTS, open_demo
+from gateway.observability.access_log import AccessLog
+from gateway.observability.metrics import Metrics
+from gateway.router import Front
+from gateway.server.listening import listen, socket_port
+from gateway.settings import Settings
+from tests.protocols.mqtt.raw import Raw
+from tests.waiting import eventually
+
+
+@dataclass
+class Opened:
+    node: Node
+    client: httpx.AsyncClient
+    log: io.StringIO
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    settings = Settings(
+        data_dir=tmp_path, database_url="memory://", rate_limit=0, cors_origins=("https://a.example",)
+    )
+    log = io.StringIO()
+    async with open_node(settings) as node:
+        await open_demo(node.store)
+        node.health.doors["http"] = "here"
+        app = build_app(node, AccessLog("debug", as_json=True, stream=log))
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://store") as client:
+            yield Opened(node, client, log)
+
+
+async def test_probes_answer(opened: Opened) -> None:
+    alive = await opened.client.get("/healthz", headers={"X-Request-ID": "probe-1"})
+    assert (alive.json(), alive.headers["x-request-id"]) == ({"status": "alive"}, "probe-1")
+    ready = await opened.client.get("/readyz")
+    assert (ready.status_code, ready.json()["servers"]) == (200, {"database": {"state": "up"}})
+    assert (await opened.client.post("/readyz")).status_code == 405
+    opened.node.health.draining = True
+    drained = await opened.client.get("/readyz?exclude=redis")
+    assert (drained.status_code, drained.json()["status"]) == (503, "draining")
+    assert drained.headers["retry-after"] == "1"
+
+
+async def test_requests_are_counted_by_operation_and_status(opened: Opened) -> None:
+    pets = (await opened.client.get("/v1/pets?limit=2")).json()["data"]
+    for pet in pets:
+        await opened.client.get(f"/v1/pets/{pet['id']}")
+    await opened.client.get("/v1/nothing")
+    answer = await opened.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = answer.text.splitlines()
+    assert 'petstore_requests_total{door="rest",operation="GET /v1/pets/{id}",status="200"} 2.0' in lines
+    assert 'petstore_requests_total{door="rest",operation="(none)",status="404"} 1.0' in lines
+    assert 'petstore_request_seconds_count{door="rest",operation="GET /v1/pets/{id}"} 2.0' in lines
+    assert 'petstore_open{door="probes"} 1.0' in lines
+    assert "petstore_hub_subscriptions 0.0" in lines
+    assert any(line.startswith("petstore_hub_published_total ") for line in lines)
+    assert 'petstore_up{part="bus"} 1.0' in lines
+
+
+async def test_each_request_is_logged_without_what_only_its_client_should_know(opened: Opened) -> None:
+    name, password, _, _ = ACCOUNTS[1]
+    login = await opened.client.post("/v1/auth/tokens", json={"username": name, "password": password})
+    token = login.json()["accessToken"]
+    headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "mine-1"}
+    answer = await opened.client.get("/v1/orders?limit=1&token=secret", headers=headers)
+    assert answer.headers["x-request-id"] == "mine-1"
+    order = answer.json()["data"][0]["id"]
+    await opened.client.get(f"/v1/orders/{order}", headers=headers)
+    assert [(line["route"], line["caller"]) for line in opened.lines()] == [
+        ("/v1/auth/tokens", "address"),
+        ("/v1/orders", "user"),
+        ("/v1/orders/{id}", "user"),
+    ]
+    assert opened.lines()[1]["request_id"] == "mine-1"
+    for secret in (token, password, "secret", order):
+        assert secret not in opened.log.getvalue()
+
+
+@pytest.mark.parametrize("path", ["/v1/pets", "/v1/events"])
+async def test_web_pages_of_named_origins_may_call(opened: Opened, path: str) -> None:
+    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    answer = await opened.client.options(path, headers=asked)
+    assert answer.headers["access-control-allow-origin"] == "https://a.example"
+    answer = await opened.client.options(path, headers=asked | {"Origin": "https://b.example"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_client_of_mqtt_is_counted_and_logged_when_he_has_gone(opened: Opened) -> None:
+    server = build_mqtt(opened.node, AccessLog("info", as_json=True, stream=opened.log))
+    name, password, _, _ = ACCOUNTS[1]
+    sockets = listen("127.0.0.1", 0)
+    port = socket_port(sockets)
+    async with server.serving(sockets, [], None):
+        stays, leaves, stranger = [Raw(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(3)]
+        await leaves.connect("kitchen", username=name, password=password)
+        leaves.send(mqtt5.DisconnectPacket())
+        stranger.send(b"\x00\x00")
+        await stays.connect()
+        stays.writer.close()
+        await eventually(lambda: len(opened.lines()) == 3)
+    for client in (leaves, stranger):
+        client.writer.close()
+    entries = {line["status"]: line for line in opened.lines()}
+    assert entries.keys() == {0, 129, 255}  # He said goodbye; he sent no MQTT; he was lost.
+    seen = [
+        (entries[code]["method"], entries[code]["route"], entries[code]["caller"]) for code in (0, 129, 255)
+    ]
+    assert seen == [("MQTT", "5.0", "user"), ("MQTT", "(none)", "unknown"), ("MQTT", "5.0", "address")]
+    for secret in (name, password, "kitchen", "127.0.0.1"):
+        assert secret not in opened.log.getvalue()
+    metrics = (await opened.client.get("/metrics")).text
+    assert 'petstore_requests_total{door="mqtt",operation="MQTT 5.0",status="255"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("path", "door"), [("/mqtt", "mqtt"), ("/v1/graphql", "graphql"), ("/v1/ws/chat", "websocket")]
+)
+async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
+    opened: Opened, path: str, door: str
+) -> None:
+    front = opened.client._transport.app  # type: ignore[attr-defined]
+    scope = {
+        "type": "websocket",
+        "path": path,
+        "headers": [],
+        "query_string": b"",
+        "client": ("192.0.2.1", 1),
+    }
+    come: Iterator[Message] = iter(
+        [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}]
+    )
+
+    async def receive() -> Message:
+        return next(come)
+
+    async def send(message: Message) -> None:
+        """Whatever is said, nobody hears it."""
+
+    await front(scope, receive, send)
+    (line,) = opened.lines()
+    assert (line["door"], line["route"]) == (door, path)
+    metrics = (await opened.client.get("/metrics")).text
+    assert f'petstore_requests_total{{door="{door}",operation="GET {path}"' in metrics
+    assert f'petstore_open{{door="{door}"}} 0.0' in metrics
+    assert f'petstore_request_seconds_count{{door="{door}"' not in metrics
+
+
+async def test_a_door_that_fails_is_answered_for_and_the_fault_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("a secret of the house")
+
+    log = io.StringIO()
+    front = Front(broken, {}, {}, metrics=Metrics(), access=AccessLog("info", as_json=True, stream=log))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=front), base_url="http://store") as client:
+        answer = await client.get("/v1/pets")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "secret" not in answer.text
+    assert json.loads(log.getvalue())["level"] == "error"
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
