@@ -1,4 +1,4 @@
-"""The closed set of faults. A StoreError answers a call; a Close ends a stream.
+"""The closed set of errors. A StoreError answers a call; a Close ends a stream.
 
 No number of any transport appears here: each door translates ``code`` by a total table of its own.
 """
@@ -25,7 +25,7 @@ class ErrorCode(StrEnum):
     UNAVAILABLE = "service-unavailable"
 
 
-class FaultCode(StrEnum):
+class ViolationCode(StrEnum):
     """What is wrong with one member of a body."""
 
     REQUIRED_FIELD = "REQUIRED_FIELD"
@@ -38,12 +38,12 @@ class FaultCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Violation:
     """One fault of an input: ``field`` is a path such as ``items[0].petId`` (empty: the whole body)."""
 
     field: str
     message: str
-    code: FaultCode
+    code: ViolationCode
 
 
 class StoreError(Exception):
@@ -57,13 +57,13 @@ class StoreError(Exception):
 
 
 class BadRequest(StoreError):
-    """Broken JSON, or a bad parameter, cursor or tenant; ``faults`` are those of the parameters, one by one."""
+    """Broken JSON, or a bad parameter, cursor or tenant; ``violations`` are those of the parameters, one by one."""
 
     code = ErrorCode.BAD_REQUEST
 
-    def __init__(self, detail: str, faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(self, detail: str, violations: tuple[Violation, ...] = ()) -> None:
         super().__init__(detail)
-        self.faults = faults
+        self.violations = violations
 
 
 class Unauthorized(StoreError):
@@ -123,15 +123,15 @@ class UnsupportedMediaType(StoreError):
 
 
 class ValidationFailed(StoreError):
-    """A well-formed body with faults; ``faults`` lists every one of them."""
+    """A well-formed body with violations; ``violations`` lists every one of them."""
 
     code = ErrorCode.VALIDATION
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
         super().__init__(
-            "The request body has " + ("one fault." if len(faults) == 1 else f"{len(faults)} faults.")
+            "The request body has " + ("one fault." if len(violations) == 1 else f"{len(violations)} faults.")
         )
-        self.faults = faults
+        self.violations = violations
 
 
 class RateLimited(StoreError):

@@ -1,4 +1,4 @@
-"""Checking input against models, every fault at once, and JSON merge patches."""
+"""Checking input against models, every violation at once, and JSON merge patches."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -6,40 +6,40 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from core.kernel.errors import BadRequest, Fault, FaultCode, ValidationFailed
+from core.kernel.errors import BadRequest, ValidationFailed, Violation, ViolationCode
 
 M = TypeVar("M", bound=BaseModel)
 
-_CODES: dict[str, FaultCode] = {
-    "missing": FaultCode.REQUIRED_FIELD,
-    "extra_forbidden": FaultCode.UNKNOWN_FIELD,
-    "enum": FaultCode.INVALID_ENUM_VALUE,
-    "literal_error": FaultCode.INVALID_ENUM_VALUE,
-    "union_tag_invalid": FaultCode.INVALID_ENUM_VALUE,
-    "union_tag_not_found": FaultCode.REQUIRED_FIELD,
-    "greater_than": FaultCode.OUT_OF_RANGE,
-    "greater_than_equal": FaultCode.OUT_OF_RANGE,
-    "less_than": FaultCode.OUT_OF_RANGE,
-    "less_than_equal": FaultCode.OUT_OF_RANGE,
-    "finite_number": FaultCode.OUT_OF_RANGE,
-    "string_too_short": FaultCode.INVALID_LENGTH,
-    "string_too_long": FaultCode.INVALID_LENGTH,
-    "too_short": FaultCode.INVALID_LENGTH,
-    "too_long": FaultCode.INVALID_LENGTH,
+_CODES: dict[str, ViolationCode] = {
+    "missing": ViolationCode.REQUIRED_FIELD,
+    "extra_forbidden": ViolationCode.UNKNOWN_FIELD,
+    "enum": ViolationCode.INVALID_ENUM_VALUE,
+    "literal_error": ViolationCode.INVALID_ENUM_VALUE,
+    "union_tag_invalid": ViolationCode.INVALID_ENUM_VALUE,
+    "union_tag_not_found": ViolationCode.REQUIRED_FIELD,
+    "greater_than": ViolationCode.OUT_OF_RANGE,
+    "greater_than_equal": ViolationCode.OUT_OF_RANGE,
+    "less_than": ViolationCode.OUT_OF_RANGE,
+    "less_than_equal": ViolationCode.OUT_OF_RANGE,
+    "finite_number": ViolationCode.OUT_OF_RANGE,
+    "string_too_short": ViolationCode.INVALID_LENGTH,
+    "string_too_long": ViolationCode.INVALID_LENGTH,
+    "too_short": ViolationCode.INVALID_LENGTH,
+    "too_long": ViolationCode.INVALID_LENGTH,
 }
 
 
-def _code_of(error: ErrorDetails) -> FaultCode:
+def _code_of(error: ErrorDetails) -> ViolationCode:
     kind = error["type"]
-    if kind in FaultCode.__members__:
-        return FaultCode(kind)
+    if kind in ViolationCode.__members__:
+        return ViolationCode(kind)
     if kind in ("enum", "literal_error") and not isinstance(error["input"], str):
-        return FaultCode.INVALID_TYPE
+        return ViolationCode.INVALID_TYPE
     if kind in _CODES:
         return _CODES[kind]
     if kind.endswith(("_type", "_attributes_type")):
-        return FaultCode.INVALID_TYPE
-    return FaultCode.INVALID_FORMAT
+        return ViolationCode.INVALID_TYPE
+    return ViolationCode.INVALID_FORMAT
 
 
 def _message_of(error: ErrorDetails) -> str:
@@ -66,7 +66,7 @@ def _characters(count: int) -> str:
 
 
 def _path_of(location: tuple[int | str, ...], data: object) -> str:
-    """Write where a fault lies; what pydantic adds of its own (tags of unions) is left out."""
+    """Write where a violation lies; what pydantic adds of its own (tags of unions) is left out."""
     path = ""
     value: Any = data
     for place, step in enumerate(location):
@@ -82,10 +82,10 @@ def _path_of(location: tuple[int | str, ...], data: object) -> str:
     return path
 
 
-def faults_of(error: ValidationError, data: object) -> tuple[Fault, ...]:
-    """Every fault that pydantic found, in our words."""
+def violations_of(error: ValidationError, data: object) -> tuple[Violation, ...]:
+    """Every violation that pydantic found, in our words."""
     return tuple(
-        Fault(
+        Violation(
             _path_of(item["loc"], data) + _tag_of(item),
             _message_of(item),
             _code_of(item),
@@ -95,7 +95,7 @@ def faults_of(error: ValidationError, data: object) -> tuple[Fault, ...]:
 
 
 def _tag_of(error: ErrorDetails) -> str:
-    """The member that tells the kinds of a union apart, when it is the one at fault."""
+    """The member that tells the kinds of a union apart, when it is the one at violation."""
     return (
         f".{error['ctx']['discriminator']}".replace("'", "") if error["type"].startswith("union_tag") else ""
     )
@@ -105,12 +105,12 @@ def check_body(model: type[M], data: object) -> M:
     """Read a body.
 
     Raises:
-        ValidationFailed: with every fault of it.
+        ValidationFailed: with every violation of it.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ValidationFailed(faults_of(error, data)) from None
+        raise ValidationFailed(violations_of(error, data)) from None
 
 
 def check_params(model: type[M], data: Mapping[str, object] | BaseModel) -> M:
@@ -124,8 +124,10 @@ def check_params(model: type[M], data: Mapping[str, object] | BaseModel) -> M:
         checked: M = model.__pydantic_validator__.validate_python(data)
         return checked
     except ValidationError as error:
-        faults = faults_of(error, data)
-        raise BadRequest("; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults) from None
+        violations = violations_of(error, data)
+        raise BadRequest(
+            "; ".join(f"{violation.field}: {violation.message}" for violation in violations), violations
+        ) from None
 
 
 def merge_patch(target: object, patch: object) -> object:
@@ -155,7 +157,7 @@ class MergePatch(Generic[M]):
         """The body that the patch makes of the current one, checked like a whole body.
 
         Raises:
-            ValidationFailed: with every fault of the result.
+            ValidationFailed: with every violation of the result.
         """
         dumped = current.model_dump(mode="json", by_alias=True, exclude_none=True)
         return check_body(model, merge_patch(dumped, self.patch))

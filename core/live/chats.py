@@ -117,7 +117,7 @@ class JoinedChats:
         if self._offered or not caller.is_staff or Scope.CHAT_AGENT not in caller.scopes:
             return
         self._offered = True
-        self._store.presence.arrive(caller.tenant, self._user_id)
+        self._store.agents.arrive(caller.tenant, self._user_id)
         self._sessions.offers.arrive(caller.tenant, self)
         await self.take_waiting()
 
@@ -135,7 +135,7 @@ class JoinedChats:
             self._part(chat_id)
         if self._offered:
             self._offered = False
-            self._store.presence.leave(self._session.caller.tenant, self._user_id)
+            self._store.agents.leave(self._session.caller.tenant, self._user_id)
             self._sessions.offers.leave(self._session.caller.tenant, self)
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from core.kernel.caller import Caller
 from core.kernel.errors import RateLimited, Unavailable
 from core.kernel.ids import TenantId
-from core.models.durable_sessions import KeptSession
+from core.models.durable_sessions import DurableSession
 from core.ports.records import Between, Equal, OneOf, Query, StorageDown, TransientFailure
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SLACK = timedelta(hours=1)
 _ATTEMPTS = 6
 
 
-class KeptSessions:
+class DurableSessions:
     """Sessions by caller and name. Each has one holder: who takes it up next has it, and the one before learns so."""
 
     def __init__(self, store: "Store") -> None:
@@ -37,7 +37,7 @@ class KeptSessions:
         """How long a session of this caller may be kept."""
         return LONGEST_OF_VISITORS if caller.is_visitor else LONGEST
 
-    async def take(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> KeptSession | None:
+    async def take(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> DurableSession | None:
         """Take up the session of that name as its holder; None when there is none.
 
         Raises:
@@ -48,7 +48,7 @@ class KeptSessions:
         for _ in range(_ATTEMPTS):
             try:
                 async with self._store.storage.write(caller.tenant) as tx:
-                    found = await tx.get(KeptSession, session_id, lock=True)
+                    found = await tx.get(DurableSession, session_id, lock=True)
                     if found is None or found.expires_at <= now:
                         return None
                     await tx.update(
@@ -74,10 +74,10 @@ class KeptSessions:
         for _ in range(_ATTEMPTS):
             try:
                 async with self._store.storage.write(caller.tenant) as tx:
-                    await tx.delete(KeptSession, session.id)
+                    await tx.delete(DurableSession, session.id)
                     own = Equal("owner", caller.key)
-                    await tx.delete_all(KeptSession, (own, Between("expires_at", high=now)))
-                    if await tx.count(Query(KeptSession, (own,))) >= most:
+                    await tx.delete_all(DurableSession, (own, Between("expires_at", high=now)))
+                    if await tx.count(Query(DurableSession, (own,))) >= most:
                         raise RateLimited(1, f"At most {most} sessions are kept for a caller.")
                     await tx.insert(session)
                     return
@@ -87,7 +87,7 @@ class KeptSessions:
                 break
         raise Unavailable("The session cannot be kept just now.")
 
-    async def save(self, tenant: TenantId, sessions: Iterable[KeptSession]) -> set[str]:
+    async def save(self, tenant: TenantId, sessions: Iterable[DurableSession]) -> set[str]:
         """Write down how far sessions have come; gives the ids of those that have another holder now, or are gone.
 
         Raises:
@@ -96,7 +96,7 @@ class KeptSessions:
         lost = set()
         async with self._store.storage.write(tenant) as tx:
             for session in sorted(sessions, key=lambda session: session.id):
-                found = await tx.get(KeptSession, session.id, lock=True)
+                found = await tx.get(DurableSession, session.id, lock=True)
                 if found is None or found.holder != session.holder:
                     lost.add(session.id)
                 else:
@@ -106,7 +106,7 @@ class KeptSessions:
     async def lost(self, tenant: TenantId, holders: dict[str, str]) -> set[str]:
         """Which of these sessions, each with its supposed holder, have another holder now, or are gone."""
         async with self._store.storage.read(tenant) as tx:
-            found = await tx.find(Query(KeptSession, (OneOf("id", tuple(holders)),)))
+            found = await tx.find(Query(DurableSession, (OneOf("id", tuple(holders)),)))
         still = {session.id for session in found if session.holder == holders[session.id]}
         return set(holders) - still
 
@@ -117,7 +117,7 @@ class KeptSessions:
             StorageDown: the database is away.
         """
         async with self._store.storage.read(caller.tenant) as tx:
-            found = await tx.get(KeptSession, self.id_of(caller, name))
+            found = await tx.get(DurableSession, self.id_of(caller, name))
         return None if found is None else found.holder
 
     def grows_old(self, expires_at: datetime | None, lasts: timedelta) -> bool:
@@ -133,7 +133,7 @@ class KeptSessions:
         session_id = self.id_of(caller, name)
         try:
             async with self._store.storage.read(caller.tenant) as tx:
-                if await tx.get(KeptSession, session_id) is None:
+                if await tx.get(DurableSession, session_id) is None:
                     return
             await self._forget(caller.tenant, session_id, holder)
         except (StorageDown, TransientFailure):
@@ -141,13 +141,13 @@ class KeptSessions:
 
     async def _forget(self, tenant: TenantId, session_id: str, holder: str | None) -> None:
         async with self._store.storage.write(tenant) as tx:
-            found = await tx.get(KeptSession, session_id, lock=True)
+            found = await tx.get(DurableSession, session_id, lock=True)
             if found is not None and holder in (None, found.holder):
-                await tx.delete(KeptSession, found.id)
+                await tx.delete(DurableSession, found.id)
 
-    def record(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> KeptSession:
+    def record(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> DurableSession:
         """A session as it is to be written down; ``lasts`` counts from now. The caller adds how far it has come."""
-        return KeptSession(
+        return DurableSession(
             id=self.id_of(caller, name),
             tenant_id=caller.tenant,
             owner=caller.key,

@@ -8,7 +8,7 @@ from pydantic import Field
 from core.kernel.model import Model
 
 
-class KeptSession(Model):
+class DurableSession(Model):
     """What a client left behind and takes up again, on whichever node. Never shown.
 
     ``id`` is made of its owner and the name that the client gave it. ``holder`` is the connection that has it now,

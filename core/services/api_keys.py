@@ -4,7 +4,7 @@ import secrets
 
 from core.auth.authentication import hash_key
 from core.kernel.caller import Scope
-from core.kernel.errors import ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
+from core.kernel.errors import ErrorCode, Forbidden, NotFound, ValidationFailed, Violation, ViolationCode
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page, Paged
 from core.models import examples
@@ -20,7 +20,9 @@ async def _create(ctx: Context, _: NoParams, body: ApiKeyDraft) -> NewApiKey:
     if not scopes <= ctx.caller.scopes:
         raise Forbidden("You do not have all of these scopes yourself.")
     if body.expires_at is not None and body.expires_at <= ctx.now:
-        raise ValidationFailed((Fault("expiresAt", "must lie in the future", FaultCode.OUT_OF_RANGE),))
+        raise ValidationFailed(
+            (Violation("expiresAt", "must lie in the future", ViolationCode.OUT_OF_RANGE),)
+        )
     key = f"psk_{secrets.token_urlsafe(32)}"
     record = ApiKey(
         id=new_id(),

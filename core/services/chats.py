@@ -5,7 +5,7 @@ node, the one who has the fewest open chats is given it, at its opening or as so
 """
 
 from core.kernel.caller import Caller, Role, Scope
-from core.kernel.errors import Conflict, ErrorCode, Fault, FaultCode, NotFound, ValidationFailed
+from core.kernel.errors import Conflict, ErrorCode, NotFound, ValidationFailed, Violation, ViolationCode
 from core.kernel.events import EventKind, visible_to
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page
@@ -71,7 +71,7 @@ def _announce(ctx: Context, kind: EventKind, chat: Chat) -> None:
 
 async def _free_agent(ctx: Context, tx: Transaction, chat: Chat) -> str | None:
     """Of the agents who are here, the one with the fewest open chats; nobody helps himself."""
-    here = ctx.store.presence.agents(ctx.tenant) - {chat.customer_id}
+    here = ctx.store.agents.agents(ctx.tenant) - {chat.customer_id}
     if not here:
         return None
     busy = await tx.tally(Chat, ("agent_id",), (Equal("status", ChatStatus.ASSIGNED),))
@@ -114,7 +114,9 @@ async def _assign(ctx: Context, params: ById, body: AssignmentDraft) -> Chat:
         raise Conflict("Another agent has the chat.")
     agent = await tx.get(User, agent_id)
     if agent is None or Role.STAFF not in agent.roles:
-        raise ValidationFailed((Fault("agentId", "must be a member of the staff", FaultCode.INVALID_FORMAT),))
+        raise ValidationFailed(
+            (Violation("agentId", "must be a member of the staff", ViolationCode.INVALID_FORMAT),)
+        )
     return await assign_to(ctx, tx, chat, agent_id)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core.auth.authorization import may_grant, order_topics
 from core.kernel.caller import Scope
-from core.kernel.errors import ErrorCode, Fault, FaultCode, Forbidden, ValidationFailed
+from core.kernel.errors import ErrorCode, Forbidden, ValidationFailed, Violation, ViolationCode
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page, Paged, Resource
 from core.models import examples
@@ -28,12 +28,12 @@ async def _create(ctx: Context, _: NoParams, body: DeviceDraft) -> NewDevice:
         if not may_grant(ctx.caller, pattern):
             raise Forbidden(f"You may not listen to '{pattern}' yourself.")
     tx = await ctx.tx()
-    faults = [
+    violations = [
         *await _missing(tx, Pet, "petIds", body.pet_ids),
         *await _missing(tx, Order, "orderIds", body.order_ids),
     ]
-    if faults:
-        raise ValidationFailed(tuple(faults))
+    if violations:
+        raise ValidationFailed(tuple(violations))
     device_id = new_id()
     password = device_password(ctx.store.signer, device_id)
     device = Device(
@@ -69,11 +69,13 @@ def device_password(signer: TokenSigner, device_id: str) -> str:
     )
 
 
-async def _missing(tx: Transaction, kind: type[Resource], field: str, ids: Sequence[str]) -> list[Fault]:
-    """A fault for each id that names nothing."""
+async def _missing(tx: Transaction, kind: type[Resource], field: str, ids: Sequence[str]) -> list[Violation]:
+    """A violation for each id that names nothing."""
     there = {found.id for found in await tx.find(Query(kind, (OneOf("id", tuple(ids)),)))}
     return [
-        Fault(f"{field}[{place}]", f"there is no such {kind.__name__.lower()}", FaultCode.INVALID_FORMAT)
+        Violation(
+            f"{field}[{place}]", f"there is no such {kind.__name__.lower()}", ViolationCode.INVALID_FORMAT
+        )
         for place, record_id in enumerate(ids)
         if record_id not in there
     ]

@@ -4,12 +4,12 @@ from core.kernel.caller import Scope
 from core.kernel.errors import (
     Conflict,
     ErrorCode,
-    Fault,
-    FaultCode,
     NotFound,
     PayloadTooLarge,
     UnsupportedMediaType,
     ValidationFailed,
+    Violation,
+    ViolationCode,
 )
 from core.kernel.events import PUBLIC
 from core.kernel.ids import new_id
@@ -43,7 +43,7 @@ async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
     if size > most:
         raise PayloadTooLarge(f"An image has at most {most} bytes.")
     if size == 0:
-        raise ValidationFailed((Fault("file", "must not be empty", FaultCode.INVALID_LENGTH),))
+        raise ValidationFailed((Violation("file", "must not be empty", ViolationCode.INVALID_LENGTH),))
     media_type = media_type_of(body.content)
     if media_type is None:
         raise UnsupportedMediaType("An image is PNG, JPEG, WebP or GIF by its content.")

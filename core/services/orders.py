@@ -2,7 +2,15 @@
 
 from core.auth.authorization import may_read_order
 from core.kernel.caller import Caller, Role, Scope
-from core.kernel.errors import Conflict, ErrorCode, Fault, FaultCode, Forbidden, NotFound, ValidationFailed
+from core.kernel.errors import (
+    Conflict,
+    ErrorCode,
+    Forbidden,
+    NotFound,
+    ValidationFailed,
+    Violation,
+    ViolationCode,
+)
 from core.kernel.events import NAMED, Audience, EventKind, visible_to
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page
@@ -190,7 +198,7 @@ async def _place_order(ctx: Context, params: NoParams, body: OrderDraft) -> Orde
             raise Forbidden("Only the store's staff may order for somebody else.")
         if await (await ctx.tx()).get(User, body.user_id) is None:
             raise ValidationFailed(
-                (Fault("userId", "is not a user of this store", FaultCode.INVALID_FORMAT),)
+                (Violation("userId", "is not a user of this store", ViolationCode.INVALID_FORMAT),)
             )
     return await place(ctx, body.pet_ids, body.user_id or caller.user_id)
 

@@ -1,7 +1,7 @@
 """Payments and receipts. Whole numbers of cards and accounts live only while a payment is tried."""
 
 from core.kernel.caller import Scope
-from core.kernel.errors import Conflict, ErrorCode, Fault, FaultCode, NotFound, ValidationFailed
+from core.kernel.errors import Conflict, ErrorCode, NotFound, ValidationFailed, Violation, ViolationCode
 from core.kernel.events import EventKind
 from core.kernel.ids import new_id
 from core.kernel.model import ById
@@ -51,20 +51,20 @@ def _masked(source: CardDraft | BankAccountDraft) -> MaskedCard | MaskedBankAcco
     )
 
 
-def _faults(ctx: Context, order: Order, draft: PaymentDraft) -> tuple[Fault, ...]:
-    faults = []
+def _faults(ctx: Context, order: Order, draft: PaymentDraft) -> tuple[Violation, ...]:
+    violations = []
     if draft.amount != order.total_amount:
         message = f"must be the order's, {order.total_amount:.2f}"
-        faults.append(Fault("amount", message, FaultCode.OUT_OF_RANGE))
+        violations.append(Violation("amount", message, ViolationCode.OUT_OF_RANGE))
     if draft.currency is not order.currency:
         message = f"must be the order's, {order.currency}"
-        faults.append(Fault("currency", message, FaultCode.INVALID_ENUM_VALUE))
+        violations.append(Violation("currency", message, ViolationCode.INVALID_ENUM_VALUE))
     source = draft.source
     # A card is good to the end of its month (ISO/IEC 7813).
     if isinstance(source, CardDraft) and (source.exp_year, source.exp_month) < (ctx.now.year, ctx.now.month):
         field = "source.expYear" if source.exp_year < ctx.now.year else "source.expMonth"
-        faults.append(Fault(field, "the card has expired", FaultCode.OUT_OF_RANGE))
-    return tuple(faults)
+        violations.append(Violation(field, "the card has expired", ViolationCode.OUT_OF_RANGE))
+    return tuple(violations)
 
 
 async def pay(ctx: Context, order: Order, draft: PaymentDraft, payment_id: str) -> tuple[Payment, Order]:
@@ -78,8 +78,8 @@ async def pay(ctx: Context, order: Order, draft: PaymentDraft, payment_id: str) 
     """
     if order.status is not OrderStatus.PLACED:
         raise Conflict(f"An order that is {order.status} cannot be paid.")
-    if faults := _faults(ctx, order, draft):
-        raise ValidationFailed(faults)
+    if violations := _faults(ctx, order, draft):
+        raise ValidationFailed(violations)
     payment = Payment(
         id=payment_id,
         tenant_id=ctx.tenant,

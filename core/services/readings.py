@@ -8,12 +8,12 @@ from pydantic_core import to_json
 from core.kernel.caller import Role, Scope
 from core.kernel.errors import (
     ErrorCode,
-    Fault,
-    FaultCode,
     Forbidden,
     NotFound,
     Unauthorized,
     ValidationFailed,
+    Violation,
+    ViolationCode,
 )
 from core.kernel.events import PUBLIC
 from core.kernel.model import ById
@@ -75,10 +75,12 @@ async def _is_repetition(ctx: Context, device: Device, pet_id: str, reading: Rea
 def _checked(ctx: Context, body: ReadingDraft) -> Reading:
     values = body.model_dump(exclude={"measured_at"})
     if all(value is None for value in values.values()):
-        raise ValidationFailed((Fault("", "must hold at least one value", FaultCode.REQUIRED_FIELD),))
+        raise ValidationFailed((Violation("", "must hold at least one value", ViolationCode.REQUIRED_FIELD),))
     measured_at = ctx.now if body.measured_at is None else body.measured_at.astimezone(UTC)
     if measured_at > ctx.now + _AHEAD:
-        raise ValidationFailed((Fault("measuredAt", "must not be in the future", FaultCode.OUT_OF_RANGE),))
+        raise ValidationFailed(
+            (Violation("measuredAt", "must not be in the future", ViolationCode.OUT_OF_RANGE),)
+        )
     return Reading(**values, measured_at=measured_at)
 
 

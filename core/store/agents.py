@@ -13,7 +13,7 @@ _FRESH = 5.0
 Tell = Callable[[TenantId, frozenset[str]], None]
 
 
-class Presence:
+class ConnectedAgents:
     """Counts the connections of each agent to this node, and remembers what the others say of theirs.
 
     It lives in memory: a node that has died is forgotten within seconds, and while the bus is deaf a node knows its own

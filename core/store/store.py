@@ -20,13 +20,13 @@ from core.kernel.caller import Caller, Credentials, visitor
 from core.kernel.clock import Clock, utc_now
 from core.kernel.errors import (
     Conflict,
-    Fault,
-    FaultCode,
     Internal,
     RateLimited,
     StoreError,
     Unavailable,
     ValidationFailed,
+    Violation,
+    ViolationCode,
 )
 from core.kernel.events import Draft, Event
 from core.kernel.ids import SHARED_TENANT, TenantId
@@ -40,7 +40,7 @@ from core.ports.payments import PaymentProcessor
 from core.ports.records import StorageDown, Taken, TransientFailure
 from core.ports.security import PasswordHasher, TokenSigner
 from core.ports.storage import Storage
-from core.store.agents import Presence
+from core.store.agents import ConnectedAgents
 from core.store.context import Context
 from core.store.operation import AnyOperation
 from core.store.read_cache import ReadCache
@@ -116,12 +116,12 @@ class Store:
         self.limits = limits or Limits()
         self.clock = clock
         self.known = KnownCallers()
-        self.presence = Presence(hub.tell_agents)
+        self.agents = ConnectedAgents(hub.tell_agents)
         self.cache = ReadCache(ports.storage)
         self.revocations = Revocations(ports.storage, clock)
         self.draining = False
         hub.watchers.append(self.cache)
-        hub.on_agents = self.presence.hear
+        hub.on_agents = self.agents.hear
 
     async def admit(self, credentials: Credentials, *, cost: int = 1) -> Admission:
         """Find out who calls and take the request from his budget."""
@@ -180,7 +180,7 @@ class Store:
             return None
         if operation.patch:
             if not isinstance(body, Mapping):
-                raise ValidationFailed((Fault("", "must be a JSON object", FaultCode.INVALID_TYPE),))
+                raise ValidationFailed((Violation("", "must be a JSON object", ViolationCode.INVALID_TYPE),))
             return MergePatch[BaseModel](body)
         return check_body(operation.body, body)
 
@@ -243,8 +243,10 @@ class Store:
         if not 1 <= len(key) <= 255 or not key.isprintable():
             raise ValidationFailed(
                 (
-                    Fault(
-                        "Idempotency-Key", "must have 1 to 255 printable characters", FaultCode.INVALID_LENGTH
+                    Violation(
+                        "Idempotency-Key",
+                        "must have 1 to 255 printable characters",
+                        ViolationCode.INVALID_LENGTH,
                     ),
                 )
             )
@@ -276,7 +278,7 @@ class Store:
                 continue
             if known.fingerprint != record.fingerprint:
                 message = "was used for another request"
-                raise ValidationFailed((Fault("Idempotency-Key", message, FaultCode.INVALID_FORMAT),))
+                raise ValidationFailed((Violation("Idempotency-Key", message, ViolationCode.INVALID_FORMAT),))
             if known.response is None:
                 raise Conflict("The first request with this Idempotency-Key is still running.")
             return known
@@ -303,7 +305,7 @@ class Store:
 
     async def tend(self) -> None:
         """What has to be done every second: what nodes tell each other, and whether something was missed."""
-        self.presence.tend()
+        self.agents.tend()
         await self.revocations.refresh()
         await self.cache.verify()
 

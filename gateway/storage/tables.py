@@ -15,7 +15,7 @@ from core.models.api_keys import ApiKey
 from core.models.auth import Session
 from core.models.chats import Chat, Message
 from core.models.devices import Device
-from core.models.durable_sessions import KeptSession
+from core.models.durable_sessions import DurableSession
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
 from core.models.orders import Order
@@ -268,12 +268,12 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     Chat: chats,
     Message: messages,
     IdempotencyRecord: idempotency,
-    KeptSession: kept_sessions,
+    DurableSession: kept_sessions,
 }
 #: Kinds that are of no use after the time in a field.
 EXPIRING: Mapping[type[BaseModel], str] = {
     IdempotencyRecord: "expires_at",
-    KeptSession: "expires_at",
+    DurableSession: "expires_at",
     Session: "expires_at",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 from graphql import GraphQLError
 
 from core.kernel.errors import Close, CloseReason, ErrorCode, Internal, StoreError
-from protocols.http.faults import members_of
+from protocols.http.error_data import members_of
 
 log = logging.getLogger(__name__)
 

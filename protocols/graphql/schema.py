@@ -15,7 +15,7 @@ from strawberry.scalars import JSON
 from strawberry.types import Info
 
 from core.kernel import events
-from core.kernel.errors import BadRequest, Fault, FaultCode, ValidationFailed
+from core.kernel.errors import BadRequest, ValidationFailed, Violation, ViolationCode
 from core.models.chats import Message, MessageEvent
 from core.models.images import ImageUpload
 from core.models.orders import Order, OrderEvent, OrderItem
@@ -118,7 +118,7 @@ def _with_bytes(body: dict[str, Any]) -> dict[str, Any]:
     try:
         return {**body, "file": base64.b64decode(body["file"], validate=True)}
     except (binascii.Error, ValueError, TypeError):
-        raise ValidationFailed((Fault("file", "must be base64", FaultCode.INVALID_FORMAT),)) from None
+        raise ValidationFailed((Violation("file", "must be base64", ViolationCode.INVALID_FORMAT),)) from None
 
 
 def _description(operation: AnyOperation) -> str:

@@ -64,8 +64,8 @@ def status_of(error: StoreError, path: Callable[[str], str]) -> tuple[StatusCode
     details: list[Message] = []
     metadata: dict[str, str] = {}
     match error:
-        case ValidationFailed() | BadRequest(faults=(_, *_)):
-            details.append(_field_faults((path(f.field), f.message, f.code.value) for f in error.faults))
+        case ValidationFailed() | BadRequest(violations=(_, *_)):
+            details.append(_field_faults((path(f.field), f.message, f.code.value) for f in error.violations))
         case BadRequest():
             details.append(_field_faults([("", error.detail, "")]))
         case CursorExpired():

@@ -283,7 +283,7 @@ def error_data(error: StoreError) -> dict[str, object]:
         case ValidationFailed():
             data["errors"] = [
                 {"field": snake(fault.field), "message": fault.message, "code": fault.code.value}
-                for fault in error.faults
+                for fault in error.violations
             ]
         case CursorExpired():
             data["oldestCursor"] = error.oldest_cursor

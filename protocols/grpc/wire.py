@@ -15,7 +15,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from pydantic_core import from_json
 
-from core.kernel.errors import Fault, FaultCode, ValidationFailed
+from core.kernel.errors import ValidationFailed, Violation, ViolationCode
 from core.kernel.events import Event
 from core.live.chat_messages import for_chat
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
@@ -196,7 +196,7 @@ def read_masked(message: Message, paths: Iterable[str]) -> dict[str, Any]:
     """
     patch: dict[str, Any] = {}
     faults = [
-        Fault("updateMask", f"names '{path[:64]}', which is no field", FaultCode.UNKNOWN_FIELD)
+        Violation("updateMask", f"names '{path[:64]}', which is no field", ViolationCode.UNKNOWN_FIELD)
         for path in paths
         if not _pick(patch, message, path.split("."))
     ]

@@ -5,7 +5,7 @@ Requests:
     ``headers``      fields that every door reads and writes
     ``cors``         which web pages may call
     ``problems``     faults as problem documents (RFC 9457), with the one table of statuses
-    ``faults``       faults in JSON messages
+    ``error_data``   errors in JSON messages
 
 Sockets and streams:
     ``sockets``      one client's WebSocket, from its acceptance to its end

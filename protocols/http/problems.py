@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from core.kernel.errors import ErrorCode, StoreError, Unauthorized
-from protocols.http.faults import members_of
+from protocols.http.error_data import members_of
 
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "https://petstoreapi.com/errors/"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from core.kernel.caller import Credentials
 from core.kernel.limits import Limits
-from core.live.durable_sessions import KeptSessions
+from core.live.durable_sessions import DurableSessions
 from core.live.sessions import Sessions
 from protocols.mqtt.connection import Connection, Peer
 from protocols.mqtt.persistence import Keeper
@@ -43,7 +43,7 @@ class MqttDoor:
         self.sessions = sessions
         self.store = sessions.store
         self.limits = limits
-        self.kept = KeptSessions(self.store)
+        self.kept = DurableSessions(self.store)
         self.keeper = Keeper(self.kept)
         self.groups = Groups(self.store)
         self.wills = Wills(self.spawn)

@@ -10,12 +10,12 @@ from mqtt5 import DisconnectReasonCode, PubAckReasonCode, PubCompReasonCode, Pub
 from core.kernel.caller import Caller, Role
 from core.kernel.errors import (
     BadRequest,
-    Fault,
-    FaultCode,
     Forbidden,
     StoreError,
     Unavailable,
     ValidationFailed,
+    Violation,
+    ViolationCode,
 )
 from core.kernel.ids import is_id
 from core.kernel.validation import check_body
@@ -113,7 +113,7 @@ class Publishing:
         try:
             check_body(ReadingDraft, _json(self.will.payload))
         except BadRequest as error:
-            raise ValidationFailed((Fault("", error.detail, FaultCode.INVALID_FORMAT),)) from None
+            raise ValidationFailed((Violation("", error.detail, ViolationCode.INVALID_FORMAT),)) from None
 
     def send_will(self, name: tuple[str, str, str] | None, kept: Kept) -> None:
         """The client is lost: publish his will, at the latest when his session ends (section 3.1.3.2.2)."""
@@ -180,6 +180,6 @@ def _json(payload: bytes) -> object:
 
 def _explained(error: StoreError) -> str:
     if isinstance(error, ValidationFailed):
-        told = (f"{fault.field}: {fault.message}".removeprefix(": ") for fault in error.faults)
+        told = (f"{fault.field}: {fault.message}".removeprefix(": ") for fault in error.violations)
         return "; ".join(told)[:500]
     return error.detail

@@ -10,8 +10,8 @@ from typing import Any
 from core.kernel.caller import Caller
 from core.kernel.errors import Unavailable
 from core.kernel.ids import TenantId
-from core.live.durable_sessions import SLACK, KeptSessions
-from core.models.durable_sessions import KeptSession
+from core.live.durable_sessions import SLACK, DurableSessions
+from core.models.durable_sessions import DurableSession
 from core.ports.records import StorageDown, TransientFailure
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,13 @@ class Kept:
     """The session of one connection. ``lasts`` is how long it is kept when the client has gone; nothing: not at all."""
 
     def __init__(
-        self, sessions: KeptSessions, caller: Caller, name: str, holder: str, lasts: timedelta, state: State
+        self,
+        sessions: DurableSessions,
+        caller: Caller,
+        name: str,
+        holder: str,
+        lasts: timedelta,
+        state: State,
     ) -> None:
         self.id = sessions.id_of(caller, name)
         self.caller = caller
@@ -59,7 +65,7 @@ class Kept:
             self.held = False
         return False
 
-    async def _take(self) -> KeptSession | None:
+    async def _take(self) -> DurableSession | None:
         return await self._sessions.take(self.caller, self._name, self.holder, self.lasts)
 
     @property
@@ -67,7 +73,7 @@ class Kept:
         """Whether more has happened than is written down, or it has to be written anew before it expires."""
         return self._state() != self.written or self._sessions.grows_old(self._until, self.lasts)
 
-    def record(self, *, last: bool = False) -> KeptSession:
+    def record(self, *, last: bool = False) -> DurableSession:
         """The session as it is now."""
         self.written = cursor, state = self._state()
         lasts = self.lasts if last else self.lasts + SLACK
@@ -123,7 +129,7 @@ class Kept:
 class Keeper:
     """Writes down what the connected sessions of this node have received, every few seconds, many at once."""
 
-    def __init__(self, sessions: KeptSessions) -> None:
+    def __init__(self, sessions: DurableSessions) -> None:
         self._sessions = sessions
         self._all: set[Kept] = set()
 

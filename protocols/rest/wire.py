@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope
 
 from core.kernel.errors import (
     BadRequest,
-    Fault,
-    FaultCode,
     PayloadTooLarge,
     UnsupportedMediaType,
     ValidationFailed,
+    Violation,
+    ViolationCode,
 )
 from core.kernel.model import Pagination
 from protocols.http.headers import Header
@@ -158,7 +158,7 @@ async def read_json(request: Request, limit: int, accepted: Collection[bytes] | 
     except ValueError as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
     if value is None:  # To the store it would mean that there was no body.
-        raise ValidationFailed((Fault("", "must be a JSON object", FaultCode.INVALID_TYPE),))
+        raise ValidationFailed((Violation("", "must be a JSON object", ViolationCode.INVALID_TYPE),))
     return value
 
 

@@ -17,7 +17,7 @@ from core.kernel.limits import Limits
 from core.live.sessions import Sessions
 from protocols.http.cors import Cors
 from protocols.http.credentials import address_of
-from protocols.http.faults import error_data
+from protocols.http.error_data import error_data
 from protocols.http.headers import Header, read_headers, request_id_of
 from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, problem, problem_of
 from protocols.socketio.mailbox import Mailbox

@@ -22,7 +22,7 @@ from protocols.asyncapi import (
     envelope_example,
     summary_of,
 )
-from protocols.http.faults import ErrorData, ExpiredData
+from protocols.http.error_data import ErrorData, ExpiredData
 from protocols.socketio.client import Handshake
 
 _FAULT = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not listen to that."}

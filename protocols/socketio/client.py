@@ -11,7 +11,7 @@ from core.kernel.model import Part
 from core.live.delivery import Outlet
 from core.live.session import Session
 from protocols.http.closing import GOING_AWAY
-from protocols.http.faults import error_data
+from protocols.http.error_data import error_data
 from protocols.socketio.errors import farewell, refused
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.wire import DISCONNECT, FRAMES, acknowledgement, event_frame

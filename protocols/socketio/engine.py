@@ -10,7 +10,7 @@ from starlette.types import Receive
 
 from core.kernel.limits import Limits
 from protocols.http.closing import TOO_BIG, UNACCEPTABLE
-from protocols.http.faults import error_data
+from protocols.http.error_data import error_data
 from protocols.http.frames import text_frame
 from protocols.http.sockets import Socket, exceeds
 from protocols.socketio.mailbox import Mailbox

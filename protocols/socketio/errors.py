@@ -5,7 +5,7 @@ from typing import Any
 import socketio
 
 from core.kernel.errors import Close, CloseReason, StoreError
-from protocols.http.faults import ErrorData, ExpiredData, error_data
+from protocols.http.error_data import ErrorData, ExpiredData, error_data
 
 
 def refusal(error: StoreError) -> Exception:

@@ -15,7 +15,7 @@ from core.kernel.validation import check_body
 from core.live.commands import Subscribe
 from core.live.sessions import Sessions
 from protocols.http.credentials import address_of, read_credentials
-from protocols.http.faults import error_data
+from protocols.http.error_data import error_data
 from protocols.http.headers import read_headers
 from protocols.socketio.client import Client, Handshake
 from protocols.socketio.engine import Engine

@@ -7,7 +7,7 @@ from core.kernel.events import EventKind
 from core.models import examples
 from core.services.catalogue import EVENTS
 from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example
-from protocols.http.faults import ExpiredData
+from protocols.http.error_data import ExpiredData
 from protocols.sse.errors import ClosedData
 from protocols.sse.wire import RETRY
 

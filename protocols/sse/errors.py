@@ -9,7 +9,7 @@ import orjson
 
 from core.kernel.errors import Close, CloseReason
 from core.live.replies import Answer
-from protocols.http.faults import ExpiredData
+from protocols.http.error_data import ExpiredData
 from protocols.sse.wire import RETRY, place_block
 
 

@@ -15,7 +15,7 @@ from core.live.session import Session
 from core.live.sessions import Sessions
 from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE, refusal_reason
 from protocols.http.credentials import read_credentials
-from protocols.http.faults import error_data
+from protocols.http.error_data import error_data
 from protocols.http.frames import text_frame
 from protocols.http.headers import read_headers
 from protocols.http.sockets import Socket, exceeds

@@ -23,7 +23,7 @@ from protocols.asyncapi import (
     summary_of,
 )
 from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE
-from protocols.http.faults import ErrorData, ExpiredData
+from protocols.http.error_data import ErrorData, ExpiredData
 from protocols.websocket.wire import LONGEST_MARK
 
 _MARK = {"type": ["string", "integer"], "maxLength": LONGEST_MARK, "description": "The client's own mark."}

@@ -1,12 +1,13 @@
 """How the end of a session looks on a WebSocket: a last message, where there is something to say; then a close code.
 
-The codes are those of all sockets (`protocols.http.closing`); faults of commands look as in `protocols.http.faults`.
+The codes are those of all sockets (`protocols.http.closing`); errors of commands look as in
+`protocols.http.error_data`.
 """
 
 from typing import Any
 
 from core.kernel.errors import Close, CloseReason
-from protocols.http.faults import ErrorData, ExpiredData
+from protocols.http.error_data import ErrorData, ExpiredData
 
 
 def farewell(close: Close, cursor: str | None) -> tuple[str, dict[str, Any]] | None:

@@ -32,7 +32,7 @@ class Ability(StrEnum):
     IDEMPOTENCY = "takes an idempotency key"
 
 
-class Fault(Exception):
+class Violation(Exception):
     """A refusal, in the store's words: ``code`` is the slug; ``fields`` are (field, code) of each fault of a body."""
 
     def __init__(
@@ -234,13 +234,13 @@ class Driver:
         raise NotImplementedError
 
 
-async def refusal(attempt: Any) -> Fault:
+async def refusal(attempt: Any) -> Violation:
     """The fault of an attempt that must be refused: a coroutine, or the context of a stream or conversation."""
     try:
         if isinstance(attempt, AbstractAsyncContextManager):
             async with attempt as opened:
                 raise AssertionError(f"not refused: {opened}")
         answer = await attempt
-    except Fault as fault:
+    except Violation as fault:
         return fault
     raise AssertionError(f"not refused: {answer}")

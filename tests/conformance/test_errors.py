@@ -6,7 +6,7 @@ from dataclasses import replace
 from core.kernel.cursor import Cursor
 from core.kernel.ids import TenantId
 from tests.conformance.conftest import At
-from tests.conformance.door import Ability, Fault, refusal
+from tests.conformance.door import Ability, Violation, refusal
 from tests.conformance.manifest import Door
 from tests.conformance.people import PASSWORD, Person, World
 from tests.conformance.scenario import scenario
@@ -105,11 +105,11 @@ async def test_rate_limit(strict: Target, at: At, door: Door) -> None:
     async with World(strict) as world:
         customer = at(door, await world.customer(), strict.first)
 
-        async def until_refused() -> Fault:
+        async def until_refused() -> Violation:
             for _ in range(50):
                 try:
                     await customer.call("listPets")
-                except Fault as fault:
+                except Violation as fault:
                     return fault
             raise AssertionError("never refused")
 

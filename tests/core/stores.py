@@ -147,7 +147,7 @@ class Shop:
         """The faults of a body, each field with its code."""
         error = await self.refusal(ValidationFailed, operation, caller, body, **more)
         assert isinstance(error, ValidationFailed)
-        return {fault.field: fault.code.value for fault in error.faults}
+        return {fault.field: fault.code.value for fault in error.violations}
 
     async def events(self, after: int = 0) -> list[dict[str, Any]]:
         """The envelopes of all events behind a sequence, as clients see them, and ``audience`` beside."""

@@ -152,7 +152,7 @@ class Live:
                 *self.sessions._open,
                 *self.sessions._per_caller.items(),
                 *self.sessions._in_chats.items(),
-                *self.store.presence.agents(SHARED_TENANT),
+                *self.store.agents.agents(SHARED_TENANT),
             ]
             return [*found, *self.held_by_doors()]
 

@@ -34,7 +34,7 @@ from core.kernel.caller import Scope
 from core.models.pet_search import SortKey
 from protocols.graphql.bindings import BINDINGS, Binding
 from protocols.graphql.errors import CODES
-from tests.conformance.door import Ability, Answer, Driver, End, Fault, Stream
+from tests.conformance.door import Ability, Answer, Driver, End, Stream, Violation
 from tests.conformance.people import TLS, headers_of
 from tests.conformance.shapes import compact
 
@@ -112,7 +112,7 @@ class GraphqlDriver(Driver):
                 await _say(socket, type="subscribe", id=_ID, payload=_subscription(topics, cursor))
                 message = await _hear(socket)
             except ConnectionClosed as closed:
-                raise Fault(_CLOSED[0 if closed.rcvd is None else closed.rcvd.code]) from None
+                raise Violation(_CLOSED[0 if closed.rcvd is None else closed.rcvd.code]) from None
             if message["type"] == "error":
                 raise _fault(message["payload"][0])
             assert message["type"] == "pong", message
@@ -234,9 +234,9 @@ def _shown(value: Any, kind: GraphQLOutputType) -> Any:
     return value
 
 
-def _fault(error: dict[str, Any]) -> Fault:
+def _fault(error: dict[str, Any]) -> Violation:
     extensions = error["extensions"]
-    return Fault(
+    return Violation(
         _SLUGS[extensions["code"]],
         fields=[(fault["field"], fault["code"]) for fault in extensions.get("errors", ())],
         oldest_cursor=extensions.get("oldestCursor"),

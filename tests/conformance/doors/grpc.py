@@ -26,7 +26,7 @@ from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceSt
 from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
 from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc.bindings import BINDINGS, Binding
-from tests.conformance.door import PATIENCE, Ability, Answer, Conversation, Driver, End, Fault, Stream
+from tests.conformance.door import PATIENCE, Ability, Answer, Conversation, Driver, End, Stream, Violation
 from tests.conformance.people import Person
 
 _BOUND: dict[str, Binding] = {binding.operation.name: binding for binding in BINDINGS}
@@ -170,7 +170,7 @@ class GrpcConversation(Conversation):
         message = getattr(response, name)
         if response.reply_to and name == "error":
             self._answers.pop(response.reply_to).set_exception(
-                Fault(
+                Violation(
                     message.code,
                     fields=[(_camel(fault.field), fault.code) for fault in message.errors],
                     oldest_cursor=message.oldest_cursor or None,
@@ -331,18 +331,18 @@ def _one(field: FieldDescriptor, value: Any) -> Any:
             return _shown(value)
 
 
-def _fault(error: aio.AioRpcError) -> Fault:
+def _fault(error: aio.AioRpcError) -> Violation:
     """What a status and its details say."""
     details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
     if not isinstance(details, bytes):
         # Messages that are too big are refused by gRPC itself.
         assert error.code() is StatusCode.RESOURCE_EXHAUSTED, error
-        return Fault("payload-too-large")
+        return Violation("payload-too-large")
     info, faults, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for packed in Status.FromString(details).details:
         for part in (info, faults, retry):
             packed.Unpack(part)
-    return Fault(
+    return Violation(
         info.reason.lower().replace("_", "-"),
         fields=[(_path(one.field), one.reason) for one in faults.field_violations if one.reason],
         oldest_cursor=info.metadata.get("oldestCursor"),

@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from core.kernel.topics import matches
-from tests.conformance.door import PATIENCE, UNTOLD, Ability, Driver, End, Fault, Stream
+from tests.conformance.door import PATIENCE, UNTOLD, Ability, Driver, End, Stream, Violation
 from tests.conformance.shapes import compact
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ class Connection:
             await asyncio.wait((answer, self.over), return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
-        raise Fault(end_of(*self.over.result()).code)
+        raise Violation(end_of(*self.over.result()).code)
 
     def _answer(self, mid: int, codes: list[ReasonCode], told: Properties | None) -> None:
         self._answers.pop(mid).set_result((codes, _user_properties(told)))
@@ -194,7 +194,7 @@ class MqttDriver(Driver):
             codes, told = await connection.answer(mid)
             for code in codes:
                 if code.is_failure:
-                    raise Fault(self._refusal(code.value), oldest_cursor=told.get("oldestCursor"))
+                    raise Violation(self._refusal(code.value), oldest_cursor=told.get("oldestCursor"))
             stream.cursor = told.get("cursor", "")
             yield stream
 
@@ -204,7 +204,7 @@ class MqttDriver(Driver):
             mid = connection.client.publish(wire_topic, json.dumps(payload), qos=1).mid
             (code,), _ = await connection.answer(mid)
             if code.is_failure:
-                raise Fault(_PUBLISH[code.value])
+                raise Violation(_PUBLISH[code.value])
 
     async def renew(self, stream: Stream, token: str) -> None:
         assert isinstance(stream, MqttStream)
@@ -264,7 +264,7 @@ class MqttDriver(Driver):
         try:
             code = await connection.welcome()
             if code.is_failure:
-                raise Fault(_CONNECT[code.value])
+                raise Violation(_CONNECT[code.value])
             yield connection
         finally:
             reader.cancel()

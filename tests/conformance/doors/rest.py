@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from protocols.rest.bindings import BINDINGS, Binding
-from tests.conformance.door import Ability, Answer, Driver, Fault
+from tests.conformance.door import Ability, Answer, Driver, Violation
 from tests.conformance.people import TLS, headers_of
 from tests.conformance.shapes import compact
 
@@ -61,11 +61,11 @@ class RestDriver(Driver):
         return Answer(value, answer.headers.get("ETag"), replayed)
 
 
-def fault_of(answer: httpx.Response) -> Fault:
+def fault_of(answer: httpx.Response) -> Violation:
     """What a problem says (RFC 9457)."""
     problem = answer.json()
     retry_after = answer.headers.get("Retry-After")
-    return Fault(
+    return Violation(
         problem["type"].rpartition("/")[2],
         fields=[(fault["field"], fault["code"]) for fault in problem.get("errors", ())],
         oldest_cursor=problem.get("oldestCursor"),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from tests.conformance.door import PATIENCE, Ability, Conversation, Driver, End, Fault, OnFrame, Stream
+from tests.conformance.door import PATIENCE, Ability, Conversation, Driver, End, OnFrame, Stream, Violation
 from tests.conformance.doors.rest import fault_of
 from tests.conformance.people import headers_of
 from tests.conformance.shapes import compact
@@ -199,9 +199,9 @@ class WebSocketDriver(Driver):
             await socket.close()
 
 
-def error_of(data: dict[str, Any]) -> Fault:
+def error_of(data: dict[str, Any]) -> Violation:
     """What the data of an error message says."""
-    return Fault(
+    return Violation(
         data["code"],
         fields=[(fault["field"], fault["code"]) for fault in data.get("errors", ())],
         oldest_cursor=data.get("oldestCursor"),

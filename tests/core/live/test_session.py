@@ -94,7 +94,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             assert (statistics.subscriptions, statistics.rings, len(made.sessions)) == (0, 0, 0)
             assert not made.sessions._per_caller
             assert not made.sessions._in_chats
-            assert not store.presence.agents(made.shop.tenant)
+            assert not store.agents.agents(made.shop.tenant)
 
 
 async def _refused(kind: type[StoreError], session: Session, name: str, **data: Any) -> StoreError:
@@ -346,15 +346,15 @@ async def test_presence_is_told_when_the_first_comes_and_the_last_goes(scene: Sc
 async def test_an_agent_at_a_chat_door_is_there_until_he_leaves(scene: Scene) -> None:
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
     await customer.chats.offer()
-    assert not scene.store.presence.agents(scene.shop.tenant)
+    assert not scene.store.agents.agents(scene.shop.tenant)
     for _ in range(2):
         await agent.chats.offer()
-    assert scene.store.presence.agents(scene.shop.tenant) == {scene.shop.staff.user_id}
+    assert scene.store.agents.agents(scene.shop.tenant) == {scene.shop.staff.user_id}
     joined = await customer.command("joinChat", {})
     assert joined["chat"]["agentId"] == scene.shop.staff.user_id
     agent.leave()
     agent.leave()
-    assert not scene.store.presence.agents(scene.shop.tenant)
+    assert not scene.store.agents.agents(scene.shop.tenant)
 
 
 async def test_an_agent_is_there_though_the_waiting_chats_could_not_be_given_to_him(
@@ -363,7 +363,7 @@ async def test_an_agent_is_there_though_the_waiting_chats_could_not_be_given_to_
     agent = scene.open(scene.shop.staff)
     scene.store.draining = True
     await agent.chats.offer()
-    assert scene.store.presence.agents(scene.shop.tenant)
+    assert scene.store.agents.agents(scene.shop.tenant)
     assert "waiting chats were not assigned" in caplog.text
 
 

@@ -192,7 +192,7 @@ async def test_a_stale_move_is_refused(shop: Shop, chat: Chat) -> None:
 
 async def test_a_new_chat_goes_to_the_agent_here_who_has_the_fewest(shop: Shop, chat: Chat) -> None:
     one, two = await agent_in(shop, "one"), await agent_in(shop, "two")
-    presence = shop.store.presence
+    presence = shop.store.agents
     for agent in (one, two):
         presence.arrive(shop.tenant, str(agent.user_id))
     head = await shop.head()
@@ -211,7 +211,7 @@ async def test_an_agent_who_arrives_is_given_what_waits(shop: Shop, chat: Chat) 
     own = await shop.call(OPEN_CHAT, shop.staff)
     await shop.call(ASSIGN_WAITING_CHATS)
     assert (await shop.call(GET_CHAT, id=chat.id)).status == "WAITING"
-    shop.store.presence.arrive(shop.tenant, str(shop.staff.user_id))
+    shop.store.agents.arrive(shop.tenant, str(shop.staff.user_id))
     await shop.call(ASSIGN_WAITING_CHATS)
     assert (await shop.call(GET_CHAT, id=chat.id)).agent_id == shop.staff.user_id
     assert (await shop.call(GET_CHAT, id=second.id)).agent_id is None
@@ -220,7 +220,7 @@ async def test_an_agent_who_arrives_is_given_what_waits(shop: Shop, chat: Chat) 
 
 
 async def test_an_agent_is_here_as_long_as_one_of_his_connections(shop: Shop) -> None:
-    presence = shop.store.presence
+    presence = shop.store.agents
     presence.arrive(shop.tenant, "a")
     presence.arrive(shop.tenant, "a")
     presence.leave(shop.tenant, "a")

@@ -149,7 +149,7 @@ async def test_every_fault_of_a_registration_is_told(shop: Shop) -> None:
 async def test_a_fault_does_not_repeat_the_password(shop: Shop) -> None:
     error = await shop.refusal(ValidationFailed, REGISTER, shop.visitor, profile(password="geheim"))
     assert isinstance(error, ValidationFailed)
-    assert "geheim" not in f"{error!r} {error.faults}"
+    assert "geheim" not in f"{error!r} {error.violations}"
 
 
 async def test_nobody_gives_himself_a_role(shop: Shop) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from core.hub import node_messages
 from core.kernel.ids import SHARED_TENANT, TenantId
-from core.store.agents import Presence
+from core.store.agents import ConnectedAgents
 
 
 class Node:
@@ -13,7 +13,7 @@ class Node:
     def __init__(self, name: str) -> None:
         self.name = name
         self.others: list[Node] = []
-        self.presence = Presence(self._tell)
+        self.presence = ConnectedAgents(self._tell)
 
     def _tell(self, tenant: TenantId, agents: frozenset[str]) -> None:
         message = node_messages.decode(node_messages.encode_agents(self.name, tenant, agents))

@@ -11,7 +11,7 @@ from grpc import StatusCode, aio
 
 from core.kernel import errors
 from core.kernel.caller import Role
-from core.kernel.errors import Close, CloseReason, ErrorCode, Fault, FaultCode, StoreError
+from core.kernel.errors import Close, CloseReason, ErrorCode, StoreError, Violation, ViolationCode
 from core.kernel.ids import TenantId
 from core.ports.records import Transaction
 from protocols.grpc._generated.petstore.v1 import chats_pb2, orders_pb2, pets_pb2
@@ -31,7 +31,9 @@ FAULTS: dict[StoreError, StatusCode] = {
     errors.PreconditionFailed("no"): StatusCode.ABORTED,
     errors.PayloadTooLarge("no"): StatusCode.RESOURCE_EXHAUSTED,
     errors.UnsupportedMediaType("no"): StatusCode.INVALID_ARGUMENT,
-    errors.ValidationFailed((Fault("ageMonths", "no", FaultCode.OUT_OF_RANGE),)): StatusCode.INVALID_ARGUMENT,
+    errors.ValidationFailed(
+        (Violation("ageMonths", "no", ViolationCode.OUT_OF_RANGE),)
+    ): StatusCode.INVALID_ARGUMENT,
     errors.RateLimited(7): StatusCode.RESOURCE_EXHAUSTED,
     errors.Unavailable("no", 3): StatusCode.UNAVAILABLE,
     errors.Internal(): StatusCode.INTERNAL,

@@ -10,8 +10,8 @@ import pytest
 
 from core.kernel.clock import utc_now
 from core.kernel.ids import SHARED_TENANT, new_id
-from core.live.durable_sessions import KeptSessions
-from core.models.durable_sessions import KeptSession
+from core.live.durable_sessions import DurableSessions
+from core.models.durable_sessions import DurableSession
 from core.ports.records import Query
 from gateway.storage.migration import migrate
 from tests.protocols.live import Live
@@ -20,9 +20,9 @@ from tests.protocols.mqtt.raw import subscribe_packet
 from tests.waiting import eventually
 
 
-async def kept(node: Live) -> list[KeptSession]:
+async def kept(node: Live) -> list[DurableSession]:
     async with node.store.storage.read(SHARED_TENANT) as tx:
-        return await tx.find(Query(KeptSession))
+        return await tx.find(Query(DurableSession))
 
 
 async def gone(node: MqttNode) -> None:
@@ -238,7 +238,7 @@ async def test_a_client_that_stays_for_long_while_nothing_happens_keeps_its_sess
 
 
 async def test_two_holders_never_both_have_a_session(node: MqttNode) -> None:
-    sessions = KeptSessions(node.store)
+    sessions = DurableSessions(node.store)
     caller = node.member()
     async with node.client("x"):
         for holder in ("a", "b"):

@@ -73,11 +73,11 @@ async def test_who_asks_for_topics_at_the_door_is_no_agent_until_he_joins_a_chat
             connected(node.port, token=node.token(watcher), topics=["orders/#"])
         )
         await client.until("connected")
-        assert not list(node.store.presence.agents(SHARED_TENANT))
+        assert not list(node.store.agents.agents(SHARED_TENANT))
         customer = await stack.enter_async_context(node.chat(node.member()))
         chat = (await customer.ask("joinChat", subject="Hello"))["chat"]
         await client.ask("joinChat", chatId=chat["id"])
-        await eventually(lambda: list(node.store.presence.agents(SHARED_TENANT)) == [watcher.user_id])
+        await eventually(lambda: list(node.store.agents.agents(SHARED_TENANT)) == [watcher.user_id])
 
 
 async def test_a_chat_resumes_from_a_cursor_at_joining(node: Live, kind: str) -> None:

@@ -170,7 +170,7 @@ async def test_a_waiting_chat_goes_to_the_agent_who_connects(node: Live) -> None
             async with node.chat(node.member()) as other:
                 assert (await other.ask("joinChat"))["chat"]["agentId"] == agent.user_id
         assert (await shop.call(GET_CHAT, agent, id=chat_id)).status == "ASSIGNED"
-        await eventually(lambda: not node.store.presence.agents(agent.tenant))
+        await eventually(lambda: not node.store.agents.agents(agent.tenant))
 
 
 async def test_domain_events_come_over_the_chat_socket_too(node: Live) -> None:

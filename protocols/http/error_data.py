@@ -5,22 +5,22 @@ from typing import Any
 from core.kernel.errors import (
     CursorExpired,
     ErrorCode,
-    FaultCode,
     RateLimited,
     StoreError,
     Unavailable,
     ValidationFailed,
+    ViolationCode,
 )
 from core.kernel.model import Model
 from core.live.replies import IF_ANY, Answer
 
 
-class FaultData(Model):
+class ViolationData(Model):
     """What is wrong with one member of what a client sent; ``field`` is its path, empty for the whole."""
 
     field: str
     message: str
-    code: FaultCode
+    code: ViolationCode
 
 
 class ErrorData(Answer):
@@ -31,7 +31,7 @@ class ErrorData(Answer):
 
     code: ErrorCode
     message: str
-    errors: tuple[FaultData, ...] | None = IF_ANY
+    errors: tuple[ViolationData, ...] | None = IF_ANY
     oldest_cursor: str | None = IF_ANY
     retry_after: int | None = IF_ANY
     cursor: str | None = IF_ANY
@@ -47,7 +47,7 @@ def error_data(error: StoreError) -> dict[str, Any]:
     """The content of an error message, as JSON has it."""
     faults = None
     if isinstance(error, ValidationFailed):
-        faults = tuple(FaultData(field=f.field, message=f.message, code=f.code) for f in error.faults)
+        faults = tuple(ViolationData(field=f.field, message=f.message, code=f.code) for f in error.violations)
     return ErrorData(
         code=error.code,
         message=error.detail,
