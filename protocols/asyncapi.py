@@ -18,7 +18,11 @@ from core.models import examples
 from core.services.catalogue import EVENTS
 
 #: A place in the log.
-CURSOR = {"type": "string", "minLength": 1, "description": "A place in the log; it resumes on every door."}
+CURSOR = {
+    "type": "string",
+    "minLength": 1,
+    "description": "A position in the log, from which every door can resume.",
+}
 CHAT_ID = {"type": "string", "description": "The chat that the message belongs to."}
 _UUID = {"type": "string", "format": "uuid"}
 

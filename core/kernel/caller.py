@@ -10,7 +10,7 @@ from core.kernel.ids import TenantId
 
 
 class Role(StrEnum):
-    """What a caller is to the store."""
+    """The role of a caller in the store."""
 
     VISITOR = "VISITOR"
     CUSTOMER = "CUSTOMER"
@@ -19,7 +19,7 @@ class Role(StrEnum):
 
 
 class Scope(StrEnum):
-    """One right. A token or an API key carries a set of them."""
+    """One permission. A token or an API key carries a set of scopes."""
 
     READ_PETS = "read:pets"
     WRITE_PETS = "write:pets"

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Every fault the store answers with; the value is the stable slug that clients compare."""
+    """Every error the store answers with; the value is the stable slug that clients compare."""
 
     BAD_REQUEST = "bad-request"
     UNAUTHORIZED = "unauthorized"
@@ -129,7 +129,8 @@ class ValidationFailed(StoreError):
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
         super().__init__(
-            "The request body has " + ("one fault." if len(violations) == 1 else f"{len(violations)} faults.")
+            "The request body has "
+            + ("one violation." if len(violations) == 1 else f"{len(violations)} violations.")
         )
         self.violations = violations
 

@@ -142,7 +142,7 @@ class Paged(Params):
 
 
 class Pagination(Model):
-    """Where a page lies in its collection."""
+    """The position of a page in its collection."""
 
     page: int
     limit: int
@@ -253,7 +253,7 @@ Timestamp = Annotated[
 
 
 class Currency(Choice):
-    """The currencies that the store takes (ISO 4217)."""
+    """The currencies that the store accepts (ISO 4217)."""
 
     USD = "USD"
     EUR = "EUR"

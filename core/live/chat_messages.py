@@ -15,7 +15,7 @@ from core.models.chats import Chat, Message, PresenceChanged
 
 
 class Typist(Model):
-    """Who types, or has stopped."""
+    """Who has started or stopped typing."""
 
     user_id: str
 

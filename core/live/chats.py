@@ -69,7 +69,7 @@ class JoinedChats:
         return NamedChat(chat_id=chat_id)
 
     async def say(self, command: SendText) -> OneMessage:
-        """Say something in a chat."""
+        """Send a message to a chat."""
         chat_id = self._joined(command)
         body: dict[str, object] = {"text": command.text}
         if command.client_message_id is not None:

@@ -12,20 +12,20 @@ class Authenticate(Part):
 
 
 class Subscribe(Part):
-    """Add topic filters; with a cursor, what happened since comes first."""
+    """Add topic filters; with a cursor, the events since then come first."""
 
     topics: list[str] = Field(min_length=1)
     cursor: str | None = Field(default=None, max_length=200)
 
 
 class Unsubscribe(Part):
-    """Take topic filters away."""
+    """Remove topic filters."""
 
     topics: list[str] = Field(min_length=1)
 
 
 class JoinChat(Part):
-    """Enter a chat, with a cursor from there on; without an id a new one is opened."""
+    """Join a chat, with a cursor from that position on; without an id a new chat is opened."""
 
     chat_id: str | None = Field(default=None, max_length=64)
     subject: Line | None = Field(default=None, max_length=200)
@@ -33,13 +33,13 @@ class JoinChat(Part):
 
 
 class InChat(Part):
-    """Something about a chat that this connection has joined; the id may be left out when it is the only one."""
+    """A command for a chat that this connection has joined; the id may be left out when it is the only one."""
 
     chat_id: str | None = Field(default=None, max_length=64)
 
 
 class SendText(InChat):
-    """Say something. The same ``clientMessageId`` again has no second effect."""
+    """Send a message. Sending the same ``clientMessageId`` again has no second effect."""
 
     text: Text
     client_message_id: str | None = Field(default=None)
@@ -52,4 +52,4 @@ class ReadMark(InChat):
 
 
 class Ping(Part):
-    """Ask for a sign of life."""
+    """Ask for a pong."""

@@ -27,7 +27,8 @@ class Who(Answer):
 
 
 class Connected(Answer):
-    """The greeting; ``user`` is null for a visitor. Topics and cursor are there when he is subscribed already."""
+    """The greeting; ``user`` is null for a visitor. Topics and cursor are present when the client is
+    subscribed already."""
 
     session_id: str
     user: Who | None
@@ -36,28 +37,28 @@ class Connected(Answer):
 
 
 class Authenticated(Answer):
-    """The login counts until ``expires_at``; null: for as long as it is not revoked."""
+    """The login is valid until ``expires_at``; null: until it is revoked."""
 
     user: Who | None
     expires_at: Timestamp | None
 
 
 class Subscribed(Answer):
-    """All topic filters that the client holds now, and the place in the log from which on he hears them."""
+    """All topic filters of the subscription, and the position in the log from which on the client gets their events."""
 
     cursor: str
     topics: list[str]
 
 
 class Unsubscribed(Answer):
-    """The topic filters that are left, and the place that was reached."""
+    """The remaining topic filters, and the position that was reached."""
 
     cursor: str | None = IF_ANY
     topics: list[str]
 
 
 class JoinedChat(Answer):
-    """The chat, and the place in the log from which on the client hears it."""
+    """The chat, and the position in the log from which on the client gets its events."""
 
     session_id: str
     user: Who | None
@@ -66,18 +67,18 @@ class JoinedChat(Answer):
 
 
 class NamedChat(Answer):
-    """The chat that a command was about."""
+    """The chat of the command."""
 
     chat_id: str
 
 
 class OneMessage(Answer):
-    """A message as it is now."""
+    """The message after the change."""
 
     message: Message
 
 
 class Pong(Answer):
-    """A sign of life; a subscriber is told the place that he has reached."""
+    """A pong; a subscriber gets the position that they have reached."""
 
     cursor: str | None = IF_ANY

@@ -25,7 +25,7 @@ class ApiKey(Model):
 
 
 class ApiKeyInfo(Resource):
-    """What is shown of an API key; the key itself never again."""
+    """What is shown of an API key; the key itself is never shown again."""
 
     name: str
     owner_id: str
@@ -40,7 +40,7 @@ class ApiKeyInfo(Resource):
 
 
 class NewApiKey(ApiKeyInfo):
-    """A new API key: ``key`` is shown this once."""
+    """A new API key: ``key`` is shown only this once."""
 
     key: str = Field(repr=False)
 
@@ -50,7 +50,8 @@ def _lower(value: object) -> object:
 
 
 class ApiKeyDraft(Body):
-    """What makes an API key: its rights must be among the maker's own. Without ``expiresAt`` it does not expire."""
+    """What a client sends to create an API key: its scopes must be among the caller's own. Without
+    ``expiresAt`` it does not expire."""
 
     name: Annotated[Line, Field(min_length=1, max_length=100)]
     scopes: list[Annotated[Scope, BeforeValidator(_lower)]] = Field(min_length=1, max_length=50)

@@ -31,7 +31,7 @@ class LoginRequest(Body):
 
 
 class RefreshRequest(Body):
-    """The refresh token of the last answer."""
+    """The refresh token of the last response."""
 
     refresh_token: str = Field(min_length=1, max_length=1024, repr=False)
 
@@ -45,9 +45,10 @@ class LoggedIn(Model):
 
 
 class Tokens(Model):
-    """An access token, and the refresh token that brings the next one and is then spent.
+    """An access token, and the refresh token to get the next one with, which can be used once.
 
-    ``token`` repeats ``accessToken``. ``expires_in`` is in seconds; ``scope`` lists rights apart by spaces.
+    ``token`` repeats ``accessToken``. ``expires_in`` is in seconds; ``scope`` lists scopes separated by
+    spaces.
     """
 
     access_token: str = Field(repr=False)

@@ -10,7 +10,7 @@ from core.kernel.model import Body, ById, Choice, Identifier, Line, Model, Paged
 
 
 class ChatStatus(Choice):
-    """How far a chat is: WAITING for an agent → ASSIGNED to one → CLOSED."""
+    """The state of a chat: WAITING for an agent → ASSIGNED to one → CLOSED."""
 
     WAITING = "WAITING"
     ASSIGNED = "ASSIGNED"
@@ -18,7 +18,7 @@ class ChatStatus(Choice):
 
 
 class SenderRole(Choice):
-    """In what part somebody speaks in a chat."""
+    """The part of the sender of a message in a chat."""
 
     CUSTOMER = "CUSTOMER"
     AGENT = "AGENT"
@@ -39,10 +39,10 @@ class Chat(Resource):
 
 
 class Message(Resource):
-    """Something said in a chat. Ids ascend with the order in which things were said there.
+    """A message in a chat. Ids ascend in the order in which the messages of a chat were sent.
 
-    ``client_message_id`` is the sender's own name for it. The marks say when it reached the other side and when it
-    was read there.
+    ``client_message_id`` is the id that the sender gave it. ``delivered_at`` and ``read_at`` say when it
+    reached the other side and when it was read there.
     """
 
     chat_id: str
@@ -65,20 +65,20 @@ class _MayBeMissing(Body):
 
 
 class ChatDraft(_MayBeMissing):
-    """What opens a chat."""
+    """What a client sends to open a chat."""
 
     subject: Annotated[Line, Field(min_length=1, max_length=200)] | None = None
 
 
 class MessageDraft(Body):
-    """Something to say. The same ``clientMessageId`` again has no second effect."""
+    """A message to send. Sending the same ``clientMessageId`` again has no second effect."""
 
     text: Annotated[Text, Field(min_length=1, max_length=4000)]
     client_message_id: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
 
 
 class AssignmentDraft(_MayBeMissing):
-    """Who takes a chat: the calling agent, unless another one is named."""
+    """Who a chat is assigned to: the calling agent, unless another one is named."""
 
     agent_id: Identifier | None = None
 
@@ -113,40 +113,40 @@ class MessageParams(ById):
 
 
 class MessageWindow(Model):
-    """Where a list of messages lies: ``has_more`` says whether more follow in the direction asked for."""
+    """The window of a list of messages: ``has_more`` says whether more follow in the requested direction."""
 
     limit: int
     has_more: bool
 
 
 class MessagePage(Model):
-    """Messages of a chat in the order they were said."""
+    """Messages of a chat in the order in which they were sent."""
 
     data: list[Message]
     pagination: MessageWindow
 
 
 class ChatEvent(Model):
-    """A chat as it is now."""
+    """The chat after the change."""
 
     chat: Chat
 
 
 class MessageEvent(Model):
-    """A message as it is now."""
+    """The message after the change."""
 
     message: Message
 
 
 class ChatTyping(Model):
-    """Somebody in the chat types, or has stopped."""
+    """A participant has started or stopped typing."""
 
     user_id: str
     typing: bool
 
 
 class PresenceChanged(Model):
-    """Somebody has entered the chat, or left it."""
+    """A participant has joined or left the chat."""
 
     user_id: str
     online: bool
@@ -155,9 +155,9 @@ class PresenceChanged(Model):
 _TOPICS = ("chats/{chat_id}",)
 
 CHAT_OPENED = EventKind("chat.opened", _TOPICS, ChatEvent, "A customer opened a chat.")
-CHAT_ASSIGNED = EventKind("chat.assigned", _TOPICS, ChatEvent, "An agent has the chat now.")
+CHAT_ASSIGNED = EventKind("chat.assigned", _TOPICS, ChatEvent, "The chat was assigned to an agent.")
 CHAT_CLOSED = EventKind("chat.closed", _TOPICS, ChatEvent, "The chat has ended.")
-CHAT_MESSAGE = EventKind("chat.message", _TOPICS, MessageEvent, "Somebody said something.")
+CHAT_MESSAGE = EventKind("chat.message", _TOPICS, MessageEvent, "A message was sent.")
 CHAT_MESSAGE_DELIVERED = EventKind(
     "chat.message_delivered", _TOPICS, MessageEvent, "A message has reached the other side."
 )
@@ -165,13 +165,17 @@ CHAT_MESSAGE_READ = EventKind(
     "chat.message_read", _TOPICS, MessageEvent, "A message was read by the other side."
 )
 CHAT_TYPING = EventKind(
-    "chat.typing", _TOPICS, ChatTyping, "Somebody types, or has stopped; never stored.", ephemeral=True
+    "chat.typing",
+    _TOPICS,
+    ChatTyping,
+    "A participant has started or stopped typing; never stored.",
+    ephemeral=True,
 )
 PRESENCE_CHANGED = EventKind(
     "presence.changed",
     _TOPICS,
     PresenceChanged,
-    "Somebody entered the chat, or left; never stored.",
+    "A participant has joined or left the chat; never stored.",
     ephemeral=True,
 )
 

@@ -11,9 +11,9 @@ from core.kernel.topics import parse_filter
 
 
 class Device(Resource):
-    """A thing that watches pets and orders, with a login of its own.
+    """A device that watches pets and orders, with a login of its own.
 
-    It may read the pets and orders named here, and listen to ``topics``, which are topic filters.
+    It may read the pets and orders listed here, and subscribe to ``topics``, which are topic filters.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Device(Resource):
 
 
 class NewDevice(Device):
-    """A new device: ``password`` is shown this once."""
+    """A new device: ``password`` is shown only this once."""
 
     password: str = Field(repr=False)
 
@@ -42,7 +42,7 @@ TopicFilter = Annotated[Text, AfterValidator(_filter)]
 
 
 class DeviceDraft(Body):
-    """What provisions a device. The pets and orders must be there."""
+    """What a client sends to provision a device. The pets and orders must exist."""
 
     name: Annotated[Line, Field(min_length=1, max_length=100)]
     pet_ids: tuple[Identifier, ...] = Field(default=(), max_length=100)

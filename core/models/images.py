@@ -8,7 +8,7 @@ from core.kernel.model import Body, ById, Identifier, Line, Resource, Text, Time
 
 
 class Image(Resource):
-    """An image of a pet; its bytes lie in the image store under its id. ``size`` is in bytes."""
+    """An image of a pet; its bytes are kept in the image store under its id. ``size`` is in bytes."""
 
     pet_id: str
     url: str
@@ -19,7 +19,7 @@ class Image(Resource):
 
 
 class ImageUpload(Body):
-    """An image as a client sends it: ``file`` is its bytes. The name says nothing of its type and is not kept."""
+    """An image as a client sends it: ``file`` is its bytes. The name does not determine its type and is not kept."""
 
     READ_ONLY: ClassVar[frozenset[str]] = frozenset()
 

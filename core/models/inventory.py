@@ -18,14 +18,14 @@ class Stock(Model):
 
 
 class Inventory(Stock):
-    """How many pets there are of each status, in all and of each species."""
+    """How many pets there are of each status, in total and for each species."""
 
     total: int
     by_species: dict[Species, Stock]
 
 
 class InventoryFilter(Params):
-    """Which statuses to count: one or several apart by commas; all when absent."""
+    """Which statuses to count: one or more separated by commas; all when absent."""
 
     status: Annotated[tuple[PetStatus, ...], CommaList] = tuple(PetStatus)
 

@@ -22,7 +22,7 @@ from core.models.pet_search import CommaList
 
 
 class OrderStatus(Choice):
-    """How far an order is: PLACED → APPROVED (paid) → SHIPPED → DELIVERED, or CANCELLED."""
+    """The state of an order: PLACED → APPROVED (paid) → SHIPPED → DELIVERED, or CANCELLED."""
 
     PLACED = "PLACED"
     APPROVED = "APPROVED"
@@ -32,7 +32,7 @@ class OrderStatus(Choice):
 
 
 class OrderItem(Model):
-    """One pet of an order, at the price it had then."""
+    """One pet of an order, at its price when it was ordered."""
 
     pet_id: str
     price: Money
@@ -41,8 +41,8 @@ class OrderItem(Model):
 class Order(Resource):
     """An order.
 
-    ``number`` counts the orders of a tenant from 1. ``pet_id`` is the first item's. Without ``user_id`` nobody
-    knows who placed it.
+    ``number`` counts the orders of a tenant from 1. ``pet_id`` is the first item's. Without ``user_id`` it
+    was placed by a visitor.
     """
 
     collection: ClassVar[str | None] = "orders"
@@ -67,7 +67,7 @@ class OrderItemDraft(Part):
 class OrderDraft(Body):
     """What a client orders: one ``petId``, or several pets as ``items``. The price is the store's.
 
-    ``userId``: for whom; only STAFF may name somebody else.
+    ``userId``: the user for whom it is placed; only STAFF may name another user.
     """
 
     READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number"}
@@ -109,7 +109,7 @@ class OrderDraft(Body):
 
 
 class OrderChange(Body):
-    """What STAFF may change of an order: its status. All else is read-only."""
+    """What STAFF may change in an order: its status. All other members are read-only."""
 
     READ_ONLY: ClassVar[frozenset[str]] = frozenset(
         field.alias or name for name, field in Order.model_fields.items() if name != "status"
@@ -119,16 +119,16 @@ class OrderChange(Body):
 
 
 class OrderFilter(Paged):
-    """Which orders to list: ``status`` takes one value or several apart by commas."""
+    """Which orders to list: ``status`` takes one or more values separated by commas."""
 
     status: Annotated[tuple[OrderStatus, ...], CommaList] | None = None
 
 
 class OrderEvent(Model):
-    """An order has changed its status; a new one had none before.
+    """The status of an order changed; a new order had none before.
 
-    ``changed_by`` is the id of the user behind the change, ``visitor`` when nobody knows him, or ``store`` when the
-    store approved the order because it was paid.
+    ``changed_by`` is the id of the user who made the change, ``visitor`` for an unknown caller, or ``store``
+    when the store approved the order because it was paid.
     """
 
     order: Order
@@ -140,7 +140,7 @@ class OrderEvent(Model):
 
 ORDER_CREATED = EventKind("order.created", ("orders/{order_id}/status",), OrderEvent, "An order was placed.")
 ORDER_STATUS_CHANGED = EventKind(
-    "order.status_changed", ("orders/{order_id}/status",), OrderEvent, "An order moved on."
+    "order.status_changed", ("orders/{order_id}/status",), OrderEvent, "The status of an order changed."
 )
 
 EVENTS = (ORDER_CREATED, ORDER_STATUS_CHANGED)

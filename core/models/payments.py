@@ -24,7 +24,7 @@ from core.models.orders import Order, OrderItem
 
 
 class PaymentStatus(Choice):
-    """How a payment stands. FAILED: no money moved. REFUNDED: it went back."""
+    """The state of a payment. FAILED: no money was taken. REFUNDED: it was returned."""
 
     PROCESSING = "PROCESSING"
     SUCCEEDED = "SUCCEEDED"
@@ -75,7 +75,7 @@ MaskedSource = Annotated[MaskedCard | MaskedBankAccount, Field(discriminator="ob
 
 
 class Payment(Resource):
-    """An attempt to pay an order. ``receipt_id`` and ``failure_reason`` say how it ended."""
+    """An attempt to pay for an order. ``receipt_id`` and ``failure_reason`` say how it ended."""
 
     order_id: str
     amount: Money
@@ -89,7 +89,7 @@ class Payment(Resource):
 
 
 class Receipt(Resource):
-    """The store's word that it was paid. ``number`` counts a tenant's receipts from 1; no ``user_id``: anonymous."""
+    """The receipt of a paid order. ``number`` counts a tenant's receipts from 1; no ``user_id``: a visitor's order."""
 
     number: int
     order_id: str
@@ -176,7 +176,7 @@ SourceDraft = Annotated[CardDraft | BankAccountDraft, Field(discriminator="objec
 
 
 class PaymentDraft(Body):
-    """How a client pays: amount and currency are the order's."""
+    """How a client pays: amount and currency must be the order's."""
 
     READ_ONLY: ClassVar[frozenset[str]] = frozenset()
 
@@ -193,7 +193,7 @@ class PaymentDraft(Body):
 
 
 class PaymentEvent(Model):
-    """A payment and what hangs on it; ``receipt`` is null unless the payment succeeded once."""
+    """A payment with its order and receipt; ``receipt`` is null unless the payment has succeeded."""
 
     payment: Payment
     order: Order
@@ -202,11 +202,9 @@ class PaymentEvent(Model):
 
 _TOPICS = ("orders/{order_id}/payment", "payments/{payment_id}/status")
 
-PAYMENT_PROCESSING = EventKind(
-    "payment.processing", _TOPICS, PaymentEvent, "The store tries to take the money."
-)
-PAYMENT_SUCCEEDED = EventKind("payment.succeeded", _TOPICS, PaymentEvent, "The money was taken.")
-PAYMENT_FAILED = EventKind("payment.failed", _TOPICS, PaymentEvent, "The money could not be taken.")
-PAYMENT_REFUNDED = EventKind("payment.refunded", _TOPICS, PaymentEvent, "The money went back.")
+PAYMENT_PROCESSING = EventKind("payment.processing", _TOPICS, PaymentEvent, "The payment is being processed.")
+PAYMENT_SUCCEEDED = EventKind("payment.succeeded", _TOPICS, PaymentEvent, "The payment succeeded.")
+PAYMENT_FAILED = EventKind("payment.failed", _TOPICS, PaymentEvent, "The payment failed.")
+PAYMENT_REFUNDED = EventKind("payment.refunded", _TOPICS, PaymentEvent, "The payment was refunded.")
 
 EVENTS = (PAYMENT_PROCESSING, PAYMENT_SUCCEEDED, PAYMENT_FAILED, PAYMENT_REFUNDED)

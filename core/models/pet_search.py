@@ -15,12 +15,12 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-#: Several values of a parameter: a list, or text apart by commas.
+#: Several values of a parameter: a list, or text separated by commas.
 CommaList = BeforeValidator(_split)
 
 
 class StatusFilter(Choice):
-    """A pet's status, or ALL for whatever status."""
+    """A pet's status, or ALL for any status."""
 
     AVAILABLE = "AVAILABLE"
     PENDING = "PENDING"
@@ -30,7 +30,7 @@ class StatusFilter(Choice):
 
 
 class PetFilter(Paged):
-    """Which pets to list. ``species``, ``status`` and ``size`` take one value or several apart by commas."""
+    """Which pets to list. ``species``, ``status`` and ``size`` take one or more values separated by commas."""
 
     species: Annotated[tuple[Species, ...], CommaList] | None = None
     status: Annotated[tuple[StatusFilter, ...], CommaList] = (StatusFilter.AVAILABLE,)
@@ -64,7 +64,7 @@ class AgeRange(Part):
 
 
 class PriceRange(Part):
-    """Prices, both ends included, in whatever currency."""
+    """Prices, both ends included, in any currency."""
 
     min: Money | None = None
     max: Money | None = None
@@ -83,7 +83,7 @@ class Compatibility(Part):
 
 
 class MedicalCriteria(Part):
-    """What is known of a pet's health."""
+    """What is known about a pet's health."""
 
     vaccinated: Bool | None = None
     spayed_neutered: Bool | None = None
@@ -91,9 +91,10 @@ class MedicalCriteria(Part):
 
 
 class SearchCriteria(Part):
-    """What a pet must be like: all criteria hold; of a list, one. An absent one, or an empty list, asks nothing.
+    """Criteria for pets: a pet must meet all of them, and one value of each list. Absent criteria and empty
+    lists match any pet.
 
-    ``text``: each of its words is found in name, breed, description or color, without regard to case.
+    ``text``: each of its words must occur in name, breed, description or color, ignoring case.
     """
 
     species: tuple[Species, ...] | None = Field(default=None, max_length=20)
@@ -107,7 +108,7 @@ class SearchCriteria(Part):
 
 
 class SortKey(Choice):
-    """What found pets may be ordered by."""
+    """What results can be sorted by."""
 
     AGE_MONTHS = "ageMonths"
     PRICE = "price"
@@ -121,28 +122,28 @@ class SortKey(Choice):
 
 
 class SortOrder(Choice):
-    """Upwards or downwards."""
+    """The direction of a sort: ascending or descending."""
 
     ASC = "ASC"
     DESC = "DESC"
 
 
 class SearchSort(Part):
-    """How found pets are ordered."""
+    """The order of the results."""
 
     field: SortKey = SortKey.CREATED_AT
     order: SortOrder = SortOrder.ASC
 
 
 class SearchPage(Part):
-    """Which part of the found pets to show: pages count from 1."""
+    """Which page of the results to return: pages count from 1."""
 
     page: Int = Field(default=1, ge=1, le=1_000_000_000)
     limit: Int = Field(default=20, ge=1, le=100)
 
 
 class PetSearch(Body):
-    """A search for pets; an empty one finds all, of whatever status."""
+    """A search for pets; an empty one finds all, whatever their status."""
 
     READ_ONLY: ClassVar[frozenset[str]] = frozenset()
 

@@ -36,7 +36,7 @@ class Species(Choice):
 
 
 class PetStatus(Choice):
-    """Whether a pet can be had. PENDING: reserved."""
+    """Whether a pet is for sale. PENDING: reserved by an order."""
 
     AVAILABLE = "AVAILABLE"
     PENDING = "PENDING"
@@ -45,7 +45,7 @@ class PetStatus(Choice):
 
 
 class Size(Choice):
-    """How big a pet is, or will be."""
+    """The adult size of a pet."""
 
     SMALL = "SMALL"
     MEDIUM = "MEDIUM"
@@ -61,7 +61,7 @@ class Gender(Choice):
 
 
 class StatusReason(Choice):
-    """What made a pet change its status. UPDATED: the store's staff set it by hand."""
+    """Why the status of a pet changed. UPDATED: the store's staff set it by hand."""
 
     ORDER_PLACED = "ORDER_PLACED"
     ORDER_CANCELLED = "ORDER_CANCELLED"
@@ -70,7 +70,7 @@ class StatusReason(Choice):
 
 
 class MedicalInfo(Model):
-    """What is known of a pet's health; null: unknown."""
+    """What is known about a pet's health; null: unknown."""
 
     spayed_neutered: bool | None = None
     vaccinated: bool | None = None
@@ -126,7 +126,7 @@ Photo = Annotated[Line, Field(min_length=1, max_length=2048), AfterValidator(_we
 
 
 class MedicalInfoDraft(Part):
-    """What a client says of a pet's health."""
+    """What a client states about a pet's health."""
 
     spayed_neutered: Bool | None = None
     vaccinated: Bool | None = None
@@ -174,19 +174,19 @@ def with_present_names(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class PetEvent(Model):
-    """A pet as it is now."""
+    """The pet after the change."""
 
     pet: Pet
 
 
 class PetDeletedEvent(Model):
-    """A pet that is no more."""
+    """A pet that was removed."""
 
     pet_id: str
 
 
 class PetStatusEvent(Model):
-    """A pet has changed its status."""
+    """The status of a pet changed."""
 
     pet_id: str
     old_status: PetStatus
@@ -196,14 +196,14 @@ class PetStatusEvent(Model):
 
 
 class PetAvailabilityEvent(Model):
-    """A pet can be had now, or no longer."""
+    """A pet became available, or is no longer available."""
 
     pet_id: str
     available: bool
 
 
 class AdoptedPet(Model):
-    """The adopted pet in short."""
+    """A summary of the adopted pet."""
 
     id: str
     name: str
@@ -220,7 +220,7 @@ class Adopter(Model):
 
 
 class PetAdoptedEvent(Model):
-    """A pet has found its home; ``adopter`` is null when an anonymous order brought it there."""
+    """A pet was adopted; ``adopter`` is null when a visitor ordered it."""
 
     pet: AdoptedPet
     adopter: Adopter | None
@@ -229,22 +229,20 @@ class PetAdoptedEvent(Model):
 
 PET_CREATED = EventKind("pet.created", ("pets/{pet_id}",), PetEvent, "A pet was added to the store.")
 PET_UPDATED = EventKind(
-    "pet.updated", ("pets/{pet_id}",), PetEvent, "Something of a pet other than its status changed."
+    "pet.updated", ("pets/{pet_id}",), PetEvent, "A pet changed in anything other than its status."
 )
 PET_DELETED = EventKind(
     "pet.deleted", ("pets/{pet_id}",), PetDeletedEvent, "A pet was removed from the store."
 )
 PET_STATUS_CHANGED = EventKind(
-    "pet.status_changed", ("pets/{pet_id}/status",), PetStatusEvent, "A pet has another status."
+    "pet.status_changed", ("pets/{pet_id}/status",), PetStatusEvent, "The status of a pet changed."
 )
 PET_AVAILABILITY_CHANGED = EventKind(
     "pet.availability_changed",
     ("pets/{pet_id}/availability",),
     PetAvailabilityEvent,
-    "A pet became available, or ceased to be.",
+    "A pet became available, or is no longer available.",
 )
-PET_ADOPTED = EventKind(
-    "pet.adopted", ("pets/{pet_id}/adoption",), PetAdoptedEvent, "A pet has found its home."
-)
+PET_ADOPTED = EventKind("pet.adopted", ("pets/{pet_id}/adoption",), PetAdoptedEvent, "A pet was adopted.")
 
 EVENTS = (PET_CREATED, PET_UPDATED, PET_DELETED, PET_STATUS_CHANGED, PET_AVAILABILITY_CHANGED, PET_ADOPTED)

@@ -41,7 +41,7 @@ def _aware(time: datetime) -> datetime:
 
 
 class ReadingDraft(Part):
-    """A reading as a device sends it: at least one value. Without a time it was measured now."""
+    """A reading as a device sends it: at least one value. Without a time it counts as measured now."""
 
     heart_rate_bpm: Annotated[Int, Field(ge=0, le=600)] | None = None
     temperature_c: Annotated[float, Field(strict=True, ge=0, le=60, allow_inf_nan=False)] | None = None
@@ -51,7 +51,7 @@ class ReadingDraft(Part):
 
 
 class HealthReportedEvent(Model):
-    """A device has reported how a pet is."""
+    """A device has reported the health of a pet."""
 
     pet_id: str
     device_id: str
@@ -59,7 +59,10 @@ class HealthReportedEvent(Model):
 
 
 PET_HEALTH_REPORTED = EventKind(
-    "pet.health_reported", ("pets/{pet_id}/health",), HealthReportedEvent, "A device reported how a pet is."
+    "pet.health_reported",
+    ("pets/{pet_id}/health",),
+    HealthReportedEvent,
+    "A device reported the health of a pet.",
 )
 
 EVENTS = (PET_HEALTH_REPORTED,)

@@ -12,7 +12,7 @@ class ResetParams(Params):
 
 
 class Seeded(Model):
-    """How much a seed has added; nothing when the demo data was there already."""
+    """How much demo data was added; zeros when it was there already."""
 
     pets: int
     orders: int

@@ -23,14 +23,14 @@ from core.kernel.model import (
 
 
 class Preferences(Model):
-    """What a user wants to hear of."""
+    """Which messages a user wants to get."""
 
     newsletter: bool = False
     notifications: bool = True
 
 
 class User(Resource):
-    """A person with an account. His password is kept apart, in a Login."""
+    """A person with an account. The password is kept elsewhere, in a Login."""
 
     username: str
     email: str
@@ -105,7 +105,7 @@ PersonName = Annotated[Line, Field(min_length=1, max_length=100)]
 
 
 class PreferencesDraft(Part):
-    """What a user wants to hear of; what is left out is as for a new user."""
+    """Which messages a user wants to get; members that are left out get the defaults of a new user."""
 
     newsletter: Bool = False
     notifications: Bool = True
@@ -123,13 +123,13 @@ class _Profile(Body):
 
 
 class UserDraft(_Profile):
-    """What registers a user."""
+    """What a client sends to register a user."""
 
     password: Password
 
 
 class UserChange(_Profile):
-    """A user as he shall be; without ``password`` the old one stays."""
+    """The new profile of a user; without ``password`` the current one is kept."""
 
     password: Password | None = None
 

@@ -68,9 +68,9 @@ _EXAMPLE = {
 CREATE_API_KEY = Operation(
     name="createApiKey",
     tag="API keys",
-    summary="Make an API key",
-    description="For STAFF. The key acts for who made it, in the chosen scopes, which must be among his own. It is "
-    "shown in this answer only.",
+    summary="Create an API key",
+    description="For STAFF. The key acts for the member of the staff who creates it, with the chosen scopes, "
+    "which must be among their own. It is shown in this response only.",
     params=NoParams,
     body=ApiKeyDraft,
     result=NewApiKey,
@@ -97,8 +97,8 @@ LIST_API_KEYS = Operation(
 DELETE_API_KEY = Operation(
     name="deleteApiKey",
     tag="API keys",
-    summary="End an API key",
-    description="For STAFF. It ends at once, on every node.",
+    summary="Delete an API key",
+    description="For STAFF. The key stops working at once, on every node.",
     params=ById,
     handler=_delete,
     scope=Scope.WRITE_USER,

@@ -282,7 +282,7 @@ LOG_IN = Operation(
     tag="Authentication",
     summary="Log in",
     description="For users, and for devices with their own name and password. After five failures within a minute "
-    "for a name, or twenty from an address, further attempts have to wait.",
+    "for a name, or twenty from an address, further attempts are refused for a while.",
     params=NoParams,
     body=LoginRequest,
     result=Tokens,
@@ -298,7 +298,7 @@ REFRESH = Operation(
     name="refreshToken",
     tag="Authentication",
     summary="Get new tokens for a refresh token",
-    description="A refresh token counts once. Using a spent one ends the login with all its tokens.",
+    description="A refresh token can be used once. Using it again ends the login with all its tokens.",
     params=NoParams,
     body=RefreshRequest,
     result=Tokens,

@@ -119,8 +119,8 @@ CREATE_DEVICE = Operation(
     name="createDevice",
     tag="Devices",
     summary="Provision a device",
-    description="User name and password are made by the store; the password is shown in this answer only. The "
-    "device may read pets and the orders named here, and listen to the topics given.",
+    description="The store generates the user name and the password; the password is shown in this response "
+    "only. The device may read pets and the given orders, and subscribe to the given topics.",
     params=NoParams,
     body=DeviceDraft,
     result=NewDevice,

@@ -238,9 +238,9 @@ PLACE_ORDER = Operation(
     tag="Orders",
     summary="Order pets",
     description=(
-        "Reserves each pet at the store's price. However many clients order one pet at once, one of them wins. A "
-        "visitor's order belongs to nobody: whoever knows its id may read, pay or cancel it. `userId` is for STAFF who "
-        "order for somebody else."
+        "Reserves each pet at the store's price. If several clients order the same pet at once, exactly one "
+        "of them succeeds. A visitor's order has no owner: anybody who knows its id may read, pay or cancel "
+        "it. STAFF may set `userId` to order for another user."
     ),
     params=NoParams,
     body=OrderDraft,
@@ -260,7 +260,8 @@ LIST_ORDERS = Operation(
     name="listOrders",
     tag="Orders",
     summary="List orders",
-    description="Newest first: one's own, or for STAFF all. `status` takes one value or several apart by commas.",
+    description="Newest first: the caller's own orders, or all of them for STAFF. `status` takes one or more "
+    "values separated by commas.",
     params=OrderFilter,
     handler=_list_orders,
     result=Page[Order],
@@ -273,8 +274,9 @@ GET_ORDER = Operation(
     tag="Orders",
     summary="Get an order",
     description=(
-        "One's own, or for STAFF any; an order that belongs to nobody may be read by whoever knows its id, and a "
-        "device may read those it was provisioned with. Users and API keys need the scope read:orders."
+        "The caller's own order, or any order for STAFF. An order without an owner may be read by anybody "
+        "who knows its id, and a device may read the orders it was provisioned with. Users and API keys need "
+        "the scope read:orders."
     ),
     params=ById,
     handler=_get_order,

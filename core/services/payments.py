@@ -151,8 +151,8 @@ PAY_ORDER = Operation(
     summary="Pay an order",
     description=(
         "With a card or from a bank account. A payment that succeeds makes the order APPROVED; one that fails says why "
-        "in `failureReason` and leaves it PLACED. Numbers come back with their last four digits only, and the card's "
-        "check number never. The processor is simulated: 4000000000000002 is declined, 4000000000000119 fails for a "
+        "in `failureReason` and leaves it PLACED. Responses show only the last four digits of numbers, and never the "
+        "card's `cvc`. The processor is simulated: 4000000000000002 is declined, 4000000000000119 fails for a "
         "technical reason."
     ),
     params=ById,
@@ -174,7 +174,8 @@ GET_RECEIPT = Operation(
     name="getReceipt",
     tag="Orders",
     summary="Get a receipt",
-    description="One's own, or for STAFF any; that of an order that belongs to nobody by whoever knows its id.",
+    description="The caller's own receipt, or any receipt for STAFF. The receipt of an order without an "
+    "owner may be read by anybody who knows its id.",
     params=ById,
     handler=_get_receipt,
     result=Receipt,

@@ -205,7 +205,7 @@ LIST_PETS = Operation(
     summary="List pets",
     description=(
         "Oldest first. Without `status` only AVAILABLE pets are listed; `status=ALL` lists every one. `species`, "
-        "`status` and `size` take one value or several apart by commas."
+        "`status` and `size` take one or more values separated by commas."
     ),
     params=PetFilter,
     handler=_list_pets,
@@ -219,7 +219,10 @@ SEARCH_PETS = Operation(
     name="searchPets",
     tag="Pets",
     summary="Search pets",
-    description="All criteria hold, of a list one. Without a `status` it finds pets of every status, unlike a listing.",
+    description=(
+        "A pet must meet all criteria, and one value of each list. Without a `status` it finds pets of every status, "
+        "unlike listPets."
+    ),
     params=NoParams,
     body=PetSearch,
     handler=_search_pets,

@@ -88,8 +88,8 @@ REPORT_HEALTH = Operation(
     name="reportPetHealth",
     tag="Telemetry",
     summary="Report how a pet is",
-    description="By the devices that watch the pet. Everybody who listens to the pet is told. The same reading, with "
-    "its time of measurement, is told once, however often it is reported.",
+    description="For the devices that watch the pet. Every subscriber to the pet gets it. The same reading, "
+    "with its time of measurement, is announced once, however often it is reported.",
     params=ById,
     body=ReadingDraft,
     result=Reading,

@@ -109,8 +109,8 @@ RESET_TENANT = Operation(
     summary="Empty the tenant",
     description=(
         "Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own "
-        "account. Whoever watches sees each pet deleted, each order cancelled and each chat closed. `confirm` repeats "
-        "the tenant's id."
+        "account. Subscribers see each pet deleted, each order cancelled and each chat closed. `confirm` "
+        "must be the tenant's id."
     ),
     params=ResetParams,
     handler=_reset_tenant,
@@ -123,7 +123,7 @@ SEED_TENANT = Operation(
     name="seedTenant",
     tag="Tenant",
     summary="Fill the tenant with demo data",
-    description="Adds pets, orders and chats once: where the demo data is already, nothing happens.",
+    description="Adds pets, orders and chats once; when the demo data is there already, nothing changes.",
     params=NoParams,
     handler=_seed_tenant,
     result=Seeded,

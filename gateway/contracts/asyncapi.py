@@ -22,10 +22,11 @@ _INFO = {
     "title": "Petstore Gateway",
     "version": "1.0.0",
     "description": (
-        "One pet store behind many protocols: these are its live doors. What happens is told as the same event on each "
-        "of them, with the same id and the same cursor; a client that was away resumes with that cursor on any door, "
-        "and gets each event it missed once, in order. Topics are filtered as in MQTT (`orders/+/status`, `pets/#`). "
-        "Who has no credentials is a visitor, and sees what is public. What is not named here is not sent."
+        "One pet store behind many protocols: these are its live doors. An event is the same on each of "
+        "them, with the same id and the same cursor; a client that was disconnected resumes with that cursor "
+        "on any door, and gets each event it missed once, in order. Topics are filtered as in MQTT "
+        "(`orders/+/status`, `pets/#`). A client without credentials is a visitor, and sees what is public. "
+        "Messages that are not listed here are not sent."
     ),
     "license": {"name": "MIT"},
 }
@@ -73,7 +74,7 @@ def _server(
         "protocolVersion": version,
         "description": description,
         "variables": {
-            "host": {"description": "Where the gateway is.", "default": _default("host")},
+            "host": {"description": "The gateway's host name or address.", "default": _default("host")},
             "port": {"description": f"`PETSTORE_{port.upper()}`.", "default": _default(port)},
         },
         "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in security],

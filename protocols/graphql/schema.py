@@ -158,14 +158,14 @@ def _cursor() -> Any:
         return None if info.context.event is None else info.context.event.cursor
 
     return strawberry.field(
-        resolver=cursor, description="In a subscription: the place in the log to resume from."
+        resolver=cursor, description="In a subscription: the position in the log to resume from."
     )
 
 
 # --- what can be followed ---
 
 
-@strawberry.type(description="Something that happened; the same envelope on every door.")
+@strawberry.type(description="An event; the envelope is the same on every door.")
 class Event:
     """The GraphQL type of an event."""
 
@@ -173,7 +173,9 @@ class Event:
     event_type: str
     timestamp: datetime
     topic: str
-    cursor: str | None = strawberry.field(description="Its place in the log; ephemeral events have none.")
+    cursor: str | None = strawberry.field(
+        description="The position after this event in the log; ephemeral events have none."
+    )
 
     @strawberry.field
     def tenant_id(root: strawberry.Parent[events.Event]) -> strawberry.ID:  # noqa: N805 - no method
@@ -182,7 +184,7 @@ class Event:
 
     @strawberry.field
     def data(root: strawberry.Parent[events.Event]) -> JSON:  # noqa: N805 - no method
-        """What it is about, by the event type."""
+        """The payload; its shape depends on the event type."""
         return cast(JSON, orjson.Fragment(root.data))
 
 
@@ -239,7 +241,7 @@ FEEDS: dict[str, Callable[[dict[str, Any]], Feed]] = {
 }
 
 _AFTER = strawberry.argument(
-    description="A cursor of any door: what happened since comes first; or `earliest`."
+    description="A cursor from any door, to get the events since then first; or `earliest`."
 )
 
 
@@ -272,23 +274,23 @@ def _subscription(book: TypeBook) -> Any:
         "events": field(
             "events",
             Event,
-            "Everything that matches MQTT topic filters (`+`, `#`), as far as the caller may see it.",
+            "Every event that matches the MQTT topic filters (`+`, `#`) and that the caller may see.",
             topics=list[str],
         ),
         "pet_status_changed": field(
             "petStatusChanged",
             book.output(PetStatusEvent),
-            "A pet has another status: one pet, or any.",
+            "The status of a pet changed: of one pet, or of any.",
             pet_id=optional_id,
         ),
         "order_status_changed": field(
             "orderStatusChanged",
             book.output(OrderEvent),
-            "An order was placed or moved on: one order, or any that the caller may see.",
+            "An order was placed, or its status changed: one order, or any that the caller may see.",
             order_id=optional_id,
         ),
         "chat_messages": field(
-            "chatMessages", book.output(Message), "What is said in a chat.", chat_id=strawberry.ID
+            "chatMessages", book.output(Message), "The messages of a chat.", chat_id=strawberry.ID
         ),
     }
     return strawberry.type(type("Subscription", (), {"__annotations__": {}, **fields}), name="Subscription")
@@ -303,18 +305,20 @@ def strawberry_schema() -> strawberry.Schema:
         "owner": _link(
             user,
             lambda pet, context: _user(pet.owner_id, context),
-            "Who adopted or bought it; shown to himself and STAFF.",
+            "The user who adopted or bought it; visible to that user and to STAFF.",
         )
     }
     pet = book.output(Pet)
     book.more[OrderItem] = {
-        "pet": _link(pet, lambda item, context: context.pets.load(item.pet_id), "The pet as it is now.")
+        "pet": _link(
+            pet, lambda item, context: context.pets.load(item.pet_id), "The pet in its current state."
+        )
     }
     book.more[Order] = {
         "user": _link(
             user,
             lambda order, context: _user(order.user_id, context),
-            "Who placed it; shown to himself and STAFF.",
+            "The user who placed it; visible to that user and to STAFF.",
         )
     }
     for followed in (PetStatusEvent, OrderEvent, Message):

@@ -40,7 +40,7 @@ CONFIG = StrawberryConfig(
         ),
         datetime: strawberry.scalar(
             name="DateTime",
-            description="A time: RFC 3339, in UTC, ending in Z.",
+            description="A time in RFC 3339 form, in UTC, ending in Z.",
             specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
             serialize=rfc3339,
             parse_value=lambda value: value,
@@ -81,7 +81,7 @@ class TypeBook:
         return self._of(annotation, name, "input")
 
     def patch(self, model: type[BaseModel]) -> Any:
-        """A JSON merge patch of a body: what is absent stays, null removes."""
+        """A JSON merge patch of a body: absent members stay, null removes a member."""
         return self._object(model, "patch")
 
     def argument(self, field: FieldInfo, name: str) -> tuple[Any, Any]:
@@ -170,7 +170,7 @@ class TypeBook:
             lambda: _make(
                 strawberry.type,
                 f"{_upper(name.removeprefix('by_'))}{getattr(made, '__name__', '') if name.startswith('by_') else ''}",
-                f"One for each: {_prose(key)}",
+                f"One value for each: {_prose(key)}",
                 {member.name: field(member) for member in key},
             ),
         )
@@ -194,7 +194,9 @@ class TypeBook:
         return _make(
             strawberry.input,
             self._name_of(model, use.capitalize()),
-            "What is absent stays as it is, and null removes." if use == "patch" else _prose(model),
+            "Absent members stay as they are, and null removes a member."
+            if use == "patch"
+            else _prose(model),
             {
                 name: self._input_field(field, name, required=required and field.is_required())
                 for name, field in model.model_fields.items()

@@ -16,7 +16,7 @@ from core.live.replies import IF_ANY, Answer
 
 
 class ViolationData(Model):
-    """What is wrong with one member of what a client sent; ``field`` is its path, empty for the whole."""
+    """What is wrong with one member of the input; ``field`` is its path, empty for the whole."""
 
     field: str
     message: str

@@ -48,7 +48,7 @@ def _state_of(kind: EventKind) -> Message:
     return Message(
         f"{kind.event_type}.retained",
         kind.event_type,
-        f"{kind.description} Retained: the state as it is, which has no place in the log.",
+        f"{kind.description} Retained: the current state, which has no position in the log.",
         placeless(kind),
         example,
         *_properties(kind, placed=False),
@@ -87,7 +87,7 @@ def _channels() -> Iterator[Channel]:
             found.setdefault(topic, []).append(kind)
     for topic, kinds in found.items():
         stateful = has_state(topic)
-        summary = "Events, and the present state as a retained message." if stateful else "Events."
+        summary = "Events, and the current state as a retained message." if stateful else "Events."
         for prefix in ("", _PREFIX):
             address = prefix + _address(topic)
             yield Channel(
@@ -103,7 +103,8 @@ def _channels() -> Iterator[Channel]:
         yield Channel(
             _key(address),
             address,
-            "What a device reports of the pets it was provisioned for; nobody else publishes, nobody subscribes.",
+            "What a device reports about the pets it was provisioned with. Only devices publish here, and nobody "
+            "can subscribe.",
             parameters=_parameters(address),
             received=(_TELEMETRY,),
             receiving=_delivery(qos=2, retain=False),
@@ -117,7 +118,7 @@ def _delivery(*, qos: int, retain: bool) -> dict[str, Any]:
 _TELEMETRY = Message(
     "telemetry",
     "telemetry",
-    "How a pet is: at least one value. Everybody who listens to the pet is told.",
+    "The health of a pet: at least one value. Every subscriber to the pet gets it.",
     ReadingDraft,
     examples.READING,
 )

@@ -9,9 +9,9 @@ INFO: dict[str, Any] = {
     "version": "1.0.0",
     "summary": "One pet store behind many protocols: this is its REST door.",
     "description": (
-        "Everything belongs to a tenant, named by `X-Tenant-ID`; without it, to the token's tenant, or to the pool "
-        "that everybody shares. Errors are problems (RFC 9457). What happens in the store can be followed live on "
-        "`/v1/events`."
+        "All data belongs to a tenant, named by `X-Tenant-ID`; without it, to the token's tenant, or to the "
+        "pool that everybody shares. Errors are problems (RFC 9457). The events of the store can be followed "
+        "live on `/v1/events`."
     ),
     "license": {"name": "MIT", "identifier": "MIT"},
 }
@@ -43,28 +43,28 @@ PARAMETERS: dict[str, Any] = {
     "RequestId": {
         "name": "X-Request-ID",
         "in": "header",
-        "description": "A name for this request: it comes back, and is found in logs and events.",
+        "description": "An id for this request: it is returned, and appears in logs and events.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
         "description": (
-            "Makes a repetition harmless: the same key and request get the first answer again, for 24 hours. With "
-            "another request it is a 422, and while the first one runs a 409."
+            "Makes repeating a request safe: for 24 hours the same key and request get the first response "
+            "replayed. The same key with another request gets a 422, and while the first one runs a 409."
         ),
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     },
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
-        "description": "Entity tags of the resource as it was read: another one is a 412.",
+        "description": "Entity tags of the resource as it was read: any other state is a 412.",
         "schema": {"type": "string"},
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "Entity tags of what the client has: the same is answered by a 304 without a body.",
+        "description": "Entity tags of the client's copy: if it is current, the response is a 304 without a body.",
         "schema": {"type": "string"},
     },
 }
@@ -72,10 +72,16 @@ PARAMETERS: dict[str, Any] = {
 _COUNT = {"type": "integer", "minimum": 0}
 
 HEADERS: dict[str, Any] = {
-    "X-Request-ID": {"description": "The name of the request.", "schema": {"type": "string"}},
-    "RateLimit-Limit": {"description": "Requests per minute. No limit: no such headers.", "schema": _COUNT},
-    "RateLimit-Remaining": {"description": "Requests that are left.", "schema": _COUNT},
-    "RateLimit-Reset": {"description": "Seconds until all requests are there again.", "schema": _COUNT},
+    "X-Request-ID": {"description": "The id of the request.", "schema": {"type": "string"}},
+    "RateLimit-Limit": {
+        "description": "Requests per minute. Absent, like the headers below, when there is no limit.",
+        "schema": _COUNT,
+    },
+    "RateLimit-Remaining": {"description": "Requests left.", "schema": _COUNT},
+    "RateLimit-Reset": {
+        "description": "Seconds until the whole budget is available again.",
+        "schema": _COUNT,
+    },
     "RateLimit-Policy": {
         "description": "The same as in draft-ietf-httpapi-ratelimit-headers: quota and window in seconds.",
         "schema": {"type": "string", "examples": ['"default";q=100;w=60']},
@@ -84,21 +90,24 @@ HEADERS: dict[str, Any] = {
         "description": "The same as in draft-ietf-httpapi-ratelimit-headers: what is left, and for how long.",
         "schema": {"type": "string", "examples": ['"default";r=99;t=60']},
     },
-    "ETag": {"description": "Stands for this state of the resource.", "schema": {"type": "string"}},
+    "ETag": {"description": "Identifies this state of the resource.", "schema": {"type": "string"}},
     "Location": {
-        "description": "Where the result can be found.",
+        "description": "The path of the new resource.",
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Link": {
-        "description": "The pages around: `self`, `first`, `prev`, `next`, `last` (RFC 8288).",
+        "description": "Links to other pages: `self`, `first`, `prev`, `next`, `last` (RFC 8288).",
         "schema": {"type": "string"},
     },
     "Idempotent-Replayed": {
-        "description": "`true`: this answer was given before, for the same Idempotency-Key.",
+        "description": "`true`: the response was replayed for a repeated Idempotency-Key.",
         "schema": {"type": "string", "const": "true"},
     },
     "Retry-After": {"description": "Seconds to wait.", "schema": _COUNT},
-    "WWW-Authenticate": {"description": "`Bearer`, and what is wrong.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {
+        "description": "`Bearer`, and what is wrong with the token.",
+        "schema": {"type": "string"},
+    },
     "Allow": {"description": "The methods of this path.", "schema": {"type": "string"}},
 }
 
@@ -140,12 +149,12 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
     "ValidationProblem": _problem_with(
         "errors",
         {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}},
-        "A body with faults: all of them.",
+        "A body with violations: all of them.",
     ),
     "CursorExpiredProblem": _problem_with(
         "oldestCursor",
         {"type": "string"},
-        "The events asked for are no longer kept: where reading can begin.",
+        "The requested events are no longer kept; `oldestCursor` says where reading can begin.",
     ),
     "Fault": {
         "type": "object",
@@ -175,19 +184,19 @@ _SPECIAL_HEADERS = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 5
 _WHEN = {
     400: "Broken JSON, a bad parameter, or a bad tenant id.",
     401: "No credentials where some are needed, or bad ones.",
-    403: "A known caller without the right, or a token of another tenant.",
-    404: "There is no such thing in this tenant.",
-    405: "The path does not take this method.",
-    406: "The client does not accept what the answer is.",
-    409: "The state of things forbids it, or a name is taken.",
-    410: "The events asked for are no longer kept.",
+    403: "A known caller without the permission, or a token of another tenant.",
+    404: "There is no such resource in this tenant.",
+    405: "The path does not support this method.",
+    406: "The client does not accept the media type of the response.",
+    409: "The present state does not allow it, or a name is taken.",
+    410: "The requested events are no longer kept.",
     412: "The resource has changed since it was read.",
     413: "The body is too large: more than 1 MiB, or an image of more than 5 MiB.",
-    415: "The body is of a media type that is not taken here.",
-    422: "The body has faults.",
+    415: "The media type of the body is not accepted here.",
+    422: "The body has violations.",
     429: "Too many requests.",
-    500: "A fault of the store.",
-    503: "The node is shutting down, or a server that it needs is away.",
+    500: "An internal error.",
+    503: "The node is shutting down, or a server that it needs is unavailable.",
 }
 
 

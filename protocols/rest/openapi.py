@@ -190,11 +190,11 @@ def _success(binding: Binding, schemas: Schemas) -> dict[str, Any]:
         response["content"] = {JSON.decode(): content}
     found = {str(binding.status): response}
     if _is_conditional(binding):
-        found["304"] = {"description": "It is what the client has.", "headers": headers}
+        found["304"] = {"description": "Not modified: the client's copy is current.", "headers": headers}
     return found
 
 
-_SUCCESS = {200: "Done.", 201: "Made.", 204: "Done; there is nothing to say."}
+_SUCCESS = {200: "Done.", 201: "Created.", 204: "Done; the response has no body."}
 
 
 def _faults(binding: Binding) -> list[ProblemType]:

@@ -92,7 +92,7 @@ def _patch_of(schema: Schema) -> Schema:
         properties[name] = kept if nullable else {"anyOf": [kept, {"type": "null"}]}
     return {
         "type": "object",
-        "description": "A JSON merge patch (RFC 7396): what is absent stays, null removes.",
+        "description": "A JSON merge patch (RFC 7396): absent members stay, null removes a member.",
         "properties": properties,
         "additionalProperties": False,
     }

@@ -25,7 +25,7 @@ from protocols.asyncapi import (
 from protocols.http.error_data import ErrorData, ExpiredData
 from protocols.socketio.client import Handshake
 
-_FAULT = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not listen to that."}
+_FAULT = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."}
 _REFUSED = Message(
     "refused",
     "refused",
@@ -34,12 +34,16 @@ _REFUSED = Message(
     {"ok": False, "error": _FAULT},
 )
 _ERROR = Message(
-    "error", "error", "Something was refused that nobody waits for, or the end.", ErrorData, _FAULT
+    "error",
+    "error",
+    "An event without acknowledgement was refused, or the connection ends.",
+    ErrorData,
+    _FAULT,
 )
 _CONNECTED = Message(
     "connected",
     "connected",
-    "Who the client is; again when he has become somebody else.",
+    "Who the client is; sent again when that changes.",
     Connected,
     {"sessionId": examples.SESSION_ID, "user": examples.USER, "topics": ["#"], "cursor": examples.CURSOR},
 )
@@ -53,28 +57,28 @@ _ENTERED = Message(
 _EXPIRED = Message(
     "cursorExpired",
     "cursorExpired",
-    "The cursor has expired while the stream was read; the client is disconnected.",
+    "The cursor expired while the stream was read; the client is disconnected.",
     ExpiredData,
     {"oldestCursor": examples.CURSOR},
 )
 _PONG = Message(
     "pong",
     "pong",
-    "Now and then, the place that a subscriber has reached.",
+    "At intervals, the position that a subscriber has reached.",
     Pong,
     {"cursor": examples.CURSOR},
 )
 _CONNECT_ERROR = Message(
     "connect_error",
     "connect_error",
-    "The client is not let in.",
+    "The connection is refused.",
     closed({"message": {"type": "string"}, "data": ErrorData}),
     {"message": _FAULT["message"], "data": _FAULT},
 )
 _CONNECT = Message(
     "connect",
     "connect",
-    "The handshake: what a client gives as `auth`.",
+    "The handshake: what a client sends as `auth`.",
     Handshake,
     {"token": "eyJhbGciOi…", "topics": ["#"], "cursor": examples.CURSOR},
     replies=(_CONNECTED, _CONNECT_ERROR),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Handshake(Part):
-    """What a client gives as ``auth`` when he connects. With topics he is subscribed at once, from the cursor on."""
+    """What a client sends as ``auth`` to connect. With topics they are subscribed at once, from the cursor on."""
 
     token: str | None = Field(default=None, min_length=1, max_length=8192, repr=False)
     tenant_id: str | None = Field(default=None, max_length=64)

@@ -11,14 +11,17 @@ from protocols.http.error_data import ExpiredData
 from protocols.sse.errors import ClosedData
 from protocols.sse.wire import RETRY
 
-_RETRY = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before coming back."}
+_RETRY = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before reconnecting."}
 _TEXT = {"type": "string"}
 #: What a request may say; the headers Authorization, X-API-Key, X-Tenant-ID and Last-Event-ID count too.
 _QUERY = {
     "type": "object",
     "properties": {
-        "topics": {**_TEXT, "description": "MQTT topic filters (`+`, `#`), apart by commas."},
-        "cursor": {**_TEXT, "description": "Where to begin, or `earliest`; Last-Event-ID goes before it."},
+        "topics": {**_TEXT, "description": "MQTT topic filters (`+`, `#`), separated by commas."},
+        "cursor": {
+            **_TEXT,
+            "description": "The cursor to resume from, or `earliest`; Last-Event-ID takes precedence.",
+        },
         "token": {**_TEXT, "description": "An access token, for browsers that cannot send headers."},
         "tenant": {**_TEXT, "description": "The tenant, for browsers that cannot send headers."},
     },
@@ -49,14 +52,14 @@ def _of(kind: EventKind) -> Message:
 _PLACE = Message(
     "place",
     "place",
-    "Where the stream is: a block without data, the first one and one every now and then.",
+    "The position of the stream: a block without data, sent first and then at intervals.",
     headers=closed({"id": CURSOR, "retry": _RETRY}, "retry"),
     headers_example={"id": examples.CURSOR, "retry": RETRY},
 )
 _EXPIRED = Message(
     "cursor-expired",
     "cursor-expired",
-    "The stream ends: its cursor has expired while it read. Coming back begins at the oldest place that is kept.",
+    "The stream ends: its cursor expired while it was read. Reconnecting begins at the oldest position that is kept.",
     ExpiredData,
     {"oldestCursor": examples.CURSOR},
     closed({"id": CURSOR, "event": _event("cursor-expired")}),
@@ -80,7 +83,7 @@ DOOR = Door(
             "/v1/events",
             "Events, as Server-Sent Events.",
             "The headers of a message are the fields of its block (`id`, `event`, `retry`), its payload is the field "
-            "`data`. Coming back with the last `id` as `Last-Event-ID` brings what was missed, each event once.",
+            "`data`. Reconnecting with the last `id` as `Last-Event-ID` delivers what was missed, each event once.",
             sent=(*map(_of, EVENTS.values()), _PLACE, _EXPIRED, _CLOSED),
             sending={"http": {"method": "GET", "query": _QUERY, "bindingVersion": "0.3.0"}},
         ),

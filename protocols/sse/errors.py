@@ -14,7 +14,7 @@ from protocols.sse.wire import RETRY, place_block
 
 
 class ClosedData(Answer):
-    """Why a stream ended; ``resumable``: whether to come back with the last event id."""
+    """Why a stream ended; ``resumable``: whether to reconnect with the last event id."""
 
     reason: CloseReason
     message: str

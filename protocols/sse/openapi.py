@@ -24,24 +24,26 @@ PATHS: dict[str, Any] = {
         "get": {
             "operationId": "followEvents",
             "tags": ["Events"],
-            "summary": "Follow what happens, live",
+            "summary": "Follow events live",
             "description": (
-                "Server-Sent Events. The first block, and one every 15 seconds, has an `id` and no data: it says where "
-                "the stream is. Coming back with that `id` as `Last-Event-ID`, on this door or as a cursor on any "
-                "other, brings each missed event once, in order, and then what comes. Events that the caller may not "
-                "see are left out."
+                "Server-Sent Events. The first block, and one every 15 seconds, has an `id` and no data: it "
+                "is the stream's position. Reconnecting with that `id` as `Last-Event-ID`, or as a cursor on "
+                "any other door, delivers each missed event once, in order, and then live events. Events "
+                "that the caller may not see are left out."
             ),
             "security": [{}, {"bearerAuth": []}, {"apiKeyAuth": []}],
             "parameters": [
                 _parameter(
                     "topics",
                     "query",
-                    "MQTT topic filters (`+`, `#`), apart by commas.",
+                    "MQTT topic filters (`+`, `#`), separated by commas.",
                     required=True,
                     example="orders/+/status,pets/#",
                 ),
-                _parameter("Last-Event-ID", "header", "The last `id` seen; goes before `cursor`."),
-                _parameter("cursor", "query", "Where to begin, or `earliest` for all that is kept."),
+                _parameter("Last-Event-ID", "header", "The last `id` seen; takes precedence over `cursor`."),
+                _parameter(
+                    "cursor", "query", "The cursor to resume from, or `earliest` for all that is kept."
+                ),
                 _parameter("token", "query", "An access token, for browsers that cannot send headers."),
                 _parameter("tenant", "query", "The tenant, for browsers that cannot send headers."),
                 {"$ref": "#/components/parameters/TenantId"},
@@ -54,7 +56,7 @@ PATHS: dict[str, Any] = {
                             "itemSchema": {
                                 "type": "object",
                                 "properties": {
-                                    "id": {"type": "string", "description": "The cursor behind this block."},
+                                    "id": {"type": "string", "description": "The cursor after this block."},
                                     "event": {"type": "string", "description": "The event type."},
                                     "data": {
                                         "type": "string",
@@ -79,7 +81,7 @@ PATHS: dict[str, Any] = {
 SCHEMAS: dict[str, Any] = {
     "Event": {
         "type": "object",
-        "description": "Something that happened; the same envelope on every door.",
+        "description": "An event; the envelope is the same on every door.",
         "properties": {
             "id": {"type": "string", "format": "uuid"},
             "eventType": {"type": "string", "examples": ["order.status_changed"]},
@@ -89,8 +91,11 @@ SCHEMAS: dict[str, Any] = {
                 "type": "string",
                 "examples": ["orders/019e2d11-0b52-7c44-8a13-2f4e6b9d1c05/status"],
             },
-            "cursor": {"type": "string", "description": "Its place in the log; ephemeral events have none."},
-            "data": {"type": "object", "description": "What it is about, by the event type."},
+            "cursor": {
+                "type": "string",
+                "description": "The position after this event in the log; ephemeral events have none.",
+            },
+            "data": {"type": "object", "description": "The payload; its shape depends on the event type."},
         },
         "required": ["id", "eventType", "timestamp", "tenantId", "topic", "data"],
     }

@@ -26,7 +26,11 @@ from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE
 from protocols.http.error_data import ErrorData, ExpiredData
 from protocols.websocket.wire import LONGEST_MARK
 
-_MARK = {"type": ["string", "integer"], "maxLength": LONGEST_MARK, "description": "The client's own mark."}
+_MARK = {
+    "type": ["string", "integer"],
+    "maxLength": LONGEST_MARK,
+    "description": "An id that the client chooses.",
+}
 _TEXT = {"type": "string"}
 _BINDINGS = {
     "ws": {
@@ -66,28 +70,28 @@ def _answer(key: str, name: str, summary: str, data: Any, example: Any) -> Messa
 _ERROR = _answer(
     "error",
     "error",
-    "Something was refused, or the connection ends.",
+    "A message was refused, or the connection ends.",
     ErrorData,
-    {"code": ErrorCode.FORBIDDEN.value, "message": "You may not listen to that."},
+    {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."},
 )
 _CONNECTED = _answer(
     "connected",
     "connected",
-    "Who the client is; again when he has become somebody else.",
+    "Who the client is; sent again when that changes.",
     Connected,
     {"sessionId": examples.SESSION_ID, "user": examples.USER},
 )
 _PONG = _answer(
     "pong",
     "pong",
-    "A sign of life: asked for by `ping`, and now and then with the place that a subscriber has reached.",
+    "A pong: the reply to `ping`, and sent at intervals with the position that a subscriber has reached.",
     Pong,
     {"cursor": examples.CURSOR},
 )
 _EXPIRED = Message(
     "cursorExpired",
     "cursorExpired",
-    "The cursor has expired while the stream was read; the connection ends.",
+    "The cursor expired while the stream was read; the connection ends.",
     closed({"type": _type("cursorExpired"), "data": ExpiredData}),
     {"type": "cursorExpired", "data": {"oldestCursor": examples.CURSOR}},
 )
@@ -158,9 +162,9 @@ DOOR = Door(
         Channel(
             "events",
             "/v1/ws/events",
-            "Events, as they are on every door.",
-            "JSON in text frames. Without a token at first, the client is a visitor unless his first message is "
-            "`authenticate`.",
+            "Events in the envelope that all doors share.",
+            "JSON in text frames. Without a token in the handshake, the client is a visitor unless their "
+            "first message is `authenticate`.",
             received=_RECEIVED,
             sent=(*_ALWAYS, *map(_event, EVENTS.values())),
             bindings=_BINDINGS,
@@ -168,8 +172,8 @@ DOOR = Door(
         Channel(
             "chat",
             "/v1/ws/chat",
-            "Chats: what happens there has names of its own.",
-            "JSON in text frames. A token is wanted at once, or in a first message `authenticate`.",
+            "Chats: their events have message names of their own.",
+            "JSON in text frames. A token is required, in the handshake or in a first message `authenticate`.",
             received=_RECEIVED,
             sent=tuple(chain(_ALWAYS, chat_messages(_of_chat), map(_event, _PLAIN))),
             bindings=_BINDINGS,

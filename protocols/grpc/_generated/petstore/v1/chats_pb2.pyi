@@ -29,19 +29,19 @@ class _ChatStatus:
 class _ChatStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChatStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CHAT_STATUS_UNSPECIFIED: _ChatStatus.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     CHAT_STATUS_WAITING: _ChatStatus.ValueType  # 1
-    """For an agent."""
+    """Waiting for an agent."""
     CHAT_STATUS_ASSIGNED: _ChatStatus.ValueType  # 2
     CHAT_STATUS_CLOSED: _ChatStatus.ValueType  # 3
 
 class ChatStatus(_ChatStatus, metaclass=_ChatStatusEnumTypeWrapper):
-    """How far a chat is."""
+    """The state of a chat."""
 
 CHAT_STATUS_UNSPECIFIED: ChatStatus.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 CHAT_STATUS_WAITING: ChatStatus.ValueType  # 1
-"""For an agent."""
+"""Waiting for an agent."""
 CHAT_STATUS_ASSIGNED: ChatStatus.ValueType  # 2
 CHAT_STATUS_CLOSED: ChatStatus.ValueType  # 3
 Global___ChatStatus: _TypeAlias = ChatStatus  # noqa: Y015
@@ -53,16 +53,16 @@ class _SenderRole:
 class _SenderRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SenderRole.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SENDER_ROLE_UNSPECIFIED: _SenderRole.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     SENDER_ROLE_CUSTOMER: _SenderRole.ValueType  # 1
     SENDER_ROLE_AGENT: _SenderRole.ValueType  # 2
     SENDER_ROLE_SYSTEM: _SenderRole.ValueType  # 3
 
 class SenderRole(_SenderRole, metaclass=_SenderRoleEnumTypeWrapper):
-    """In what part somebody speaks in a chat."""
+    """The part of the sender of a message in a chat."""
 
 SENDER_ROLE_UNSPECIFIED: SenderRole.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 SENDER_ROLE_CUSTOMER: SenderRole.ValueType  # 1
 SENDER_ROLE_AGENT: SenderRole.ValueType  # 2
 SENDER_ROLE_SYSTEM: SenderRole.ValueType  # 3
@@ -90,7 +90,7 @@ class Chat(_message.Message):
     status: Global___ChatStatus.ValueType
     tenant_id: _builtins.str
     etag: _builtins.str
-    """Names this state of the chat."""
+    """Identifies this state of the chat."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -125,7 +125,7 @@ Global___Chat: _TypeAlias = Chat  # noqa: Y015
 
 @_typing.final
 class ChatMessage(_message.Message):
-    """Something said in a chat."""
+    """A message in a chat."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -145,7 +145,7 @@ class ChatMessage(_message.Message):
     sender_role: Global___SenderRole.ValueType
     text: _builtins.str
     client_message_id: _builtins.str
-    """The sender's own name for it."""
+    """The id that the sender gave it."""
     tenant_id: _builtins.str
     @_builtins.property
     def sent_at(self) -> _timestamp_pb2.Timestamp: ...
@@ -188,7 +188,7 @@ Global___ChatMessage: _TypeAlias = ChatMessage  # noqa: Y015
 
 @_typing.final
 class OpenChatRequest(_message.Message):
-    """What to open."""
+    """The chat to open."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -211,7 +211,7 @@ Global___OpenChatRequest: _TypeAlias = OpenChatRequest  # noqa: Y015
 
 @_typing.final
 class GetChatRequest(_message.Message):
-    """Names a chat."""
+    """Selects a chat."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -243,7 +243,7 @@ class ListChatsRequest(_message.Message):
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
-    """1 to 100; 20 unless given."""
+    """1 to 100; the default is 20."""
     def __init__(
         self,
         *,
@@ -299,7 +299,7 @@ class ListMessagesRequest(_message.Message):
     before: _builtins.str
     after: _builtins.str
     limit: _builtins.int
-    """1 to 100; 20 unless given."""
+    """1 to 100; the default is 20."""
     def __init__(
         self,
         *,
@@ -325,7 +325,7 @@ Global___ListMessagesRequest: _TypeAlias = ListMessagesRequest  # noqa: Y015
 
 @_typing.final
 class MessageWindow(_message.Message):
-    """Where a list of messages lies."""
+    """The window of a list of messages."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -333,7 +333,7 @@ class MessageWindow(_message.Message):
     HAS_MORE_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     has_more: _builtins.bool
-    """Whether more follow in the direction asked for."""
+    """Whether more follow in the requested direction."""
     def __init__(
         self,
         *,
@@ -376,7 +376,7 @@ Global___ListMessagesResponse: _TypeAlias = ListMessagesResponse  # noqa: Y015
 
 @_typing.final
 class SendMessageRequest(_message.Message):
-    """Something to say. The same client_message_id again has no second effect."""
+    """A message to send. Sending the same client_message_id again has no second effect."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -435,7 +435,7 @@ Global___AssignChatRequest: _TypeAlias = AssignChatRequest  # noqa: Y015
 
 @_typing.final
 class CloseChatRequest(_message.Message):
-    """Names the chat to end."""
+    """The chat to close."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -476,7 +476,7 @@ class ConverseRequest(_message.Message):
     UNSUBSCRIBE_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The client's own mark: it comes back as reply_to."""
+    """An id that the client chooses: the reply carries it as reply_to."""
     @_builtins.property
     def authenticate(self) -> Global___Authenticate: ...
     @_builtins.property
@@ -545,7 +545,7 @@ Global___Authenticate: _TypeAlias = Authenticate  # noqa: Y015
 
 @_typing.final
 class JoinChat(_message.Message):
-    """Enters a chat, with a cursor from there on; without an id a new one is opened."""
+    """Joins a chat, with a cursor from that position on; without an id a new chat is opened."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -583,7 +583,7 @@ Global___JoinChat: _TypeAlias = JoinChat  # noqa: Y015
 
 @_typing.final
 class LeaveChat(_message.Message):
-    """Leaves a chat. Of the chat commands the id may be left out when only one chat is joined."""
+    """Leaves a chat. In all chat commands the id may be left out when only one chat is joined."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -606,7 +606,7 @@ Global___LeaveChat: _TypeAlias = LeaveChat  # noqa: Y015
 
 @_typing.final
 class SendText(_message.Message):
-    """Says something in a chat."""
+    """Sends a message to a chat."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -640,7 +640,7 @@ Global___SendText: _TypeAlias = SendText  # noqa: Y015
 
 @_typing.final
 class TypingStarted(_message.Message):
-    """Shows the others that this user types."""
+    """Shows the others that this user is typing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -663,7 +663,7 @@ Global___TypingStarted: _TypeAlias = TypingStarted  # noqa: Y015
 
 @_typing.final
 class TypingStopped(_message.Message):
-    """Shows the others that this user no longer types."""
+    """Shows the others that this user has stopped typing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -739,7 +739,7 @@ Global___SubscribeTopics: _TypeAlias = SubscribeTopics  # noqa: Y015
 
 @_typing.final
 class UnsubscribeTopics(_message.Message):
-    """Takes topic filters away."""
+    """Removes topic filters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -761,7 +761,7 @@ Global___UnsubscribeTopics: _TypeAlias = UnsubscribeTopics  # noqa: Y015
 
 @_typing.final
 class Ping(_message.Message):
-    """Asks for a sign of life."""
+    """Asks for a pong."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -778,7 +778,7 @@ Global___Ping: _TypeAlias = Ping  # noqa: Y015
 
 @_typing.final
 class ConverseResponse(_message.Message):
-    """What the server says: an answer, or something that happened."""
+    """A message of the server: a reply, or an event."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -799,11 +799,11 @@ class ConverseResponse(_message.Message):
     PRESENCE_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     reply_to: _builtins.str
-    """The id of the command that this answers."""
+    """The id of the command that this replies to."""
     chat_id: _builtins.str
-    """The chat that it is about."""
+    """The chat that it concerns."""
     cursor: _builtins.str
-    """The place in the log behind this message; empty for what is never stored."""
+    """The position in the log after this message; empty for what is never stored."""
     @_builtins.property
     def connected(self) -> Global___Connected: ...
     @_builtins.property
@@ -862,7 +862,7 @@ Global___ConverseResponse: _TypeAlias = ConverseResponse  # noqa: Y015
 
 @_typing.final
 class ConnectedUser(_message.Message):
-    """Somebody as a live client is told of himself."""
+    """The user or device that a live client is logged in as."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -888,7 +888,7 @@ Global___ConnectedUser: _TypeAlias = ConnectedUser  # noqa: Y015
 
 @_typing.final
 class Connected(_message.Message):
-    """The first word of the server."""
+    """The server's greeting."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -897,7 +897,7 @@ class Connected(_message.Message):
     session_id: _builtins.str
     @_builtins.property
     def user(self) -> Global___ConnectedUser:
-        """Absent: nobody knows the client yet."""
+        """Absent until the client has authenticated."""
 
     def __init__(
         self,
@@ -936,7 +936,7 @@ class Ack(_message.Message):
     def expires_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """All topic filters now held."""
+        """All topic filters of the subscription."""
 
     @_builtins.property
     def chat(self) -> Global___Chat: ...
@@ -964,7 +964,7 @@ Global___Ack: _TypeAlias = Ack  # noqa: Y015
 
 @_typing.final
 class Fault(_message.Message):
-    """One fault of a command."""
+    """One violation of a command."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1004,7 +1004,7 @@ class Error(_message.Message):
     """Such as "not-found"."""
     message: _builtins.str
     retry_after: _builtins.int
-    """In seconds, where coming back helps."""
+    """In seconds, when retrying can help."""
     oldest_cursor: _builtins.str
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fault]: ...
@@ -1034,7 +1034,7 @@ Global___Error: _TypeAlias = Error  # noqa: Y015
 
 @_typing.final
 class Typing(_message.Message):
-    """Somebody in a chat types, or has stopped."""
+    """A participant of a chat has started or stopped typing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1055,7 +1055,7 @@ Global___Typing: _TypeAlias = Typing  # noqa: Y015
 
 @_typing.final
 class Presence(_message.Message):
-    """Somebody has entered a chat, or left it."""
+    """A participant has joined or left a chat."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -82,9 +82,9 @@ class ChatServiceServicer:
     """
 
     def Converse(self, request_iterator, context):
-        """A live connection. Each command is answered by an ack or an error with the command's id; what happens in joined
-        chats, and the events of topics subscribed to, come in between. Without credentials in the metadata the first
-        command must be authenticate, and soon.
+        """A live connection. Each command gets an ack or an error with the command's id as the reply; the events of
+        joined chats and of the topics subscribed to come in between. Without credentials in the metadata the
+        first command must be authenticate, within 10 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,35 +105,35 @@ class ChatServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListChats(self, request, context):
-        """A customer's own chats; for agents all. Newest first.
+        """A customer's own chats, or all of them for agents. Newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """Messages in the order they were said: the newest, or those next to a message.
+        """Messages in the order in which they were sent: the newest, or those next to a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendMessage(self, request, context):
-        """Says something.
+        """Sends a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AssignChat(self, request, context):
-        """Gives a chat to an agent.
+        """Assigns a chat to an agent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CloseChat(self, request, context):
-        """Ends a chat.
+        """Closes a chat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,24 +34,24 @@ class ChatServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ChatServiceAsyncStub: ...
     Converse: _grpc.StreamStreamMultiCallable[_chats_pb2.ConverseRequest, _chats_pb2.ConverseResponse]
-    """A live connection. Each command is answered by an ack or an error with the command's id; what happens in joined
-    chats, and the events of topics subscribed to, come in between. Without credentials in the metadata the first
-    command must be authenticate, and soon.
+    """A live connection. Each command gets an ack or an error with the command's id as the reply; the events of
+    joined chats and of the topics subscribed to come in between. Without credentials in the metadata the
+    first command must be authenticate, within 10 seconds.
     """
     OpenChat: _grpc.UnaryUnaryMultiCallable[_chats_pb2.OpenChatRequest, _chats_pb2.Chat]
     """Opens a chat: the caller is its customer."""
     GetChat: _grpc.UnaryUnaryMultiCallable[_chats_pb2.GetChatRequest, _chats_pb2.Chat]
     """One chat."""
     ListChats: _grpc.UnaryUnaryMultiCallable[_chats_pb2.ListChatsRequest, _chats_pb2.ListChatsResponse]
-    """A customer's own chats; for agents all. Newest first."""
+    """A customer's own chats, or all of them for agents. Newest first."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_chats_pb2.ListMessagesRequest, _chats_pb2.ListMessagesResponse]
-    """Messages in the order they were said: the newest, or those next to a message."""
+    """Messages in the order in which they were sent: the newest, or those next to a message."""
     SendMessage: _grpc.UnaryUnaryMultiCallable[_chats_pb2.SendMessageRequest, _chats_pb2.ChatMessage]
-    """Says something."""
+    """Sends a message."""
     AssignChat: _grpc.UnaryUnaryMultiCallable[_chats_pb2.AssignChatRequest, _chats_pb2.Chat]
-    """Gives a chat to an agent."""
+    """Assigns a chat to an agent."""
     CloseChat: _grpc.UnaryUnaryMultiCallable[_chats_pb2.CloseChatRequest, _chats_pb2.Chat]
-    """Ends a chat."""
+    """Closes a chat."""
 
 @_typing.type_check_only
 class ChatServiceAsyncStub(ChatServiceStub):
@@ -59,24 +59,24 @@ class ChatServiceAsyncStub(ChatServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Converse: _aio.StreamStreamMultiCallable[_chats_pb2.ConverseRequest, _chats_pb2.ConverseResponse]  # type: ignore[assignment]
-    """A live connection. Each command is answered by an ack or an error with the command's id; what happens in joined
-    chats, and the events of topics subscribed to, come in between. Without credentials in the metadata the first
-    command must be authenticate, and soon.
+    """A live connection. Each command gets an ack or an error with the command's id as the reply; the events of
+    joined chats and of the topics subscribed to come in between. Without credentials in the metadata the
+    first command must be authenticate, within 10 seconds.
     """
     OpenChat: _aio.UnaryUnaryMultiCallable[_chats_pb2.OpenChatRequest, _chats_pb2.Chat]  # type: ignore[assignment]
     """Opens a chat: the caller is its customer."""
     GetChat: _aio.UnaryUnaryMultiCallable[_chats_pb2.GetChatRequest, _chats_pb2.Chat]  # type: ignore[assignment]
     """One chat."""
     ListChats: _aio.UnaryUnaryMultiCallable[_chats_pb2.ListChatsRequest, _chats_pb2.ListChatsResponse]  # type: ignore[assignment]
-    """A customer's own chats; for agents all. Newest first."""
+    """A customer's own chats, or all of them for agents. Newest first."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_chats_pb2.ListMessagesRequest, _chats_pb2.ListMessagesResponse]  # type: ignore[assignment]
-    """Messages in the order they were said: the newest, or those next to a message."""
+    """Messages in the order in which they were sent: the newest, or those next to a message."""
     SendMessage: _aio.UnaryUnaryMultiCallable[_chats_pb2.SendMessageRequest, _chats_pb2.ChatMessage]  # type: ignore[assignment]
-    """Says something."""
+    """Sends a message."""
     AssignChat: _aio.UnaryUnaryMultiCallable[_chats_pb2.AssignChatRequest, _chats_pb2.Chat]  # type: ignore[assignment]
-    """Gives a chat to an agent."""
+    """Assigns a chat to an agent."""
     CloseChat: _aio.UnaryUnaryMultiCallable[_chats_pb2.CloseChatRequest, _chats_pb2.Chat]  # type: ignore[assignment]
-    """Ends a chat."""
+    """Closes a chat."""
 
 class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
     """Conversations between customers and the store's agents."""
@@ -87,9 +87,9 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_chats_pb2.ConverseRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_chats_pb2.ConverseResponse], _abc.AsyncIterator[_chats_pb2.ConverseResponse]]:
-        """A live connection. Each command is answered by an ack or an error with the command's id; what happens in joined
-        chats, and the events of topics subscribed to, come in between. Without credentials in the metadata the first
-        command must be authenticate, and soon.
+        """A live connection. Each command gets an ack or an error with the command's id as the reply; the events of
+        joined chats and of the topics subscribed to come in between. Without credentials in the metadata the
+        first command must be authenticate, within 10 seconds.
         """
 
     @_abc_1.abstractmethod
@@ -114,7 +114,7 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chats_pb2.ListChatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chats_pb2.ListChatsResponse, _abc.Awaitable[_chats_pb2.ListChatsResponse]]:
-        """A customer's own chats; for agents all. Newest first."""
+        """A customer's own chats, or all of them for agents. Newest first."""
 
     @_abc_1.abstractmethod
     def ListMessages(
@@ -122,7 +122,7 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chats_pb2.ListMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chats_pb2.ListMessagesResponse, _abc.Awaitable[_chats_pb2.ListMessagesResponse]]:
-        """Messages in the order they were said: the newest, or those next to a message."""
+        """Messages in the order in which they were sent: the newest, or those next to a message."""
 
     @_abc_1.abstractmethod
     def SendMessage(
@@ -130,7 +130,7 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chats_pb2.SendMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chats_pb2.ChatMessage, _abc.Awaitable[_chats_pb2.ChatMessage]]:
-        """Says something."""
+        """Sends a message."""
 
     @_abc_1.abstractmethod
     def AssignChat(
@@ -138,7 +138,7 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chats_pb2.AssignChatRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chats_pb2.Chat, _abc.Awaitable[_chats_pb2.Chat]]:
-        """Gives a chat to an agent."""
+        """Assigns a chat to an agent."""
 
     @_abc_1.abstractmethod
     def CloseChat(
@@ -146,6 +146,6 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chats_pb2.CloseChatRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_chats_pb2.Chat, _abc.Awaitable[_chats_pb2.Chat]]:
-        """Ends a chat."""
+        """Closes a chat."""
 
 def add_ChatServiceServicer_to_server(servicer: ChatServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,14 +22,14 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SubscribeRequest(_message.Message):
-    """What to hear of."""
+    """The topics to subscribe to."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPICS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Where to resume: a cursor from whatever door, or "earliest"; without one the stream begins now."""
+    """Where to resume: a cursor from any door, or "earliest"; without one the stream begins now."""
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """MQTT topic filters, such as "orders/+/status" or "pets/#"."""
@@ -50,7 +50,7 @@ Global___SubscribeRequest: _TypeAlias = SubscribeRequest  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Something that happened."""
+    """An event."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -67,12 +67,12 @@ class Event(_message.Message):
     tenant_id: _builtins.str
     topic: _builtins.str
     cursor: _builtins.str
-    """The place behind this event; empty for what is never stored."""
+    """The position after this event; empty for what is never stored."""
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def data(self) -> _struct_pb2.Struct:
-        """The payload, with the names and values it has in JSON."""
+        """The payload, with the same names and values as in JSON."""
 
     def __init__(
         self,
@@ -95,14 +95,16 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class EventBatch(_message.Message):
-    """Events in order. A batch without any says how far a quiet subscriber has come, now and then."""
+    """Events in order. A batch without events is sent at intervals to a subscriber whose topics are quiet, with
+    the position reached.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """The place reached, in a batch without events."""
+    """The position reached, in a batch without events."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]: ...
     def __init__(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """What happens in the store, as it happens.
+    """The events of the store, live.
     """
 
     def __init__(self, channel):
@@ -43,13 +43,13 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """What happens in the store, as it happens.
+    """The events of the store, live.
     """
 
     def Subscribe(self, request, context):
-        """Events of some topics, from a cursor or from now on. The initial metadata comes as soon as nothing can be
-        missed any more and holds `x-cursor`, the place where the stream begins; the trailing metadata holds the place
-        up to which it was served.
+        """Events of some topics, from a cursor or from now on. The initial metadata is sent once the subscription
+        is registered, so that no event can be missed from then on. It holds `x-cursor`, the position where the
+        stream begins; the trailing metadata holds the position up to which it was served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,7 +72,7 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """What happens in the store, as it happens.
+    """The events of the store, live.
     """
 
     @staticmethod

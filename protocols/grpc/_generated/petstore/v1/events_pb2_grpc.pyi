@@ -27,31 +27,31 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventServiceStub:
-    """What happens in the store, as it happens."""
+    """The events of the store, live."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     Subscribe: _grpc.UnaryStreamMultiCallable[_events_pb2.SubscribeRequest, _events_pb2.EventBatch]
-    """Events of some topics, from a cursor or from now on. The initial metadata comes as soon as nothing can be
-    missed any more and holds `x-cursor`, the place where the stream begins; the trailing metadata holds the place
-    up to which it was served.
+    """Events of some topics, from a cursor or from now on. The initial metadata is sent once the subscription
+    is registered, so that no event can be missed from then on. It holds `x-cursor`, the position where the
+    stream begins; the trailing metadata holds the position up to which it was served.
     """
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
-    """What happens in the store, as it happens."""
+    """The events of the store, live."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Subscribe: _aio.UnaryStreamMultiCallable[_events_pb2.SubscribeRequest, _events_pb2.EventBatch]  # type: ignore[assignment]
-    """Events of some topics, from a cursor or from now on. The initial metadata comes as soon as nothing can be
-    missed any more and holds `x-cursor`, the place where the stream begins; the trailing metadata holds the place
-    up to which it was served.
+    """Events of some topics, from a cursor or from now on. The initial metadata is sent once the subscription
+    is registered, so that no event can be missed from then on. It holds `x-cursor`, the position where the
+    stream begins; the trailing metadata holds the position up to which it was served.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What happens in the store, as it happens."""
+    """The events of the store, live."""
 
     @_abc_1.abstractmethod
     def Subscribe(
@@ -59,9 +59,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _events_pb2.SubscribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_events_pb2.EventBatch], _abc.AsyncIterator[_events_pb2.EventBatch]]:
-        """Events of some topics, from a cursor or from now on. The initial metadata comes as soon as nothing can be
-        missed any more and holds `x-cursor`, the place where the stream begins; the trailing metadata holds the place
-        up to which it was served.
+        """Events of some topics, from a cursor or from now on. The initial metadata is sent once the subscription
+        is registered, so that no event can be missed from then on. It holds `x-cursor`, the position where the
+        stream begins; the trailing metadata holds the position up to which it was served.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetInventoryRequest(_message.Message):
-    """Everything is counted."""
+    """All pets are counted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -68,7 +68,7 @@ Global___Stock: _TypeAlias = Stock  # noqa: Y015
 
 @_typing.final
 class Inventory(_message.Message):
-    """How many pets there are of each status, in all and of each species."""
+    """How many pets there are of each status, in total and for each species."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -128,7 +128,7 @@ Global___Inventory: _TypeAlias = Inventory  # noqa: Y015
 
 @_typing.final
 class CountPetsRequest(_message.Message):
-    """Which statuses to count; all unless given."""
+    """Which statuses to count; all by default."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

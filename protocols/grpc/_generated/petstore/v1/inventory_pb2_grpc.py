@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InventoryServiceStub:
-    """The stock, counted.
+    """The stock.
     """
 
     def __init__(self, channel):
@@ -48,7 +48,7 @@ class InventoryServiceStub:
 
 
 class InventoryServiceServicer:
-    """The stock, counted.
+    """The stock.
     """
 
     def GetInventory(self, request, context):
@@ -87,7 +87,7 @@ def add_InventoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InventoryService:
-    """The stock, counted.
+    """The stock.
     """
 
     @staticmethod

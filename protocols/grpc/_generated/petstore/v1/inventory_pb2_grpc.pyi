@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InventoryServiceStub:
-    """The stock, counted."""
+    """The stock."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -40,7 +40,7 @@ class InventoryServiceStub:
 
 @_typing.type_check_only
 class InventoryServiceAsyncStub(InventoryServiceStub):
-    """The stock, counted."""
+    """The stock."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetInventory: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetInventoryRequest, _inventory_pb2.Inventory]  # type: ignore[assignment]
@@ -49,7 +49,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """How many pets there are of some statuses."""
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The stock, counted."""
+    """The stock."""
 
     @_abc_1.abstractmethod
     def GetInventory(

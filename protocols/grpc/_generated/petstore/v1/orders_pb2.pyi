@@ -28,7 +28,7 @@ class _OrderStatus:
 class _OrderStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ORDER_STATUS_UNSPECIFIED: _OrderStatus.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     ORDER_STATUS_PLACED: _OrderStatus.ValueType  # 1
     ORDER_STATUS_APPROVED: _OrderStatus.ValueType  # 2
     """Paid."""
@@ -37,10 +37,10 @@ class _OrderStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderStat
     ORDER_STATUS_CANCELLED: _OrderStatus.ValueType  # 5
 
 class OrderStatus(_OrderStatus, metaclass=_OrderStatusEnumTypeWrapper):
-    """How far an order is."""
+    """The state of an order."""
 
 ORDER_STATUS_UNSPECIFIED: OrderStatus.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 ORDER_STATUS_PLACED: OrderStatus.ValueType  # 1
 ORDER_STATUS_APPROVED: OrderStatus.ValueType  # 2
 """Paid."""
@@ -56,25 +56,25 @@ class _PaymentStatus:
 class _PaymentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PAYMENT_STATUS_UNSPECIFIED: _PaymentStatus.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     PAYMENT_STATUS_PROCESSING: _PaymentStatus.ValueType  # 1
     PAYMENT_STATUS_SUCCEEDED: _PaymentStatus.ValueType  # 2
     PAYMENT_STATUS_FAILED: _PaymentStatus.ValueType  # 3
-    """No money moved."""
+    """No money was taken."""
     PAYMENT_STATUS_REFUNDED: _PaymentStatus.ValueType  # 4
-    """The money went back."""
+    """The money was returned."""
 
 class PaymentStatus(_PaymentStatus, metaclass=_PaymentStatusEnumTypeWrapper):
-    """How a payment stands."""
+    """The state of a payment."""
 
 PAYMENT_STATUS_UNSPECIFIED: PaymentStatus.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 PAYMENT_STATUS_PROCESSING: PaymentStatus.ValueType  # 1
 PAYMENT_STATUS_SUCCEEDED: PaymentStatus.ValueType  # 2
 PAYMENT_STATUS_FAILED: PaymentStatus.ValueType  # 3
-"""No money moved."""
+"""No money was taken."""
 PAYMENT_STATUS_REFUNDED: PaymentStatus.ValueType  # 4
-"""The money went back."""
+"""The money was returned."""
 Global___PaymentStatus: _TypeAlias = PaymentStatus  # noqa: Y015
 
 class _AccountType:
@@ -84,7 +84,7 @@ class _AccountType:
 class _AccountTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACCOUNT_TYPE_UNSPECIFIED: _AccountType.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     ACCOUNT_TYPE_CHECKING: _AccountType.ValueType  # 1
     ACCOUNT_TYPE_SAVINGS: _AccountType.ValueType  # 2
 
@@ -92,14 +92,14 @@ class AccountType(_AccountType, metaclass=_AccountTypeEnumTypeWrapper):
     """What kind of account a bank account is."""
 
 ACCOUNT_TYPE_UNSPECIFIED: AccountType.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 ACCOUNT_TYPE_CHECKING: AccountType.ValueType  # 1
 ACCOUNT_TYPE_SAVINGS: AccountType.ValueType  # 2
 Global___AccountType: _TypeAlias = AccountType  # noqa: Y015
 
 @_typing.final
 class OrderItem(_message.Message):
-    """One pet of an order, at the price it had then."""
+    """One pet of an order, at its price when it was ordered."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -143,9 +143,9 @@ class Order(_message.Message):
     number: _builtins.int
     """Counts the orders of a tenant from 1."""
     pet_id: _builtins.str
-    """The first item's."""
+    """The first item's pet."""
     user_id: _builtins.str
-    """Absent: nobody knows who placed it."""
+    """Absent: a visitor placed it."""
     status: Global___OrderStatus.ValueType
     total_amount: _builtins.str
     """A decimal with two places."""
@@ -153,7 +153,7 @@ class Order(_message.Message):
     """ISO 4217."""
     tenant_id: _builtins.str
     etag: _builtins.str
-    """Names this state of the order."""
+    """Identifies this state of the order."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]: ...
     @_builtins.property
@@ -218,7 +218,7 @@ class PlaceOrderRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     pet_id: _builtins.str
     user_id: _builtins.str
-    """For whom; only STAFF may name somebody else."""
+    """The user for whom it is placed; only STAFF may name another user."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItemDraft]: ...
     def __init__(
@@ -245,7 +245,7 @@ Global___PlaceOrderRequest: _TypeAlias = PlaceOrderRequest  # noqa: Y015
 
 @_typing.final
 class GetOrderRequest(_message.Message):
-    """Names an order."""
+    """Selects an order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -277,7 +277,7 @@ class ListOrdersRequest(_message.Message):
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
-    """1 to 100; 20 unless given."""
+    """1 to 100; the default is 20."""
     def __init__(
         self,
         *,
@@ -321,7 +321,7 @@ Global___ListOrdersResponse: _TypeAlias = ListOrdersResponse  # noqa: Y015
 
 @_typing.final
 class CancelOrderRequest(_message.Message):
-    """Names the order to cancel."""
+    """The order to cancel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -346,7 +346,7 @@ Global___CancelOrderRequest: _TypeAlias = CancelOrderRequest  # noqa: Y015
 
 @_typing.final
 class UpdateOrderStatusRequest(_message.Message):
-    """How far the order shall be."""
+    """The new status of the order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -427,7 +427,7 @@ Global___Address: _TypeAlias = Address  # noqa: Y015
 
 @_typing.final
 class Card(_message.Message):
-    """A card: whole when somebody pays, of its number only the last four digits when it is shown."""
+    """A card: complete in a payment request; responses hold only the last four digits of its number."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -465,7 +465,7 @@ Global___Card: _TypeAlias = Card  # noqa: Y015
 
 @_typing.final
 class BankAccount(_message.Message):
-    """A bank account: whole when somebody pays, of its numbers only the last four digits when it is shown."""
+    """A bank account: complete in a payment request; responses hold only the last four digits of its numbers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -607,7 +607,7 @@ Global___Payment: _TypeAlias = Payment  # noqa: Y015
 
 @_typing.final
 class GetReceiptRequest(_message.Message):
-    """Names a receipt."""
+    """Selects a receipt."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -628,7 +628,7 @@ Global___GetReceiptRequest: _TypeAlias = GetReceiptRequest  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):
-    """The store's word that an order was paid."""
+    """The receipt of a paid order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OrderServiceStub:
-    """Orders and what is paid for them. An order without a user is for whoever knows its id.
+    """Orders and their payments. An order without a user may be used by anybody who knows its id.
     """
 
     def __init__(self, channel):
@@ -73,11 +73,12 @@ class OrderServiceStub:
 
 
 class OrderServiceServicer:
-    """Orders and what is paid for them. An order without a user is for whoever knows its id.
+    """Orders and their payments. An order without a user may be used by anybody who knows its id.
     """
 
     def PlaceOrder(self, request, context):
-        """Orders pets at the store's prices and reserves them; of many who order one pet at once, one wins.
+        """Orders pets at the store's prices and reserves them. If several clients order the same pet at once,
+        exactly one succeeds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,35 +92,35 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrders(self, request, context):
-        """The caller's own orders; for STAFF all.
+        """The caller's own orders, or all of them for STAFF.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Cancels an order that was not shipped yet: its pets can be had again, and its payment goes back.
+        """Cancels an order that was not shipped yet: its pets are available again, and its payment is refunded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PayOrder(self, request, context):
-        """Pays an order. A decline is no error: the payment then has FAILED.
+        """Pays an order. A declined payment is not an error of the call: the payment's status is then FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateOrderStatus(self, request, context):
-        """STAFF moves an order on: APPROVED, SHIPPED, DELIVERED.
+        """Moves an order to its next status, for STAFF: APPROVED, SHIPPED, DELIVERED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReceipt(self, request, context):
-        """The store's word that an order was paid.
+        """The receipt of a paid order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,7 +173,7 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrderService:
-    """Orders and what is paid for them. An order without a user is for whoever knows its id.
+    """Orders and their payments. An order without a user may be used by anybody who knows its id.
     """
 
     @staticmethod

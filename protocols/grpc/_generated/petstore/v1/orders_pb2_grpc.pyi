@@ -27,49 +27,53 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OrderServiceStub:
-    """Orders and what is paid for them. An order without a user is for whoever knows its id."""
+    """Orders and their payments. An order without a user may be used by anybody who knows its id."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OrderServiceAsyncStub: ...
     PlaceOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.PlaceOrderRequest, _orders_pb2.Order]
-    """Orders pets at the store's prices and reserves them; of many who order one pet at once, one wins."""
+    """Orders pets at the store's prices and reserves them. If several clients order the same pet at once,
+    exactly one succeeds.
+    """
     GetOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.GetOrderRequest, _orders_pb2.Order]
     """One order."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_orders_pb2.ListOrdersRequest, _orders_pb2.ListOrdersResponse]
-    """The caller's own orders; for STAFF all."""
+    """The caller's own orders, or all of them for STAFF."""
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.CancelOrderRequest, _orders_pb2.Order]
-    """Cancels an order that was not shipped yet: its pets can be had again, and its payment goes back."""
+    """Cancels an order that was not shipped yet: its pets are available again, and its payment is refunded."""
     PayOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.PayOrderRequest, _orders_pb2.Payment]
-    """Pays an order. A decline is no error: the payment then has FAILED."""
+    """Pays an order. A declined payment is not an error of the call: the payment's status is then FAILED."""
     UpdateOrderStatus: _grpc.UnaryUnaryMultiCallable[_orders_pb2.UpdateOrderStatusRequest, _orders_pb2.Order]
-    """STAFF moves an order on: APPROVED, SHIPPED, DELIVERED."""
+    """Moves an order to its next status, for STAFF: APPROVED, SHIPPED, DELIVERED."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_orders_pb2.GetReceiptRequest, _orders_pb2.Receipt]
-    """The store's word that an order was paid."""
+    """The receipt of a paid order."""
 
 @_typing.type_check_only
 class OrderServiceAsyncStub(OrderServiceStub):
-    """Orders and what is paid for them. An order without a user is for whoever knows its id."""
+    """Orders and their payments. An order without a user may be used by anybody who knows its id."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.PlaceOrderRequest, _orders_pb2.Order]  # type: ignore[assignment]
-    """Orders pets at the store's prices and reserves them; of many who order one pet at once, one wins."""
+    """Orders pets at the store's prices and reserves them. If several clients order the same pet at once,
+    exactly one succeeds.
+    """
     GetOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.GetOrderRequest, _orders_pb2.Order]  # type: ignore[assignment]
     """One order."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_orders_pb2.ListOrdersRequest, _orders_pb2.ListOrdersResponse]  # type: ignore[assignment]
-    """The caller's own orders; for STAFF all."""
+    """The caller's own orders, or all of them for STAFF."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.CancelOrderRequest, _orders_pb2.Order]  # type: ignore[assignment]
-    """Cancels an order that was not shipped yet: its pets can be had again, and its payment goes back."""
+    """Cancels an order that was not shipped yet: its pets are available again, and its payment is refunded."""
     PayOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.PayOrderRequest, _orders_pb2.Payment]  # type: ignore[assignment]
-    """Pays an order. A decline is no error: the payment then has FAILED."""
+    """Pays an order. A declined payment is not an error of the call: the payment's status is then FAILED."""
     UpdateOrderStatus: _aio.UnaryUnaryMultiCallable[_orders_pb2.UpdateOrderStatusRequest, _orders_pb2.Order]  # type: ignore[assignment]
-    """STAFF moves an order on: APPROVED, SHIPPED, DELIVERED."""
+    """Moves an order to its next status, for STAFF: APPROVED, SHIPPED, DELIVERED."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_orders_pb2.GetReceiptRequest, _orders_pb2.Receipt]  # type: ignore[assignment]
-    """The store's word that an order was paid."""
+    """The receipt of a paid order."""
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Orders and what is paid for them. An order without a user is for whoever knows its id."""
+    """Orders and their payments. An order without a user may be used by anybody who knows its id."""
 
     @_abc_1.abstractmethod
     def PlaceOrder(
@@ -77,7 +81,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orders_pb2.PlaceOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orders_pb2.Order, _abc.Awaitable[_orders_pb2.Order]]:
-        """Orders pets at the store's prices and reserves them; of many who order one pet at once, one wins."""
+        """Orders pets at the store's prices and reserves them. If several clients order the same pet at once,
+        exactly one succeeds.
+        """
 
     @_abc_1.abstractmethod
     def GetOrder(
@@ -93,7 +99,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orders_pb2.ListOrdersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orders_pb2.ListOrdersResponse, _abc.Awaitable[_orders_pb2.ListOrdersResponse]]:
-        """The caller's own orders; for STAFF all."""
+        """The caller's own orders, or all of them for STAFF."""
 
     @_abc_1.abstractmethod
     def CancelOrder(
@@ -101,7 +107,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orders_pb2.CancelOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orders_pb2.Order, _abc.Awaitable[_orders_pb2.Order]]:
-        """Cancels an order that was not shipped yet: its pets can be had again, and its payment goes back."""
+        """Cancels an order that was not shipped yet: its pets are available again, and its payment is refunded."""
 
     @_abc_1.abstractmethod
     def PayOrder(
@@ -109,7 +115,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orders_pb2.PayOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orders_pb2.Payment, _abc.Awaitable[_orders_pb2.Payment]]:
-        """Pays an order. A decline is no error: the payment then has FAILED."""
+        """Pays an order. A declined payment is not an error of the call: the payment's status is then FAILED."""
 
     @_abc_1.abstractmethod
     def UpdateOrderStatus(
@@ -117,7 +123,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orders_pb2.UpdateOrderStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orders_pb2.Order, _abc.Awaitable[_orders_pb2.Order]]:
-        """STAFF moves an order on: APPROVED, SHIPPED, DELIVERED."""
+        """Moves an order to its next status, for STAFF: APPROVED, SHIPPED, DELIVERED."""
 
     @_abc_1.abstractmethod
     def GetReceipt(
@@ -125,6 +131,6 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orders_pb2.GetReceiptRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orders_pb2.Receipt, _abc.Awaitable[_orders_pb2.Receipt]]:
-        """The store's word that an order was paid."""
+        """The receipt of a paid order."""
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

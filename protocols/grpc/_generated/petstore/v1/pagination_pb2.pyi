@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Pagination(_message.Message):
-    """Where a page lies in its collection."""
+    """The position of a page in its collection."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -57,7 +57,7 @@ class PageRequest(_message.Message):
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
-    """1 to 100; 20 unless given."""
+    """1 to 100; the default is 20."""
     def __init__(
         self,
         *,

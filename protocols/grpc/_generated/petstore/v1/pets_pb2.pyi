@@ -29,7 +29,7 @@ class _Species:
 class _SpeciesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Species.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SPECIES_UNSPECIFIED: _Species.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     DOG: _Species.ValueType  # 1
     CAT: _Species.ValueType  # 2
     RABBIT: _Species.ValueType  # 3
@@ -41,7 +41,7 @@ class Species(_Species, metaclass=_SpeciesEnumTypeWrapper):
     """What kind of animal a pet is."""
 
 SPECIES_UNSPECIFIED: Species.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 DOG: Species.ValueType  # 1
 CAT: Species.ValueType  # 2
 RABBIT: Species.ValueType  # 3
@@ -57,7 +57,7 @@ class _Status:
 class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Status.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATUS_UNSPECIFIED: _Status.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     AVAILABLE: _Status.ValueType  # 1
     PENDING: _Status.ValueType  # 2
     """Reserved by an order."""
@@ -65,10 +65,10 @@ class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Status.ValueTy
     NOT_AVAILABLE: _Status.ValueType  # 4
 
 class Status(_Status, metaclass=_StatusEnumTypeWrapper):
-    """Whether a pet can be had."""
+    """Whether a pet is for sale."""
 
 STATUS_UNSPECIFIED: Status.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 AVAILABLE: Status.ValueType  # 1
 PENDING: Status.ValueType  # 2
 """Reserved by an order."""
@@ -89,7 +89,7 @@ class _SizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Size.ValueType],
     SIZE_LARGE: _Size.ValueType  # 3
 
 class Size(_Size, metaclass=_SizeEnumTypeWrapper):
-    """How big a pet is, or will be."""
+    """The adult size of a pet."""
 
 SIZE_UNSPECIFIED: Size.ValueType  # 0
 """Not known."""
@@ -105,7 +105,7 @@ class _Gender:
 class _GenderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Gender.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     GENDER_UNSPECIFIED: _Gender.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     GENDER_MALE: _Gender.ValueType  # 1
     GENDER_FEMALE: _Gender.ValueType  # 2
     GENDER_UNKNOWN: _Gender.ValueType  # 3
@@ -114,7 +114,7 @@ class Gender(_Gender, metaclass=_GenderEnumTypeWrapper):
     """The sex of a pet."""
 
 GENDER_UNSPECIFIED: Gender.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 GENDER_MALE: Gender.ValueType  # 1
 GENDER_FEMALE: Gender.ValueType  # 2
 GENDER_UNKNOWN: Gender.ValueType  # 3
@@ -127,17 +127,17 @@ class _SortField:
 class _SortFieldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortField.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SORT_FIELD_UNSPECIFIED: _SortField.ValueType  # 0
-    """By created_at."""
+    """The default: created_at."""
     SORT_FIELD_AGE_MONTHS: _SortField.ValueType  # 1
     SORT_FIELD_PRICE: _SortField.ValueType  # 2
     SORT_FIELD_NAME: _SortField.ValueType  # 3
     SORT_FIELD_CREATED_AT: _SortField.ValueType  # 4
 
 class SortField(_SortField, metaclass=_SortFieldEnumTypeWrapper):
-    """What found pets may be ordered by."""
+    """What results can be sorted by."""
 
 SORT_FIELD_UNSPECIFIED: SortField.ValueType  # 0
-"""By created_at."""
+"""The default: created_at."""
 SORT_FIELD_AGE_MONTHS: SortField.ValueType  # 1
 SORT_FIELD_PRICE: SortField.ValueType  # 2
 SORT_FIELD_NAME: SortField.ValueType  # 3
@@ -151,22 +151,22 @@ class _SortOrder:
 class _SortOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortOrder.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SORT_ORDER_UNSPECIFIED: _SortOrder.ValueType  # 0
-    """Upwards."""
+    """The default: ascending."""
     SORT_ORDER_ASC: _SortOrder.ValueType  # 1
     SORT_ORDER_DESC: _SortOrder.ValueType  # 2
 
 class SortOrder(_SortOrder, metaclass=_SortOrderEnumTypeWrapper):
-    """Upwards or downwards."""
+    """The direction of a sort: ascending or descending."""
 
 SORT_ORDER_UNSPECIFIED: SortOrder.ValueType  # 0
-"""Upwards."""
+"""The default: ascending."""
 SORT_ORDER_ASC: SortOrder.ValueType  # 1
 SORT_ORDER_DESC: SortOrder.ValueType  # 2
 Global___SortOrder: _TypeAlias = SortOrder  # noqa: Y015
 
 @_typing.final
 class MedicalInfo(_message.Message):
-    """What is known of a pet's health; what is absent is not known."""
+    """What is known about a pet's health; what is absent is not known."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -269,7 +269,7 @@ class Pet(_message.Message):
     description: _builtins.str
     tenant_id: _builtins.str
     etag: _builtins.str
-    """Names this state of the pet, for requests that must not overwrite another one."""
+    """Identifies this state of the pet, for requests that must not overwrite another one."""
     @_builtins.property
     def photos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """URLs, or paths on the HTTP port."""
@@ -340,7 +340,7 @@ Global___Pet: _TypeAlias = Pet  # noqa: Y015
 
 @_typing.final
 class GetPetRequest(_message.Message):
-    """Names a pet."""
+    """Selects a pet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -361,7 +361,7 @@ Global___GetPetRequest: _TypeAlias = GetPetRequest  # noqa: Y015
 
 @_typing.final
 class ListPetsRequest(_message.Message):
-    """Which pets to list. What is left out asks nothing."""
+    """Which pets to list. Fields that are left out match any pet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -376,17 +376,17 @@ class ListPetsRequest(_message.Message):
     ANY_STATUS_FIELD_NUMBER: _builtins.int
     species: Global___Species.ValueType
     status: Global___Status.ValueType
-    """AVAILABLE unless given."""
+    """The default is AVAILABLE."""
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
-    """1 to 100 pets a page; 20 unless given."""
+    """1 to 100 pets a page; the default is 20."""
     age_min: _builtins.int
     age_max: _builtins.int
     size: Global___Size.ValueType
     good_with_kids: _builtins.bool
     any_status: _builtins.bool
-    """Pets of every status; `status` then counts for nothing."""
+    """Pets of every status; `status` is then ignored."""
     def __init__(
         self,
         *,
@@ -447,7 +447,7 @@ Global___ListPetsResponse: _TypeAlias = ListPetsResponse  # noqa: Y015
 
 @_typing.final
 class CreatePetRequest(_message.Message):
-    """A new pet: name, species, age_months and price (or adoption_fee) are needed."""
+    """A new pet: name, species, age_months and price (or adoption_fee) are required."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -472,11 +472,11 @@ class CreatePetRequest(_message.Message):
     breed: _builtins.str
     age_months: _builtins.int
     status: Global___Status.ValueType
-    """AVAILABLE unless given."""
+    """The default is AVAILABLE."""
     adoption_fee: _builtins.float
-    """Older than `price`, and less exact."""
+    """The older form of `price`, and less exact."""
     currency: _builtins.str
-    """USD unless given."""
+    """The default is USD."""
     price: _builtins.str
     """A decimal with at most two places."""
     size: Global___Size.ValueType
@@ -554,7 +554,7 @@ Global___CreatePetRequest: _TypeAlias = CreatePetRequest  # noqa: Y015
 
 @_typing.final
 class UpdatePetRequest(_message.Message):
-    """What to change of a pet: the fields that are there, or those that `update_mask` names."""
+    """What to change in a pet: the fields that are present, or those that `update_mask` names."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -600,7 +600,7 @@ class UpdatePetRequest(_message.Message):
     def medical_info(self) -> Global___MedicalInfo: ...
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """What it names and the request does not hold is removed, or returns to its default."""
+        """Fields that it names and that are absent from the request are removed, or return to their defaults."""
 
     def __init__(
         self,
@@ -674,7 +674,7 @@ Global___UpdatePetRequest: _TypeAlias = UpdatePetRequest  # noqa: Y015
 
 @_typing.final
 class DeletePetRequest(_message.Message):
-    """Names the pet to remove."""
+    """The pet to remove."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -699,7 +699,7 @@ Global___DeletePetRequest: _TypeAlias = DeletePetRequest  # noqa: Y015
 
 @_typing.final
 class DeletePetResponse(_message.Message):
-    """Nothing is said."""
+    """Empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -809,7 +809,7 @@ Global___Compatibility: _TypeAlias = Compatibility  # noqa: Y015
 
 @_typing.final
 class MedicalCriteria(_message.Message):
-    """What is known of a pet's health."""
+    """What is known about a pet's health."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -847,7 +847,7 @@ Global___MedicalCriteria: _TypeAlias = MedicalCriteria  # noqa: Y015
 
 @_typing.final
 class SearchCriteria(_message.Message):
-    """What a pet must be like."""
+    """Criteria for pets."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -860,7 +860,7 @@ class SearchCriteria(_message.Message):
     MEDICAL_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Each word is found in name, breed, description or color."""
+    """Each word must occur in name, breed, description or color."""
     @_builtins.property
     def species(self) -> _containers.RepeatedScalarFieldContainer[Global___Species.ValueType]: ...
     @_builtins.property
@@ -901,7 +901,7 @@ Global___SearchCriteria: _TypeAlias = SearchCriteria  # noqa: Y015
 
 @_typing.final
 class SearchSort(_message.Message):
-    """How found pets are ordered."""
+    """The order of the results."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -955,7 +955,7 @@ Global___SearchPetsRequest: _TypeAlias = SearchPetsRequest  # noqa: Y015
 
 @_typing.final
 class SearchPetsResponse(_message.Message):
-    """One page of what was found."""
+    """One page of results."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -79,7 +79,7 @@ class PetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPets(self, request, context):
-        """Pets, oldest first; without a status those that can be had.
+        """Pets, oldest first; without a status the available ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,14 +100,14 @@ class PetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeletePet(self, request, context):
-        """Removes a pet with its images; not one that an open order has reserved.
+        """Removes a pet with its images. A pet that an open order has reserved cannot be removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchPets(self, request, context):
-        """Searches pets of every status: all criteria hold; of a list, one.
+        """Searches pets of every status: a pet must meet all criteria, and one value of each list.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,15 +36,15 @@ class PetServiceStub:
     GetPet: _grpc.UnaryUnaryMultiCallable[_pets_pb2.GetPetRequest, _pets_pb2.Pet]
     """One pet."""
     ListPets: _grpc.UnaryUnaryMultiCallable[_pets_pb2.ListPetsRequest, _pets_pb2.ListPetsResponse]
-    """Pets, oldest first; without a status those that can be had."""
+    """Pets, oldest first; without a status the available ones."""
     CreatePet: _grpc.UnaryUnaryMultiCallable[_pets_pb2.CreatePetRequest, _pets_pb2.Pet]
     """Adds a pet."""
     UpdatePet: _grpc.UnaryUnaryMultiCallable[_pets_pb2.UpdatePetRequest, _pets_pb2.Pet]
     """Changes a pet. The status of a pet that an open order has reserved cannot be changed."""
     DeletePet: _grpc.UnaryUnaryMultiCallable[_pets_pb2.DeletePetRequest, _pets_pb2.DeletePetResponse]
-    """Removes a pet with its images; not one that an open order has reserved."""
+    """Removes a pet with its images. A pet that an open order has reserved cannot be removed."""
     SearchPets: _grpc.UnaryUnaryMultiCallable[_pets_pb2.SearchPetsRequest, _pets_pb2.SearchPetsResponse]
-    """Searches pets of every status: all criteria hold; of a list, one."""
+    """Searches pets of every status: a pet must meet all criteria, and one value of each list."""
 
 @_typing.type_check_only
 class PetServiceAsyncStub(PetServiceStub):
@@ -54,15 +54,15 @@ class PetServiceAsyncStub(PetServiceStub):
     GetPet: _aio.UnaryUnaryMultiCallable[_pets_pb2.GetPetRequest, _pets_pb2.Pet]  # type: ignore[assignment]
     """One pet."""
     ListPets: _aio.UnaryUnaryMultiCallable[_pets_pb2.ListPetsRequest, _pets_pb2.ListPetsResponse]  # type: ignore[assignment]
-    """Pets, oldest first; without a status those that can be had."""
+    """Pets, oldest first; without a status the available ones."""
     CreatePet: _aio.UnaryUnaryMultiCallable[_pets_pb2.CreatePetRequest, _pets_pb2.Pet]  # type: ignore[assignment]
     """Adds a pet."""
     UpdatePet: _aio.UnaryUnaryMultiCallable[_pets_pb2.UpdatePetRequest, _pets_pb2.Pet]  # type: ignore[assignment]
     """Changes a pet. The status of a pet that an open order has reserved cannot be changed."""
     DeletePet: _aio.UnaryUnaryMultiCallable[_pets_pb2.DeletePetRequest, _pets_pb2.DeletePetResponse]  # type: ignore[assignment]
-    """Removes a pet with its images; not one that an open order has reserved."""
+    """Removes a pet with its images. A pet that an open order has reserved cannot be removed."""
     SearchPets: _aio.UnaryUnaryMultiCallable[_pets_pb2.SearchPetsRequest, _pets_pb2.SearchPetsResponse]  # type: ignore[assignment]
-    """Searches pets of every status: all criteria hold; of a list, one."""
+    """Searches pets of every status: a pet must meet all criteria, and one value of each list."""
 
 class PetServiceServicer(metaclass=_abc_1.ABCMeta):
     """The pets of the store. Everybody may read them; STAFF writes."""
@@ -81,7 +81,7 @@ class PetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pets_pb2.ListPetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pets_pb2.ListPetsResponse, _abc.Awaitable[_pets_pb2.ListPetsResponse]]:
-        """Pets, oldest first; without a status those that can be had."""
+        """Pets, oldest first; without a status the available ones."""
 
     @_abc_1.abstractmethod
     def CreatePet(
@@ -105,7 +105,7 @@ class PetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pets_pb2.DeletePetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pets_pb2.DeletePetResponse, _abc.Awaitable[_pets_pb2.DeletePetResponse]]:
-        """Removes a pet with its images; not one that an open order has reserved."""
+        """Removes a pet with its images. A pet that an open order has reserved cannot be removed."""
 
     @_abc_1.abstractmethod
     def SearchPets(
@@ -113,6 +113,6 @@ class PetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pets_pb2.SearchPetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pets_pb2.SearchPetsResponse, _abc.Awaitable[_pets_pb2.SearchPetsResponse]]:
-        """Searches pets of every status: all criteria hold; of a list, one."""
+        """Searches pets of every status: a pet must meet all criteria, and one value of each list."""
 
 def add_PetServiceServicer_to_server(servicer: PetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,31 +29,31 @@ class _Role:
 class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
-    """Not said."""
+    """Not specified."""
     ROLE_CUSTOMER: _Role.ValueType  # 1
     ROLE_STAFF: _Role.ValueType  # 2
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """What somebody is to the store."""
+    """The role of a caller in the store."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
-"""Not said."""
+"""Not specified."""
 ROLE_CUSTOMER: Role.ValueType  # 1
 ROLE_STAFF: Role.ValueType  # 2
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
 class Preferences(_message.Message):
-    """What a user wants to hear of."""
+    """Which messages a user wants to get."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NEWSLETTER_FIELD_NUMBER: _builtins.int
     NOTIFICATIONS_FIELD_NUMBER: _builtins.int
     newsletter: _builtins.bool
-    """Off unless given."""
+    """Off by default."""
     notifications: _builtins.bool
-    """On unless given."""
+    """On by default."""
     def __init__(
         self,
         *,
@@ -102,7 +102,7 @@ class User(_message.Message):
     """E.164."""
     tenant_id: _builtins.str
     etag: _builtins.str
-    """Names this state of the user."""
+    """Identifies this state of the user."""
     @_builtins.property
     def preferences(self) -> Global___Preferences: ...
     @_builtins.property
@@ -139,7 +139,7 @@ Global___User: _TypeAlias = User  # noqa: Y015
 
 @_typing.final
 class RegisterUserRequest(_message.Message):
-    """A new account: all but phone and preferences is needed."""
+    """A new account: all fields but phone and preferences are required."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -182,7 +182,7 @@ Global___RegisterUserRequest: _TypeAlias = RegisterUserRequest  # noqa: Y015
 
 @_typing.final
 class GetUserRequest(_message.Message):
-    """Names a user."""
+    """Selects a user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -203,7 +203,7 @@ Global___GetUserRequest: _TypeAlias = GetUserRequest  # noqa: Y015
 
 @_typing.final
 class GetMeRequest(_message.Message):
-    """The caller is meant."""
+    """Empty: the caller."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -220,7 +220,7 @@ Global___GetMeRequest: _TypeAlias = GetMeRequest  # noqa: Y015
 
 @_typing.final
 class ListUsersRequest(_message.Message):
-    """Which users to list: by whole name or address, without regard to case."""
+    """Which users to list: by complete name or address, ignoring case."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -233,7 +233,7 @@ class ListUsersRequest(_message.Message):
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
-    """1 to 100; 20 unless given."""
+    """1 to 100; the default is 20."""
     def __init__(
         self,
         *,
@@ -285,7 +285,7 @@ Global___ListUsersResponse: _TypeAlias = ListUsersResponse  # noqa: Y015
 
 @_typing.final
 class UpdateUserRequest(_message.Message):
-    """What to change of a profile: the fields that are there, or those that `update_mask` names."""
+    """What to change in a profile: the fields that are present, or those that `update_mask` names."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -312,7 +312,7 @@ class UpdateUserRequest(_message.Message):
     def preferences(self) -> Global___Preferences: ...
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """What it names and the request does not hold is removed, or returns to its default."""
+        """Fields that it names and that are absent from the request are removed, or return to their defaults."""
 
     def __init__(
         self,
@@ -361,7 +361,7 @@ Global___UpdateUserRequest: _TypeAlias = UpdateUserRequest  # noqa: Y015
 
 @_typing.final
 class DeleteUserRequest(_message.Message):
-    """Names the user to delete."""
+    """The user to delete."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -386,7 +386,7 @@ Global___DeleteUserRequest: _TypeAlias = DeleteUserRequest  # noqa: Y015
 
 @_typing.final
 class DeleteUserResponse(_message.Message):
-    """Nothing is said."""
+    """Empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -427,7 +427,7 @@ Global___LogInRequest: _TypeAlias = LogInRequest  # noqa: Y015
 
 @_typing.final
 class RefreshTokenRequest(_message.Message):
-    """The refresh token of the last answer."""
+    """The refresh token of the last response."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -448,7 +448,7 @@ Global___RefreshTokenRequest: _TypeAlias = RefreshTokenRequest  # noqa: Y015
 
 @_typing.final
 class LogOutRequest(_message.Message):
-    """The caller's login is meant."""
+    """Empty: the caller's login."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -465,7 +465,7 @@ Global___LogOutRequest: _TypeAlias = LogOutRequest  # noqa: Y015
 
 @_typing.final
 class LogOutResponse(_message.Message):
-    """Nothing is said."""
+    """Empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -511,7 +511,7 @@ Global___LoggedIn: _TypeAlias = LoggedIn  # noqa: Y015
 
 @_typing.final
 class Tokens(_message.Message):
-    """An access token for `authorization: Bearer …`, and the refresh token that brings the next one."""
+    """An access token for `authorization: Bearer …`, and the refresh token to get the next one with."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -532,7 +532,7 @@ class Tokens(_message.Message):
     """In seconds."""
     refresh_token: _builtins.str
     scope: _builtins.str
-    """Rights apart by spaces."""
+    """Scopes separated by spaces."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class UserServiceStub:
-    """People with accounts, and their logins. A user is for himself and for STAFF.
+    """People with accounts, and their logins. Users see their own account, STAFF sees all.
     """
 
     def __init__(self, channel):
@@ -83,11 +83,11 @@ class UserServiceStub:
 
 
 class UserServiceServicer:
-    """People with accounts, and their logins. A user is for himself and for STAFF.
+    """People with accounts, and their logins. Users see their own account, STAFF sees all.
     """
 
     def RegisterUser(self, request, context):
-        """Makes an account. The first user of a private tenant is its owner and gets the STAFF role.
+        """Creates an account. The first user of a private tenant is its owner and gets the STAFF role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,7 +101,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMe(self, request, context):
-        """The caller himself.
+        """The caller's own account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,21 +122,21 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteUser(self, request, context):
-        """Ends an account with its logins; its orders stay.
+        """Deletes an account with its logins; its orders remain.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LogIn(self, request, context):
-        """Gives tokens for name and password, of a user or a device.
+        """Returns tokens for the name and password of a user or a device.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RefreshToken(self, request, context):
-        """Gives new tokens for a refresh token, which is spent by this.
+        """Returns new tokens for a refresh token, which can be used once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,7 +206,7 @@ def add_UserServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UserService:
-    """People with accounts, and their logins. A user is for himself and for STAFF.
+    """People with accounts, and their logins. Users see their own account, STAFF sees all.
     """
 
     @staticmethod

@@ -27,57 +27,57 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class UserServiceStub:
-    """People with accounts, and their logins. A user is for himself and for STAFF."""
+    """People with accounts, and their logins. Users see their own account, STAFF sees all."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UserServiceAsyncStub: ...
     RegisterUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.RegisterUserRequest, _users_pb2.User]
-    """Makes an account. The first user of a private tenant is its owner and gets the STAFF role."""
+    """Creates an account. The first user of a private tenant is its owner and gets the STAFF role."""
     GetUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.User]
     """One user."""
     GetMe: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetMeRequest, _users_pb2.User]
-    """The caller himself."""
+    """The caller's own account."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_users_pb2.ListUsersRequest, _users_pb2.ListUsersResponse]
     """Users, for STAFF."""
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.UpdateUserRequest, _users_pb2.User]
     """Changes a profile. A new password ends the user's other logins."""
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.DeleteUserRequest, _users_pb2.DeleteUserResponse]
-    """Ends an account with its logins; its orders stay."""
+    """Deletes an account with its logins; its orders remain."""
     LogIn: _grpc.UnaryUnaryMultiCallable[_users_pb2.LogInRequest, _users_pb2.Tokens]
-    """Gives tokens for name and password, of a user or a device."""
+    """Returns tokens for the name and password of a user or a device."""
     RefreshToken: _grpc.UnaryUnaryMultiCallable[_users_pb2.RefreshTokenRequest, _users_pb2.Tokens]
-    """Gives new tokens for a refresh token, which is spent by this."""
+    """Returns new tokens for a refresh token, which can be used once."""
     LogOut: _grpc.UnaryUnaryMultiCallable[_users_pb2.LogOutRequest, _users_pb2.LogOutResponse]
     """Ends the login that the caller's token belongs to."""
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
-    """People with accounts, and their logins. A user is for himself and for STAFF."""
+    """People with accounts, and their logins. Users see their own account, STAFF sees all."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterUser: _aio.UnaryUnaryMultiCallable[_users_pb2.RegisterUserRequest, _users_pb2.User]  # type: ignore[assignment]
-    """Makes an account. The first user of a private tenant is its owner and gets the STAFF role."""
+    """Creates an account. The first user of a private tenant is its owner and gets the STAFF role."""
     GetUser: _aio.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.User]  # type: ignore[assignment]
     """One user."""
     GetMe: _aio.UnaryUnaryMultiCallable[_users_pb2.GetMeRequest, _users_pb2.User]  # type: ignore[assignment]
-    """The caller himself."""
+    """The caller's own account."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_users_pb2.ListUsersRequest, _users_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Users, for STAFF."""
     UpdateUser: _aio.UnaryUnaryMultiCallable[_users_pb2.UpdateUserRequest, _users_pb2.User]  # type: ignore[assignment]
     """Changes a profile. A new password ends the user's other logins."""
     DeleteUser: _aio.UnaryUnaryMultiCallable[_users_pb2.DeleteUserRequest, _users_pb2.DeleteUserResponse]  # type: ignore[assignment]
-    """Ends an account with its logins; its orders stay."""
+    """Deletes an account with its logins; its orders remain."""
     LogIn: _aio.UnaryUnaryMultiCallable[_users_pb2.LogInRequest, _users_pb2.Tokens]  # type: ignore[assignment]
-    """Gives tokens for name and password, of a user or a device."""
+    """Returns tokens for the name and password of a user or a device."""
     RefreshToken: _aio.UnaryUnaryMultiCallable[_users_pb2.RefreshTokenRequest, _users_pb2.Tokens]  # type: ignore[assignment]
-    """Gives new tokens for a refresh token, which is spent by this."""
+    """Returns new tokens for a refresh token, which can be used once."""
     LogOut: _aio.UnaryUnaryMultiCallable[_users_pb2.LogOutRequest, _users_pb2.LogOutResponse]  # type: ignore[assignment]
     """Ends the login that the caller's token belongs to."""
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
-    """People with accounts, and their logins. A user is for himself and for STAFF."""
+    """People with accounts, and their logins. Users see their own account, STAFF sees all."""
 
     @_abc_1.abstractmethod
     def RegisterUser(
@@ -85,7 +85,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.RegisterUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.User, _abc.Awaitable[_users_pb2.User]]:
-        """Makes an account. The first user of a private tenant is its owner and gets the STAFF role."""
+        """Creates an account. The first user of a private tenant is its owner and gets the STAFF role."""
 
     @_abc_1.abstractmethod
     def GetUser(
@@ -101,7 +101,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.GetMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.User, _abc.Awaitable[_users_pb2.User]]:
-        """The caller himself."""
+        """The caller's own account."""
 
     @_abc_1.abstractmethod
     def ListUsers(
@@ -125,7 +125,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.DeleteUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.DeleteUserResponse, _abc.Awaitable[_users_pb2.DeleteUserResponse]]:
-        """Ends an account with its logins; its orders stay."""
+        """Deletes an account with its logins; its orders remain."""
 
     @_abc_1.abstractmethod
     def LogIn(
@@ -133,7 +133,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.LogInRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.Tokens, _abc.Awaitable[_users_pb2.Tokens]]:
-        """Gives tokens for name and password, of a user or a device."""
+        """Returns tokens for the name and password of a user or a device."""
 
     @_abc_1.abstractmethod
     def RefreshToken(
@@ -141,7 +141,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.RefreshTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.Tokens, _abc.Awaitable[_users_pb2.Tokens]]:
-        """Gives new tokens for a refresh token, which is spent by this."""
+        """Returns new tokens for a refresh token, which can be used once."""
 
     @_abc_1.abstractmethod
     def LogOut(
