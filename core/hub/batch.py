@@ -1,15 +1,12 @@
 """Events on their way to subscribers, encoded once however many take them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from core.kernel.events import Event
 
-if TYPE_CHECKING:
-    from core.hub.selection import Selection
-
 #: What an event costs in memory besides its data, roughly: the objects, the envelope's head, a frame's head.
-_OVERHEAD = 2_000
+_OVERHEAD_BYTES = 2_000
 
 
 class WireFormat(Protocol):
@@ -25,16 +22,15 @@ class WireFormat(Protocol):
 class Entry:
     """An event in memory, with its place in the log and the frames made of it so far."""
 
-    __slots__ = ("event", "frames", "holders", "place", "size")
+    __slots__ = ("event", "frames", "place", "size")
 
     def __init__(self, event: Event, place: int) -> None:
         self.event = event
         #: The event's sequence; of an ephemeral event, the sequence of the event that it followed.
         self.place = place
         #: Bytes of memory, estimated with the envelope and one frame.
-        self.size = 3 * len(event.data) + _OVERHEAD
+        self.size = 3 * len(event.data) + _OVERHEAD_BYTES
         self.frames: dict[WireFormat, bytes] = {}
-        self.holders: Sequence[Selection] = ()
 
     @property
     def before(self) -> int:

@@ -20,7 +20,7 @@ Handle = Callable[[TenantId, Sequence[Event]], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Counters:
+class ConsumerCounters:
     """Events since the process began: dealt with, and gone from the log before they could be read."""
 
     consumed: int = 0
@@ -28,19 +28,19 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class ConsumerStatistics:
     """``behind``: events that waited for the consumer when it last looked."""
 
     behind: int
-    counters: Counters
+    counters: ConsumerCounters
 
 
 class Consumer:
     """Hands each event of every tenant to a handler, in each tenant's order, until it is dealt with.
 
-    It is a watcher of a hub, which tells it at once of what happens; every ``poll`` seconds it looks by itself. At
+    It observes the events of a hub, which wakes it at once; every ``poll`` seconds it looks by itself. At
     most ``page`` events of a tenant, and ``tenants`` tenants, are with the handler at a time; a crash repeats at most
-    those. Only who holds the lease may run it.
+    those. Only the holder of the lease may run it.
     """
 
     def __init__(
@@ -53,23 +53,23 @@ class Consumer:
         self._poll = poll
         self._woken = asyncio.Event()
         self._behind = 0
-        self._counters = Counters()
+        self._counters = ConsumerCounters()
 
     async def enrol(self) -> None:
         """Be known: from now on nothing is missed. See core.ports.storage.Storage."""
         await self._storage.enrol(self.name)
 
-    def on_events(self, tenant: TenantId, events: Sequence[Event]) -> None:  # noqa: ARG002 - a watcher's signature
-        """See core.hub.Watcher."""
+    def on_events(self, tenant: TenantId, events: Sequence[Event]) -> None:  # noqa: ARG002 - an observer's signature
+        """See core.hub.EventObserver."""
         self._woken.set()
 
-    def on_lost(self, tenant: TenantId | None) -> None:  # noqa: ARG002 - a watcher's signature
-        """See core.hub.Watcher."""
+    def on_lost(self, tenant: TenantId | None) -> None:  # noqa: ARG002 - an observer's signature
+        """See core.hub.EventObserver."""
         self._woken.set()
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> ConsumerStatistics:
         """Figures for metrics and tests."""
-        return Statistics(self._behind, replace(self._counters))
+        return ConsumerStatistics(self._behind, replace(self._counters))
 
     async def run(self, lease: Lease, handle: Handle) -> None:
         """Hand over what there is, and what comes, until cancelled. What the handler raises ends it.
@@ -82,9 +82,9 @@ class Consumer:
             self._woken.clear()
             try:
                 more = await self._round(lease, handle)
-            except (StorageDown, TransientFailure) as fault:
+            except (StorageDown, TransientFailure) as error:
                 if not away:
-                    log.warning("%s cannot read the event log, trying again: %s", self.name, fault)
+                    log.warning("%s cannot read the event log, trying again: %s", self.name, error)
                 away, more = True, False
                 await asyncio.sleep(self._poll)
             else:

@@ -12,8 +12,8 @@ from core.ports.storage import Storage
 
 log = logging.getLogger(__name__)
 
-#: Of a lease's time its holder uses so much: what it began in time it also ends in time.
-_SAFE = 0.8
+#: The share of a lease's time that its holder uses: what it began in time it also ends in time.
+_SAFE_SHARE = 0.8
 
 
 class LeaseLost(Exception):
@@ -78,15 +78,15 @@ class Leaseholder:
         began = asyncio.get_running_loop().time()
         try:
             taken = await self._storage.take_lease(self._name, self._holder, self._lasts)
-        except (StorageDown, TransientFailure) as fault:
+        except (StorageDown, TransientFailure) as error:
             if not self._asked:
-                log.warning("%s: the lease cannot be asked for: %s", self._name, fault)
+                log.warning("%s: the lease cannot be asked for: %s", self._name, error)
             self._asked = True
             return self.lease is not None
         self._asked = False
         if taken is None or (self.lease is not None and taken != self.lease):
             return False
-        self.lease, self._until = taken, began + self._lasts * _SAFE
+        self.lease, self._until = taken, began + self._lasts * _SAFE_SHARE
         return True
 
     async def _hold(self, lease: Lease) -> None:
@@ -112,9 +112,9 @@ class Leaseholder:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        if not working.cancelled() and (fault := working.exception()) is not None:
-            if not isinstance(fault, LeaseLost):
-                raise fault
+        if not working.cancelled() and (error := working.exception()) is not None:
+            if not isinstance(error, LeaseLost):
+                raise error
             log.warning("%s: another process has taken over", self._name)
 
     async def _drop(self) -> None:

@@ -22,9 +22,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 #: Events with more data than this share no message with others.
-_MESSAGE_BYTES = 64 << 10
+_MAX_MESSAGE_BYTES = 64 << 10
 #: A commit with more data than this is not sent: other nodes read it from the log.
-_COMMIT_BYTES = 512 << 10
+_MAX_COMMIT_BYTES = 512 << 10
 
 
 class _EventHead(NamedTuple):
@@ -51,12 +51,12 @@ class _Head(NamedTuple):
 _HEAD = TypeAdapter(_Head)
 
 
-class Malformed(ValueError):
-    """Not a message of ours."""
+class MalformedNodeMessage(ValueError):
+    """Not a message of another node's hub."""
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class NodeMessage:
     """News of one tenant's log. ``head`` is the sequence up to which it is known to go; 0 tells nothing of that.
 
     A message with ``agents`` tells of these alone: the user ids of the tenant's agents at the node.
@@ -79,13 +79,13 @@ def encode_agents(node: str, tenant: TenantId, agents: frozenset[str]) -> bytes:
 def encode(node: str, tenant: TenantId, events: Sequence[Event]) -> list[bytes]:
     """The messages that announce events; ephemeral events of unusual size are left out."""
     messages: list[bytes] = []
-    if sum(len(event.data) for event in events) > _COMMIT_BYTES:
+    if sum(len(event.data) for event in events) > _MAX_COMMIT_BYTES:
         logged = [event for event in events if event.sequence]
         return [_message(node, tenant, logged[-1:], hint=True)] if logged else []
     group: list[Event] = []
     size = 0
     for event in events:
-        if group and size + len(event.data) > _MESSAGE_BYTES:
+        if group and size + len(event.data) > _MAX_MESSAGE_BYTES:
             messages.append(_message(node, tenant, group))
             group, size = [], 0
         group.append(event)
@@ -95,29 +95,29 @@ def encode(node: str, tenant: TenantId, events: Sequence[Event]) -> list[bytes]:
     return messages
 
 
-def decode(message: bytes) -> Message:
+def decode(message: bytes) -> NodeMessage:
     """Read a message.
 
     Raises:
-        Malformed: it is none.
+        MalformedNodeMessage: it is none.
     """
     try:
         version, length = _PREFIX.unpack_from(message)
         if version != _VERSION:
-            raise Malformed(f"version {version}")
+            raise MalformedNodeMessage(f"version {version}")
         place = _PREFIX.size + length
         head = _HEAD.validate_json(message[_PREFIX.size : place])
         events = []
         for item in head.events:
             data = message[place : place + item.size]
             if item.size < 0 or len(data) != item.size:
-                raise Malformed("cut off")
+                raise MalformedNodeMessage("cut off")
             place += item.size
             events.append(_event(head, item, data))
-    except (struct.error, ValidationError, OverflowError) as fault:
-        raise Malformed(str(fault)) from None
+    except (struct.error, ValidationError, OverflowError) as error:
+        raise MalformedNodeMessage(str(error)) from None
     agents = None if head.agents is None else frozenset(head.agents)
-    return Message(head.node, TenantId(head.tenant), head.epoch, head.sequence, tuple(events), agents)
+    return NodeMessage(head.node, TenantId(head.tenant), head.epoch, head.sequence, tuple(events), agents)
 
 
 def _message(node: str, tenant: TenantId, events: Sequence[Event], *, hint: bool = False) -> bytes:

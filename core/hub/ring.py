@@ -1,26 +1,25 @@
 """The hot tail of one tenant's log, in memory while somebody listens."""
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from core.hub.batch import Entry
-from core.hub.selection import Index, Selection
+from core.hub.index import Index
+from core.hub.selection import Member, Selection, Subscriber
 from core.hub.viewer import Viewer
 from core.hub.window import Window
 from core.kernel.cursor import Cursor
-from core.kernel.errors import CursorExpired
+from core.kernel.errors import Closed, CursorExpired
 from core.kernel.events import Event
 from core.kernel.ids import TenantId
 
-if TYPE_CHECKING:
-    from core.hub.subscription import Subscription
-
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a hub keeps: rings; in each, events, their estimated bytes, and events that wait behind a hole.
+class RingLimits:
+    """How much a hub keeps: rings; in each, events, their estimated bytes, and events that wait behind a gap.
 
     ``page`` is how many events are read from the log at once.
     """
@@ -32,14 +31,25 @@ class Limits:
     page: int = 256
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = RingLimits()
+
+
+class Follower(Protocol):
+    """What relies on a ring: a subscription."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether it must read the log."""
+
+    def end(self, failure: CursorExpired | Closed) -> None:
+        """It can't go on."""
 
 
 class Ring:
     """Events in log order without a gap, up to ``head``, with the ephemeral ones where they came.
 
-    Nothing here waits. Whoever may hand in events out of order or repeatedly: only the one behind ``head`` gets
-    in; what is ahead is parked until the hole is filled. ``known`` is the highest sequence that is said to exist,
+    Nothing here waits. Events may be handed in out of order and repeatedly: only the one behind ``head`` gets
+    in; what is ahead is parked until the gap is filled. ``known`` is the highest sequence that is said to exist,
     so that ``head < known`` means that the log must be read. ``floor`` is the sequence before the oldest
     logged event held.
     """
@@ -48,7 +58,7 @@ class Ring:
         self,
         tenant: TenantId,
         epoch: int,
-        limits: Limits,
+        limits: RingLimits,
         changed: Callable[[Selection], None],
         released: Callable[["Ring"], None],
     ) -> None:
@@ -57,7 +67,7 @@ class Ring:
         self.head = -1
         self.known = 0
         self.floor = 0
-        self.subscriptions: set[Subscription] = set()
+        self.followers: set[Follower] = set()
         #: How many calls rely on the ring without a subscription yet.
         self.pins = 0
         self.closed = False
@@ -68,6 +78,8 @@ class Ring:
         self.limits = limits
         self._changed = changed
         self._released = released
+        #: For each entry of the window, the selections that hold it.
+        self._holders: deque[tuple[Selection, ...]] = deque()
         self._index = Index()
         self._cursor = ""
         self._cursor_head = -1
@@ -121,40 +133,43 @@ class Ring:
         first += window.start
         return window.cut(first, min(first + limit, window.end))
 
-    def join(self, subscription: "Subscription", filters: frozenset[str], viewer: Viewer) -> Selection:
-        """Make a subscription a member of the selection for filters and viewer, from the next event on."""
+    def join(self, filters: frozenset[str], viewer: Viewer, subscriber: Subscriber) -> Member:
+        """Make a subscriber a member of the selection for filters and viewer, from the next event on."""
         key = (filters, viewer)
         selection = self.selections.get(key)
         if selection is None:
             selection = self.selections[key] = Selection(filters, viewer)
             self._index.add(selection)
-        selection.members[subscription] = None
-        return selection
+        member = Member(selection, subscriber, self.head)
+        selection.members[member] = None
+        return member
 
-    def leave(self, subscription: "Subscription", selection: Selection) -> None:
-        """End a membership, and the selection with its last one."""
-        del selection.members[subscription]
+    def leave(self, member: Member) -> None:
+        """End a membership, and the selection with its last one. The member is notified of nothing more."""
+        selection = member.selection
+        member.idle = True
+        del selection.members[member]
         if not selection.members:
             self._index.remove(selection)
             del self.selections[(selection.filters, selection.viewer)]
 
-    def dismiss(self, subscription: "Subscription") -> None:
-        """Let a subscription go for good."""
-        self.subscriptions.discard(subscription)
+    def dismiss(self, follower: Follower) -> None:
+        """Let a follower go for good."""
+        self.followers.discard(follower)
         self.release()
 
     def release(self) -> None:
         """End the ring when nobody needs it any more."""
-        if not self.subscriptions and not self.pins:
+        if not self.followers and not self.pins:
             self.closed = True
             self._released(self)
 
     def expire(self, oldest: int) -> None:
-        """End every subscription: the log no longer holds what follows the head."""
+        """End every follower: the log no longer holds what comes after the head."""
         self.closed = True
         self._released(self)
-        for subscription in list(self.subscriptions):
-            subscription.end(CursorExpired(self.cursor_at(oldest)))
+        for follower in list(self.followers):
+            follower.end(CursorExpired(self.cursor_at(oldest)))
 
     def _unpark(self) -> None:
         while (event := self.parked.pop(self.head + 1, None)) is not None:
@@ -166,8 +181,9 @@ class Ring:
             self.known = self.head
         self.window.append(entry)
         self.bytes += entry.size
-        entry.holders = tuple(self._index.find(entry.event))
-        for selection in entry.holders:
+        holders = tuple(self._index.find(entry.event))
+        self._holders.append(holders)
+        for selection in holders:
             if not selection.dirty:
                 selection.dirty = True
                 selection.since = entry.before
@@ -180,5 +196,5 @@ class Ring:
         entry = self.window.drop()
         self.bytes -= entry.size
         self.floor = max(self.floor, entry.place)
-        for selection in entry.holders:
+        for selection in self._holders.popleft():
             selection.window.drop()

@@ -2,56 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from core.hub.batch import Batch, Entry
+from core.hub.batch import Batch
+from core.hub.catch_up import CatchUp
 from core.hub.reader import LogReader
 from core.hub.ring import Ring
-from core.hub.selection import Selection
+from core.hub.selection import Member
 from core.hub.viewer import Viewer
 from core.kernel.errors import Close, Closed, CloseReason, CursorExpired
-from core.kernel.events import Event
 from core.kernel.ids import TenantId
-from core.kernel.topics import TopicTrie, parse_filter
+from core.kernel.topics import parse_filter
 
 log = logging.getLogger(__name__)
-
-#: Estimated bytes after which a batch from the log ends; one event more than this is a batch of its own.
-_BATCH_BYTES = 1 << 20
-
-#: Finds where a cursor leads in the ring's log, or raises CursorExpired or BadRequest.
-Resolve = Callable[[Ring, str | None], Awaitable[int]]
-
-
-class _CatchUp:
-    """How far a subscriber who is behind has read the log: to ``place``.
-
-    ``starts`` says up to where each of his filters has been served before, since it began at its ``origins``.
-    """
-
-    __slots__ = ("origins", "place", "starts", "trie")
-
-    def __init__(self, place: int, starts: Mapping[str, int], origins: Mapping[str, int]) -> None:
-        self.place = place
-        self.starts = starts
-        self.origins = origins
-        self.trie: TopicTrie[str] = TopicTrie()
-        for pattern in starts:
-            self.trie.add(pattern, pattern)
-
-    def wants(self, event: Event, viewer: Viewer) -> bool:
-        """Whether an event of the log is still to be delivered."""
-        sequence = event.sequence
-        if not sequence:
-            return False
-        matching = self.trie.find(event.topics)
-        due = [pattern for pattern in matching if self.starts[pattern] < sequence]
-        if not due or not viewer.sees(event, due):
-            return False
-        if len(due) == len(matching):
-            return True
-        done = [pattern for pattern in matching if self.origins[pattern] < sequence <= self.starts[pattern]]
-        return not done or not viewer.sees(event, done)
 
 
 class Subscription:
@@ -59,47 +22,34 @@ class Subscription:
 
     There are two ways to use it, in turn if need be. A coroutine calls ``next`` in a loop. Or the owner sets
     ``on_ready`` and, whenever it is called, calls ``take`` (at once or when the client can be written to again);
-    if that gives nothing and ``behind`` is true, he awaits ``catch_up`` until it gives None, and takes again. It must
+    if that gives nothing and ``behind`` is true, they await ``catch_up`` until it gives None, and take again. It must
     be awaited directly, not within a task, since what comes after its batch may be taken as soon as it is done.
 
-    A subscription is in one of three states: live (member of a Selection: all before ``position`` in its window is
-    served), catching up (all up to ``_catch_up.place`` in the log is served), or ended.
+    A subscription is in one of three states: live (member of a Selection: all before its position there is served),
+    catching up (all up to ``_catch_up.place`` in the log is served), or ended (all up to ``_ended_at`` was served).
     """
 
     __slots__ = (
-        "_busy", "_catch_up", "_failure", "_left", "_log", "_on_ready", "_origins", "_resolve", "_ring",
-        "_selection", "_waiter", "filters", "idle", "position", "since", "viewer",
+        "_busy", "_catch_up", "_ended_at", "_failure", "_left", "_log", "_member", "_on_ready", "_origins", "_ring",
+        "_waiter", "filters", "viewer",
     )  # fmt: skip
 
     def __init__(
-        self,
-        ring: Ring,
-        viewer: Viewer,
-        filters: frozenset[str],
-        start: int,
-        log: LogReader,
-        resolve: Resolve,
+        self, ring: Ring, viewer: Viewer, filters: frozenset[str], start: int, log: LogReader
     ) -> None:
         self.filters = filters
         self.viewer = viewer
-        #: While live: the index in the selection's window of what is to be taken next.
-        self.position = 0
-        #: While live: a place up to which the log is served, from which it is read after falling behind.
-        #: After the end: the place up to which it was served.
-        self.since = 0
-        #: While live: not yet told of what there is to take.
-        self.idle = True
         self._ring = ring
         self._log = log
-        self._resolve = resolve
-        self._selection: Selection | None = None
-        self._catch_up: _CatchUp | None = None
+        self._member: Member | None = None
+        self._catch_up: CatchUp | None = None
         self._failure: Exception | None = None
+        self._ended_at = 0
         self._left = False
         self._on_ready: Callable[[], None] | None = None
         self._busy = False
         self._waiter: asyncio.Future[None] | None = None
-        ring.subscriptions.add(self)
+        ring.followers.add(self)
         self._origins = dict.fromkeys(filters, start)
         self._begin(start, self._origins)
 
@@ -111,10 +61,10 @@ class Subscription:
     @property
     def behind(self) -> bool:
         """Whether it is for ``catch_up`` or ``next`` to go on: the log must be read, or the stream has ended."""
-        selection = self._selection
-        if selection is None:
+        member = self._member
+        if member is None:
             return self._catch_up is not None or not self._left
-        return self.position < selection.window.start
+        return member.position < member.selection.window.start
 
     @property
     def closed(self) -> bool:
@@ -138,27 +88,28 @@ class Subscription:
     @on_ready.setter
     def on_ready(self, callback: Callable[[], None] | None) -> None:
         self._on_ready = callback
-        if callback is not None and (self.behind or not self.idle):
+        if callback is not None and (self.behind or not (self._member is None or self._member.idle)):
             self._notify_soon()
 
     def take(self) -> Batch | None:
         """Everything that is new, in one go; None when there is nothing, or the log must be read (see ``behind``)."""
-        selection = self._selection
-        if selection is None:
+        member = self._member
+        if member is None:
             return None
+        selection = member.selection
         window = selection.window
-        position = self.position
+        position = member.position
         if position == window.end:
             return None
         if position < window.start:
             place = self._served()
             self._leave()
-            self._catch_up = _CatchUp(place, dict.fromkeys(self.filters, place), self._origins)
+            self._catch_up = CatchUp(place, dict.fromkeys(self.filters, place), self._origins)
             return None
         batch = selection.batch(position)
-        self.position = window.end
-        self.since = batch.place
-        self.idle = True
+        member.position = window.end
+        member.since = batch.place
+        member.idle = True
         return batch
 
     async def catch_up(self) -> Batch | None:
@@ -203,7 +154,7 @@ class Subscription:
             Closed: the stream has ended.
         """
         added = {parse_filter(pattern) for pattern in filters}
-        start = await self._resolve(self._ring, cursor)
+        start = await self._log.resolve(self._ring, cursor)
         if self._failure is not None:
             raise self._failure
         starts = self._starts()
@@ -218,8 +169,8 @@ class Subscription:
                 starts.pop(pattern, None)
             self._change(starts)
 
-    def look_as(self, viewer: Viewer) -> None:
-        """Go on in other rights, from the place reached. Look at ``behind`` afterwards."""
+    def change_viewer(self, viewer: Viewer) -> None:
+        """Go on with the permissions of another viewer, from the place reached. Look at ``behind`` afterwards."""
         if self._failure is None and viewer != self.viewer:
             starts = self._starts()
             self._leave()
@@ -227,9 +178,9 @@ class Subscription:
             self._restart(starts)
 
     def close(self, close: Close | None = None) -> None:
-        """End the stream. With a reason, its user is told: ``on_ready`` is called, and ``next`` raises Closed.
+        """End the stream. With a reason, its owner is told: ``on_ready`` is called, and ``next`` raises Closed.
 
-        Without one it is the user's own doing, and only a ``next`` that still waits is told.
+        Without one it is the owner's own doing, and only a ``next`` that still waits is told.
         """
         if close is None and self._failure is None:
             self._on_ready = None
@@ -239,16 +190,15 @@ class Subscription:
     def end(self, failure: CursorExpired | Closed) -> None:
         """End the stream; ``next`` raises the failure from now on."""
         if self._failure is None:
-            self.since = self._served()
+            self._ended_at = self._served()
             self._failure = failure
-            if self._selection is not None:
-                self._leave()
+            self._leave()
             self._catch_up = None
             self._ring.dismiss(self)
             self.notify()
 
     def notify(self) -> None:
-        """Wake whoever uses this subscription. A callback that fails ends it, and harms nobody else."""
+        """Wake the owner. A callback that fails ends the subscription, and harms nobody else."""
         if self._busy:
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
@@ -263,13 +213,14 @@ class Subscription:
     def _served(self) -> int:
         if self._catch_up is not None:
             return self._catch_up.place
-        selection = self._selection
-        if selection is None:
-            return self.since
-        if self.position == selection.window.end:
+        member = self._member
+        if member is None:
+            return self._ended_at
+        selection = member.selection
+        if member.position == selection.window.end:
             return self._ring.head
         # Not yet told: the selection knows the place before the first entry since all were last told.
-        return max(self.since, selection.since) if self.idle else self.since
+        return max(member.since, selection.since) if member.idle else member.since
 
     def _starts(self) -> dict[str, int]:
         """The place up to which each filter has been served."""
@@ -294,19 +245,16 @@ class Subscription:
 
     def _begin(self, place: int, starts: Mapping[str, int]) -> None:
         """Go on behind a place of the log: live if that is its head, else by catching up."""
-        self.idle = True
         if place == self._ring.head:
             self._catch_up = None
-            self._selection = self._ring.join(self, self.filters, self.viewer)
-            self.position = self._selection.window.end
-            self.since = place
+            self._member = self._ring.join(self.filters, self.viewer, self)
         else:
-            self._catch_up = _CatchUp(place, starts, self._origins)
+            self._catch_up = CatchUp(place, starts, self._origins)
 
     def _leave(self) -> None:
-        if self._selection is not None:
-            self._ring.leave(self, self._selection)
-            self._selection = None
+        if self._member is not None:
+            self._ring.leave(self._member)
+            self._member = None
 
     async def _advance(self) -> Batch | None:
         while True:
@@ -321,33 +269,18 @@ class Subscription:
             if batch is not None:
                 return batch
 
-    async def _read(self, state: _CatchUp) -> Batch | None:
-        """Read a piece of the log, from the ring if it is there, and go live at its end."""
-        ring, place = self._ring, state.place
-        if place > ring.head:
-            # A page that was read for others told of more than has come to this ring.
-            await self._log.reach(ring, place)
+    async def _read(self, state: CatchUp) -> Batch | None:
+        """Read a piece of the log, and go live at its end."""
+        try:
+            entries = await self._log.after(self._ring, state.place)
+        except CursorExpired as expired:
+            if self._catch_up is state:
+                self.end(expired)
             return None
-        if ring.covers(place):
-            entries = ring.after(place, ring.limits.page)
-        else:
-            page = await self._log.page(ring, place)
-            if self._catch_up is not state:
-                return None
-            if page.floor > place:
-                self.end(CursorExpired(ring.cursor_at(page.floor)))
-                return None
-            entries = page.after(place)
-        wanted: list[Entry] = []
-        size = 0
-        for entry in entries:
-            state.place = entry.place
-            if state.wants(entry.event, self.viewer):
-                wanted.append(entry)
-                size += entry.size
-                if size > _BATCH_BYTES:
-                    break
-        if state.place == ring.head:
+        if self._catch_up is not state:
+            return None
+        wanted = state.advance(entries, self.viewer)
+        if state.place == self._ring.head:
             self._begin(state.place, state.starts)
         if wanted:
             return Batch(wanted)

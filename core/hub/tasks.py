@@ -51,5 +51,5 @@ class Tasks:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (fault := task.exception()) and not isinstance(fault, StoreError):
-            log.error("background work of the hub failed", exc_info=fault)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, StoreError):
+            log.error("background work of the hub failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""Who looks at the event log, as far as the hub must know."""
+"""Who sees the event log, as far as the hub must know."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def names_subject(pattern: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A kind of onlooker. Equal viewers see the same and share their work, so nothing else belongs in here.
+    """Who may see what. Equal viewers see the same and share their work, so nothing else belongs in here.
 
     ``user_id`` is set for a ``user`` only. ``grants`` are the topic filters of a ``device``: it may see their
     events whatever the audience.
@@ -27,7 +27,7 @@ class Viewer:
     grants: frozenset[str] = frozenset()
 
     def sees(self, event: Event, filters: Iterable[str]) -> bool:
-        """Whether the viewer may see an event. ``filters`` are those of his topic filters that match it."""
+        """Whether the viewer may see an event. ``filters`` are those of their topic filters that match it."""
         audience = event.audience
         return (
             audience.public

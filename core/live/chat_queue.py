@@ -41,7 +41,7 @@ class Offers:
                 self._looking[tenant].cancel()
 
     def on_events(self, tenant: TenantId, events: Sequence[Event]) -> None:
-        """See core.hub.Watcher: what is opened and not given to anybody in one go waits."""
+        """See core.hub.EventObserver: what is opened and not given to anybody in one go waits."""
         if tenant not in self._agents:
             return
         opened = {event.topic for event in events if event.event_type == "chat.opened"}
@@ -49,7 +49,7 @@ class Offers:
             self._look(tenant)
 
     def on_lost(self, tenant: TenantId | None) -> None:
-        """See core.hub.Watcher: any chat may have been opened."""
+        """See core.hub.EventObserver: any chat may have been opened."""
         for there in list(self._agents) if tenant is None else [tenant]:
             self._look(there)
 

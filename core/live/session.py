@@ -243,7 +243,7 @@ class Session:
         self._login_required = False
         self._watch_expiry()
         if self.subscription is not None:
-            self.subscription.look_as(viewer_of(caller))
+            self.subscription.change_viewer(viewer_of(caller))
         return Authenticated(user=self.who, expires_at=caller.expires_at)
 
     def visit(self, tenant: TenantId) -> None:

@@ -21,7 +21,7 @@ class Sessions:
         self._in_chats: Counter[tuple[str, str]] = Counter()
         self.offers = Offers()
         store.revocations.watchers.append(self._on_revoked)
-        store.hub.watchers.append(self.offers)
+        store.hub.observers.add(self.offers)
 
     def open(
         self, credentials: Credentials, caller: Caller, *, admitted: bool = True, login_required: bool = False

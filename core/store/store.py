@@ -116,12 +116,12 @@ class Store:
         self.limits = limits or Limits()
         self.clock = clock
         self.known = KnownCallers()
-        self.agents = ConnectedAgents(hub.tell_agents)
+        self.agents = ConnectedAgents(hub.peers.tell_agents)
         self.cache = ReadCache(ports.storage)
         self.revocations = Revocations(ports.storage, clock)
         self.draining = False
-        hub.watchers.append(self.cache)
-        hub.on_agents = self.agents.hear
+        hub.observers.add(self.cache)
+        hub.peers.on_agents = self.agents.hear
 
     async def admit(self, credentials: Credentials, *, cost: int = 1) -> Admission:
         """Find out who calls and take the request from his budget."""

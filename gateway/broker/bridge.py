@@ -7,8 +7,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.hub.consumers import Consumer
-from core.hub.consumers import Counters as Consumed
+from core.hub.consumers import Consumer, ConsumerCounters
 from core.hub.leases import Leaseholder, LeaseLost
 from core.kernel.events import Event
 from core.kernel.ids import TenantId, new_id
@@ -62,7 +61,7 @@ class Statistics:
     connected: int
     behind: int
     devices: int
-    consumed: Consumed
+    consumed: ConsumerCounters
     counters: Counters
 
 
@@ -82,7 +81,7 @@ class Bridge:
 
     def start(self) -> None:
         """Begin, in the background."""
-        self._store.hub.watchers.append(self.consumer)
+        self._store.hub.observers.add(self.consumer)
         self._running = asyncio.create_task(self._leaseholder.run(), name="MQTT broker")
 
     async def stop(self) -> None:
@@ -90,7 +89,7 @@ class Bridge:
         running, self._running = self._running, None
         if running is None:
             return
-        self._store.hub.watchers.remove(self.consumer)
+        self._store.hub.observers.remove(self.consumer)
         running.cancel()
         await asyncio.wait({running})
 

@@ -18,7 +18,7 @@ STAFF = Viewer("staff")
 
 
 class Notes:
-    """A watcher who writes down what he is told."""
+    """An observer that writes down what it is told."""
 
     def __init__(self) -> None:
         self.events: list[int] = []
@@ -32,7 +32,7 @@ class Notes:
 
 
 class Careless:
-    """A watcher who fails."""
+    """An observer that fails."""
 
     def on_events(self, tenant: TenantId, events: Sequence[Event]) -> None:
         raise RuntimeError
@@ -91,7 +91,7 @@ def test_a_storage_that_is_away_delays_but_loses_nothing() -> None:
         storage = TrackedStorage()
         hub = await started_hub(storage)
         notes = Notes()
-        hub.watchers += [Careless(), notes]
+        hub.observers.add(Careless(), notes)
         subscription = await hub.subscribe(TENANT, STAFF, ["#"])
         start = subscription.cursor
         events = await storage.append(*[draft("pets/1") for _ in range(9)])
@@ -163,7 +163,7 @@ def test_a_hint_at_a_large_commit_makes_the_node_read_it() -> None:
         storage, air = TrackedStorage(), Air()
         one, two = [await started_hub(storage, air, node) for node in ("one", "two")]
         notes = Notes()
-        two.watchers.append(notes)
+        two.observers.add(notes)
         subscription = await two.subscribe(TENANT, STAFF, ["#"])
         one.publish(TENANT, await storage.append(*[draft("pets/1", size=300_000) for _ in range(3)]))
         async with asyncio.timeout(0.1):
@@ -213,12 +213,12 @@ def test_a_log_trimmed_beyond_the_ring_ends_the_streams_of_its_tenant() -> None:
     run(act())
 
 
-def test_watchers_learn_when_the_bus_may_have_lost_something() -> None:
+def test_observers_learn_when_the_bus_may_have_lost_something() -> None:
     async def act() -> None:
         hub_storage, air = TrackedStorage(), Air()
         hub = await started_hub(hub_storage, air)
         notes = Notes()
-        hub.watchers.append(notes)
+        hub.observers.add(notes)
         air.buses[0].on_gap()
         assert notes.lost == [None]
         await hub.stop()
@@ -290,10 +290,10 @@ def test_the_other_nodes_are_told_which_agents_are_at_one() -> None:
         b = await started_hub(storage, air, "b")
         heard: list[tuple[str, TenantId, frozenset[str]]] = []
         for hub in (a, b):
-            hub.on_agents = lambda *told: heard.append(told)
-        a.tell_agents(TENANT, frozenset({"ann", "ben"}))
+            hub.peers.on_agents = lambda *told: heard.append(told)
+        a.peers.tell_agents(TENANT, frozenset({"ann", "ben"}))
         await asyncio.sleep(1)
-        a.tell_agents(TENANT, frozenset())
+        a.peers.tell_agents(TENANT, frozenset())
         await asyncio.sleep(1)
         assert heard == [("a", TENANT, frozenset({"ann", "ben"})), ("a", TENANT, frozenset())]
         await a.stop()

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.hub import Batch, Hub, Limits, Subscription, Viewer
+from core.hub import Batch, Hub, RingLimits, Subscription, Viewer
 from core.kernel.cursor import Cursor
 from core.kernel.errors import Closed, CursorExpired, Unavailable
 from core.kernel.events import NAMED, PUBLIC, STAFF_ONLY, Event, visible_to
@@ -180,7 +180,7 @@ class Play:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        limits = Limits(events=6, parked=4, page=5)
+        limits = RingLimits(events=6, parked=4, page=5)
         self.hubs = [
             await started_hub(self.storage, self.air, f"node {node}", limits) for node in range(NODES)
         ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.hub.node_messages import Malformed, decode, encode
+from core.hub.node_messages import MalformedNodeMessage, decode, encode
 from core.kernel.events import NAMED, PUBLIC, STAFF_ONLY, visible_to
 from tests.core.hub.world import TENANT, draft, placed
 
@@ -42,7 +42,7 @@ def test_large_commits_are_split_and_larger_ones_only_hinted_at() -> None:
 
 @given(st.binary(max_size=200))
 def test_rubbish_is_malformed(rubbish: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedNodeMessage):
         decode(rubbish)
 
 
@@ -51,7 +51,7 @@ def test_a_message_that_was_tampered_with_is_malformed_or_still_a_message(
     place: int, insertion: bytes
 ) -> None:
     [message] = encode("node", TENANT, [placed(draft("pets/1"), 1, 77)])
-    with suppress(Malformed):
+    with suppress(MalformedNodeMessage):
         decode(message[:place] + insertion + message[place + 1 :])
 
 
@@ -67,5 +67,5 @@ def test_a_message_that_was_tampered_with_is_malformed_or_still_a_message(
     ],
 )
 def test_heads_that_make_no_sense_are_malformed(head: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedNodeMessage):
         decode(struct.pack(">BI", 1, len(head)) + head)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from core.hub import Batch, Hub, Limits, Subscription, Viewer
+from core.hub import Batch, Hub, RingLimits, Subscription, Viewer
 from core.kernel.cursor import Cursor
 from core.kernel.errors import BadRequest, Close, Closed, CloseReason, CursorExpired, Unavailable
 from core.kernel.events import NAMED, PUBLIC, STAFF_ONLY, Event, visible_to
@@ -126,7 +126,7 @@ async def test_a_change_of_filters_keeps_what_was_not_taken_yet() -> None:
 @pytest.mark.parametrize("told", [False, True])
 async def test_a_quiet_subscriber_is_never_behind_and_its_cursor_follows_the_log(told: bool) -> None:
     storage = TrackedStorage()
-    hub = await started_hub(storage, limits=Limits(events=4))
+    hub = await started_hub(storage, limits=RingLimits(events=4))
     quiet = await hub.subscribe(TENANT, VISITOR, ["inventory/CAT/#"])
     for _ in range(20):
         await write(hub, storage, draft("pets/1"))
@@ -241,7 +241,7 @@ async def test_a_cursor_of_a_node_that_is_further_is_good_here() -> None:
 
 async def test_a_trim_in_the_middle_of_a_replay_is_told() -> None:
     storage = TrackedStorage()
-    hub = await started_hub(storage, limits=Limits(events=2, page=4))
+    hub = await started_hub(storage, limits=RingLimits(events=2, page=4))
     await storage.append(*[draft("pets/1") for _ in range(20)])
     subscription = await hub.subscribe(TENANT, VISITOR, ["#"], "earliest")
     assert sequences(await subscription.next()) == [1, 2, 3, 4]
@@ -270,7 +270,7 @@ async def test_large_events_are_replayed_in_small_batches() -> None:
 
 async def test_many_who_fell_behind_at_different_places_share_their_reads() -> None:
     storage = TrackedStorage()
-    hub = await started_hub(storage, limits=Limits(events=4, page=16))
+    hub = await started_hub(storage, limits=RingLimits(events=4, page=16))
     subscriptions = []
     for _ in range(30):
         subscriptions.append(await hub.subscribe(TENANT, VISITOR, ["#"]))
@@ -366,7 +366,7 @@ async def test_a_wait_that_is_given_up_loses_nothing() -> None:
 
 async def test_tenants_do_not_hear_each_other_and_their_number_is_bounded() -> None:
     storage = TrackedStorage()
-    hub = await started_hub(storage, limits=Limits(rings=1))
+    hub = await started_hub(storage, limits=RingLimits(rings=1))
     subscription = await hub.subscribe(TENANT, STAFF, ["#"])
     with pytest.raises(Unavailable):
         await hub.subscribe(OTHER, STAFF, ["#"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import ClassVar
 
-from core.hub import Hub, Limits
+from core.hub import Hub, RingLimits
 from core.kernel.events import PUBLIC, Audience, Event
 from core.kernel.ids import TenantId
 from core.ports.coordination import OnMessage
@@ -151,9 +151,9 @@ class AirBus:
 
 
 async def started_hub(
-    storage: MemoryStorage, air: Air | None = None, node: str = "a", limits: Limits | None = None
+    storage: MemoryStorage, air: Air | None = None, node: str = "a", limits: RingLimits | None = None
 ) -> Hub:
     """A hub that runs."""
-    hub = Hub(storage, AirBus(air or Air()), node, limits=limits or Limits())
+    hub = Hub(storage, AirBus(air or Air()), node, limits=limits or RingLimits())
     await hub.start()
     return hub

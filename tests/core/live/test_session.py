@@ -333,7 +333,7 @@ async def test_presence_is_told_when_the_first_comes_and_the_last_goes(scene: Sc
             pass
 
     one, two = scene.open(scene.shop.customer), scene.open(scene.shop.customer)
-    scene.store.hub.watchers.append(Listener())
+    scene.store.hub.observers.add(Listener())
     chat_id = (await one.command("joinChat", {}))["chat"]["id"]
     await two.command("joinChat", {"chatId": chat_id})
     await two.command("joinChat", {"chatId": chat_id})
