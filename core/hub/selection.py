@@ -18,10 +18,10 @@ class Subscriber(Protocol):
 
 
 class Member:
-    """A live subscriber's place in a selection, from when they join it until they leave.
+    """A live subscriber's place in a selection, from when it joins until it leaves.
 
-    ``position`` is the index in the selection's window of what they take next. ``since`` is a place up to which the log
-    is served, from which it is read after falling behind. ``idle`` holds until they are notified of what there is to take.
+    ``position`` is the index in the selection's window of what is taken next. ``since`` is a place up to which the log
+    is served, from which it is read after falling behind. ``idle`` holds until the subscriber is notified.
     """
 
     __slots__ = ("idle", "position", "selection", "since", "subscriber")
