@@ -1,4 +1,4 @@
-"""Fixtures for every test: real servers."""
+"""Fixtures for every test: real servers; and signs of life for the watchdog."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import MosquittoServer, PostgresServer, RedisServer
+from tests.watchdog import be_watched, show_life
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,6 +15,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--url", help="base URL of the gateway; without it the suite starts its own nodes")
     group.addoption("--grpc", help="host:port of its gRPC port; port 50051 of the URL's host unless given")
     group.addoption("--mqtt", help="host:port of its MQTT port; port 1883 of the URL's host unless given")
+
+
+def pytest_configure() -> None:
+    """Let the watchdog see the stacks of each process, those of xdist's workers included."""
+    be_watched()
+
+
+def pytest_runtest_logstart() -> None:
+    """Tell the watchdog that a test begins."""
+    show_life()
+
+
+def pytest_runtest_logfinish() -> None:
+    """Tell the watchdog that a test has ended."""
+    show_life()
 
 
 @pytest.fixture

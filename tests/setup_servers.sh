@@ -21,6 +21,8 @@ PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || missing+=(haproxy)
 command -v mosquitto_sub >/dev/null || missing+=(mosquitto-clients)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+# For the watchdog, which ends all processes of a run that stands still.
+command -v ps >/dev/null || missing+=(procps)
 
 # The JavaScript clients, from their lock file; again only when that has changed.
 install_clients() {

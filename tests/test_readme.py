@@ -102,7 +102,6 @@ WATCHING = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_the_commands_of_the_readme_show_the_same_event_at_the_same_cursor_on_every_door(
     gateway: Gateway, ports: dict[str, str], tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from tests.process import Gateway
 from tests.servers import MosquittoServer, PostgresServer, RedisServer, free_port
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 #: By so much all is quicker that is about quiet connections: the gateway's signs of life, and the proxy's patience.
 HASTE = 25

@@ -15,7 +15,7 @@ from tests.cluster.conftest import Pair, log_in, pair_of, start, stop
 from tests.servers import PostgresServer, RedisServer
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.slow
 
 PET = {"name": "Rex", "species": "DOG", "ageMonths": 12, "price": "75.00"}
 

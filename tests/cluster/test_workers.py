@@ -14,7 +14,7 @@ from tests.process import Gateway
 from tests.servers import RedisServer
 from tests.waiting import eventually, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -529,6 +529,7 @@ async def two_nodes(postgres_url: str, tmp_path: Path) -> AsyncIterator[tuple[St
         yield one, other
 
 
+@pytest.mark.database
 async def test_over_two_nodes_of_one_database_exactly_one_order_wins(two_nodes: tuple[Store, Store]) -> None:
     here = Shop(two_nodes[0])
     there = Shop(two_nodes[1], here.tenant)
@@ -551,6 +552,7 @@ async def test_over_two_nodes_of_one_database_exactly_one_order_wins(two_nodes: 
     ]
 
 
+@pytest.mark.database
 async def test_over_two_nodes_the_stock_is_counted_right(two_nodes: tuple[Store, Store]) -> None:
     here = Shop(two_nodes[0])
     there = Shop(two_nodes[1], here.tenant)

@@ -156,7 +156,6 @@ async def test_readings_sent_while_no_gateway_runs_are_kept_by_the_broker(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_while_the_database_is_away_readings_stay_with_the_broker(
     tmp_path: Path, mosquitto_server: MosquittoServer
 ) -> None:

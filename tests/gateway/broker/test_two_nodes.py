@@ -90,7 +90,6 @@ async def creating(node: Gateway, names: list[str]) -> AsyncIterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
 async def test_when_the_node_that_serves_the_broker_ends_the_other_goes_on_within_seconds(
     nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer, way: signal.Signals
@@ -114,7 +113,6 @@ async def test_when_the_node_that_serves_the_broker_ends_the_other_goes_on_withi
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_when_the_node_that_takes_telemetry_is_killed_each_reading_is_told_once(
     nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer
 ) -> None:
@@ -140,7 +138,6 @@ async def test_when_the_node_that_takes_telemetry_is_killed_each_reading_is_told
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_a_node_that_was_frozen_finds_that_it_was_replaced_and_leaves_the_broker_alone(
     nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer
 ) -> None:
@@ -167,7 +164,6 @@ async def _let_go(node: Gateway) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_readiness_names_the_broker_and_can_do_without_it(
     nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer
 ) -> None:

@@ -203,7 +203,6 @@ async def test_a_javascript_client_made_from_the_proto_files_sees_the_same(node:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_workers_share_the_port_and_what_happens(
     tmp_path: Path, postgres_url: str, redis_server: RedisServer
 ) -> None:
