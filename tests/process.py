@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.servers import Server
+from tests.waiting import TIMEOUT_SECONDS
 
 PROGRAM = Path(sys.executable).with_name("petstore")
 
@@ -28,7 +29,8 @@ def petstore(
     """Run a command to its end."""
     return subprocess.run(
         [PROGRAM, *arguments],
-        input=stdin, capture_output=True, text=True, check=False, timeout=50, cwd=cwd, env=environment(**settings),
+        input=stdin, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS, cwd=cwd,
+        env=environment(**settings),
     )  # fmt: skip
 
 
@@ -63,7 +65,7 @@ class Gateway(Server):
 
     def answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=TIMEOUT_SECONDS).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -75,7 +77,7 @@ class Gateway(Server):
     def wait(self) -> int:
         """Wait until the process has ended by itself; its exit status."""
         assert self._process is not None, "the gateway isn't running"
-        status = self._process.wait(40)
+        status = self._process.wait(TIMEOUT_SECONDS)
         self._process = None
         return status
 

@@ -19,10 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.waiting import wait_until
-
-START_SECONDS = 30.0
-STOP_SECONDS = 20.0
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 
 class MissingServerError(RuntimeError):
@@ -74,7 +71,7 @@ class Server:
         if self._process is not None:
             return
         self._spawn()
-        wait_until(self._up, timeout=START_SECONDS)
+        wait_until(self._up)
 
     def stop(self) -> None:
         """Ask the server to end, and wait for it."""
@@ -126,7 +123,7 @@ class Server:
         self._process.send_signal(how)
         self._process.send_signal(signal.SIGCONT)
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -14,7 +14,7 @@ import pytest
 from gateway.settings import PREFIX, Settings
 from tests.process import Gateway, environment
 from tests.servers import free_port
-from tests.waiting import wait_until
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,12 +70,12 @@ def terminal(command: list[str], gateway: Gateway, output: Path) -> Iterator[Pat
             process.stdin.close()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-            process.wait(10)
+            process.wait(TIMEOUT_SECONDS)
 
 
 def shows(output: Path, text: str) -> None:
     """Wait until a terminal shows a text."""
-    wait_until(lambda: text in output.read_text(), timeout=30)
+    wait_until(lambda: text in output.read_text())
 
 
 def shown(output: Path, kind: str, topic: str) -> list[tuple[str, str]]:
@@ -85,7 +85,7 @@ def shown(output: Path, kind: str, topic: str) -> list[tuple[str, str]]:
         events = EVENT.findall(output.read_text())
         return [(event_id, cursor) for event_id, *rest, cursor in events if rest == [kind, topic]]
 
-    wait_until(lambda: bool(found()), timeout=30)
+    wait_until(lambda: bool(found()))
     return found()
 
 

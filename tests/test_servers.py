@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.servers import MosquittoServer, PostgresServer, RedisServer
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 
 async def ping(server: RedisServer) -> bool:
@@ -80,7 +80,7 @@ async def test_what_was_committed_outlives_a_kill_of_postgres() -> None:
 def mosquitto(program: str, server: MosquittoServer, *options: str) -> "subprocess.CompletedProcess[str]":
     """Run mosquitto_pub or mosquitto_sub to its end; ``-W 1`` gives up after a second."""
     command = [f"mosquitto_{program}", "-p", str(server.port), "-q", "1", *options]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
 
 
 def test_what_mosquitto_retains_outlives_a_restart(mosquitto_server: MosquittoServer) -> None:

@@ -9,6 +9,8 @@ from typing import TypeVar, overload
 T = TypeVar("T")
 
 POLL_SECONDS = 0.01
+#: How long a test waits for what will come, on however busy a machine; only a fault lets anything take as long.
+TIMEOUT_SECONDS = 60.0
 
 
 @overload
@@ -19,7 +21,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], timeout: float = ...
 async def eventually(condition: Callable[[], T], timeout: float = ...) -> T: ...
 
 
-async def eventually(condition: Callable[[], object], timeout: float = 10.0) -> object:
+async def eventually(condition: Callable[[], object], timeout: float = TIMEOUT_SECONDS) -> object:
     """Ask `condition`, plain or async, until it answers something true, and return that answer.
 
     Raises AssertionError after `timeout` seconds. What the condition raises goes through at once, so a
@@ -38,7 +40,7 @@ async def eventually(condition: Callable[[], object], timeout: float = 10.0) -> 
         await asyncio.sleep(POLL_SECONDS)
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 10.0) -> T:
+def wait_until(condition: Callable[[], T], timeout: float = TIMEOUT_SECONDS) -> T:
     """Do the same as `eventually` outside an event loop."""
     deadline = time.monotonic() + timeout
     while not (answer := condition()):

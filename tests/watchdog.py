@@ -37,7 +37,7 @@ def be_watched() -> None:
         return
     file = (Path(folder) / f"{_STACKS}{os.getpid()}").open("w", encoding="utf-8")
     faulthandler.register(signal.SIGUSR1, file=file, all_threads=True)
-    # The kernel hands the signal to a thread that doesn't block it: this one, when a test's code blocks it in all others.
+    # The kernel hands the signal to a thread that doesn't block it: this one, when a test blocks it in all others.
     threading.Thread(target=threading.Event().wait, name="takes SIGUSR1", daemon=True).start()
 
 
@@ -69,9 +69,9 @@ def watch(command: Sequence[str], stall_seconds: float, total_seconds: float) ->
                 reason = f"the run takes longer than {total_seconds:g} s"
             else:
                 continue
-            print(f"\n\nwatchdog: {reason}; ending it. Its stacks:", file=sys.stderr)
+            sys.stderr.write(f"\n\nwatchdog: {reason}; ending it. Its stacks:\n")
             for title, text in _stacks(folder, process.pid):
-                print(f"\n{title}\n{text}", file=sys.stderr)
+                sys.stderr.write(f"\n{title}\n{text}\n")
             _kill(process.pid)
             process.wait()
             return 1

@@ -11,7 +11,7 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 Event = dict[str, Any]
 
@@ -45,7 +45,7 @@ class Heard:
                     return event
             return None
 
-        event = await eventually(found, timeout=20)
+        event = await eventually(found)
         assert event is not None
         return event
 
@@ -64,7 +64,7 @@ async def over_sse(
         headers["Last-Event-ID"] = cursor
     heard = Heard()
     async with (
-        httpx.AsyncClient(base_url=url, timeout=30) as client,
+        httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS) as client,
         client.stream("GET", "/v1/events", params={"topics": topics}, headers=headers) as answer,
     ):
         assert answer.status_code == 200, await answer.aread()

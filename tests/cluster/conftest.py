@@ -10,6 +10,7 @@ import pytest
 
 from tests.process import Gateway
 from tests.servers import RedisServer
+from tests.waiting import TIMEOUT_SECONDS
 
 SECRET = "a secret that only these two nodes know"
 
@@ -61,7 +62,9 @@ def pair(tmp_path: Path, postgres_url: str, redis_server: RedisServer) -> Iterat
 def log_in(url: str, name: str = "demo-staff") -> str:
     """An access token of one of the demo accounts."""
     answer = httpx.post(
-        f"{url}/v1/auth/tokens", json={"username": name, "password": f"{name}-password"}, timeout=20
+        f"{url}/v1/auth/tokens",
+        json={"username": name, "password": f"{name}-password"},
+        timeout=TIMEOUT_SECONDS,
     )
     assert answer.status_code == 200, answer.text
     return str(answer.json()["accessToken"])

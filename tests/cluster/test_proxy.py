@@ -26,7 +26,7 @@ from tests.conformance.test_events import all_hear, everywhere
 from tests.deployment import COMPOSE, HaproxyServer, Ports, deploy, environment
 from tests.process import Gateway
 from tests.servers import MosquittoServer, PostgresServer, RedisServer, free_port
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -176,7 +176,7 @@ async def test_what_is_quiet_is_not_cut_off(deployment: Deployment) -> None:
         headers = {"Host": "store", "Content-Length": "2", **headers_of(await world.staff())}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"POST /v1/pets HTTP/1.1\r\n{head}\r\n{{".encode())
-        answer = await asyncio.wait_for(reader.read(), 20)
+        answer = await asyncio.wait_for(reader.read(), TIMEOUT_SECONDS)
         writer.close()
         await writer.wait_closed()
         assert answer.startswith((b"HTTP/1.1 408", b"HTTP/1.1 504")), answer
@@ -256,7 +256,7 @@ def test_the_health_check_of_the_proxy_tells_whether_the_store_is_reached(deploy
 
     def status(port: int) -> int:
         command = [word.replace("/8080", f"/{port}").replace("$$", "$") for word in arguments]
-        return subprocess.run(command, check=False, capture_output=True, timeout=20).returncode
+        return subprocess.run(command, check=False, capture_output=True, timeout=TIMEOUT_SECONDS).returncode
 
     assert status(deployment.patient.port) == 0
     assert status(free_port()) != 0
@@ -346,7 +346,7 @@ async def test_nodes_go_and_come_and_no_call_fails_and_no_event_is_lost(
         told = [[await stream.next()] for stream in streams]
         # It comes back, and then the other one goes, with all the streams.
         await asyncio.to_thread(first.start)
-        await eventually(lambda: is_busy(first), timeout=20)
+        await eventually(lambda: is_busy(first))
         second.send(signal.SIGTERM)
         ends = await asyncio.gather(*(stream.ended() for stream in streams))
         made.append(await world.pet())

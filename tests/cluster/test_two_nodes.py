@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.clients import Heard, Listen, over_sse, over_websocket
 from tests.cluster.conftest import Pair, log_in, pair_of, start, stop
 from tests.servers import PostgresServer, RedisServer
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ PET = {"name": "Rex", "species": "DOG", "ageMonths": 12, "price": "75.00"}
 @contextlib.asynccontextmanager
 async def staff_of(url: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS
     ) as client:
         yield client
 
@@ -122,7 +122,7 @@ async def test_a_node_killed_amid_writes_loses_no_acknowledged_write_and_no_even
 
     async with over_sse(pair.b.url, "pets/+", token=token) as heard, staff_of(pair.b.url, token) as staff:
         writers = [asyncio.create_task(write()) for _ in range(8)]
-        await eventually(lambda: len(acknowledged) >= 50, timeout=30)
+        await eventually(lambda: len(acknowledged) >= 50)
         await asyncio.to_thread(pair.a.kill)
         await asyncio.gather(*writers)
         for pet_id in acknowledged:
@@ -151,14 +151,14 @@ async def test_a_node_told_to_stop_sends_its_streams_off_and_they_resume_on_the_
     async with staff_of(pair.b.url, token) as staff:
         async with listen(pair.a.url, "pets/+", token=token) as before:
             writer = asyncio.create_task(write(staff))
-            await eventually(lambda: len(before.events) > 10, timeout=20)
+            await eventually(lambda: len(before.events) > 10)
             pair.a.send(signal.SIGTERM)
-            await eventually(lambda: before.ended, timeout=20)
+            await eventually(lambda: before.ended)
             assert before.farewell is not None
             assert before.farewell[word] in ("draining", "service-unavailable")
         assert await asyncio.to_thread(pair.a.wait) == 0
         async with listen(pair.b.url, "pets/+", token=token, cursor=before.cursor) as after:
-            await eventually(lambda: len(after.events) > 10, timeout=20)
+            await eventually(lambda: len(after.events) > 10)
             done.set()
             await writer
             await after.has("pet.created", id=made[-1])
@@ -195,7 +195,7 @@ async def test_while_postgresql_is_away_the_answer_is_503_and_afterwards_all_is_
             async def works() -> bool:
                 return (await staff.post("/v1/pets", json=PET | {"name": "after"})).status_code == 201
 
-            await eventually(works, timeout=30)
+            await eventually(works)
             await heard.has("pet.created", name="after")
             names: list[Any] = [event["data"].get("pet", {}).get("name") for event in heard.events]
             assert names.count("before") == 1
@@ -210,4 +210,4 @@ async def test_a_logout_at_one_node_ends_the_stream_at_the_other(pair: Pair, lis
     token = log_in(pair.a.url, "demo")
     async with staff_of(pair.a.url, token) as customer, listen(pair.b.url, "pets/#", token=token) as heard:
         assert (await customer.delete("/v1/auth/tokens")).status_code == 204
-        await eventually(lambda: heard.ended, timeout=10)
+        await eventually(lambda: heard.ended)

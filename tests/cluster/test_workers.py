@@ -12,7 +12,7 @@ from tests.cluster.clients import over_sse
 from tests.cluster.conftest import SECRET, log_in
 from tests.process import Gateway
 from tests.servers import RedisServer
-from tests.waiting import eventually, wait_until
+from tests.waiting import TIMEOUT_SECONDS, eventually, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,9 @@ async def test_a_worker_that_dies_is_replaced_and_no_event_is_lost(gateway: Gate
     token = log_in(gateway.url)
     before = workers_of(gateway)
     assert len(before) == 2
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=20) as client:
+    async with httpx.AsyncClient(
+        headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS
+    ) as client:
         pet = {"name": "Rex", "species": "DOG", "ageMonths": 1, "price": "1.00"}
         async with over_sse(gateway.url, "pets/+", token=token) as heard:
             begin = heard.cursor
@@ -54,9 +56,7 @@ async def test_a_worker_that_dies_is_replaced_and_no_event_is_lost(gateway: Gate
             await heard.has("pet.created", name="Rex")
         victim = min(before)
         os.kill(victim, signal.SIGKILL)
-        await eventually(
-            lambda: len(workers_of(gateway)) == 2 and victim not in workers_of(gateway), timeout=30
-        )
+        await eventually(lambda: len(workers_of(gateway)) == 2 and victim not in workers_of(gateway))
         async with over_sse(gateway.url, "pets/+", token=token, cursor=begin) as again:
             await again.has("pet.created", name="Rex")
 
@@ -71,4 +71,4 @@ def test_a_signal_to_the_parent_drains_all_workers(gateway: Gateway) -> None:
 def test_no_worker_outlives_its_parent(gateway: Gateway) -> None:
     workers = workers_of(gateway)
     gateway.kill()
-    wait_until(lambda: all(gone(worker) for worker in workers), timeout=20)
+    wait_until(lambda: all(gone(worker) for worker in workers))

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 from tests.conformance.people import Person
 from tests.conformance.target import Node
+from tests.waiting import TIMEOUT_SECONDS
 
 Event = dict[str, Any]
-PATIENCE = 20.0
 #: In the place of a slug, where the protocol has no way to say why something was refused or ended.
 UNTOLD = "untold"
 
@@ -93,7 +93,7 @@ class Stream:
 
     async def next(self) -> Event:
         """The next event."""
-        told = await asyncio.wait_for(self._events.get(), PATIENCE)
+        told = await asyncio.wait_for(self._events.get(), TIMEOUT_SECONDS)
         assert not isinstance(told, End), f"the stream ended: {told}"
         return told
 
@@ -110,7 +110,7 @@ class Stream:
 
     async def ended(self) -> End:
         """Wait for the end; events before it are passed over."""
-        while not isinstance(told := await asyncio.wait_for(self._events.get(), PATIENCE), End):
+        while not isinstance(told := await asyncio.wait_for(self._events.get(), TIMEOUT_SECONDS), End):
             pass
         return told
 
@@ -160,7 +160,7 @@ class Conversation:
 
     async def hear(self, name: str) -> dict[str, Any]:
         """The data of the next message of a name; others are passed over."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while (heard := await self._heard.get()).name != name:
                 pass
         return heard.data

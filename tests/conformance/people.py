@@ -10,6 +10,7 @@ import httpx
 
 from tests.conformance.shapes import compact
 from tests.conformance.target import Node, Target
+from tests.waiting import TIMEOUT_SECONDS
 
 PASSWORD = "a password for conformance"
 #: Made once: reading the certificates takes longer than most calls.
@@ -34,7 +35,9 @@ class World:
     target: Target
     tenant: str = field(default_factory=lambda: str(uuid.uuid4()))
     _people: dict[str, Person] = field(default_factory=dict)
-    _client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(verify=TLS, timeout=30))
+    _client: httpx.AsyncClient = field(
+        default_factory=lambda: httpx.AsyncClient(verify=TLS, timeout=TIMEOUT_SECONDS)
+    )
 
     @property
     def visitor(self) -> Person:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.process import PROGRAM, Gateway, environment, petstore
 from tests.servers import RedisServer, free_port
-from tests.waiting import wait_until
+from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 TENANT = "019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20"
@@ -90,7 +90,7 @@ def test_port_0_is_any_free_one_which_is_printed_and_a_signal_ends_it_well(
     address = next(word for line in process.stdout for word in line.split() if word.endswith("/v1"))
     assert httpx.get(f"{address}/pets").status_code == 200
     process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0
     assert "Traceback" not in errors
 
@@ -122,11 +122,11 @@ def test_a_tail_of_the_log_goes_on_after_the_server_was_restarted(tmp_path: Path
             made = httpx.post(f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
             assert made.status_code == 201
             if name == "before":
-                wait_until(lambda: "before" in (tmp_path / "out").read_text(), timeout=20)
+                wait_until(lambda: "before" in (tmp_path / "out").read_text())
                 gateway.restart()
-        wait_until(lambda: "after" in (tmp_path / "out").read_text(), timeout=30)
+        wait_until(lambda: "after" in (tmp_path / "out").read_text())
         tail.send_signal(signal.SIGINT)
-        _, said = tail.communicate(timeout=10)
+        _, said = tail.communicate(timeout=TIMEOUT_SECONDS)
     events = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
     assert [event["data"]["pet"]["name"] for event in events] == names
     assert f"--cursor {events[-1]['cursor']}" in said

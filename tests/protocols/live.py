@@ -35,7 +35,7 @@ from protocols.sse.adapter import SseDoor
 from protocols.websocket.adapter import WebSocketDoor
 from tests.core.stores import Shop, open_store
 from tests.gateway.server.serving import Client, connected, with_lifespan
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 
 class Thing(BaseModel):
@@ -190,7 +190,7 @@ class Live:
         """An SSE client; ``more`` are query parameters, and ``headers``."""
         headers = more.pop("headers", {})
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10) as client,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client,
             client.stream(
                 "GET", "/v1/events", params={"topics": topics, **more}, headers=headers
             ) as response,
@@ -199,7 +199,9 @@ class Live:
 
     async def get(self, url: str = "/v1/events", method: str = "GET", **more: Any) -> httpx.Response:
         """One answer that ends."""
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT_SECONDS
+        ) as client:
             return await client.request(method, url, **more)
 
     @contextlib.asynccontextmanager
@@ -254,7 +256,7 @@ async def live(
             if not direct:
                 await node.drain()
             server.should_exit = True
-            await asyncio.wait_for(running, 20)
+            await asyncio.wait_for(running, TIMEOUT_SECONDS)
 
 
 class _Plain(uvicorn.Server):
@@ -285,7 +287,7 @@ class Socket:
 
     async def hear(self) -> dict[str, Any]:
         """The next message."""
-        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), 10))
+        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), TIMEOUT_SECONDS))
         return message
 
     async def until(self, *names: str) -> dict[str, Any]:
@@ -341,7 +343,7 @@ class EventStream:
     async def block(self) -> dict[str, str]:
         """The next block, field by field."""
         block: dict[str, str] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             async for line in self._lines:
                 if not line:
                     self.last_id = block.get("id", self.last_id)

@@ -17,7 +17,7 @@ from tests.asyncapi import Sender
 from tests.protocols.live import EventStream, Socket
 from tests.protocols.mqtt.raw import QOS, Raw
 from tests.protocols.socketio.clients import Client, Refused, connected
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 SOCKETS = ("/v1/ws/events", "/v1/ws/chat")
 CARD = {"object": "card", "name": "Sam", "cvc": "123", "expMonth": 12, "expYear": 2099}
@@ -99,7 +99,7 @@ class Story:
     async def tell(self) -> Record:
         """Let it happen; gives what was seen."""
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=20) as http,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT_SECONDS) as http,
             contextlib.AsyncExitStack() as listeners,
         ):
             for name in ("demo", "demo-staff"):
@@ -154,7 +154,7 @@ class Story:
         token = self.tokens["demo-staff"]
         url = f"http://127.0.0.1:{self.port}/v1/events"
         async with (
-            httpx.AsyncClient(timeout=20) as client,
+            httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client,
             client.stream("GET", url, params={"topics": "#", "token": token}) as response,
         ):
             stream = EventStream(response)
@@ -338,7 +338,7 @@ class Talker:
             self._record.note("websocket", self._path, "client", frame, name)
         answer = self._answers[self._count] = asyncio.get_running_loop().create_future()
         await self._socket.raw(json.dumps(frame))
-        return await asyncio.wait_for(answer, 20)
+        return await asyncio.wait_for(answer, TIMEOUT_SECONDS)
 
 
 class Agent:

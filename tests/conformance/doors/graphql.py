@@ -37,6 +37,7 @@ from protocols.graphql.errors import CODES
 from tests.conformance.door import Ability, Answer, Driver, End, Stream, Violation
 from tests.conformance.people import TLS, headers_of
 from tests.conformance.shapes import compact
+from tests.waiting import TIMEOUT_SECONDS
 
 PATH = "/v1/graphql"
 _BOUND: dict[str, Binding] = {binding.operation.name: binding for binding in BINDINGS}
@@ -83,7 +84,7 @@ class GraphqlDriver(Driver):
             arguments["ifMatch"] = if_match
         if key is not None:
             arguments["idempotencyKey"] = key
-        async with httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=30) as client:
+        async with httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=TIMEOUT_SECONDS) as client:
             answer = await client.post(
                 PATH,
                 json=_request(binding, arguments),

@@ -26,8 +26,9 @@ from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceSt
 from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
 from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc.bindings import BINDINGS, Binding
-from tests.conformance.door import PATIENCE, Ability, Answer, Conversation, Driver, End, Stream, Violation
+from tests.conformance.door import Ability, Answer, Conversation, Driver, End, Stream, Violation
 from tests.conformance.people import Person
+from tests.waiting import TIMEOUT_SECONDS
 
 _BOUND: dict[str, Binding] = {binding.operation.name: binding for binding in BINDINGS}
 _STUBS: dict[str, Any] = {
@@ -78,7 +79,7 @@ class GrpcDriver(Driver):
         assert service is not None
         async with aio.insecure_channel(self.node.grpc, options=_OPTIONS) as channel:
             method = getattr(_STUBS[service.name](channel), binding.method.name)
-            call = method(request, metadata=metadata, timeout=30)
+            call = method(request, metadata=metadata, timeout=TIMEOUT_SECONDS)
             try:
                 response = await call
             except aio.AioRpcError as error:
@@ -93,7 +94,7 @@ class GrpcDriver(Driver):
         async with aio.insecure_channel(self.node.grpc, options=_OPTIONS) as channel:
             request = SubscribeRequest(topics=topics, cursor=cursor or "")
             call: Any = EventServiceStub(channel).Subscribe(request, metadata=_metadata(self.person))
-            initial = dict(await asyncio.wait_for(call.initial_metadata(), PATIENCE))
+            initial = dict(await asyncio.wait_for(call.initial_metadata(), TIMEOUT_SECONDS))
             if "x-cursor" not in initial:  # It has ended instead.
                 try:
                     await call.read()
@@ -114,7 +115,7 @@ class GrpcDriver(Driver):
             conversation = GrpcConversation(call)
             reader = asyncio.create_task(conversation.listen())
             try:
-                await asyncio.wait_for(conversation.greeted, PATIENCE)
+                await asyncio.wait_for(conversation.greeted, TIMEOUT_SECONDS)
                 yield conversation
             finally:
                 await _stop(reader)
@@ -162,7 +163,7 @@ class GrpcConversation(Conversation):
         mark = str(next(self._marks))
         answer = self._answers[mark] = asyncio.get_running_loop().create_future()
         await self._call.write(ConverseRequest(id=mark, **command))
-        return await asyncio.wait_for(answer, PATIENCE)
+        return await asyncio.wait_for(answer, TIMEOUT_SECONDS)
 
     def _take(self, response: ConverseResponse) -> None:
         name = response.WhichOneof("message")

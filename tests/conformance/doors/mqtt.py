@@ -14,8 +14,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from core.kernel.topics import matches
-from tests.conformance.door import PATIENCE, UNTOLD, Ability, Driver, End, Stream, Violation
+from tests.conformance.door import UNTOLD, Ability, Driver, End, Stream, Violation
 from tests.conformance.shapes import compact
+from tests.waiting import TIMEOUT_SECONDS
 
 T = TypeVar("T")
 
@@ -127,7 +128,7 @@ class Connection:
         Raises:
             Fault: the connection ended instead.
         """
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await asyncio.wait((answer, self.over), return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()

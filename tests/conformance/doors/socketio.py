@@ -10,11 +10,12 @@ import aiohttp
 import engineio
 import socketio
 
-from tests.conformance.door import PATIENCE, Ability, Conversation, Driver, End, OnFrame, Stream
+from tests.conformance.door import Ability, Conversation, Driver, End, OnFrame, Stream
 from tests.conformance.doors.rest import fault_of
 from tests.conformance.doors.websocket import SocketConversation, SocketStream, error_of
 from tests.conformance.people import Person
 from tests.conformance.shapes import compact
+from tests.waiting import TIMEOUT_SECONDS
 
 CHANNEL = "/socket.io/"
 #: Called with each event that the server sends.
@@ -65,7 +66,7 @@ class Connection:
         """
         auth = compact({"token": person.token, "tenantId": person.tenant})
         try:
-            await self._client.connect(url, transports=[transport], auth=auth, wait_timeout=PATIENCE)
+            await self._client.connect(url, transports=[transport], auth=auth, wait_timeout=TIMEOUT_SECONDS)
         except socketio.exceptions.ConnectionError:
             match self._refusal:
                 case {"data": dict(data)}:
@@ -81,7 +82,7 @@ class Connection:
         self._answers.add(answer)
         try:
             await self._client.emit(name, given, callback=answer.set_result)
-            told = await asyncio.wait_for(answer, PATIENCE)
+            told = await asyncio.wait_for(answer, TIMEOUT_SECONDS)
         finally:
             self._answers.discard(answer)
         self._on_frame("socketio", CHANNEL, {"ack": name, "data": told})

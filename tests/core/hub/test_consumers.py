@@ -16,7 +16,7 @@ from core.ports.coordination import Lag, Lease
 from core.ports.records import StorageDown
 from gateway.storage.memory import MemoryStorage
 from tests.core.hub.world import TrackedStorage, draft
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 NAME = "reader"
 LONG = 600.0
@@ -144,7 +144,7 @@ async def test_a_handler_that_fails_ends_it_without_a_step_forward_and_without_h
         await storage.append(draft("t", tenant=tenant))
     reader.fault = Broken()
     async with reader.running() as task:
-        await asyncio.wait({task}, timeout=10)
+        await asyncio.wait({task}, timeout=TIMEOUT_SECONDS)
         assert isinstance(task.exception(), Broken)
     assert len(await storage.lagging(NAME, "", 10)) == 1
     async with reader.running():
@@ -163,7 +163,7 @@ async def test_who_lost_the_lease_stops_and_leaves_the_position_alone() -> None:
     await storage.drop_lease(reader.lease)
     assert await storage.take_lease(NAME, "you", LONG) is not None
     async with reader.running() as task:
-        await asyncio.wait({task}, timeout=10)
+        await asyncio.wait({task}, timeout=TIMEOUT_SECONDS)
         assert isinstance(task.exception(), LeaseLost)
     assert await storage.lagging(NAME, "", 10) == [Lag(tenant, 0, 1)]
 

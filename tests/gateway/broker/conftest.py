@@ -21,7 +21,7 @@ async def bridged(store: Store, server: MosquittoServer) -> AsyncIterator[Bridge
     bridge = Bridge(store, BrokerAddress.parse(server.url))
     bridge.start()
     try:
-        await eventually(lambda: bridge.statistics().connected, timeout=20)
+        await eventually(lambda: bridge.statistics().connected)
         yield bridge
     finally:
         await bridge.stop()

@@ -114,7 +114,7 @@ async def test_what_happened_before_the_broker_was_configured_is_not_told_and_al
     await shop.call(CREATE_PET, body=PET | {"name": "While it was off"})
     async with witness(mosquitto_server) as heard, bridged(store, mosquitto_server):
         await shop.call(CREATE_PET, body=PET | {"name": "After"})
-        await eventually(lambda: heard_sequences(heard)[-1:] == ["After"], timeout=20)
+        await eventually(lambda: heard_sequences(heard)[-1:] == ["After"])
     assert heard_sequences(heard) == ["While it was off", "After"]
 
 
@@ -131,7 +131,7 @@ async def test_a_broker_that_is_killed_and_comes_back_misses_nothing_and_gets_it
 
     async with witness(mosquitto_server, "pets/+") as heard:
         creating = asyncio.create_task(create())
-        await eventually(lambda: len(heard_sequences(heard)) > 50, timeout=20)
+        await eventually(lambda: len(heard_sequences(heard)) > 50)
         await asyncio.to_thread(mosquitto_server.kill)
         await eventually(lambda: heard.ended)
         told += heard_sequences(heard)
@@ -143,7 +143,7 @@ async def test_a_broker_that_is_killed_and_comes_back_misses_nothing_and_gets_it
     await asyncio.to_thread(mosquitto_server.start)
     async with witness(mosquitto_server, "pets/+") as heard:
         bridge.start()
-        await eventually(lambda: heard_sequences(heard)[-1:] == names[-1:], timeout=30)
+        await eventually(lambda: heard_sequences(heard)[-1:] == names[-1:])
     assert bridge.statistics().counters.connections > before
     again = heard_sequences(heard)
     assert again == names[-len(again) :]
@@ -159,9 +159,9 @@ async def test_a_broker_that_is_frozen_is_given_up_and_served_again(
     async with witness(mosquitto_server, "pets/+") as heard:
         mosquitto_server.freeze()
         await shop.call(CREATE_PET, body=PET | {"name": "Frozen"})
-        await eventually(lambda: not bridge.statistics().connected, timeout=30)
+        await eventually(lambda: not bridge.statistics().connected)
         mosquitto_server.thaw()
-        await eventually(lambda: heard_sequences(heard)[-1:] == ["Frozen"], timeout=20)
+        await eventually(lambda: heard_sequences(heard)[-1:] == ["Frozen"])
 
 
 async def test_what_leaves_the_log_unread_is_counted_and_the_rest_is_told(

@@ -18,4 +18,4 @@ async def test_mosquitto_runs_with_the_file_that_is_deployed(
     device = await shop.call(CREATE_DEVICE, body={"name": "Collar"})
     assert not await lets_in(server, device.username, device.password)
     async with bridged(store, server):
-        await eventually(lambda: lets_in(server, device.username, device.password), timeout=20)
+        await eventually(lambda: lets_in(server, device.username, device.password))

@@ -13,7 +13,7 @@ from tests.gateway.broker.witness import client_at, witness
 from tests.gateway.server.test_tls import certificate
 from tests.process import petstore
 from tests.servers import MosquittoServer, free_port
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 
 def address_of(server: MosquittoServer) -> BrokerAddress:
@@ -166,7 +166,7 @@ async def test_connecting_to_something_that_is_silent_ends_when_it_is_cancelled(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         link = Link(BrokerAddress("127.0.0.1", silent.getsockname()[1], False))
         connecting = asyncio.create_task(link.__aenter__())
-        silent.settimeout(5)
+        silent.settimeout(TIMEOUT_SECONDS)
         connection, _ = await asyncio.to_thread(silent.accept)
         connecting.cancel()
         with pytest.raises(asyncio.CancelledError):

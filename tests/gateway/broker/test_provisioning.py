@@ -67,7 +67,7 @@ async def lets_in(server: MosquittoServer, username: str, password: str) -> bool
 
 
 async def has_account(server: MosquittoServer, device: Any) -> None:
-    await eventually(lambda: lets_in(server, device.username, device.password), timeout=20)
+    await eventually(lambda: lets_in(server, device.username, device.password))
 
 
 async def test_a_device_logs_in_with_its_password_and_hears_and_says_what_is_its_own(
@@ -125,7 +125,7 @@ async def test_a_deleted_device_is_cut_off_and_forgotten(
     await has_account(server, device)
     async with witness(server, "pets/#", account=(device.username, device.password)) as heard:
         await shop.call(DELETE_DEVICE, id=device.id)
-        await eventually(lambda: heard.ended, timeout=20)
+        await eventually(lambda: heard.ended)
     assert not await lets_in(server, device.username, device.password)
     await eventually(lambda: _none_left(server))
 
@@ -155,7 +155,7 @@ async def test_what_changed_while_nobody_looked_is_put_right(
         await has_account(server, new)
         assert await accounts(server) == {server.administrator, "theirs", stays.username, new.username}
         # Put right, and not only left in place.
-        await eventually(lambda: _may_listen(server, stays, "pets/#"), timeout=20)
+        await eventually(lambda: _may_listen(server, stays, "pets/#"))
 
 
 async def _may_listen(server: MosquittoServer, device: Any, pattern: str) -> bool:
@@ -201,7 +201,7 @@ async def test_a_broker_without_dynamic_security_is_served_all_the_same(
     async with witness(mosquitto_server) as heard:
         bridge.start()
         try:
-            await eventually(lambda: bridge.statistics().connected, timeout=20)
+            await eventually(lambda: bridge.statistics().connected)
             pet = await shop.call(CREATE_PET, body=PET)
             await heard.has(f"pets/{pet.id}")
         finally:
@@ -220,7 +220,7 @@ async def test_an_account_that_may_do_nothing_publishes_nothing_and_loses_nothin
     poor = Bridge(store, BrokerAddress("127.0.0.1", server.port, False, "poor", "poor"))
     poor.start()
     pet = await shop.call(CREATE_PET, body=PET)
-    await eventually(lambda: poor.statistics().counters.failures >= 2, timeout=20)
+    await eventually(lambda: poor.statistics().counters.failures >= 2)
     await poor.stop()
     async with witness(server, "pets/#") as heard, bridged(store, server):
         await heard.has(f"pets/{pet.id}")

@@ -111,9 +111,7 @@ async def test_garbage_is_counted_and_dropped_and_does_no_harm(
     ]  # fmt: skip
     for other in topics:
         await send(mosquitto_server, other, READING)
-    await eventually(
-        lambda: bridge.statistics().counters.telemetry.refused == len(bad) + len(topics), timeout=20
-    )
+    await eventually(lambda: bridge.statistics().counters.telemetry.refused == len(bad) + len(topics))
     await send(mosquitto_server, topic, READING)
     await eventually(lambda: bridge.statistics().counters.telemetry.taken == 1)
     assert len(await reports(shop)) == 1
@@ -128,7 +126,7 @@ async def test_readings_of_a_pet_stay_in_their_order(
     await send(
         mosquitto_server, f"telemetry/pets/{pet_id}/health", *({"heartRateBpm": n} for n in range(200))
     )
-    await eventually(lambda: bridge.statistics().counters.telemetry.taken == 200, timeout=20)
+    await eventually(lambda: bridge.statistics().counters.telemetry.taken == 200)
     assert [report["reading"]["heartRateBpm"] for report in await reports(shop)] == list(range(200))
 
 
@@ -151,7 +149,7 @@ async def test_readings_sent_while_no_gateway_runs_are_kept_by_the_broker(
         pass
     await send(mosquitto_server, f"telemetry/pets/{pet_id}/health", *({"heartRateBpm": n} for n in range(50)))
     async with bridged(store, mosquitto_server) as bridge:
-        await eventually(lambda: bridge.statistics().counters.telemetry.taken == 50, timeout=20)
+        await eventually(lambda: bridge.statistics().counters.telemetry.taken == 50)
     assert [report["reading"]["heartRateBpm"] for report in await reports(shop)] == list(range(50))
 
 
@@ -174,9 +172,9 @@ async def test_while_the_database_is_away_readings_stay_with_the_broker(
             topic = f"telemetry/pets/{pet_id}/health"
             await send(mosquitto_server, topic, *({**READING, "heartRateBpm": n} for n in range(30)))
             # The lease runs out meanwhile, and is taken anew.
-            await eventually(lambda: not bridge.statistics().holding, timeout=30)
+            await eventually(lambda: not bridge.statistics().holding)
             await asyncio.to_thread(database.start)
-            await eventually(lambda: bridge.statistics().counters.telemetry.taken >= 30, timeout=40)
+            await eventually(lambda: bridge.statistics().counters.telemetry.taken >= 30)
             assert [report["reading"]["heartRateBpm"] for report in await reports(shop)] == list(range(30))
             assert bridge.statistics().counters.telemetry.refused == 0
     finally:

@@ -16,7 +16,7 @@ from tests.gateway.broker.test_provisioning import lets_in
 from tests.gateway.broker.witness import Heard, client_at, witness
 from tests.process import Gateway, petstore
 from tests.servers import MosquittoServer, RedisServer, free_port
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 SECRET = "a secret that only these two nodes know"
 STAFF = {"X-API-Key": "special-key"}
@@ -47,7 +47,7 @@ def nodes(
 
 async def figure(node: Gateway, name: str) -> float:
     """A metric without labels."""
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
         lines = (await client.get(f"{node.url}/metrics")).text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"petstore_broker_{name} "))
 
@@ -58,7 +58,7 @@ async def serves(node: Gateway) -> bool:
 
 async def holder_among(nodes: list[Gateway]) -> tuple[Gateway, Gateway]:
     """The node that serves the broker, and the other one."""
-    await eventually(lambda: _any_serves(nodes), timeout=20)
+    await eventually(lambda: _any_serves(nodes))
     first, second = nodes
     return (first, second) if await serves(first) else (second, first)
 
@@ -69,7 +69,7 @@ async def _any_serves(nodes: list[Gateway]) -> bool:
 
 async def create(node: Gateway, names: list[str]) -> None:
     """Create pets one after the other; a request that fails is an error."""
-    async with httpx.AsyncClient(base_url=node.url, headers=STAFF, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=node.url, headers=STAFF, timeout=TIMEOUT_SECONDS) as client:
         for name in names:
             made = await client.post("/v1/pets", json=PET | {"name": name})
             assert made.status_code == 201, made.text
@@ -99,12 +99,12 @@ async def test_when_the_node_that_serves_the_broker_ends_the_other_goes_on_withi
     names = [f"Pet {number}" for number in range(300)]
     async with witness(guarded_mosquitto_server, "pets/+") as heard:
         async with creating(other, names):
-            await eventually(lambda: len(heard_sequences(heard)) > 20, timeout=20)
+            await eventually(lambda: len(heard_sequences(heard)) > 20)
             holder.send(way)
             if way == signal.SIGKILL:
                 await asyncio.to_thread(holder.kill)
-            await eventually(lambda: serves(other), timeout=12)
-        await eventually(lambda: heard_sequences(heard)[-1:] == names[-1:], timeout=30)
+            await eventually(lambda: serves(other))
+        await eventually(lambda: heard_sequences(heard)[-1:] == names[-1:])
     found = heard_sequences(heard)
     # Each in its place; what was on its way when the node ended may come again, from one place on.
     first = list(dict.fromkeys(found))
@@ -117,11 +117,11 @@ async def test_when_the_node_that_takes_telemetry_is_killed_each_reading_is_told
     nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer
 ) -> None:
     holder, other = await holder_among(nodes)
-    async with httpx.AsyncClient(base_url=other.url, headers=STAFF, timeout=30) as staff:
+    async with httpx.AsyncClient(base_url=other.url, headers=STAFF, timeout=TIMEOUT_SECONDS) as staff:
         pet_id = (await staff.post("/v1/pets", json=PET)).json()["id"]
         device = (await staff.post("/v1/devices", json={"name": "Collar", "petIds": [pet_id]})).json()
     account = (device["username"], device["password"])
-    await eventually(lambda: lets_in(guarded_mosquitto_server, *account), timeout=20)
+    await eventually(lambda: lets_in(guarded_mosquitto_server, *account))
     async with (
         witness(guarded_mosquitto_server, f"pets/{pet_id}/health") as heard,
         client_at(guarded_mosquitto_server, account) as client,
@@ -131,7 +131,7 @@ async def test_when_the_node_that_takes_telemetry_is_killed_each_reading_is_told
             await client.publish(f"telemetry/pets/{pet_id}/health", json.dumps(reading), qos=1)
             if number == 100:
                 await asyncio.to_thread(holder.kill)
-        await eventually(lambda: rates(heard)[-1:] == [199], timeout=40)
+        await eventually(lambda: rates(heard)[-1:] == [199])
     # Events may come twice after a crash, but there is one of each.
     assert len({message.properties["eventId"] for message in heard.messages}) == 200
     assert list(dict.fromkeys(rates(heard))) == list(range(200))
@@ -144,16 +144,16 @@ async def test_a_node_that_was_frozen_finds_that_it_was_replaced_and_leaves_the_
     holder, other = await holder_among(nodes)
     async with witness(guarded_mosquitto_server, "pets/+") as heard:
         await create(other, ["Before"])
-        await eventually(lambda: heard_sequences(heard) == ["Before"], timeout=20)
+        await eventually(lambda: heard_sequences(heard) == ["Before"])
         holder.send(signal.SIGSTOP)
         await create(other, ["Meanwhile"])
-        await eventually(lambda: serves(other), timeout=20)
-        await eventually(lambda: "Meanwhile" in heard_sequences(heard), timeout=20)
+        await eventually(lambda: serves(other))
+        await eventually(lambda: "Meanwhile" in heard_sequences(heard))
         connections = await figure(other, "connections_total")
         holder.send(signal.SIGCONT)
-        await eventually(lambda: _let_go(holder), timeout=20)
+        await eventually(lambda: _let_go(holder))
         await create(holder, ["After"])
-        await eventually(lambda: "After" in heard_sequences(heard), timeout=20)
+        await eventually(lambda: "After" in heard_sequences(heard))
         assert await serves(other)
         assert await figure(other, "connections_total") == connections
     assert list(dict.fromkeys(heard_sequences(heard))) == ["Before", "Meanwhile", "After"]
@@ -168,7 +168,7 @@ async def test_readiness_names_the_broker_and_can_do_without_it(
     nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer
 ) -> None:
     await holder_among(nodes)
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
 
         async def ready(node: Gateway, query: str = "") -> tuple[int, str]:
             answer = await client.get(f"{node.url}/readyz{query}")
@@ -178,12 +178,12 @@ async def test_readiness_names_the_broker_and_can_do_without_it(
             assert await ready(node) == (200, "up")
         await asyncio.to_thread(guarded_mosquitto_server.stop)
         for node in nodes:
-            await eventually(lambda: _is(ready(node), (503, "down")), timeout=20)  # noqa: B023
+            await eventually(lambda: _is(ready(node), (503, "down")))  # noqa: B023
             assert (await ready(node, "?exclude=mqtt-broker"))[0] == 200
         await create(nodes[0], ["While it was away"])
         await asyncio.to_thread(guarded_mosquitto_server.start)
         for node in nodes:
-            await eventually(lambda: _is(ready(node), (200, "up")), timeout=20)  # noqa: B023
+            await eventually(lambda: _is(ready(node), (200, "up")))  # noqa: B023
 
 
 async def _is(answer: Awaitable[object], wanted: object) -> bool:

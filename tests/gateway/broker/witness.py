@@ -14,7 +14,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.servers import MosquittoServer
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Heard:
 
     async def has(self, topic: str, count: int = 1) -> list[Message]:
         """Wait until so many messages of a topic have come."""
-        await eventually(lambda: len(self.on(topic)) >= count, timeout=20)
+        await eventually(lambda: len(self.on(topic)) >= count)
         return self.on(topic)
 
 
@@ -121,7 +121,7 @@ async def may_publish(client: aiomqtt.Client, topic: str, payload: bytes = b"x")
     client._client.on_publish = lambda _client, _data, mid, code, _properties: (
         told.set_result(code) if mid == info.mid and not told.done() else None
     )
-    return not (await asyncio.wait_for(told, 10)).is_failure
+    return not (await asyncio.wait_for(told, TIMEOUT_SECONDS)).is_failure
 
 
 def _granted(code: object) -> bool:

@@ -13,6 +13,7 @@ from core.live.session import COMMANDS
 from core.services.catalogue import EVENTS
 from gateway.contracts.asyncapi import asyncapi_document
 from tests.asyncapi import DOCUMENT, Contract
+from tests.waiting import TIMEOUT_SECONDS
 
 NODE = Path(__file__).parents[2] / "node"
 MESSAGES: dict[str, Any] = asyncapi_document()["components"]["messages"]
@@ -57,7 +58,12 @@ def test_chat_doors_name_every_event_in_its_own_form(contract: Contract, door: s
 def parsed(text: str) -> tuple[list[dict[str, Any]], dict[str, int] | None]:
     """What the official parser finds fault with, and how much it found."""
     done = subprocess.run(
-        ["node", NODE / "asyncapi.mjs"], input=text, capture_output=True, text=True, check=True, timeout=50
+        ["node", NODE / "asyncapi.mjs"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT_SECONDS,
     )
     *diagnostics, counts = map(json.loads, done.stdout.splitlines())
     return diagnostics, counts

@@ -82,7 +82,7 @@ async def test_the_budget_is_whole_again_after_the_window(limiter: RateLimiter) 
     async def allowed() -> bool:
         return (await limiter.hit(key, 1, 1)).allowed
 
-    await eventually(allowed, timeout=5)
+    await eventually(allowed)
 
 
 async def test_many_at_once_get_exactly_the_budget(limiter: RateLimiter) -> None:

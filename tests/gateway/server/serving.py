@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from gateway.server.transport import EXTENSION, Transport
+from tests.waiting import TIMEOUT_SECONDS
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
 
@@ -68,7 +69,7 @@ async def serving(
         yield Serving(server, socket_port(sockets), stopped)
     finally:
         server.stop()
-        await asyncio.wait_for(stopped, 20)
+        await asyncio.wait_for(stopped, TIMEOUT_SECONDS)
 
 
 def transport_of(scope: Scope) -> Transport:
@@ -104,11 +105,11 @@ class Client:
         self.writer.write(data)
 
     async def read_head(self) -> bytes:
-        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
+        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), TIMEOUT_SECONDS)
 
     async def read_frame(self) -> tuple[int, bytes]:
         """Read the next frame, and give its opcode and payload."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             first, size = await self.reader.readexactly(2)
             if size == 126:
                 (size,) = struct.unpack("!H", await self.reader.readexactly(2))
@@ -119,7 +120,7 @@ class Client:
     async def read_to_end(self) -> bytes:
         """Read until the server closes or resets the connection."""
         received = b""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             with contextlib.suppress(ConnectionResetError):
                 while part := await self.reader.read(65536):
                     received += part

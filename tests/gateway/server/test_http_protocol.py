@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.server.http_protocol import LARGEST_HEAD
 from gateway.server.transport import Transport
 from tests.gateway.server.serving import Client, connected, serving, transport_of
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -72,7 +72,7 @@ async def fill(transport: Transport) -> int:
 async def read_chunks(client: Client, size: int) -> bytes:
     """Read chunks until `size` bytes of body have come."""
     body = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while len(body) < size:
             length = int(await client.reader.readuntil(b"\r\n"), 16)
             body += await client.reader.readexactly(length)
@@ -156,8 +156,8 @@ async def test_a_stream_whose_peer_reads_nothing_is_dropped() -> None:
         transport = await streams.transport()
         await fill(transport)
         with pytest.raises(ConnectionResetError):
-            await asyncio.wait_for(transport.drain(), 10)
-        await asyncio.wait_for(streams.disconnected.wait(), 10)
+            await asyncio.wait_for(transport.drain(), TIMEOUT_SECONDS)
+        await asyncio.wait_for(streams.disconnected.wait(), TIMEOUT_SECONDS)
         assert running.server.statistics().stalled == 1
         assert running.connections() == 0
 
@@ -205,7 +205,7 @@ async def test_an_aborted_stream_is_gone_at_once() -> None:
         await fill(transport)
         transport.abort()
         await eventually(lambda: running.connections() == 0)
-        await asyncio.wait_for(streams.disconnected.wait(), 10)
+        await asyncio.wait_for(streams.disconnected.wait(), TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize(

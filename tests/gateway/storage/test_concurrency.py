@@ -14,6 +14,7 @@ from core.ports.records import Query, Taken, TransientFailure
 from core.ports.storage import Storage
 from tests.gateway.storage import records
 from tests.gateway.storage.records import a_pet, a_tenant, an_event, announce, put
+from tests.waiting import TIMEOUT_SECONDS
 
 T = TypeVar("T")
 
@@ -189,7 +190,7 @@ async def test_a_writer_cancelled_between_two_statements_holds_nothing(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(5), nodes[1].write(tenant) as tx:
+    async with asyncio.timeout(TIMEOUT_SECONDS), nodes[1].write(tenant) as tx:
         assert await tx.get(Pet, pet.id, lock=True) == pet
         assert await tx.hold_log() == 0
 
@@ -219,7 +220,7 @@ async def test_cancelling_at_any_moment_is_all_or_nothing_and_leaks_no_connectio
         # Nothing is still held: whoever comes next need not wait for a time-out.
         async with asyncio.timeout(3), other.write(tenant) as tx:
             await tx.hold_log()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         # Every connection can be had again, at once.
         await asyncio.gather(*(_until_it_works(partial(buy, n)) for n in range(1001, 1031)))
     async with storage.read(tenant) as tx:

@@ -11,6 +11,7 @@ from core.ports.records import Query
 from gateway.storage.migration import migrate
 from gateway.storage.opening import open_storage
 from tests.gateway.storage.records import a_tenant
+from tests.waiting import TIMEOUT_SECONDS
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
@@ -28,7 +29,7 @@ async def test_every_acknowledged_write_and_its_event_outlive_a_kill(database: s
     )
     assert process.stdout is not None
     acknowledged: list[str] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while len(acknowledged) < commits:
             acknowledged += (await process.stdout.readline()).decode().split()
         process.send_signal(signal.SIGKILL)

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from tests.protocols.live import EventStream, Live
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 SUBPROTOCOL = Subprotocol("graphql-transport-ws")
 EVENTS = """subscription($topics: [String!]!, $after: String) {
@@ -25,7 +25,7 @@ async def post(node: Live, query: str, token: str | None = None, **more: Any) ->
     headers = {"Accept": "application/graphql-response+json", **more.pop("headers", {})}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=20) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client:
         return await client.post("/v1/graphql", json={"query": query, **more}, headers=headers)
 
 
@@ -58,7 +58,9 @@ class Talker:
     async def hear(self) -> dict[str, Any]:
         """The next message; acknowledgements of subscriptions are noted on the way."""
         while True:
-            message: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), 10))
+            message: dict[str, Any] = json.loads(
+                await asyncio.wait_for(self.connection.recv(), TIMEOUT_SECONDS)
+            )
             if message["type"] != "pong" or "cursors" not in message.get("payload", ()):
                 return message
             self.places |= message["payload"]["cursors"]
@@ -137,7 +139,7 @@ async def answers(
         headers["Authorization"] = f"Bearer {token}"
     body = {"query": query, "variables": variables}
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
         client.stream("POST", "/v1/graphql", json=body, headers=headers) as response,
     ):
         yield Answers(response)

@@ -25,7 +25,7 @@ from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc.adapter import GrpcDoor
 from protocols.grpc.rpc import Rpc
 from tests.protocols.live import Live, live
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -88,7 +88,9 @@ class Client:
         self.chats = ChatServiceStub(channel)
         self.events = EventServiceStub(channel)
 
-    async def call(self, method: Any, request: Any, *more: tuple[str, str], timeout: float = 10) -> Any:
+    async def call(
+        self, method: Any, request: Any, *more: tuple[str, str], timeout: float = TIMEOUT_SECONDS
+    ) -> Any:
         """One answer."""
         return await method(request, metadata=(*self.metadata, *more), timeout=timeout)
 
@@ -105,7 +107,7 @@ class Client:
         call = self.events.Subscribe(request, metadata=self.metadata, timeout=timeout)
         try:
             events = Events(call)
-            events.initial = dict(await asyncio.wait_for(call.initial_metadata(), 10))
+            events.initial = dict(await asyncio.wait_for(call.initial_metadata(), TIMEOUT_SECONDS))
             yield events
         finally:
             call.cancel()
@@ -122,7 +124,7 @@ class Events:
 
     async def batch(self) -> Any:
         """The next message."""
-        batch: Any = await asyncio.wait_for(self.call.read(), 10)
+        batch: Any = await asyncio.wait_for(self.call.read(), TIMEOUT_SECONDS)
         if batch is aio.EOF:
             raise EOFError
         return batch

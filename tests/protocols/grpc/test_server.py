@@ -27,7 +27,7 @@ from tests.process import Gateway
 from tests.protocols.grpc.clients import Node, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
 from tests.servers import RedisServer, free_port
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 NODE = Path(__file__).parents[2] / "node"
 PROTO = Path(__file__).parents[3] / "proto"
@@ -42,14 +42,14 @@ async def test_every_service_is_healthy_until_the_drain_and_watchers_learn_it_fi
         watch = stub.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == SERVING
         stopping = asyncio.create_task(node.server.stop(5))
-        assert (await asyncio.wait_for(watch.read(), 5)).status == NOT_SERVING
+        assert (await asyncio.wait_for(watch.read(), TIMEOUT_SECONDS)).status == NOT_SERVING
         assert not stopping.done()
         # Who is served goes on until he is told.
         await node.live.happen(1)
         assert await events.numbers(1) == [1]
         node.live.sessions.close_all(Close(CloseReason.DRAINING, "Come back."))
         assert (await events.end()).code is StatusCode.UNAVAILABLE
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, TIMEOUT_SECONDS)
 
 
 async def test_a_node_that_should_get_no_work_says_so(node: Node) -> None:
@@ -58,15 +58,15 @@ async def test_a_node_that_should_get_no_work_says_so(node: Node) -> None:
         watch = stub.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == SERVING
         node.state.draining = True
-        assert (await asyncio.wait_for(watch.read(), 5)).status == NOT_SERVING
+        assert (await asyncio.wait_for(watch.read(), TIMEOUT_SECONDS)).status == NOT_SERVING
         node.state.draining = False
-        assert (await asyncio.wait_for(watch.read(), 5)).status == SERVING
+        assert (await asyncio.wait_for(watch.read(), TIMEOUT_SECONDS)).status == SERVING
         watch.cancel()
 
 
 async def test_stopping_waits_for_streams_no_longer_than_it_may(node: Node) -> None:
     async with node.client() as client, client.subscribed("#") as events:
-        await asyncio.wait_for(node.server.stop(0.1), 5)
+        await asyncio.wait_for(node.server.stop(0.1), TIMEOUT_SECONDS)
         with pytest.raises(aio.AioRpcError) as caught:
             await events.event()
         assert caught.value.code() is StatusCode.UNAVAILABLE
@@ -77,7 +77,7 @@ async def test_stopping_may_be_cut_short(node: Node) -> None:
         stopping = asyncio.create_task(node.server.stop(60))
         await eventually(lambda: node.server._stopping.locked())
         stopping.cancel()
-        await asyncio.wait_for(node.server.stop(0), 5)
+        await asyncio.wait_for(node.server.stop(0), TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize("version", ["v1alpha", "v1"])
@@ -129,7 +129,7 @@ async def test_calls_work_under_tls(tmp_path: Path) -> None:
     async with node_with_grpc(tmp_path, options=GrpcOptions(certificate=file, certificate_key=key)) as node:
         trust = grpc.ssl_channel_credentials(file.read_bytes())
         async with aio.secure_channel(f"127.0.0.1:{node.port}", trust) as channel:
-            await PetServiceStub(channel).ListPets(pets_pb2.ListPetsRequest(), timeout=10)
+            await PetServiceStub(channel).ListPets(pets_pb2.ListPetsRequest(), timeout=TIMEOUT_SECONDS)
         async with node.client() as client:
             with pytest.raises(aio.AioRpcError) as caught:
                 await client.call(client.pets.ListPets, pets_pb2.ListPetsRequest())
@@ -142,9 +142,9 @@ async def test_a_client_on_threads_is_served_as_well(node: Node) -> None:
 
     def work() -> list[Any]:
         with grpc.insecure_channel(f"127.0.0.1:{node.port}") as channel:
-            PetServiceStub(channel).ListPets(pets_pb2.ListPetsRequest(), timeout=10)
+            PetServiceStub(channel).ListPets(pets_pb2.ListPetsRequest(), timeout=TIMEOUT_SECONDS)
             request = events_pb2.SubscribeRequest(topics=["pets/#"], cursor="earliest")
-            call = EventServiceStub(channel).Subscribe(request, timeout=10)
+            call = EventServiceStub(channel).Subscribe(request, timeout=TIMEOUT_SECONDS)
             batch = next(iter(call))
             call.cancel()
             return [event.data["number"] for event in batch.events]
@@ -159,12 +159,16 @@ def test_a_gateway_that_is_stopped_sends_its_subscribers_off_and_the_next_one_go
     with Gateway(tmp_path, "--demo", grpc_port=str(port)) as gateway:
         with grpc.insecure_channel(address) as channel:
             call = EventServiceStub(channel).Subscribe(
-                events_pb2.SubscribeRequest(topics=["pets/#"]), timeout=30
+                events_pb2.SubscribeRequest(topics=["pets/#"]), timeout=TIMEOUT_SECONDS
             )
             place = str(dict(call.initial_metadata())["x-cursor"])
-            pet = PetServiceStub(channel).ListPets(pets_pb2.ListPetsRequest(limit=1), timeout=10).pets[0]
+            pet = (
+                PetServiceStub(channel)
+                .ListPets(pets_pb2.ListPetsRequest(limit=1), timeout=TIMEOUT_SECONDS)
+                .pets[0]
+            )
             order = OrderServiceStub(channel).PlaceOrder(
-                orders_pb2.PlaceOrderRequest(pet_id=pet.id), timeout=10
+                orders_pb2.PlaceOrderRequest(pet_id=pet.id), timeout=TIMEOUT_SECONDS
             )
             assert order.pet_id == pet.id
             event = next(iter(call)).events[0]
@@ -178,7 +182,7 @@ def test_a_gateway_that_is_stopped_sends_its_subscribers_off_and_the_next_one_go
         gateway.start()
         with grpc.insecure_channel(address) as channel:
             request = events_pb2.SubscribeRequest(topics=["pets/#"], cursor=place)
-            call = EventServiceStub(channel).Subscribe(request, timeout=30)
+            call = EventServiceStub(channel).Subscribe(request, timeout=TIMEOUT_SECONDS)
             assert next(iter(call)).events[0].id == event.id
             call.cancel()
 
@@ -189,7 +193,7 @@ async def test_a_javascript_client_made_from_the_proto_files_sees_the_same(node:
     process = await asyncio.create_subprocess_exec(
         "node", NODE / "grpc.mjs", f"127.0.0.1:{node.port}", PROTO, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_SECONDS)
     told = [json.loads(line) for line in output.splitlines()]
     assert [line["name"] for line in told] == ["open", "pet", "order", "event", "refused"]
     shown = told[1]["pet"]
@@ -213,11 +217,19 @@ def test_workers_share_the_port_and_what_happens(
         options = [("grpc.use_local_subchannel_pool", 1)]
         channels = [grpc.insecure_channel(f"127.0.0.1:{port}", options=options) for _ in range(12)]
         request = events_pb2.SubscribeRequest(topics=["pets/+/status"])
-        calls = [EventServiceStub(channel).Subscribe(request, timeout=60) for channel in channels]
+        calls = [
+            EventServiceStub(channel).Subscribe(request, timeout=TIMEOUT_SECONDS) for channel in channels
+        ]
         for call in calls:
             assert "x-cursor" in dict(call.initial_metadata())
-        pet = PetServiceStub(channels[0]).ListPets(pets_pb2.ListPetsRequest(limit=1), timeout=20).pets[0]
-        OrderServiceStub(channels[0]).PlaceOrder(orders_pb2.PlaceOrderRequest(pet_id=pet.id), timeout=20)
+        pet = (
+            PetServiceStub(channels[0])
+            .ListPets(pets_pb2.ListPetsRequest(limit=1), timeout=TIMEOUT_SECONDS)
+            .pets[0]
+        )
+        OrderServiceStub(channels[0]).PlaceOrder(
+            orders_pb2.PlaceOrderRequest(pet_id=pet.id), timeout=TIMEOUT_SECONDS
+        )
         heard = {next(batch.events[0].cursor for batch in call if batch.events) for call in calls}
         assert len(heard) == 1
         for channel in channels:

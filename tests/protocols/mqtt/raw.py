@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import mqtt5
 
+from tests.waiting import TIMEOUT_SECONDS
+
 P = TypeVar("P")
 
 QOS = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE, mqtt5.QoS.EXACTLY_ONCE)
@@ -50,7 +52,7 @@ class Raw:
 
     async def bytes_of_next(self) -> bytes:
         """The bytes of the next packet."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             head = await self.reader.readexactly(2)
             while head[-1] & 0x80:
                 head += await self.reader.readexactly(1)
@@ -134,7 +136,7 @@ class Raw:
 
     async def ended(self) -> bool:
         """Whether the server ends the connection, with nothing before."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             try:
                 return await self.reader.read(1) == b""
             except ConnectionResetError:

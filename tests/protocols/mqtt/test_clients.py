@@ -12,7 +12,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 NODE = Path(__file__).parents[2] / "node"
 VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
@@ -135,7 +135,7 @@ async def test_mosquitto_sub_is_told_the_state_and_then_what_happens(node: MqttN
         "-F", "%r %t", "-u", "staff", "-P", node.staff_token(),
     )  # fmt: skip
     assert process.stdout is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         state = {await process.stdout.readline() for _ in range(2)}
         assert state == {f"1 pets/{pet.id}/{name}\n".encode() for name in ("status", "availability")}
         await node.happen(1)
@@ -172,7 +172,7 @@ async def test_the_javascript_client_hears(node: MqttNode, over: str, protocol: 
     process = await program("node", "mqtt.mjs", url, json.dumps(options), "#", "1")
     assert process.stdin is not None
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         line = json.loads(await process.stdout.readline())
         while "granted" not in line:  # the state of the stock may come before
             line = json.loads(await process.stdout.readline())

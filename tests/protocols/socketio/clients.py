@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import socketio
 
+from tests.waiting import TIMEOUT_SECONDS
+
 NODE = Path(__file__).parents[2] / "node"
 
 
@@ -51,7 +53,7 @@ class Client:
         """Disconnect in order."""
         raise NotImplementedError
 
-    async def hear(self, timeout: float = 10) -> Told:
+    async def hear(self, timeout: float = TIMEOUT_SECONDS) -> Told:
         """The next event."""
         return await asyncio.wait_for(self.told.get(), timeout)
 
@@ -115,7 +117,9 @@ class PythonClient(Client):
 
         self.client.on("connect_error", refused)
         try:
-            await self.client.connect(url, transports=transports, auth=auth, wait_timeout=10)
+            await self.client.connect(
+                url, transports=transports, auth=auth, wait_timeout=int(TIMEOUT_SECONDS)
+            )
         except socketio.exceptions.ConnectionError:
             if not refusals or not isinstance(refusals[0], dict):
                 raise
@@ -125,7 +129,7 @@ class PythonClient(Client):
         await self.client.emit(name, arguments)
 
     async def call(self, name: str, *arguments: Any) -> Any:
-        return await self.client.call(name, arguments, timeout=10)
+        return await self.client.call(name, arguments, timeout=TIMEOUT_SECONDS)
 
     async def transport(self) -> str:
         found: str = self.client.transport()
@@ -181,7 +185,7 @@ class NodeClient(Client):
             mark += 1
         answer = self._answers[mark] = asyncio.get_running_loop().create_future()
         await self.order(emit=[name, *arguments], mark=mark)
-        return await asyncio.wait_for(answer, 10)
+        return await asyncio.wait_for(answer, TIMEOUT_SECONDS)
 
     async def transport(self) -> str:
         return self._transport
@@ -199,7 +203,7 @@ class NodeClient(Client):
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError):
             self._process.stdin.close()
-        await asyncio.wait_for(self._process.wait(), 10)
+        await asyncio.wait_for(self._process.wait(), TIMEOUT_SECONDS)
         await self._reader
 
 

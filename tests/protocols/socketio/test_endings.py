@@ -19,7 +19,7 @@ from tests.process import Gateway
 from tests.protocols.live import Live, live
 from tests.protocols.socketio.clients import TRANSPORTS, NodeClient, connected
 from tests.protocols.socketio.test_messages import POLL, SOCKET
-from tests.waiting import eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 
 async def test_at_a_drain_clients_get_their_cursor_and_lose_the_connection(node: Live, kind: str) -> None:
@@ -199,7 +199,7 @@ async def test_a_client_who_leaves_in_the_midst_of_a_poll_is_gone(node: Live) ->
 async def test_a_poller_who_never_polls_is_dropped(tmp_path: Path) -> None:
     async with (
         live(tmp_path, stall_limit=0.5) as node,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
     ):
         sid = json.loads((await client.get(POLL)).text[1:])["sid"]
         await client.post(f"{POLL}&sid={sid}", content='40{"topics":["#"]}')
@@ -211,7 +211,7 @@ async def test_a_poller_who_never_polls_is_dropped(tmp_path: Path) -> None:
 async def test_an_upgrade_that_fails_leaves_the_client_where_he_was(tmp_path: Path) -> None:
     async with (
         live(tmp_path, login_seconds=0.5) as node,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
     ):
         sid = json.loads((await client.get(POLL)).text[1:])["sid"]
         address = f"{POLL}&sid={sid}"
@@ -259,7 +259,9 @@ async def test_much_coming_and_going_leaves_nothing(node: Live) -> None:
                 client.writer.transport.abort()
 
     async def poll_and_go(number: int) -> None:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS
+        ) as client:
             sid = json.loads((await client.get(POLL)).text[1:])["sid"]
             address = f"{POLL}&sid={sid}"
             await client.post(address, content='40{"topics":["#"]}')

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from protocols.socketio.wire import BadPacket, Kind, kind_of
 from tests.protocols.live import Live, Socket, live
 from tests.protocols.socketio.clients import connected
+from tests.waiting import TIMEOUT_SECONDS
 
 SOCKET = "/socket.io/?EIO=4&transport=websocket"
 POLL = "/socket.io/?EIO=4&transport=polling"
@@ -32,7 +33,7 @@ async def raw_client(node: Live, topics: str = "[]") -> AsyncIterator[Socket]:
 
 async def packet(socket: Socket, start: str) -> str:
     """The next packet, which begins so."""
-    found = str(await asyncio.wait_for(socket.connection.recv(), 10))
+    found = str(await asyncio.wait_for(socket.connection.recv(), TIMEOUT_SECONDS))
     assert found.startswith(start), found
     return found
 
@@ -42,7 +43,7 @@ async def ended(socket: Socket) -> tuple[int, list[str]]:
     packets = []
     with contextlib.suppress(ConnectionClosed):
         while True:
-            packets.append(str(await asyncio.wait_for(socket.connection.recv(), 10)))
+            packets.append(str(await asyncio.wait_for(socket.connection.recv(), TIMEOUT_SECONDS)))
     return socket.connection.close_code or 0, packets
 
 
@@ -171,7 +172,7 @@ async def test_answers_wait_for_who_reads_them(tmp_path: Path) -> None:
     """A client who asks and asks and never fetches an answer is not listened to any longer, then dropped."""
     async with (
         live(tmp_path, stall_limit=2, messages_per_second=0) as node,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
     ):
         sid = json.loads((await client.get(POLL)).text[1:])["sid"]
         address = f"{POLL}&sid={sid}"
@@ -203,7 +204,7 @@ class Poller:
 
 @contextlib.asynccontextmanager
 async def poller(node: Live) -> AsyncIterator[Poller]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=10) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client:
         yield Poller(client, json.loads((await client.get(POLL)).text[1:])["sid"])
 
 
