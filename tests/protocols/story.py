@@ -118,7 +118,7 @@ class Story:
             await self._sell(call)
             await self._chat(call)
             await self._refuse()
-            await eventually(self._complete, 20)
+            await eventually(self._complete)
         return self.record
 
     def _complete(self) -> bool:
