@@ -11,7 +11,8 @@ from core.kernel.caller import Credentials
 from core.kernel.ids import new_id
 from core.live.sessions import Sessions
 from core.ports.coordination import Bus, RateLimiter
-from core.store.store import Ports, Store
+from core.store.parts import Adapters
+from core.store.store import Store
 from gateway.broker.bridge import Bridge
 from gateway.bus import InProcessBus, RedisBus
 from gateway.contracts.documents import DOCUMENTS
@@ -76,7 +77,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             stack.push_async_callback(shared.close)
         hasher = Argon2Hasher()
         stack.push_async_callback(asyncio.to_thread, hasher.close)
-        ports = Ports(
+        adapters = Adapters(
             storage=storage,
             limiter=limiter,
             hasher=hasher,
@@ -85,7 +86,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             processor=SimulatedProcessor(),
         )
         hub = Hub(storage, bus, node=new_id())
-        store = Store(ports, hub, epoch=await storage.epoch(), limits=settings.limits)
+        store = Store(adapters, hub, epoch=await storage.epoch(), limits=settings.limits)
         await hub.start()
         stack.push_async_callback(hub.stop)
 

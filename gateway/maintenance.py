@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from core.kernel.backoff import backoff_seconds
 from core.store.store import Store
 from gateway.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE_SECONDS = 30.0
 #: An event stays for a durable consumer that has yet to read it, but no longer than so many times its age limit.
 _HELD = 3
 
@@ -84,4 +85,7 @@ async def repeat(what: str, work: Callable[[], Awaitable[None]], period: float) 
             if failures:
                 log.info("%s works again after %d failures", what, failures)
             failures = 0
-        await asyncio.sleep(min(_LONGEST_PAUSE, period * 2 ** min(failures, 5)) if failures else period)
+        pause = period
+        if failures:
+            pause = backoff_seconds(failures, first=2 * period, longest=_LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(pause)

@@ -5,27 +5,27 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from core.auth.authorization import order_topics
+from core.auth.revocations import Revocations
 from core.kernel.caller import STAFF_SCOPES, Caller, Credentials, Role, Scope, visitor
+from core.kernel.clock import Clock
 from core.kernel.errors import BadRequest, Forbidden, Unauthorized
 from core.kernel.ids import SHARED_TENANT, TenantId, parse_tenant
 from core.models.api_keys import ApiKey
 from core.models.devices import Device
 from core.models.users import User
+from core.ports.records import RecordStorage
+from core.ports.security import TokenSigner
 
-if TYPE_CHECKING:
-    from core.store.store import Store
-
-_MOST = 10_000
+_MAX_CALLERS = 10_000
 #: How long a caller is taken from memory; far less than revocations are remembered.
-_KEPT = timedelta(seconds=60)
+_REMEMBERED = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A caller and when his credential was made, and until when this needs no second look."""
+    """A caller, when their credential was made, and until when it need not be looked up again."""
 
     caller: Caller
     issued_at: datetime
@@ -33,9 +33,9 @@ class _Known:
 
 
 class KnownCallers:
-    """Callers of late, so that a credential's signature or record is not looked up for each request.
+    """Recent callers, so that a credential's signature or record is not looked up for each request.
 
-    Expiry and revocation are looked at every time. Bounded: the least lately used are forgotten.
+    Expiry and revocation are checked every time. Bounded: the least recently used are forgotten.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class KnownCallers:
         """The visitor from an address."""
         found = self._visitors.get((tenant, address))
         if found is None:
-            if len(self._visitors) >= _MOST:
+            if len(self._visitors) >= _MAX_CALLERS:
                 self._visitors.clear()
             found = self._visitors[(tenant, address)] = visitor(tenant, address)
         return found
@@ -65,79 +65,13 @@ class KnownCallers:
         name = (kind, credential, known.caller.address)
         self._known[name] = known
         self._known.move_to_end(name)
-        if len(self._known) > _MOST:
+        if len(self._known) > _MAX_CALLERS:
             self._known.popitem(last=False)
 
 
 def tenant_of(credentials: Credentials) -> TenantId | None:
     """The tenant that the client names; None when it names none, or something else."""
     return None if credentials.tenant is None else parse_tenant(credentials.tenant)
-
-
-async def authenticate(store: "Store", credentials: Credentials) -> Caller:
-    """Find out who calls, and in which tenant: the one that is named, else the credential's, else the shared pool.
-
-    Raises:
-        BadRequest: the tenant is not a UUID of version 4 or 7.
-        Unauthorized: a bad, expired or revoked token or API key; never taken for a visitor's.
-        Forbidden: a good credential of another tenant than the named one.
-    """
-    caller = recall(store, credentials)
-    if caller is None:
-        now = store.clock()
-        if credentials.token is not None:
-            known = await _by_token(store, credentials.token, credentials.address, now)
-        else:
-            assert credentials.api_key is not None
-            known = await _by_key(store, credentials.api_key, credentials.address, now)
-        caller = _still_good(store, known, tenant_of(credentials), now)
-    return caller
-
-
-def recall(store: "Store", credentials: Credentials) -> Caller | None:
-    """Do what ``authenticate`` does for a caller who was here a moment ago, or who is a visitor; None for others.
-
-    Raises:
-        BadRequest, Unauthorized, Forbidden: as ``authenticate``.
-    """
-    named = tenant_of(credentials)
-    if named is None and credentials.tenant is not None:
-        raise BadRequest("A tenant is named by a UUID of version 4 or 7.")
-    if credentials.token is not None:
-        kind, credential = "token", credentials.token
-    elif credentials.api_key is not None:
-        kind, credential = "key", credentials.api_key
-    else:
-        return store.known.visitor(named or SHARED_TENANT, credentials.address)
-    now = store.clock()
-    known = store.known.get(kind, credential, credentials.address, now)
-    return None if known is None else _still_good(store, known, named, now)
-
-
-def _still_good(store: "Store", known: _Known, named: TenantId | None, now: datetime) -> Caller:
-    caller = known.caller
-    if caller.expires_at is not None and caller.expires_at <= now:
-        raise Unauthorized("The token or API key has expired.")
-    if store.revocations.is_revoked(caller.subjects, known.issued_at):
-        raise Unauthorized("The token or API key was revoked.")
-    if named is not None and named != caller.tenant:
-        raise Forbidden("The token or API key is of another tenant.")
-    return caller
-
-
-async def _by_token(store: "Store", token: str, address: str, now: datetime) -> _Known:
-    claims = store.signer.verify(token, now)
-    if claims is None:
-        raise Unauthorized("The token is invalid or has expired.")
-    try:
-        caller, issued_at = _caller_of(claims, address)
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
-        raise Unauthorized("The token is not an access token of this store.") from None
-    if caller.role is Role.DEVICE:
-        caller = await _with_topics(store, caller)
-    known = _Known(caller, issued_at, now + _KEPT)
-    store.known.put("token", token, known)
-    return known
 
 
 def access_claims(caller: Caller, token_id: str, issued_at: datetime) -> dict[str, object]:
@@ -184,16 +118,6 @@ def _caller_of(claims: Mapping[str, object], address: str) -> tuple[Caller, date
     return caller, datetime.fromtimestamp(issued, UTC)
 
 
-async def _with_topics(store: "Store", caller: Caller) -> Caller:
-    """The caller with what his device was provisioned for."""
-    assert caller.device_id is not None
-    async with store.storage.read(caller.tenant) as tx:
-        device = await tx.get(Device, caller.device_id)
-    if device is None:
-        raise Unauthorized("The device is no longer known.")
-    return replace(caller, topics=device_topics(device))
-
-
 def device_topics(device: Device) -> frozenset[str]:
     """The topic filters of a device: those it was given, and all about its pets and orders."""
     pets = (f"pets/{pet_id}/#" for pet_id in device.pet_ids)
@@ -205,25 +129,112 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-async def _by_key(store: "Store", key: str, address: str, now: datetime) -> _Known:
-    record = await store.storage.locate(ApiKey, "key_hash", hash_key(key))
-    if record is None:
-        raise Unauthorized("The API key is not known.")
-    async with store.storage.read(TenantId(record.tenant_id)) as tx:
-        owner = await tx.get(User, record.owner_id)
-    if owner is None or Role.STAFF not in owner.roles:
-        raise Unauthorized("The API key's owner is no longer of the staff.")
-    caller = Caller(
-        tenant=TenantId(record.tenant_id),
-        role=Role.STAFF,
-        key=f"key:{record.id}",
-        scopes=STAFF_SCOPES.intersection(record.scopes),
-        user_id=owner.id,
-        username=owner.username,
-        expires_at=record.expires_at,
-        subjects=(f"key:{record.id}", f"user:{owner.id}"),
-        address=address,
-    )
-    known = _Known(caller, record.created_at, now + _KEPT)
-    store.known.put("key", key, known)
-    return known
+class Authenticator:
+    """Finds out who calls, and in which tenant: the one that is named, else the credential's, else the shared pool."""
+
+    def __init__(
+        self, storage: RecordStorage, signer: TokenSigner, revocations: Revocations, clock: Clock
+    ) -> None:
+        self._storage = storage
+        self._signer = signer
+        self._revocations = revocations
+        self._clock = clock
+        self._callers = KnownCallers()
+
+    def visitor(self, tenant: TenantId, address: str) -> Caller:
+        """The visitor from a network address."""
+        return self._callers.visitor(tenant, address)
+
+    async def authenticate(self, credentials: Credentials) -> Caller:
+        """Find out who calls.
+
+        Raises:
+            BadRequest: the tenant is not a UUID of version 4 or 7.
+            Unauthorized: a bad, expired or revoked token or API key; never taken for a visitor's.
+            Forbidden: a good credential of another tenant than the named one.
+        """
+        caller = self.recall(credentials)
+        if caller is None:
+            now = self._clock()
+            if credentials.token is not None:
+                known = await self._by_token(credentials.token, credentials.address, now)
+            else:
+                assert credentials.api_key is not None
+                known = await self._by_key(credentials.api_key, credentials.address, now)
+            caller = self._still_good(known, tenant_of(credentials), now)
+        return caller
+
+    def recall(self, credentials: Credentials) -> Caller | None:
+        """Do what ``authenticate`` does for a visitor, or for a caller of a moment ago; None for others.
+
+        Raises:
+            BadRequest, Unauthorized, Forbidden: as ``authenticate``.
+        """
+        named = tenant_of(credentials)
+        if named is None and credentials.tenant is not None:
+            raise BadRequest("A tenant is named by a UUID of version 4 or 7.")
+        if credentials.token is not None:
+            kind, credential = "token", credentials.token
+        elif credentials.api_key is not None:
+            kind, credential = "key", credentials.api_key
+        else:
+            return self.visitor(named or SHARED_TENANT, credentials.address)
+        now = self._clock()
+        known = self._callers.get(kind, credential, credentials.address, now)
+        return None if known is None else self._still_good(known, named, now)
+
+    def _still_good(self, known: _Known, named: TenantId | None, now: datetime) -> Caller:
+        caller = known.caller
+        if caller.expires_at is not None and caller.expires_at <= now:
+            raise Unauthorized("The token or API key has expired.")
+        if self._revocations.is_revoked(caller.subjects, known.issued_at):
+            raise Unauthorized("The token or API key was revoked.")
+        if named is not None and named != caller.tenant:
+            raise Forbidden("The token or API key is of another tenant.")
+        return caller
+
+    async def _by_token(self, token: str, address: str, now: datetime) -> _Known:
+        claims = self._signer.verify(token, now)
+        if claims is None:
+            raise Unauthorized("The token is invalid or has expired.")
+        try:
+            caller, issued_at = _caller_of(claims, address)
+        except (KeyError, ValueError, TypeError, IndexError, OverflowError):
+            raise Unauthorized("The token is not an access token of this store.") from None
+        if caller.role is Role.DEVICE:
+            caller = await self._with_topics(caller)
+        known = _Known(caller, issued_at, now + _REMEMBERED)
+        self._callers.put("token", token, known)
+        return known
+
+    async def _with_topics(self, caller: Caller) -> Caller:
+        """The caller with the topic filters that their device was provisioned with."""
+        assert caller.device_id is not None
+        async with self._storage.read(caller.tenant) as tx:
+            device = await tx.get(Device, caller.device_id)
+        if device is None:
+            raise Unauthorized("The device is no longer known.")
+        return replace(caller, topics=device_topics(device))
+
+    async def _by_key(self, key: str, address: str, now: datetime) -> _Known:
+        record = await self._storage.locate(ApiKey, "key_hash", hash_key(key))
+        if record is None:
+            raise Unauthorized("The API key is not known.")
+        async with self._storage.read(TenantId(record.tenant_id)) as tx:
+            owner = await tx.get(User, record.owner_id)
+        if owner is None or Role.STAFF not in owner.roles:
+            raise Unauthorized("The API key's owner is no longer of the staff.")
+        caller = Caller(
+            tenant=TenantId(record.tenant_id),
+            role=Role.STAFF,
+            key=f"key:{record.id}",
+            scopes=STAFF_SCOPES.intersection(record.scopes),
+            user_id=owner.id,
+            username=owner.username,
+            expires_at=record.expires_at,
+            subjects=(f"key:{record.id}", f"user:{owner.id}"),
+            address=address,
+        )
+        known = _Known(caller, record.created_at, now + _REMEMBERED)
+        self._callers.put("key", key, known)
+        return known

@@ -1,19 +1,16 @@
 """Who may read an order, and who may listen to what."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from core.hub import Viewer
 from core.kernel.caller import Caller, Role, Scope
 from core.kernel.errors import BadRequest, Forbidden, StoreError, Unauthorized
+from core.kernel.limits import Limits
 from core.kernel.topics import covers, parse_filter
 from core.models.chats import Chat
 from core.models.orders import Order
 from core.models.payments import Payment
-from core.ports.records import OneOf, Query, Transaction
-
-if TYPE_CHECKING:
-    from core.store.store import Store
+from core.ports.records import OneOf, Query, RecordStorage, Transaction
 
 #: First levels of the topics whose events are not for everybody.
 PRIVATE_ROOTS = frozenset({"orders", "payments", "adoptions", "chats"})
@@ -72,7 +69,9 @@ def may_grant(caller: Caller, pattern: str) -> bool:
     )
 
 
-async def check_filters(store: "Store", caller: Caller, filters: Iterable[str]) -> None:
+async def check_filters(
+    storage: RecordStorage, limits: Limits, caller: Caller, filters: Iterable[str]
+) -> None:
     """Pass when the caller may listen to all of these topic filters at once.
 
     A filter that reaches beyond what he may see passes: its events are chosen one by one. One that lies wholly
@@ -85,7 +84,7 @@ async def check_filters(store: "Store", caller: Caller, filters: Iterable[str]) 
         Forbidden: a known caller may not.
     """
     wanted = frozenset(filters)
-    most = store.limits.filters_per_connection
+    most = limits.filters_per_connection
     if len(wanted) > most:
         raise BadRequest(f"At most {most} topic filters per connection.")
     viewer = viewer_of(caller)
@@ -103,7 +102,7 @@ async def check_filters(store: "Store", caller: Caller, filters: Iterable[str]) 
         elif viewer.kind != "user":
             raise _refusal(caller, pattern)
     if any(literal.values()):
-        async with store.storage.read(caller.tenant) as tx:
+        async with storage.read(caller.tenant) as tx:
             for root, patterns in literal.items():
                 readable = (
                     await _readable(tx, root, tuple(patterns), viewer.user_id) if patterns else frozenset()

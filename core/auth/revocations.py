@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from core.kernel.clock import Clock
-from core.ports.storage import Storage
+from core.ports.security import RevocationStorage
 
 #: No token that is signed now outlives this.
 LONGEST_TOKEN = timedelta(hours=2)
@@ -16,7 +16,7 @@ class Revocations:
     ``watchers`` are called with the subjects that are newly revoked, so that streams can end with their rights.
     """
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: RevocationStorage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
         self._revoked: dict[str, datetime] = {}

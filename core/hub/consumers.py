@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core.hub.leases import LeaseLost
+from core.kernel.errors import StorageDown
 from core.kernel.events import Event
 from core.kernel.ids import TenantId
 from core.ports.coordination import Lag, Lease
-from core.ports.records import StorageDown, TransientFailure
+from core.ports.records import TransientFailure
 from core.ports.storage import Storage
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from core.kernel.errors import StorageDown
 from core.ports.coordination import Lease
-from core.ports.records import StorageDown, TransientFailure
+from core.ports.records import TransientFailure
 from core.ports.storage import Storage
 
 log = logging.getLogger(__name__)

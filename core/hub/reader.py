@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TypeVar
 from core.hub.batch import Entry
 from core.hub.ring import Ring
 from core.hub.tasks import Tasks
+from core.kernel.backoff import backoff_seconds
 from core.kernel.cursor import EARLIEST, Cursor
 from core.kernel.errors import CursorExpired, StoreError, Unavailable
 from core.kernel.events import Event
@@ -208,14 +208,15 @@ class LogReader:
                 self._received(ring.tenant, new)
 
     async def _read_at_last(self, read: Callable[[], Awaitable[T]]) -> T:
-        pause = _FIRST_PAUSE_SECONDS
+        failures = 0
         while True:
             try:
                 return await read()
             except Exception as error:  # noqa: BLE001 the storage's errors are its own; nothing is lost by waiting
                 log.warning("the event log can't be read, trying again: %r", error)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            failures += 1
+            pause = backoff_seconds(failures, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
 
 
 @contextmanager

@@ -155,6 +155,17 @@ class Unavailable(StoreError):
         self.retry_after = retry_after
 
 
+class StorageDown(Unavailable):
+    """The database cannot be reached, or did not answer in time. ``reason`` is for logs; it never reaches a client."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__("The database is away.")
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason or self.detail
+
+
 class Internal(StoreError):
     """A fault of our own. The detail never tells more than that."""
 

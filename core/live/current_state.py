@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from core.auth.authorization import viewer_of
 from core.kernel.caller import Caller
-from core.kernel.errors import Unavailable
 from core.kernel.events import PUBLIC, Draft, Event
 from core.kernel.topics import matches
 from core.models.inventory import INVENTORY_CHANGED, InventoryEvent
@@ -34,7 +33,7 @@ from core.models.pets import (
     Species,
     StatusReason,
 )
-from core.ports.records import Between, Condition, Equal, OneOf, Query, Record, StorageDown, Transaction
+from core.ports.records import Between, Condition, Equal, OneOf, Query, Record, Transaction
 from core.services.inventory import stock_of
 from core.services.orders import STORE, audience_of
 
@@ -63,14 +62,11 @@ async def present_state(store: "Store", caller: Caller, pattern: str) -> AsyncIt
     for collection, pages in _COLLECTIONS.items():
         if not any(_may_match(pattern, topic) for topic in collection):
             continue
-        try:
-            async for drafts in pages(store, caller, pattern):
-                events = [_event(store, caller, draft) for draft in drafts]
-                found = [event for event in events if _shown(event, viewer, pattern)]
-                if found:
-                    yield found
-        except StorageDown:
-            raise Unavailable("The database is away.") from None
+        async for drafts in pages(store, caller, pattern):
+            events = [_event(store, caller, draft) for draft in drafts]
+            found = [event for event in events if _shown(event, viewer, pattern)]
+            if found:
+                yield found
 
 
 def _event(store: "Store", caller: Caller, draft: Draft) -> Event:

@@ -1,31 +1,28 @@
 """Keeps the sessions of live clients while nobody is connected: in the database, so that any node can go on."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from core.kernel.caller import Caller
-from core.kernel.errors import RateLimited, Unavailable
+from core.kernel.errors import RateLimited
 from core.kernel.ids import TenantId
 from core.models.durable_sessions import DurableSession
-from core.ports.records import Between, Equal, OneOf, Query, StorageDown, TransientFailure
-
-if TYPE_CHECKING:
-    from core.store.store import Store
+from core.ports.records import Between, Equal, OneOf, Query, Transaction
+from core.store.store import Store
+from core.store.transactions import transact
 
 #: The longest that a session is kept: of a caller whom the store knows, and of a visitor.
 LONGEST = timedelta(days=7)
 LONGEST_OF_VISITORS = timedelta(hours=1)
 #: A session in use is kept so much longer than it asked for, since its record is written now and then only.
 SLACK = timedelta(hours=1)
-_ATTEMPTS = 6
 
 
 class DurableSessions:
-    """Sessions by caller and name. Each has one holder: who takes it up next has it, and the one before learns so."""
+    """Sessions by caller and name. Each has one holder: whoever takes it up next; the one before learns of it."""
 
-    def __init__(self, store: "Store") -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     @staticmethod
@@ -41,67 +38,58 @@ class DurableSessions:
         """Take up the session of that name as its holder; None when there is none.
 
         Raises:
-            Unavailable: the database is away.
+            Unavailable: the database is away, or too many write at once.
         """
-        session_id = self.id_of(caller, name)
         now = self._store.clock()
-        for _ in range(_ATTEMPTS):
-            try:
-                async with self._store.storage.write(caller.tenant) as tx:
-                    found = await tx.get(DurableSession, session_id, lock=True)
-                    if found is None or found.expires_at <= now:
-                        return None
-                    await tx.update(
-                        found.model_copy(update={"holder": holder, "expires_at": now + lasts + SLACK})
-                    )
-                    return found
-            except TransientFailure:
-                continue
-            except StorageDown:
-                break
-        raise Unavailable("The session cannot be looked up just now.")
+
+        async def work(tx: Transaction) -> DurableSession | None:
+            found = await tx.get(DurableSession, self.id_of(caller, name), lock=True)
+            if found is None or found.expires_at <= now:
+                return None
+            await tx.update(found.model_copy(update={"holder": holder, "expires_at": now + lasts + SLACK}))
+            return found
+
+        return await transact(self._store.storage, caller.tenant, work)
 
     async def begin(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> None:
         """Make a new session of that name, in the place of any that was there.
 
         Raises:
-            RateLimited: the caller keeps as many as he may.
-            Unavailable: the database is away.
+            RateLimited: the caller has as many as they may.
+            Unavailable: the database is away, or too many write at once.
         """
         most = self._store.limits.connections_per_caller
         now = self._store.clock()
         session = self.record(caller, name, holder, lasts + SLACK)
-        for _ in range(_ATTEMPTS):
-            try:
-                async with self._store.storage.write(caller.tenant) as tx:
-                    await tx.delete(DurableSession, session.id)
-                    own = Equal("owner", caller.key)
-                    await tx.delete_all(DurableSession, (own, Between("expires_at", high=now)))
-                    if await tx.count(Query(DurableSession, (own,))) >= most:
-                        raise RateLimited(1, f"At most {most} sessions are kept for a caller.")
-                    await tx.insert(session)
-                    return
-            except TransientFailure:
-                continue
-            except StorageDown:
-                break
-        raise Unavailable("The session cannot be kept just now.")
 
-    async def save(self, tenant: TenantId, sessions: Iterable[DurableSession]) -> set[str]:
+        async def work(tx: Transaction) -> None:
+            await tx.delete(DurableSession, session.id)
+            own = Equal("owner", caller.key)
+            await tx.delete_all(DurableSession, (own, Between("expires_at", high=now)))
+            if await tx.count(Query(DurableSession, (own,))) >= most:
+                raise RateLimited(1, f"At most {most} sessions are kept for a caller.")
+            await tx.insert(session)
+
+        await transact(self._store.storage, caller.tenant, work)
+
+    async def save(self, tenant: TenantId, sessions: Collection[DurableSession]) -> set[str]:
         """Write down how far sessions have come; gives the ids of those that have another holder now, or are gone.
 
         Raises:
-            StorageDown, TransientFailure: nothing was written.
+            Unavailable: the database is away, or too many write at once; nothing was written.
         """
-        lost = set()
-        async with self._store.storage.write(tenant) as tx:
+
+        async def work(tx: Transaction) -> set[str]:
+            lost = set()
             for session in sorted(sessions, key=lambda session: session.id):
                 found = await tx.get(DurableSession, session.id, lock=True)
                 if found is None or found.holder != session.holder:
                     lost.add(session.id)
                 else:
                     await tx.update(session)
-        return lost
+            return lost
+
+        return await transact(self._store.storage, tenant, work)
 
     async def lost(self, tenant: TenantId, holders: dict[str, str]) -> set[str]:
         """Which of these sessions, each with its supposed holder, have another holder now, or are gone."""
@@ -114,7 +102,7 @@ class DurableSessions:
         """Who has the session of that name, or had it last; None when there is none.
 
         Raises:
-            StorageDown: the database is away.
+            Unavailable: the database is away.
         """
         async with self._store.storage.read(caller.tenant) as tx:
             found = await tx.get(DurableSession, self.id_of(caller, name))
@@ -125,25 +113,22 @@ class DurableSessions:
         return expires_at is not None and expires_at - self._store.clock() < lasts + SLACK / 2
 
     async def forget(self, caller: Caller, name: str, holder: str | None = None) -> None:
-        """End a session; with a holder only if he still has it.
+        """End a session; with a holder only if that one still has it.
 
         Raises:
             Unavailable: the database is away.
         """
         session_id = self.id_of(caller, name)
-        try:
-            async with self._store.storage.read(caller.tenant) as tx:
-                if await tx.get(DurableSession, session_id) is None:
-                    return
-            await self._forget(caller.tenant, session_id, holder)
-        except (StorageDown, TransientFailure):
-            raise Unavailable("The session cannot be removed just now.") from None
+        async with self._store.storage.read(caller.tenant) as tx:
+            if await tx.get(DurableSession, session_id) is None:
+                return
 
-    async def _forget(self, tenant: TenantId, session_id: str, holder: str | None) -> None:
-        async with self._store.storage.write(tenant) as tx:
+        async def work(tx: Transaction) -> None:
             found = await tx.get(DurableSession, session_id, lock=True)
             if found is not None and holder in (None, found.holder):
                 await tx.delete(DurableSession, found.id)
+
+        await transact(self._store.storage, caller.tenant, work)
 
     def record(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> DurableSession:
         """A session as it is to be written down; ``lasts`` counts from now. The caller adds how far it has come."""

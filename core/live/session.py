@@ -49,7 +49,6 @@ from core.live.replies import (
     Unsubscribed,
     Who,
 )
-from core.ports.records import StorageDown
 
 if TYPE_CHECKING:
     from core.live.sessions import Sessions
@@ -72,7 +71,7 @@ def _told() -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except (StorageDown, TimeoutError):
+    except TimeoutError:
         raise Unavailable("The database is away.") from None
     except Closed:
         raise Unavailable("The stream has ended.") from None
@@ -236,7 +235,7 @@ class Session:
             if caller.tenant != held.tenant:
                 raise Forbidden("The token is of another tenant.")
             if self.filters:
-                await check_filters(self._store, caller, self.filters)
+                await check_filters(self._store.storage, self._store.limits, caller, self.filters)
         self._sessions.move(held, caller)
         self.caller = caller
         self.admitted = True
@@ -255,14 +254,14 @@ class Session:
         """
         if not self.caller.is_visitor or self.subscription is not None:
             raise Forbidden("This connection is of another tenant.")
-        caller = self._store.known.visitor(tenant, self._credentials.address)
+        caller = self._store.authenticator.visitor(tenant, self._credentials.address)
         self._sessions.move(self.caller, caller)
         self.caller = caller
 
     async def subscribe(self, command: Subscribe) -> Subscribed:
         """Add topic filters, from a cursor or from now on."""
         topics = frozenset(command.topics)
-        await check_filters(self._store, self.caller, self.filters | topics)
+        await check_filters(self._store.storage, self._store.limits, self.caller, self.filters | topics)
         return Subscribed(cursor=await self.listen(topics, command.cursor), topics=sorted(self.filters))
 
     async def open_stream(self, command: Subscribe) -> Subscription:
@@ -277,7 +276,7 @@ class Session:
         with _told():
             if sum(len(stream.filters) for stream in self._streams) + len(topics) > most:
                 raise BadRequest(f"At most {most} topic filters per connection.")
-            await check_filters(self._store, self.caller, topics)
+            await check_filters(self._store.storage, self._store.limits, self.caller, topics)
             async with asyncio.timeout(_PATIENCE):
                 viewer = viewer_of(self.caller)
                 stream = await self._store.hub.subscribe(self.caller.tenant, viewer, topics, command.cursor)

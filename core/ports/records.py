@@ -36,10 +36,6 @@ class TransientFailure(Exception):
     """The transaction lost against another one and was rolled back; running it again may succeed."""
 
 
-class StorageDown(Exception):
-    """The database cannot be reached, or did not answer in time."""
-
-
 @dataclass(frozen=True, slots=True)
 class Equal:
     """The field is equal to the value; None asks for a missing one. ``medical_info.vaccinated`` looks inside."""

@@ -13,28 +13,28 @@ from weakref import WeakValueDictionary
 
 from core.auth.authentication import access_claims, device_topics, tenant_of
 from core.kernel.caller import SCOPES_OF, Caller, Credentials, Role
-from core.kernel.errors import BadRequest, ErrorCode, Forbidden, RateLimited, Unauthorized, Unavailable
+from core.kernel.errors import BadRequest, ErrorCode, Forbidden, RateLimited, Unauthorized
 from core.kernel.ids import SHARED_TENANT, TenantId, new_id
 from core.kernel.model import NoParams
 from core.models import examples
 from core.models.auth import LoggedIn, LoginRequest, RefreshRequest, Session, Tokens
 from core.models.devices import Device
 from core.models.users import Login, LoginKind, User, name_key
-from core.ports.records import Equal, Query, Transaction, TransientFailure
+from core.ports.records import Equal, Query, Transaction
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
+from core.store.transactions import transact
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from core.store.store import Store
+    from core.store.parts import StoreParts
 
 ACCESS_LIFE = timedelta(hours=1)
 REFRESH_LIFE = timedelta(days=30)
 FAILURES_PER_NAME = 5
 FAILURES_PER_ADDRESS = 20
 _WINDOW = 60
-_ATTEMPTS = 6
 
 _REFRESH = struct.Struct(">16s16sI")
 _MAC_BYTES = 24
@@ -79,7 +79,7 @@ async def _attempt(ctx: Context, name: str, password: str) -> Login:
 
 
 async def caller_by_password(
-    store: "Store", credentials: Credentials, username: str, password: str
+    store: "StoreParts", credentials: Credentials, username: str, password: str
 ) -> Caller:
     """Whom a name and a password belong to, for a connection that lasts: without a token or a session.
 
@@ -97,7 +97,7 @@ async def caller_by_password(
     if tenant is None:
         device = await store.storage.locate(Device, "username", username)
         tenant = SHARED_TENANT if device is None else TenantId(device.tenant_id)
-    ctx = Context(store, store.known.visitor(tenant, credentials.address), writes=False)
+    ctx = Context(store, store.authenticator.visitor(tenant, credentials.address), writes=False)
     try:
         async with _turns.setdefault((tenant, name_key(username)), asyncio.Lock()):
             login = await _attempt(ctx, name_key(username), password)
@@ -151,7 +151,7 @@ async def _owner(tx: Transaction, login: Login) -> tuple[LoggedIn, Role]:
     return LoggedIn(id=user.id, username=user.username, email=user.email), role
 
 
-def _issue(store: "Store", session: Session, shown: LoggedIn, role: Role, now: "datetime") -> Tokens:
+def _issue(store: "StoreParts", session: Session, shown: LoggedIn, role: Role, now: "datetime") -> Tokens:
     issued_at = now.replace(microsecond=0)
     caller = _caller_of(TenantId(session.tenant_id), shown, role, session.id, issued_at + ACCESS_LIFE)
     access_token = store.signer.sign(access_claims(caller, new_id(), issued_at))
@@ -185,13 +185,13 @@ def _caller_of(
     )
 
 
-def _write_refresh(store: "Store", session: Session) -> str:
+def _write_refresh(store: "StoreParts", session: Session) -> str:
     """A refresh token: opaque text that only this store can have made."""
     body = _REFRESH.pack(uuid.UUID(session.tenant_id).bytes, uuid.UUID(session.id).bytes, session.generation)
     return base64.urlsafe_b64encode(body + _mac(store, body)).decode()
 
 
-def _read_refresh(store: "Store", token: str) -> tuple[TenantId, str, int]:
+def _read_refresh(store: "StoreParts", token: str) -> tuple[TenantId, str, int]:
     """Tenant, session and generation of a refresh token."""
     try:
         raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
@@ -204,7 +204,7 @@ def _read_refresh(store: "Store", token: str) -> tuple[TenantId, str, int]:
     return TenantId(str(uuid.UUID(bytes=tenant))), str(uuid.UUID(bytes=session)), generation
 
 
-def _mac(store: "Store", body: bytes) -> bytes:
+def _mac(store: "StoreParts", body: bytes) -> bytes:
     return store.signer.digest(b"refresh token\0" + body)[:_MAC_BYTES]
 
 
@@ -222,17 +222,11 @@ async def _rotate(ctx: Context, _: NoParams, body: RefreshRequest) -> Tokens:
     names_none = ctx.caller.is_visitor and ctx.tenant == SHARED_TENANT
     if tenant != ctx.tenant and not names_none:
         raise Forbidden("The refresh token is of another tenant.")
-    for _again in range(_ATTEMPTS):
-        try:
-            async with store.storage.write(tenant) as tx:
-                tokens = await _spend(ctx, tx, session_id, generation)
-        except TransientFailure:
-            continue
-        if tokens is None:
-            await store.revocations.revoke((f"session:{session_id}",))
-            raise Unauthorized("The refresh token was spent before; its login has ended.")
-        return tokens
-    raise Unavailable("Too many writers at once.")
+    tokens = await transact(store.storage, tenant, lambda tx: _spend(ctx, tx, session_id, generation))
+    if tokens is None:
+        await store.revocations.revoke((f"session:{session_id}",))
+        raise Unauthorized("The refresh token was spent before; its login has ended.")
+    return tokens
 
 
 async def _spend(ctx: Context, tx: Transaction, session_id: str, generation: int) -> Tokens | None:

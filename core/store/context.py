@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -14,9 +14,7 @@ from core.kernel.events import Audience, Draft, Event, EventKind
 from core.kernel.ids import TenantId
 from core.kernel.model import Resource
 from core.ports.records import Transaction
-
-if TYPE_CHECKING:
-    from core.store.store import Store
+from core.store.parts import StoreParts
 
 R = TypeVar("R", bound=Resource)
 
@@ -33,7 +31,7 @@ class Context:
 
     def __init__(
         self,
-        store: "Store",
+        store: StoreParts,
         caller: Caller,
         *,
         writes: bool,

@@ -2,16 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from core.kernel.caller import Caller, Scope
 from core.kernel.errors import ErrorCode, Forbidden
 from core.kernel.model import Params
-
-if TYPE_CHECKING:
-    from core.store.context import Context
+from core.store.context import Context
 
 P = TypeVar("P", bound=Params)
 B = TypeVar("B")
@@ -35,7 +33,7 @@ class Operation(Generic[P, B, V]):
     tag: str
     summary: str
     params: type[P]
-    handler: "Callable[[Context, P, B], Awaitable[V]]"
+    handler: Callable[[Context, P, B], Awaitable[V]]
     result: Any = None
     body: type[BaseModel] | None = None
     patch: bool = False
@@ -45,7 +43,7 @@ class Operation(Generic[P, B, V]):
     writes: bool = False
     creates: bool = False
     idempotent: bool = False
-    prepare: "Callable[[Context, P, B], Awaitable[object]] | None" = None
+    prepare: Callable[[Context, P, B], Awaitable[object]] | None = None
     errors: frozenset[ErrorCode] = frozenset()
     description: str = ""
     body_example: Mapping[str, Any] | None = None

@@ -8,7 +8,7 @@ from typing import TypeVar
 from core.kernel.events import Event, aggregate_of
 from core.kernel.ids import TenantId
 from core.kernel.model import Resource
-from core.ports.storage import Storage
+from core.ports.log import EventLog
 
 R = TypeVar("R", bound=Resource)
 
@@ -54,8 +54,8 @@ class ReadCache:
     is never kept. Where events may have been missed, the tenant's values are dropped.
     """
 
-    def __init__(self, storage: Storage, *, per_tenant: int = 10_000, tenants: int = 200) -> None:
-        self._storage = storage
+    def __init__(self, log: EventLog, *, per_tenant: int = 10_000, tenants: int = 200) -> None:
+        self._log = log
         self._per_tenant = per_tenant
         self._most_tenants = tenants
         self._tenants: OrderedDict[TenantId, _Tenant] = OrderedDict()
@@ -85,7 +85,7 @@ class ReadCache:
             return await load()
         known = self._tenants.get(tenant)
         if known is None:
-            head = (await self._storage.heads([tenant])).get(tenant, 0)
+            head = (await self._log.heads([tenant])).get(tenant, 0)
             known = self._tenants.setdefault(tenant, _Tenant(head))
             while len(self._tenants) > self._most_tenants:
                 self._tenants.popitem(last=False)
@@ -129,7 +129,7 @@ class ReadCache:
 
     async def verify(self) -> None:
         """Compare with the log: a tenant that stays behind it for two looks has missed events."""
-        heads = await self._storage.heads(list(self._tenants))
+        heads = await self._log.heads(list(self._tenants))
         for tenant, head in heads.items():
             known = self._tenants.get(tenant)
             if known is None:

@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.hub.consumers import Consumer, ConsumerCounters
 from core.hub.leases import Leaseholder, LeaseLost
+from core.kernel.backoff import backoff_seconds
+from core.kernel.errors import StorageDown
 from core.kernel.events import Event
 from core.kernel.ids import TenantId, new_id
 from core.ports.coordination import Lease
-from core.ports.records import StorageDown, TransientFailure
+from core.ports.records import TransientFailure
 from core.store.store import Store
 from gateway.broker.address import BrokerAddress
 from gateway.broker.control import RESPONSES, Control, NoControl
@@ -124,7 +125,7 @@ class Bridge:
         """Have a connection, and make another one after ever longer pauses."""
         await self._prepare()
         loop = asyncio.get_running_loop()
-        pause, known = _FIRST_PAUSE, ""
+        failures, known = 0, ""
         while True:
             began = loop.time()
             try:
@@ -141,9 +142,9 @@ class Bridge:
                     log.warning("%s: %s; trying again", self.address, fault)
                 known = str(fault)
             if loop.time() - began > _LONGEST_PAUSE:
-                pause, known = _FIRST_PAUSE, ""
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            pause = min(2 * pause, _LONGEST_PAUSE)
+                failures, known = 0, ""
+            failures += 1
+            await asyncio.sleep(backoff_seconds(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE))
 
     async def _prepare(self) -> None:
         """What the database has to say before anything can begin."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from core.kernel.backoff import backoff_seconds
 from core.kernel.ids import new_id
 from core.ports.coordination import OnMessage
 
@@ -95,7 +95,7 @@ class RedisBus:
     async def _keep_up(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do work that lasts as long as its connection, and begin again after ever longer pauses."""
         loop = asyncio.get_running_loop()
-        pause = _FIRST_PAUSE
+        failures = 0
         while True:
             begun = loop.time()
             try:
@@ -105,9 +105,9 @@ class RedisBus:
             except Exception:
                 log.exception("cannot %s over Redis, trying again", what)
             if loop.time() - begun > _LONGEST_PAUSE:
-                pause = _FIRST_PAUSE
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-            pause = min(2 * pause, _LONGEST_PAUSE)
+                failures = 0
+            failures += 1
+            await asyncio.sleep(backoff_seconds(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE))
 
     def _connect(self, retries: int) -> "Redis":
         # By default the library would try ten times, for most of a minute.

@@ -1,7 +1,6 @@
 """``petstore watch``: a live tail of events over SSE, from any server."""
 
 import json
-import random
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
+from core.kernel.backoff import backoff_seconds
 from gateway.cli.client import complaint, headers_for
 from gateway.startup_errors import CannotStart
 
@@ -75,8 +75,8 @@ class Tail:
                     if not self._connected:
                         raise CannotStart(f"{self._url} cannot be reached: {error}") from None
                     lost = str(error) or type(error).__name__
-                pause = min(_LONGEST_PAUSE, self._pause * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
                 self._failures += 1
+                pause = backoff_seconds(self._failures, first=self._pause, longest=_LONGEST_PAUSE)
                 self._tell(f"connection lost ({lost}); resuming in {pause:.1f} s")
                 time.sleep(pause)
 

@@ -5,7 +5,8 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.ports.records import StorageDown, TransientFailure
+from core.kernel.errors import StorageDown
+from core.ports.records import TransientFailure
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization failure, deadlock, lock not available
 _LOST_RACE = {"40001", "40P01", "55P03"}

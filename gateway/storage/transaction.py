@@ -29,7 +29,7 @@ async def run(
 
     Raises:
         TransientFailure: see core.ports.
-        StorageDown: see core.ports.
+        StorageDown: see core.kernel.errors.
     """
     try:
         return await undisturbed(connection.execute(statement, parameters))

@@ -17,10 +17,9 @@ from grpc import StatusCode
 from grpc.aio import ServicerContext
 
 from core.kernel.caller import Caller, Credentials
-from core.kernel.errors import BadRequest, Closed, Internal, StoreError, Unavailable
+from core.kernel.errors import BadRequest, Closed, Internal, StoreError
 from core.kernel.limits import Limits
 from core.live.sessions import Sessions
-from core.ports.records import StorageDown
 from core.store.store import Admission
 from protocols.grpc.errors import Metadata, status_of, status_of_close
 from protocols.grpc.wire import field_path
@@ -188,8 +187,6 @@ class Rpc:
     def _explain(self, fault: Exception) -> tuple[StatusCode, str, Metadata]:
         if isinstance(fault, Closed):
             return status_of_close(fault.close)
-        if isinstance(fault, StorageDown):
-            fault = Unavailable("The database is away.")
         if not isinstance(fault, StoreError):
             log.error("a call failed", exc_info=fault, extra={"request_id": self.request_id})
             fault = Internal()

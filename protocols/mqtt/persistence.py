@@ -12,7 +12,6 @@ from core.kernel.errors import Unavailable
 from core.kernel.ids import TenantId
 from core.live.durable_sessions import SLACK, DurableSessions
 from core.models.durable_sessions import DurableSession
-from core.ports.records import StorageDown, TransientFailure
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class Kept:
         async with self._turn:
             try:
                 lost = await self._sessions.save(self.caller.tenant, [self.record(last=last)])
-            except (StorageDown, TransientFailure):
+            except Unavailable:
                 self.written = None
                 log.warning("a session could not be written down")
                 return
@@ -102,7 +101,7 @@ class Kept:
         """Whether the client has come back somewhere else since."""
         try:
             holder = await self._sessions.holder(self.caller, self._name)
-        except StorageDown:
+        except Unavailable:
             return False
         return holder not in (None, self.holder)
 
@@ -164,7 +163,7 @@ class Keeper:
     async def _save(self, tenant: TenantId, changed: set[Kept]) -> set[str]:
         try:
             return await self._sessions.save(tenant, [kept.record() for kept in changed])
-        except (StorageDown, TransientFailure):
+        except Unavailable:
             for kept in changed:
                 kept.written = None
             raise

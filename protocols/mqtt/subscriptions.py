@@ -127,7 +127,7 @@ class Listening:
         return _QOS[grant.qos]
 
     async def _join(self, grant: Grant) -> None:
-        await check_filters(self._store, self._session.caller, (grant.pattern,))
+        await check_filters(self._store.storage, self._store.limits, self._session.caller, (grant.pattern,))
         joined = await self._connection.door.groups.join(self._session, self._delivery, grant)
         before = self._memberships.pop(grant.name, None)
         self._memberships[grant.name] = joined

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from core.auth.authentication import authenticate
 from core.kernel.caller import Caller, Credentials
 from core.models.auth import Tokens
 from core.models.users import User
@@ -40,12 +39,12 @@ async def log_in(shop: Shop, username: str = "maria", password: str = PASSWORD) 
 
 async def by_token(shop: Shop, token: str, tenant: str | None = None) -> Caller:
     """Who the token belongs to."""
-    return await authenticate(shop.store, Credentials(ADDRESS, tenant=tenant, token=token))
+    return await shop.store.authenticator.authenticate(Credentials(ADDRESS, tenant=tenant, token=token))
 
 
 async def by_key(shop: Shop, key: str, tenant: str | None = None) -> Caller:
     """Who the API key belongs to."""
-    return await authenticate(shop.store, Credentials(ADDRESS, tenant=tenant, api_key=key))
+    return await shop.store.authenticator.authenticate(Credentials(ADDRESS, tenant=tenant, api_key=key))
 
 
 async def known(shop: Shop, username: str = "maria") -> Caller:

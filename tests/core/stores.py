@@ -19,7 +19,8 @@ from core.models.users import User
 from core.ports.storage import Storage
 from core.store.context import Context
 from core.store.operation import AnyOperation
-from core.store.store import Call, Outcome, Ports, Store
+from core.store.parts import Adapters
+from core.store.store import Call, Outcome, Store
 from gateway.bus import InProcessBus
 from gateway.images import FileImages
 from gateway.limits.in_process import InProcessRateLimiter
@@ -36,7 +37,7 @@ def compose(
     storage: Storage, folder: Path, epoch: int, *, limits: Limits = UNLIMITED, clock: Clock = utc_now
 ) -> Store:
     """A store on a storage, with real parts that are cheap to make; hashing passwords costs little here."""
-    ports = Ports(
+    adapters = Adapters(
         storage=storage,
         limiter=InProcessRateLimiter(),
         hasher=Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),
@@ -44,7 +45,7 @@ def compose(
         images=FileImages(folder / "images"),
         processor=SimulatedProcessor(),
     )
-    return Store(ports, Hub(storage, InProcessBus(), new_id()), epoch=epoch, limits=limits, clock=clock)
+    return Store(adapters, Hub(storage, InProcessBus(), new_id()), epoch=epoch, limits=limits, clock=clock)
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from core.auth.authentication import authenticate
 from core.kernel.caller import Credentials, Role
 from core.kernel.ids import SHARED_TENANT
 from core.models.pets import Pet, PetStatus
@@ -30,5 +29,5 @@ async def test_the_shared_pool_is_filled_once_however_often_and_by_however_many_
         assert pets.total() >= 60
         assert pets[PetStatus.AVAILABLE] >= 45
         assert people == {"demo-staff": (Role.STAFF,), "demo": (Role.CUSTOMER,)}
-        caller = await authenticate(other.store, Credentials("127.0.0.1", api_key=API_KEY))
+        caller = await other.store.authenticator.authenticate(Credentials("127.0.0.1", api_key=API_KEY))
         assert caller.role is Role.STAFF

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.auth import authentication
-from core.auth.authentication import authenticate, tenant_of
+from core.auth.authentication import tenant_of
 from core.kernel.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Credentials, Role, Scope
 from core.kernel.clock import utc_now
 from core.kernel.errors import BadRequest, Forbidden, Unauthorized
@@ -35,9 +35,9 @@ def claims(**changes: Any) -> dict[str, object]:
 
 
 async def test_without_anything_a_client_is_a_visitor_of_the_shared_pool(store: Store) -> None:
-    caller = await authenticate(store, Credentials(ADDRESS))
+    caller = await store.authenticator.authenticate(Credentials(ADDRESS))
     assert (caller.tenant, caller.role, caller.key) == (SHARED_TENANT, Role.VISITOR, f"address:{ADDRESS}")
-    assert await authenticate(store, Credentials(ADDRESS)) is caller
+    assert await store.authenticator.authenticate(Credentials(ADDRESS)) is caller
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,11 @@ async def test_without_anything_a_client_is_a_visitor_of_the_shared_pool(store: 
 )
 async def test_a_visitor_names_his_tenant(store: Store, tenant: str) -> None:
     credentials = Credentials(ADDRESS, tenant=tenant)
-    assert (await authenticate(store, credentials)).tenant == tenant.lower() == tenant_of(credentials)
+    assert (
+        (await store.authenticator.authenticate(credentials)).tenant
+        == tenant.lower()
+        == tenant_of(credentials)
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,14 +73,14 @@ async def test_another_name_is_no_tenant(store: Store, tenant: str) -> None:
     credentials = Credentials(ADDRESS, tenant=tenant)
     assert tenant_of(credentials) is None
     with pytest.raises(BadRequest):
-        await authenticate(store, credentials)
+        await store.authenticator.authenticate(credentials)
 
 
 async def test_visitors_in_memory_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "_MOST", 3)
+    monkeypatch.setattr(authentication, "_MAX_CALLERS", 3)
     for number in range(10):
-        await authenticate(store, Credentials(f"192.0.2.{number}"))
-    assert len(store.known._visitors) <= 3
+        await store.authenticator.authenticate(Credentials(f"192.0.2.{number}"))
+    assert len(store.authenticator._callers._visitors) <= 3
 
 
 # --- tokens ---
@@ -136,10 +140,10 @@ async def test_a_signed_token_that_is_not_of_ours_is_refused(shop: Shop, odd: di
 
 
 async def test_callers_in_memory_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "_MOST", 3)
+    monkeypatch.setattr(authentication, "_MAX_CALLERS", 3)
     for _ in range(5):
         await by_token(shop, shop.store.signer.sign(claims()))
-    assert len(shop.store.known._known) == 3
+    assert len(shop.store.authenticator._callers._known) == 3
 
 
 async def test_memory_lasts_a_minute(tmp_path: Path) -> None:
@@ -195,9 +199,9 @@ async def test_a_token_goes_before_an_api_key(shop: Shop) -> None:
         CREATE_API_KEY, await by_token(shop, token), {"name": "k", "scopes": ["read:pets"]}
     )
     both = Credentials(ADDRESS, token=token, api_key=made.key)
-    assert (await authenticate(shop.store, both)).scopes == STAFF_SCOPES
+    assert (await shop.store.authenticator.authenticate(both)).scopes == STAFF_SCOPES
     with pytest.raises(Unauthorized):
-        await authenticate(shop.store, Credentials(ADDRESS, token="bad", api_key=made.key))
+        await shop.store.authenticator.authenticate(Credentials(ADDRESS, token="bad", api_key=made.key))
 
 
 async def test_a_deleted_api_key_ends_at_once(shop: Shop) -> None:

@@ -81,37 +81,37 @@ OPEN = [
 @pytest.mark.parametrize("pattern", PRIVATE)
 async def test_visitors_may_not_listen_where_they_see_nothing(shop: Shop, pattern: str) -> None:
     with pytest.raises(Unauthorized):
-        await check_filters(shop.store, shop.visitor, ["pets/#", pattern])
-    await check_filters(shop.store, shop.customer, [pattern])
-    await check_filters(shop.store, shop.staff, [pattern])
+        await check_filters(shop.store.storage, shop.store.limits, shop.visitor, ["pets/#", pattern])
+    await check_filters(shop.store.storage, shop.store.limits, shop.customer, [pattern])
+    await check_filters(shop.store.storage, shop.store.limits, shop.staff, [pattern])
 
 
 @pytest.mark.parametrize("pattern", OPEN)
 async def test_what_reaches_beyond_is_for_everybody(shop: Shop, pattern: str) -> None:
     for caller in (shop.visitor, shop.customer, shop.staff, program_of(shop)):
-        await check_filters(shop.store, caller, [pattern])
+        await check_filters(shop.store.storage, shop.store.limits, caller, [pattern])
 
 
 @pytest.mark.parametrize("pattern", ["telemetry/#", "telemetry/pets/x/health", "telemetry"])
 async def test_nobody_listens_to_telemetry(shop: Shop, pattern: str) -> None:
     for caller in (shop.customer, shop.staff, device_of(shop, "#"), device_of(shop, "telemetry/#")):
         with pytest.raises(Forbidden):
-            await check_filters(shop.store, caller, [pattern])
+            await check_filters(shop.store.storage, shop.store.limits, caller, [pattern])
     with pytest.raises(Unauthorized):
-        await check_filters(shop.store, shop.visitor, [pattern])
+        await check_filters(shop.store.storage, shop.store.limits, shop.visitor, [pattern])
 
 
 @pytest.mark.parametrize("pattern", ["", "a/#/b", "a+", "#a", "a" * 600, "\0"])
 async def test_a_malformed_filter_is_a_bad_request(shop: Shop, pattern: str) -> None:
     with pytest.raises(BadRequest):
-        await check_filters(shop.store, shop.staff, [pattern])
+        await check_filters(shop.store.storage, shop.store.limits, shop.staff, [pattern])
 
 
 async def test_too_many_filters_are_a_bad_request(shop: Shop) -> None:
     filters = [f"pets/{number}" for number in range(100)]
-    await check_filters(shop.store, shop.visitor, [*filters, filters[0]])
+    await check_filters(shop.store.storage, shop.store.limits, shop.visitor, [*filters, filters[0]])
     with pytest.raises(BadRequest):
-        await check_filters(shop.store, shop.visitor, [*filters, "pets/100"])
+        await check_filters(shop.store.storage, shop.store.limits, shop.visitor, [*filters, "pets/100"])
 
 
 # --- literal ids ---
@@ -120,7 +120,7 @@ async def test_too_many_filters_are_a_bad_request(shop: Shop) -> None:
 async def may(shop: Shop, caller: Caller, *filters: str) -> str | None:
     """What the caller is answered; None: he may."""
     try:
-        await check_filters(shop.store, caller, filters)
+        await check_filters(shop.store.storage, shop.store.limits, caller, filters)
     except (Forbidden, Unauthorized) as error:
         detail = error.detail
         for pattern in filters:

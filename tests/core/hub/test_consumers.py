@@ -10,10 +10,10 @@ import pytest
 
 from core.hub.consumers import Consumer
 from core.hub.leases import LeaseLost
+from core.kernel.errors import StorageDown
 from core.kernel.events import Event
 from core.kernel.ids import TenantId
 from core.ports.coordination import Lag, Lease
-from core.ports.records import StorageDown
 from gateway.storage.memory import MemoryStorage
 from tests.core.hub.world import TrackedStorage, draft
 from tests.waiting import TIMEOUT_SECONDS, eventually

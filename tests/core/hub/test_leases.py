@@ -8,8 +8,8 @@ from time import monotonic
 import pytest
 
 from core.hub.leases import Leaseholder, LeaseLost
+from core.kernel.errors import StorageDown
 from core.ports.coordination import Lease
-from core.ports.records import StorageDown
 from gateway.storage.memory import MemoryStorage
 from tests.waiting import eventually
 

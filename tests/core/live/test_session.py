@@ -22,6 +22,7 @@ from core.kernel.errors import (
     Internal,
     NotFound,
     RateLimited,
+    StorageDown,
     StoreError,
     Unauthorized,
     Unavailable,
@@ -34,7 +35,6 @@ from core.live.delivery import Outlet, QueuedSink
 from core.live.session import Session
 from core.live.sessions import Sessions
 from core.models.chats import Chat
-from core.ports.records import StorageDown
 from core.services.chats import CLOSE_CHAT
 from core.store.store import Store
 from protocols.websocket.wire import ChatFrames
@@ -249,12 +249,12 @@ async def test_a_database_that_is_away_is_told_and_the_session_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(scene.store.storage, "read", away)
-        await _refused(Unavailable, session, "subscribe", topics=[f"orders/{new_id()}/#"])
+        await _refused(StorageDown, session, "subscribe", topics=[f"orders/{new_id()}/#"])
         with pytest.raises(Unavailable):
             await session.follow(Subscribe(topics=[f"orders/{new_id()}/#"]))
     with monkeypatch.context() as patched:
         patched.setattr(scene.store.storage, "heads", away)
-        await _refused(Unavailable, session, "subscribe", topics=["#"])
+        await _refused(StorageDown, session, "subscribe", topics=["#"])
     assert session.subscription is None
     await session.command("subscribe", {"topics": ["#"]})
 

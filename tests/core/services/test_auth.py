@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from core.auth.authentication import authenticate
 from core.kernel.caller import Caller, Credentials, Role, visitor
 from core.kernel.clock import utc_now
 from core.kernel.errors import Forbidden, RateLimited, Unauthorized, Unavailable
@@ -212,7 +211,7 @@ async def test_an_account_gives_no_further_guesses(shop: Shop) -> None:
     await register(shop)
     token = (await log_in(shop)).access_token
     here = await by_token(shop, token)
-    elsewhere = await authenticate(shop.store, Credentials("198.51.100.7", token=token))
+    elsewhere = await shop.store.authenticator.authenticate(Credentials("198.51.100.7", token=token))
     for number in range(20):
         await shop.refusal(Unauthorized, LOG_IN, here, {"username": f"name{number}", "password": "wrong"})
     for caller in (shop.visitor, here):

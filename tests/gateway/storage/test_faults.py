@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from core.kernel.errors import StorageDown
 from core.models.pets import Pet
-from core.ports.records import Query, StorageDown, TransientFailure
+from core.ports.records import Query, TransientFailure
 from gateway.storage.migration import migrate
 from gateway.storage.opening import open_storage
 from tests.gateway.storage.records import a_pet, a_tenant, an_event, announce, put

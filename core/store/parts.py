@@ -1,0 +1,56 @@
+"""What a store is put together from: its adapters, and what its operations share."""
+
+from dataclasses import dataclass
+
+from core.auth.authentication import Authenticator
+from core.auth.revocations import Revocations
+from core.hub import Hub
+from core.kernel.clock import Clock, utc_now
+from core.kernel.limits import Limits
+from core.ports.coordination import RateLimiter
+from core.ports.images import ImageStore
+from core.ports.payments import PaymentProcessor
+from core.ports.security import PasswordHasher, TokenSigner
+from core.ports.storage import Storage
+from core.store.agents import ConnectedAgents
+from core.store.read_cache import ReadCache
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The implementations of the ports that operations need."""
+
+    storage: Storage
+    limiter: RateLimiter
+    hasher: PasswordHasher
+    signer: TokenSigner
+    images: ImageStore
+    processor: PaymentProcessor
+
+
+class StoreParts:
+    """The parts of a store, which every running operation may use. ``epoch`` is that of the event log."""
+
+    def __init__(
+        self,
+        adapters: Adapters,
+        hub: Hub,
+        *,
+        epoch: int,
+        limits: Limits | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.storage = adapters.storage
+        self.limiter = adapters.limiter
+        self.hasher = adapters.hasher
+        self.signer = adapters.signer
+        self.images = adapters.images
+        self.processor = adapters.processor
+        self.hub = hub
+        self.epoch = epoch
+        self.limits = limits or Limits()
+        self.clock = clock
+        self.agents = ConnectedAgents(hub.peers.tell_agents)
+        self.cache = ReadCache(adapters.storage)
+        self.revocations = Revocations(adapters.storage, clock)
+        self.authenticator = Authenticator(adapters.storage, adapters.signer, self.revocations, clock)

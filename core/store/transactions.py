@@ -1,0 +1,40 @@
+"""Runs work in a writing transaction, and runs it again when it lost against another one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+from core.kernel.backoff import backoff_seconds
+from core.kernel.errors import Unavailable
+from core.kernel.ids import TenantId
+from core.ports.records import RecordStorage, Transaction, TransientFailure
+
+T = TypeVar("T")
+
+#: No attempt begins later than this after the first one.
+_DEADLINE_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.64
+
+
+async def transact(
+    storage: RecordStorage, tenant: TenantId, work: Callable[[Transaction], Awaitable[T]]
+) -> T:
+    """Run ``work`` in a transaction that commits at its end. It may run several times, so it changes nothing else.
+
+    Raises:
+        Unavailable: it lost against others until the deadline, or the database is away; nothing has happened.
+    """
+    deadline = monotonic() + _DEADLINE_SECONDS
+    failures = 0
+    while True:
+        try:
+            async with storage.write(tenant) as tx:
+                return await work(tx)
+        except TransientFailure:
+            failures += 1
+        pause = backoff_seconds(failures, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS)
+        if monotonic() + pause > deadline:
+            raise Unavailable("Too many writers at once.")
+        await asyncio.sleep(pause)
