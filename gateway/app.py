@@ -18,11 +18,11 @@ from gateway.bus import InProcessBus, RedisBus
 from gateway.contracts.documents import DOCUMENTS
 from gateway.health import Health
 from gateway.images import FileImages
-from gateway.limits import InProcessRateLimiter, RedisRateLimiter
 from gateway.observability.access_log import PROBES, AccessLog
 from gateway.observability.metrics import Metrics
 from gateway.payments import SimulatedProcessor
 from gateway.probes import Probes
+from gateway.rate_limits import InProcessRateLimiter, RedisRateLimiter
 from gateway.router import Front
 from gateway.secret import signing_secret
 from gateway.security.passwords import Argon2Hasher

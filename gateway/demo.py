@@ -1,4 +1,4 @@
-"""Demo mode: a store to look at, with accounts that everybody knows."""
+"""Demo mode: a store to try out, with well-known accounts."""
 
 from core.auth.authentication import hash_key
 from core.kernel.caller import STAFF_SCOPES, Caller, Role, Scope
@@ -22,12 +22,12 @@ ACCOUNTS = (
 
 
 async def open_demo(store: Store) -> Seeded:
-    """Make the demo accounts and fill the shared pool, each unless it is there."""
+    """Create the demo accounts and the demo data of the shared pool, unless they exist."""
     return await _run(store, SHARED_TENANT, _OPEN_DEMO)
 
 
 async def fill(store: Store, tenant: TenantId) -> Seeded:
-    """Fill a tenant with the demo data, unless it is there."""
+    """Fill a tenant with the demo data, unless it holds them."""
     return await _run(store, tenant, _FILL)
 
 
@@ -38,7 +38,7 @@ async def _run(store: Store, tenant: TenantId, operation: Operation[NoParams, No
 
 
 async def _hash_passwords(ctx: Context, params: NoParams, body: None) -> dict[str, str]:  # noqa: ARG001
-    """The hashes of the accounts that are missing, made before the transaction: hashing is slow on purpose."""
+    """The password hashes of missing accounts, computed before the transaction: hashing is slow on purpose."""
     tx = await ctx.tx()
     missing = [
         (name, password)

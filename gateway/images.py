@@ -10,17 +10,17 @@ from pathlib import Path
 
 from core.kernel.ids import TenantId
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class FileImages:
-    """The image store on a file system that all nodes share. A file is there whole or not at all."""
+    """The image store on a file system that all nodes share. Files are written atomically."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def put(self, tenant: TenantId, name: str, content: bytes) -> None:
-        """Keep an image: it is on the disk when this returns.
+        """Store an image: it is on the disk when this returns.
 
         Raises:
             ValueError: the name is not a plain file name.
@@ -36,7 +36,7 @@ class FileImages:
         return await asyncio.to_thread(_read, path)
 
     async def delete(self, tenant: TenantId, name: str) -> None:
-        """Remove an image; one that is not there is no fault."""
+        """Remove an image; a missing one is no error."""
         await asyncio.to_thread(self._path(tenant, name).unlink, missing_ok=True)
 
     async def delete_all(self, tenant: TenantId) -> None:
@@ -46,7 +46,7 @@ class FileImages:
 
     def _path(self, tenant: TenantId, name: str) -> Path:
         for part in (tenant, name):
-            if not _NAME.fullmatch(part):
+            if not _NAME_PATTERN.fullmatch(part):
                 raise ValueError("not a plain name of a file")
         return self._folder / tenant / name
 

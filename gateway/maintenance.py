@@ -1,4 +1,4 @@
-"""What has to be done again and again while a node serves."""
+"""Periodic tasks of a serving node."""
 
 import asyncio
 import logging
@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_SECONDS = 30.0
 #: An event stays for a durable consumer that has yet to read it, but no longer than so many times its age limit.
-_HELD = 3
+_HELD_AGE_FACTOR = 3
 
 
 @dataclass(slots=True)
 class Trims:
-    """Events that left the log since the process began; ``unread`` of them a durable consumer will never see."""
+    """Events that left the log since the process started; ``unread`` of them a durable consumer will never see."""
 
     trimmed: int = 0
     unread: int = 0
@@ -42,10 +42,10 @@ async def maintain(
     tend: float = 1.0,
     tidy: float = 60.0,
 ) -> None:
-    """Keep a store in order until cancelled; ``tend`` and ``tidy`` are seconds between two rounds.
+    """Run the periodic tasks until cancelled; ``tend`` and ``tidy`` are the seconds between two rounds.
 
-    Every node does it: to do it twice changes nothing. The log is kept for the ``consumers`` named, which are those
-    that the settings ask for: one that was switched off holds nothing.
+    Every node runs them: running them twice changes nothing. Events are held for the ``consumers`` given, those that
+    the settings enable: a disabled consumer holds nothing.
     """
     age = timedelta(days=settings.log_retention_days)
     figures = LogStatistics() if figures is None else figures
@@ -53,7 +53,10 @@ async def maintain(
     async def trim_and_sweep() -> None:
         now = store.clock()
         trimmed = await store.storage.trim_log(
-            now - age, settings.log_retention_events, held_by=consumers, held_since=now - _HELD * age
+            now - age,
+            settings.log_retention_events,
+            held_by=consumers,
+            held_since=now - _HELD_AGE_FACTOR * age,
         )
         figures.held = trimmed.held
         figures.counters.trimmed += trimmed.events
@@ -72,12 +75,12 @@ async def maintain(
 
 
 async def repeat(what: str, work: Callable[[], Awaitable[None]], period: float) -> None:
-    """Do something for ever. While it fails the pauses grow, and the log hears of the first failure and of the end."""
+    """Run work for ever. While it fails the pauses grow; the first failure and the recovery are logged."""
     failures = 0
     while True:
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the next round may go well
+        except Exception as error:  # noqa: BLE001 - whatever the error is, the next round may succeed
             failures += 1
             if failures == 1:
                 log.warning("%s failed and will be tried again: %r", what, error)

@@ -1,4 +1,4 @@
-"""Whether the servers that the settings name can be reached, in words for who started the program."""
+"""Checks before the start that the configured servers can be reached; its errors are for the operator."""
 
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ from gateway.storage.migration import migrate
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-#: Seconds that Redis has to answer a program that starts.
-_PATIENCE = 3.0
+#: Time for Redis to answer at the start.
+_REDIS_TIMEOUT_SECONDS = 3.0
 
 
 def shown(url: str) -> str:
@@ -43,7 +43,7 @@ async def migrate_tables(settings: Settings) -> None:
         raise BadSettings(f"PETSTORE_DATA_DIR={settings.data_dir}: {error.strerror}") from None
     try:
         await migrate(url)
-    except Exception as error:  # noqa: BLE001 - the boundary to whichever driver: each has faults of its own
+    except Exception as error:  # noqa: BLE001 - the boundary to whichever driver: each has errors of its own
         raise CannotStart(f"the database {shown(url)} cannot be used: {reason(error)}") from None
 
 
@@ -59,14 +59,17 @@ def redis_client(url: str) -> "Redis":
 
     try:
         return Redis.from_url(
-            url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=Retry(NoBackoff(), 0)
+            url,
+            socket_timeout=_REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
         )
     except ValueError as error:
         raise BadSettings(f"PETSTORE_REDIS_URL: {error}") from None
 
 
 async def reach_redis(url: str) -> None:
-    """See that Redis answers.
+    """Check that Redis answers.
 
     Raises:
         BadSettings: the address is malformed.
@@ -80,7 +83,7 @@ async def reach_redis(url: str) -> None:
 
 
 async def reach_broker(address: BrokerAddress) -> None:
-    """See that the MQTT broker answers and lets us in; it takes no notice of who serves it.
+    """Check that the MQTT broker answers and accepts our credentials; the process that serves it is not disturbed.
 
     Raises:
         CannotStart: it does not.
@@ -97,10 +100,10 @@ async def reach_broker(address: BrokerAddress) -> None:
 
 
 async def has_control(address: BrokerAddress) -> bool:
-    """Whether the broker lets us keep accounts there, through Mosquitto's dynamic security.
+    """Whether we may manage accounts at the broker, through Mosquitto's dynamic security.
 
     Raises:
-        CannotStart: it cannot be reached any more.
+        CannotStart: it cannot be reached.
     """
     from gateway.broker.control import NoControl, controlling
     from gateway.broker.link import LinkFailed
@@ -116,7 +119,7 @@ async def has_control(address: BrokerAddress) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, in one line without secrets: the innermost cause says it best."""
+    """What went wrong, in one line without secrets: the innermost cause is the most specific."""
     while (inner := getattr(error, "orig", None) or error.__cause__) is not None:
         error = inner
     lines = str(error).strip().splitlines()
@@ -124,10 +127,10 @@ def reason(error: BaseException) -> str:
 
 
 async def prepare(settings: Settings) -> None:
-    """Bring the tables up to date, and see that everything else that is needed answers.
+    """Bring the tables up to date, and check that all other servers that are needed answer.
 
     Raises:
-        BadSettings, CannotStart: something is not as it must be.
+        BadSettings, CannotStart: a check failed.
     """
     await migrate_tables(settings)
     if settings.redis_url is not None:

@@ -1,4 +1,4 @@
-"""The secret that signs tokens: given by a setting, or made once and kept in the data directory."""
+"""The secret that signs tokens: given by a setting, or generated once and kept in the data directory."""
 
 import os
 import secrets
@@ -7,18 +7,18 @@ from pathlib import Path
 from gateway.settings import Settings
 from gateway.startup_errors import BadSettings
 
-_FILE = "jwt-secret"
+_FILE_NAME = "jwt-secret"
 
 
 def signing_secret(settings: Settings) -> str:
-    """The secret of this process; where it makes one, only the owner of the file may read it.
+    """The secret of this process; a generated one is readable by the owner of the file only.
 
     Raises:
         BadSettings: the file cannot be made or read, or holds no secret.
     """
     if settings.jwt_secret is not None:
         return settings.jwt_secret.get_secret_value()
-    path = settings.data_dir / _FILE
+    path = settings.data_dir / _FILE_NAME
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -39,7 +39,7 @@ def _make(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     try:
-        # Unlike a rename this keeps the file of another process that was quicker.
+        # Unlike a rename, a link does not replace the file of another process that was faster.
         os.link(draft, path)
     except FileExistsError:
         pass

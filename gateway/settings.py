@@ -18,7 +18,7 @@ _DEFAULTS = Limits()
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured; names in the environment are these in upper case behind PETSTORE_."""
+    """All settings; the environment variables are these names in upper case after PETSTORE_."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
@@ -76,11 +76,11 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="origins of browsers that may call, apart by commas; `*` is any; demo mode: any",
+        description="origins of browsers that may call, separated by commas; `*` is any; demo mode: any",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="addresses or networks whose X-Forwarded-For is believed, apart by commas; `*` is any",
+        description="addresses or networks whose X-Forwarded-For is believed, separated by commas; `*` is any",
     )
     log_retention_days: float = Field(default=7, gt=0, description="age at which events leave the log")
     log_retention_events: int | None = Field(

@@ -43,16 +43,16 @@ def new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:]}-{rest[:4]}-{rest[4:]}"
 
 
-_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_ID_PATTERN = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_TENANT_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def is_id(text: str) -> bool:
     """Whether the text is a UUID in its canonical spelling (36 characters, lower or upper case)."""
-    return _ID.fullmatch(text) is not None
+    return _ID_PATTERN.fullmatch(text) is not None
 
 
 def parse_tenant(text: str) -> TenantId | None:
     """Read a tenant's name: a UUID of version 4 or 7 (RFC 9562), in any case; None when it is not one."""
     name = text.lower()
-    return TenantId(name) if _TENANT.fullmatch(name) else None
+    return TenantId(name) if _TENANT_PATTERN.fullmatch(name) else None

@@ -188,8 +188,10 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_
 Int = StrictInt
 Bool = StrictBool
 
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,63}")
-_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+_EMAIL_PATTERN = re.compile(
+    r"[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,63}"
+)
+_PHONE_PATTERN = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
@@ -204,12 +206,12 @@ def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
 Email = Annotated[
     str,
     Field(max_length=254),
-    _matching(_EMAIL, "an e-mail address"),
+    _matching(_EMAIL_PATTERN, "an e-mail address"),
     WithJsonSchema({"type": "string", "format": "email"}),
 ]
 Phone = Annotated[
     str,
-    _matching(_PHONE, "a phone number in E.164, such as +4930901820"),
+    _matching(_PHONE_PATTERN, "a phone number in E.164, such as +4930901820"),
     WithJsonSchema({"type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$", "examples": ["+4930901820"]}),
 ]
 Country = Annotated[

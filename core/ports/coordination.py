@@ -90,4 +90,4 @@ class RateLimiter(Protocol):
     """Counts per key within windows of time."""
 
     async def hit(self, key: str, limit: int, window: int, cost: int = 1) -> Allowance:
-        """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only looks."""
+        """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only reads."""

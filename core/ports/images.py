@@ -24,7 +24,7 @@ class ImageStore(Protocol):
         """The bytes of an image, or None."""
 
     async def delete(self, tenant: TenantId, name: str) -> None:
-        """Remove an image; one that is not there is no fault."""
+        """Remove an image; a missing one is no error."""
 
     async def delete_all(self, tenant: TenantId) -> None:
         """Remove every image of a tenant."""

@@ -6,7 +6,7 @@ from core.models import inventory as inventory_events
 from core.models import orders as order_events
 from core.models import payments as payment_events
 from core.models import pets as pet_events
-from core.models import readings as telemetry_events
+from core.models import readings as reading_events
 from core.services import (
     api_keys,
     auth,
@@ -46,7 +46,7 @@ EVENTS: dict[str, EventKind] = {
     kind.event_type: kind
     for kind in (
         *pet_events.EVENTS,
-        *telemetry_events.EVENTS,
+        *reading_events.EVENTS,
         *order_events.EVENTS,
         *payment_events.EVENTS,
         *inventory_events.EVENTS,

@@ -29,7 +29,7 @@ from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
 #: Waiting chats that one arrival of an agent hands out at most; the rest waits for the next.
-_MOST_WAITING = 100
+_MAX_WAITING_CHATS = 100
 
 
 def _is_agent(caller: Caller) -> bool:
@@ -123,7 +123,7 @@ async def _assign(ctx: Context, params: ById, body: AssignmentDraft) -> Chat:
 async def _assign_waiting(ctx: Context, _: NoParams, __: None) -> None:
     tx = await ctx.tx()
     waiting = (Equal("status", ChatStatus.WAITING),)
-    for found in await tx.find(Query(Chat, waiting, limit=_MOST_WAITING)):
+    for found in await tx.find(Query(Chat, waiting, limit=_MAX_WAITING_CHATS)):
         chat = await tx.get(Chat, found.id, lock=True)
         if chat is None or chat.status is not ChatStatus.WAITING:
             continue
@@ -156,7 +156,7 @@ _CHAT_EXAMPLE = {
 }
 _AGENT = {"agentId": "019e2d17-14c9-7e62-a035-6b8d0f2e4c77", "status": "ASSIGNED"}
 _NOT_FOUND = frozenset({ErrorCode.NOT_FOUND})
-_MOVES = frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED})
+_WRITE_ERRORS = frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED})
 
 OPEN_CHAT = Operation(
     name="openChat",
@@ -209,7 +209,7 @@ ASSIGN_CHAT = Operation(
     scope=Scope.CHAT_AGENT,
     writes=True,
     idempotent=True,
-    errors=_MOVES,
+    errors=_WRITE_ERRORS,
     body_example={},
     result_example={**_CHAT_EXAMPLE, **_AGENT},
 )
@@ -234,7 +234,7 @@ CLOSE_CHAT = Operation(
     scope=Scope.CHAT_WRITE,
     writes=True,
     idempotent=True,
-    errors=_MOVES,
+    errors=_WRITE_ERRORS,
     result_example={**_CHAT_EXAMPLE, **_AGENT, "status": "CLOSED"},
 )
 OPERATIONS: tuple[AnyOperation, ...] = (

@@ -21,7 +21,7 @@ from core.ports.images import StoredImage
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
-_BEGINNINGS = (
+_MAGIC_NUMBERS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"),
@@ -31,7 +31,7 @@ _BEGINNINGS = (
 
 def media_type_of(content: bytes) -> str | None:
     """The media type of an image by its first bytes (the "magic numbers" of its format); None for all others."""
-    for beginning, media_type in _BEGINNINGS:
+    for beginning, media_type in _MAGIC_NUMBERS:
         if content.startswith(beginning):
             return media_type
     return "image/webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None

@@ -26,15 +26,15 @@ from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
 #: How far a device's clock may be ahead.
-_AHEAD = timedelta(minutes=5)
+_MAX_CLOCK_AHEAD = timedelta(minutes=5)
 #: How long the same reading, with its own time of measurement, counts as a repetition.
-_REMEMBERED = timedelta(hours=24)
+_REPETITION_WINDOW = timedelta(hours=24)
 
 
 async def _report(ctx: Context, params: ById, body: ReadingDraft) -> Reading:
     caller = ctx.caller
     if caller.role is not Role.DEVICE or caller.device_id is None:
-        raise Forbidden("Only devices report telemetry.")
+        raise Forbidden("Only devices report readings.")
     tx = await ctx.tx()
     # Looked up each time: what a device may report is not in its token. Locked: one report of a device at a time.
     device = await tx.get(Device, caller.device_id, lock=True)
@@ -64,7 +64,7 @@ async def _is_repetition(ctx: Context, device: Device, pet_id: str, reading: Rea
         tenant_id=ctx.tenant,
         fingerprint="",
         response="",
-        expires_at=ctx.now + _REMEMBERED,
+        expires_at=ctx.now + _REPETITION_WINDOW,
     )
     if await tx.get(IdempotencyRecord, record.id) is not None:
         return True
@@ -77,7 +77,7 @@ def _checked(ctx: Context, body: ReadingDraft) -> Reading:
     if all(value is None for value in values.values()):
         raise ValidationFailed((Violation("", "must hold at least one value", ViolationCode.REQUIRED_FIELD),))
     measured_at = ctx.now if body.measured_at is None else body.measured_at.astimezone(UTC)
-    if measured_at > ctx.now + _AHEAD:
+    if measured_at > ctx.now + _MAX_CLOCK_AHEAD:
         raise ValidationFailed(
             (Violation("measuredAt", "must not be in the future", ViolationCode.OUT_OF_RANGE),)
         )

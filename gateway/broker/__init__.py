@@ -1,1 +1,1 @@
-"""An MQTT broker of its own beside the gateway: fed with every event, and devices' telemetry taken from it."""
+"""The bridge to an external MQTT broker: it gets every event, and devices' readings are taken from it."""

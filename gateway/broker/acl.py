@@ -1,6 +1,6 @@
-"""Who may do what at a broker: the gateway itself, devices, and STAFF.
+"""The permissions at the broker: of the gateway itself, of devices, and of STAFF.
 
-Roles are fixed when an account is made, since a broker cuts off everybody whose role changes.
+Roles are fixed when an account is created, since a broker disconnects every client whose role changes.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from core.models.devices import Device
 
 #: First levels of every topic that events have.
 ROOTS = sorted(PUBLIC_ROOTS | PRIVATE_ROOTS)
-GATEWAY = "petstore-gateway"
+GATEWAY_ROLE = "petstore-gateway"
 DEVICE_PREFIX = "petstore-device-"
-_NAME = "petstore-"
+_ROLE_PREFIX = "petstore-"
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """A role of the broker's: topic filters that its bearers may subscribe to, and publish to."""
+class BrokerRole:
+    """A role at the broker: topic filters that its holders may subscribe to, and publish to."""
 
     name: str
     subscribe: frozenset[str] = frozenset()
@@ -28,31 +28,31 @@ class Role:
 
 
 def prefix_of(tenant: str) -> str:
-    """What stands before the topics of a tenant; nothing for the shared pool."""
+    """The prefix of a tenant's topics; empty for the shared pool."""
     return "" if tenant == SHARED_TENANT else f"tenants/{tenant}/"
 
 
-def gateway_role() -> Role:
-    """The gateway publishes everything and takes telemetry."""
-    return Role(
-        GATEWAY,
+def gateway_role() -> BrokerRole:
+    """The gateway publishes every event and subscribes to devices' readings."""
+    return BrokerRole(
+        GATEWAY_ROLE,
         subscribe=frozenset({"telemetry/#", "tenants/+/telemetry/#"}),
         publish=frozenset({f"{root}/#" for root in ROOTS} | {f"tenants/+/{root}/#" for root in ROOTS}),
     )
 
 
-def staff_role(tenant: str) -> Role:
-    """STAFF listen to every event of their tenant."""
-    name = f"{_NAME}staff" if tenant == SHARED_TENANT else f"{_NAME}staff-{tenant}"
-    return Role(name, subscribe=_within(tenant, ["#"]))
+def staff_role(tenant: str) -> BrokerRole:
+    """STAFF may subscribe to every event of their tenant."""
+    name = f"{_ROLE_PREFIX}staff" if tenant == SHARED_TENANT else f"{_ROLE_PREFIX}staff-{tenant}"
+    return BrokerRole(name, subscribe=_within(tenant, ["#"]))
 
 
-def device_role(device: Device) -> Role:
-    """A device reads what it reads at the gateway, and publishes the telemetry of the pets that it watches."""
+def device_role(device: Device) -> BrokerRole:
+    """A device may subscribe to what it may at the gateway, and publishes readings for the pets that it watches."""
     prefix = prefix_of(device.tenant_id)
     public = [f"{root}/#" for root in PUBLIC_ROOTS]
-    return Role(
-        _NAME + device.username,
+    return BrokerRole(
+        _ROLE_PREFIX + device.username,
         subscribe=_within(device.tenant_id, [*public, *device_topics(device)]),
         publish=frozenset(f"{prefix}telemetry/pets/{pet_id}/health" for pet_id in device.pet_ids),
     )
@@ -60,11 +60,12 @@ def device_role(device: Device) -> Role:
 
 def username_of(role: str) -> str:
     """The user name of the device whose role this is."""
-    return role.removeprefix(_NAME)
+    return role.removeprefix(_ROLE_PREFIX)
 
 
 def _within(tenant: str, patterns: Iterable[str]) -> frozenset[str]:
-    """The patterns in a tenant's topics. A first wildcard is for events alone: no other tenant's, and no telemetry."""
+    """The patterns within a tenant's topics. A leading wildcard covers events only: no other tenant's, and no
+    readings."""
     found = set()
     for pattern in patterns:
         root, slash, rest = pattern.partition("/")

@@ -1,4 +1,4 @@
-"""Where an MQTT broker is, and as whom the gateway is known there."""
+"""The address of an MQTT broker, with the gateway's credentials there."""
 
 from dataclasses import dataclass, field
 from typing import Self
@@ -22,7 +22,7 @@ class BrokerAddress:
         """Read an address; without a port it is 1883, and 8883 with TLS. Names and passwords may be percent-encoded.
 
         Raises:
-            ValueError: it is malformed; what it says holds no part of the address.
+            ValueError: it is malformed; the message holds no part of the address.
         """
         try:
             parts = urlsplit(url)

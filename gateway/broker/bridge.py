@@ -1,4 +1,5 @@
-"""The bridge to the broker: one process of all holds the lease, publishes every event, and takes telemetry."""
+"""The bridge to the broker: the one process that holds the lease publishes every event and takes devices'
+readings."""
 
 import asyncio
 import logging
@@ -17,32 +18,31 @@ from core.ports.records import TransientFailure
 from core.store.store import Store
 from gateway.broker.address import BrokerAddress
 from gateway.broker.control import RESPONSES, Control, NoControl
-from gateway.broker.devices import Fleet
+from gateway.broker.devices import DeviceRegistry
 from gateway.broker.link import Link, LinkFailed, Refused
 from gateway.broker.provisioning import Provisioner, admit_gateway
 from gateway.broker.publishing import messages_of
-from gateway.broker.readings import FILTERS, Telemetry
-from gateway.broker.readings import Counters as TelemetryCounters
+from gateway.broker.readings import FILTERS, ReadingsCounters, ReadingsIntake
 
 log = logging.getLogger(__name__)
 
-#: The consumer's and the lease's name, and the client id at the broker: all that is kept goes by it.
+#: The name of the consumer and the lease, and the client id at the broker: stored state is found by them.
 NAME = "mqtt-broker"
 IDENTIFIER = "petstore-gateway"
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-#: Events of one tenant, and tenants, that may be on their way to the broker at once.
-_PAGE, _TENANTS = 100, 8
-#: Seconds between two looks for changed devices, and between two comparisons of all of them.
-_LOOK, _COMPARE = 2.0, 600.0
-#: Seconds for which it is believed that a broker answers which another process serves.
-_BELIEVED = 5.0
-_REACH = 2.0
+_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.1, 5.0
+#: Events of one tenant, and tenants, that may be in flight to the broker at once.
+_PAGE_EVENTS, _MAX_TENANTS = 100, 8
+#: Seconds between two refreshes of changed devices, and between two comparisons of all of them.
+_REFRESH_SECONDS, _RECONCILE_SECONDS = 2.0, 600.0
+#: Seconds for which a successful connection attempt counts, when another process serves the broker.
+_REACHED_VALID_SECONDS = 5.0
+_REACH_TIMEOUT_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Counters:
-    """What has happened since the process began; messages, unless the name says otherwise.
+    """Totals since the process started; messages, unless the name says otherwise.
 
     ``oversized`` were too large for the broker, and skipped.
     """
@@ -51,7 +51,7 @@ class Counters:
     oversized: int = 0
     connections: int = 0
     failures: int = 0
-    telemetry: TelemetryCounters = field(default_factory=TelemetryCounters)
+    readings: ReadingsCounters = field(default_factory=ReadingsCounters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class Statistics:
 
 
 class Bridge:
-    """Serves the broker from this process while no other one does."""
+    """Serves the broker from this process while no other process does."""
 
     def __init__(self, store: Store, address: BrokerAddress) -> None:
         self.address = address
-        self.consumer = Consumer(store.storage, NAME, page=_PAGE, tenants=_TENANTS)
+        self.consumer = Consumer(store.storage, NAME, page=_PAGE_EVENTS, tenants=_MAX_TENANTS)
         self._store = store
-        self._fleet = Fleet(store.storage, store.clock)
+        self._devices = DeviceRegistry(store.storage, store.clock)
         self._leaseholder = Leaseholder(store.storage, NAME, new_id(), self._serve)
         self._connected = False
         self._counters = Counters()
@@ -81,12 +81,12 @@ class Bridge:
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, in the background."""
+        """Start, in the background."""
         self._store.hub.observers.add(self.consumer)
         self._running = asyncio.create_task(self._leaseholder.run(), name="MQTT broker")
 
     async def stop(self) -> None:
-        """End, and leave the broker to another process; what is on its way may be published again there."""
+        """Stop, and leave the broker to another process, which may publish again what was in flight."""
         running, self._running = self._running, None
         if running is None:
             return
@@ -95,14 +95,14 @@ class Bridge:
         await asyncio.wait({running})
 
     async def check(self) -> None:
-        """Raise unless the broker answers: to us, if it is ours to serve, else to anybody who knocks."""
+        """Raise unless the broker answers: on our connection if this process serves it, else to a TCP connection."""
         if self._leaseholder.lease is not None:
             if not self._connected:
                 raise ConnectionError
             return
         now = asyncio.get_running_loop().time()
-        if now - self._reached_at > _BELIEVED:
-            async with asyncio.timeout(_REACH):
+        if now - self._reached_at > _REACHED_VALID_SECONDS:
+            async with asyncio.timeout(_REACH_TIMEOUT_SECONDS):
                 _, writer = await asyncio.open_connection(self.address.host, self.address.port)
             writer.transport.abort()
             self._reached_at = now
@@ -114,7 +114,7 @@ class Bridge:
             holding=int(self._leaseholder.lease is not None),
             connected=int(self._connected),
             behind=consumed.behind,
-            devices=len(self._fleet.devices),
+            devices=len(self._devices.devices),
             consumed=consumed.counters,
             counters=replace(self._counters),
         )
@@ -122,17 +122,17 @@ class Bridge:
     # -- while the lease is ours -----------------------------------------------------------------------------
 
     async def _serve(self, lease: Lease) -> None:
-        """Have a connection, and make another one after ever longer pauses."""
+        """Keep a connection, reconnecting after ever longer pauses."""
         await self._prepare()
         loop = asyncio.get_running_loop()
         failures, known = 0, ""
         while True:
             began = loop.time()
             try:
-                # Whoever connects ends the connection of who was there before, and that must not be the new holder.
+                # Connecting ends the previous connection of this client id, which must not be the new holder's.
                 await self._leaseholder.confirm(lease)
-                # What devices have sent meanwhile comes at once, from new ones too.
-                await self._fleet.refresh()
+                # What devices have sent meanwhile arrives at once, from new devices too.
+                await self._devices.refresh()
                 async with Link(self.address, IDENTIFIER) as link:
                     self._counters.connections += 1
                     await self._converse(link, lease)
@@ -141,27 +141,29 @@ class Bridge:
                 if str(fault) != known:
                     log.warning("%s: %s; trying again", self.address, fault)
                 known = str(fault)
-            if loop.time() - began > _LONGEST_PAUSE:
+            if loop.time() - began > _MAX_PAUSE_SECONDS:
                 failures, known = 0, ""
             failures += 1
-            await asyncio.sleep(backoff_seconds(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE))
+            await asyncio.sleep(
+                backoff_seconds(failures, first=_MIN_PAUSE_SECONDS, longest=_MAX_PAUSE_SECONDS)
+            )
 
     async def _prepare(self) -> None:
-        """What the database has to say before anything can begin."""
+        """Load from the database what must be known before anything can begin."""
         while True:
             try:
                 await self.consumer.enrol()
-                await self._fleet.load()
+                await self._devices.load()
             except (StorageDown, TransientFailure) as fault:
                 log.warning("%s cannot be served yet: %s", self.address, fault)
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_REFRESH_SECONDS)
             else:
                 return
 
     async def _converse(self, link: Link, lease: Lease) -> None:
         """Everything that happens on one connection; it ends by raising."""
         control = Control(link)
-        incoming = Telemetry(link, self._store, self._fleet, self._counters.telemetry)
+        incoming = ReadingsIntake(link, self._store, self._devices, self._counters.readings)
         try:
             await _together(
                 self._receive(link, control, incoming),
@@ -171,7 +173,7 @@ class Bridge:
         finally:
             self._connected = False
 
-    async def _receive(self, link: Link, control: Control, incoming: Telemetry) -> None:
+    async def _receive(self, link: Link, control: Control, incoming: ReadingsIntake) -> None:
         while True:
             message = await link.receive()
             if message.topic == RESPONSES:
@@ -185,7 +187,7 @@ class Bridge:
         try:
             await link.subscribe(FILTERS)
         except Refused as fault:
-            log.error("%s: no telemetry is taken: %s", self.address, fault)
+            log.error("%s: no readings are taken: %s", self.address, fault)
         self._connected = True
         log.info("%s is served", self.address)
 
@@ -206,45 +208,45 @@ class Bridge:
     # -- accounts at the broker --------------------------------------------------------------------------------
 
     async def _provisioner(self, link: Link, control: Control) -> Provisioner | None:
-        """Who keeps the accounts of devices, where the broker lets us."""
+        """The provisioner of devices' accounts, if the broker permits it."""
         if self.address.username is None:
             return None
         try:
             await link.subscribe([RESPONSES])
             await admit_gateway(control, self.address.username)
         except (NoControl, Refused) as fault:
-            log.warning("%s: dynamic security: %s; accounts there are not ours to keep", self.address, fault)
+            log.warning("%s: dynamic security: %s; its accounts are not provisioned", self.address, fault)
             return None
         return Provisioner(control, self._store)
 
     async def _mind_devices(self, provisioner: Provisioner | None) -> None:
-        """Know the devices, and keep their accounts; a new connection may be to a broker that has lost them."""
+        """Track the devices and their accounts; a new connection may be to a broker that has lost them."""
         loop = asyncio.get_running_loop()
         compared, known = float("-inf"), ""
         while True:
             try:
-                if loop.time() - compared > _COMPARE:
-                    await self._fleet.load()
+                if loop.time() - compared > _RECONCILE_SECONDS:
+                    await self._devices.load()
                     if provisioner is not None:
-                        await provisioner.reconcile(self._fleet.devices.values())
+                        await provisioner.reconcile(self._devices.devices.values())
                     compared = loop.time()
                 else:
-                    new, gone = await self._fleet.refresh()
+                    new, gone = await self._devices.refresh()
                     if provisioner is not None:
                         await provisioner.create(new)
                         await provisioner.remove([device.username for device in gone])
             except (StorageDown, TransientFailure, NoControl) as fault:
                 if str(fault) != known:
                     log.warning("%s: the devices' accounts cannot be kept: %s", self.address, fault)
-                # What was looked at is known and yet not dealt with.
+                # The changes are known by now, but were not carried out: compare everything again.
                 compared, known = float("-inf"), str(fault)
             else:
                 known = ""
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_REFRESH_SECONDS)
 
 
 async def _together(*works: Coroutine[Any, Any, None]) -> None:
-    """Run things that never end by themselves until one of them raises, and raise that."""
+    """Run coroutines that never return until one of them raises, and raise that."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -253,6 +255,6 @@ async def _together(*works: Coroutine[Any, Any, None]) -> None:
             task.cancel()
         await asyncio.wait(tasks)
     faults = [fault for task in tasks if not task.cancelled() and (fault := task.exception()) is not None]
-    # Among several, the lost lease is the one that must not be passed over.
+    # Among several errors, the lost lease must not be swallowed.
     for fault in sorted(faults, key=lambda fault: not isinstance(fault, LeaseLost)):
         raise fault

@@ -1,4 +1,4 @@
-"""Mosquitto's dynamic security, asked over MQTT: https://mosquitto.org/documentation/dynamic-security/"""
+"""Mosquitto's dynamic security plugin, controlled over MQTT: https://mosquitto.org/documentation/dynamic-security/"""
 
 import asyncio
 import contextlib
@@ -8,20 +8,20 @@ from typing import Any
 
 import orjson
 
-from gateway.broker.acl import Role
+from gateway.broker.acl import BrokerRole
 from gateway.broker.address import BrokerAddress
 from gateway.broker.link import Incoming, Link, LinkFailed, Outgoing, Refused
 
 REQUESTS = "$CONTROL/dynamic-security/v1"
 RESPONSES = f"{REQUESTS}/response"
 
-#: Seconds for an answer: a broker without the plugin never gives one.
-_PATIENCE = 5.0
-#: Roles and clients listed at once: a device may have some hundred rights.
-_PAGE = 50
-_SUBSCRIBE, _PUBLISH = "subscribePattern", "publishClientSend"
-#: What a command to make or to remove something finds when it was done before.
-_DONE_BEFORE = frozenset(
+#: Seconds to wait for a reply: a broker without the plugin never sends one.
+_REPLY_TIMEOUT_SECONDS = 5.0
+#: Roles and clients listed at once: a device may have some hundred permissions.
+_PAGE_ENTRIES = 50
+_SUBSCRIBE_ACL, _PUBLISH_ACL = "subscribePattern", "publishClientSend"
+#: The errors of a command to create or delete something that was done before.
+_HARMLESS_ERRORS = frozenset(
     {"Role already exists", "Role not found", "Client already exists", "Client not found"}
 )
 
@@ -29,11 +29,11 @@ Command = dict[str, Any]
 
 
 class NoControl(Exception):
-    """The broker does not do what we say: it has no such plugin, or our account may not use it."""
+    """The broker cannot be controlled: it has no such plugin, or our account may not use it."""
 
 
 class Control:
-    """Commands to the plugin and its answers; `take` has to be given what comes under RESPONSES."""
+    """Sends commands to the plugin; `take` must be given the messages that arrive under RESPONSES."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -41,10 +41,10 @@ class Control:
         self._asked: dict[str, asyncio.Future[list[Command]]] = {}
 
     async def ask(self, *commands: Command) -> list[Command]:
-        """Give commands that are carried out in order; gives an answer for each, with ``error`` where one failed.
+        """Send commands, carried out in order; returns a reply to each, with ``error`` where one failed.
 
         Raises:
-            NoControl: nobody answers.
+            NoControl: there is no reply.
             LinkFailed: the connection has ended.
         """
         number = str(next(self._numbers))
@@ -55,7 +55,7 @@ class Control:
                 await self._link.publish([Outgoing(REQUESTS, orjson.dumps(request))])
             except Refused as refusal:
                 raise NoControl(str(refusal)) from None
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_REPLY_TIMEOUT_SECONDS):
                 return await self._link.unless_ended(answer, None)
         except TimeoutError:
             raise NoControl("it does not answer") from None
@@ -63,25 +63,25 @@ class Control:
             del self._asked[number]
 
     async def change(self, *commands: Command) -> None:
-        """Give commands that make or remove something; what was done before is no fault.
+        """Send commands that create or delete something; that it was done before is no error.
 
         Raises:
-            NoControl: one failed, or nobody answers.
+            NoControl: one failed, or there is no reply.
             LinkFailed: the connection has ended.
         """
         for answer in await self.ask(*commands):
             error = answer.get("error")
-            if error is not None and error not in _DONE_BEFORE:
+            if error is not None and error not in _HARMLESS_ERRORS:
                 raise NoControl(f"{answer.get('command')}: {error}")
 
     async def listen(self) -> None:
-        """Take all that comes on a connection that is for nothing else, until it ends."""
+        """Take every message of a connection that is used for nothing else, until it ends."""
         with contextlib.suppress(LinkFailed):
             while True:
                 self.take(await self._link.receive())
 
     def take(self, message: Incoming) -> None:
-        """An answer, or something else that is passed over."""
+        """Take a reply; anything else is ignored."""
         try:
             answers = orjson.loads(message.payload)["responses"]
             asked = self._asked.get(answers[0].get("correlationData"))
@@ -90,32 +90,32 @@ class Control:
         if asked is not None and not asked.done():
             asked.set_result(answers)
 
-    async def roles(self, prefix: str) -> dict[str, Role]:
-        """The roles whose names begin so, with what they allow."""
-        found: dict[str, Role] = {}
+    async def roles(self, prefix: str) -> dict[str, BrokerRole]:
+        """The roles whose names begin with a prefix, with what they allow."""
+        found: dict[str, BrokerRole] = {}
         for listed in await self._all("listRoles", "roles", verbose=True):
             if listed["rolename"].startswith(prefix):
                 found[listed["rolename"]] = role_of(listed)
         return found
 
     async def usernames(self) -> set[str]:
-        """Everybody who has an account."""
+        """The user names of all accounts."""
         return set(await self._all("listClients", "clients", verbose=False))
 
     async def _all(self, command: str, member: str, *, verbose: bool) -> list[Any]:
         found: list[Any] = []
         while True:
-            asked = {"command": command, "verbose": verbose, "count": _PAGE, "offset": len(found)}
+            asked = {"command": command, "verbose": verbose, "count": _PAGE_ENTRIES, "offset": len(found)}
             (answer,) = await self.ask(asked)
             page = answer.get("data", {}).get(member, [])
             found += page
-            if len(page) < _PAGE:
+            if len(page) < _PAGE_ENTRIES:
                 return found
 
 
 @contextlib.asynccontextmanager
 async def controlling(address: BrokerAddress) -> AsyncIterator[Control]:
-    """Control over a connection of its own, beside the one that serves the broker.
+    """A control on a connection of its own, beside the one that serves the broker.
 
     Raises:
         NoControl: our account may not use dynamic security.
@@ -135,9 +135,9 @@ async def controlling(address: BrokerAddress) -> AsyncIterator[Control]:
             await asyncio.wait({answering})
 
 
-def create_role(role: Role) -> Command:
-    """The command that makes a role."""
-    rights = ((_SUBSCRIBE, role.subscribe), (_PUBLISH, role.publish))
+def create_role(role: BrokerRole) -> Command:
+    """The command that creates a role."""
+    rights = ((_SUBSCRIBE_ACL, role.subscribe), (_PUBLISH_ACL, role.publish))
     acls = [
         {"acltype": kind, "topic": topic, "allow": True}
         for kind, topics in rights
@@ -146,28 +146,28 @@ def create_role(role: Role) -> Command:
     return {"command": "createRole", "rolename": role.name, "acls": acls}
 
 
-def role_of(listed: Command) -> Role:
-    """A role as the plugin shows it."""
+def role_of(listed: Command) -> BrokerRole:
+    """Reads a role from the plugin's reply."""
 
     def allowed(kind: str) -> frozenset[str]:
         acls: Sequence[Command] = listed.get("acls", [])
         return frozenset(acl["topic"] for acl in acls if acl["acltype"] == kind and acl["allow"])
 
-    return Role(listed["rolename"], allowed(_SUBSCRIBE), allowed(_PUBLISH))
+    return BrokerRole(listed["rolename"], allowed(_SUBSCRIBE_ACL), allowed(_PUBLISH_ACL))
 
 
-def create_client(username: str, password: str, role: Role) -> Command:
-    """The command that makes an account with one role."""
+def create_client(username: str, password: str, role: BrokerRole) -> Command:
+    """The command that creates an account with one role."""
     return {
         "command": "createClient", "username": username, "password": password, "roles": [{"rolename": role.name}],
     }  # fmt: skip
 
 
 def delete_client(username: str) -> Command:
-    """The command that removes an account and cuts it off."""
+    """The command that deletes an account and disconnects its clients."""
     return {"command": "deleteClient", "username": username}
 
 
 def delete_role(name: str) -> Command:
-    """The command that removes a role."""
+    """The command that deletes a role."""
     return {"command": "deleteRole", "rolename": name}

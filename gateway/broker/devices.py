@@ -1,4 +1,4 @@
-"""The devices of all tenants, known in memory to who bridges to the broker."""
+"""The devices of all tenants, held in memory by the process that serves the broker."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,14 +8,14 @@ from core.models.devices import Device
 from core.ports.records import Between, Query
 from core.ports.storage import Storage
 
-_PAGE = 1000
-#: How far clocks may differ, and transactions last: what happened so long before the last look is looked at again.
+_PAGE_DEVICES = 1000
+#: How far clocks may differ, and transactions last: each refresh looks again at so much time before the last one.
 _OVERLAP = timedelta(seconds=60)
-_REVOKED = "device:"
+_REVOKED_PREFIX = "device:"
 
 
-class Fleet:
-    """Every device there is, a few seconds late."""
+class DeviceRegistry:
+    """Every device of the store, a few seconds behind the database."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self.devices: dict[str, Device] = {}
@@ -25,15 +25,17 @@ class Fleet:
         self._watching: dict[tuple[str, str], dict[str, None]] = {}
 
     async def load(self) -> None:
-        """Find out about all devices anew."""
+        """Load all devices anew."""
         looked_at = self._clock()
         found: dict[str, Device] = {}
         behind = ""
         while True:
             # The bound is one of the page.
-            page = await self._storage.survey(Query(Device, (Between("id", behind),), limit=_PAGE + 1))
+            page = await self._storage.survey(
+                Query(Device, (Between("id", behind),), limit=_PAGE_DEVICES + 1)
+            )
             found |= {device.id: device for device in page}
-            if len(page) <= _PAGE:
+            if len(page) <= _PAGE_DEVICES:
                 break
             behind = page[-1].id
         self.devices, self._watching = {}, {}
@@ -41,7 +43,7 @@ class Fleet:
         self._looked_at = looked_at
 
     async def refresh(self) -> tuple[list[Device], list[Device]]:
-        """Find out what has changed since the last look: new devices, and those that are gone."""
+        """Find out what has changed since the last refresh: the new devices, and the removed ones."""
         assert self._looked_at is not None
         looked_at, since = self._clock(), self._looked_at - _OVERLAP
         made = await self._storage.survey(Query(Device, (Between("created_at", since),)))
@@ -50,8 +52,8 @@ class Fleet:
         gone = [
             self.devices[device_id]
             for item in revoked
-            if item.subject.startswith(_REVOKED)
-            and (device_id := item.subject.removeprefix(_REVOKED)) in self.devices
+            if item.subject.startswith(_REVOKED_PREFIX)
+            and (device_id := item.subject.removeprefix(_REVOKED_PREFIX)) in self.devices
         ]
         new = [device for device in made if device.id not in self.devices]
         self._add(new)

@@ -1,8 +1,8 @@
 """One connection to the broker.
 
-aiomqtt 2.5 acknowledges a message on arrival, and drops it when its queue is full; it tells of no reason for which the
-broker refused a publication, and leaves the socket open when a connection fails. So this takes acknowledgements,
-incoming messages and the end into its own hands, past aiomqtt's public interface: here and nowhere else.
+aiomqtt 2.5 acknowledges a message on arrival, and drops it when its queue is full; it hides the reason for which the
+broker refused a publication, and leaves the socket open when a connection fails. So this module handles
+acknowledgements, incoming messages and the end itself, past aiomqtt's public interface: here and nowhere else.
 """
 
 import asyncio
@@ -24,28 +24,28 @@ from gateway.broker.address import BrokerAddress
 
 T = TypeVar("T")
 
-#: Seconds: between signs of life, for an answer, and for which the broker keeps what comes while nobody is here.
-_KEEP_ALIVE = 10
-_PATIENCE = 10.0
-_SESSION = 7 * 24 * 3600
+#: Between two pings, for a reply, and for which the broker keeps the session while no gateway is connected.
+_KEEP_ALIVE_SECONDS = 10
+_TIMEOUT_SECONDS = 10.0
+_SESSION_EXPIRY_SECONDS = 7 * 24 * 3600
 #: Messages that the broker may have sent without an acknowledgement (receive maximum).
-_WINDOW = 64
-#: Bytes of a packet that the broker may send; telemetry is small, lists of accounts are not.
-_LARGEST = 4 << 20
-#: Messages of ours that may be on their way to the broker, unless it takes fewer.
-_IN_FLIGHT = 100
-#: Messages of quality of service 0 that may wait here; nobody was promised them, and what is above is dropped.
-_QUEUED = 1000
-#: What a packet has besides topic and payload, at most: header, packet id and our properties.
-_OVERHEAD = 512
+_RECEIVE_MAXIMUM = 64
+#: The largest packet that the broker may send; readings are small, lists of accounts are not.
+_MAX_PACKET_BYTES = 4 << 20
+#: Messages that may be in flight to the broker, unless it allows fewer.
+_MAX_IN_FLIGHT_MESSAGES = 100
+#: Messages of quality of service 0 that may wait here; there is no promise to deliver them, and more are dropped.
+_MAX_QUEUED_MESSAGES = 1000
+#: What a packet holds besides topic and payload, at most: header, packet id and our properties.
+_PACKET_OVERHEAD_BYTES = 512
 
 
 class LinkFailed(Exception):
-    """The broker cannot be reached, has gone, or will not have us or what we publish."""
+    """The broker cannot be reached, has disconnected, or refuses us or what we publish."""
 
 
 class Refused(LinkFailed):
-    """The broker answers, and says no."""
+    """The broker answers, and refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message that came. ``packet_id`` is 0 with a quality of service of 0: it needs no acknowledgement."""
+    """A message received. ``packet_id`` is 0 with quality of service 0: it needs no acknowledgement."""
 
     topic: str
     payload: bytes
@@ -69,17 +69,17 @@ class Incoming:
 
 
 class Link:
-    """A connection, open inside ``async with``; when it ends, everything that waits on it raises LinkFailed.
+    """A connection, open inside ``async with``; when it ends, every wait on it raises LinkFailed.
 
-    With an ``identifier`` the broker keeps the session of that name, and ends the connection of whoever had it before.
+    With an ``identifier`` the broker keeps the session of that client id, and ends the connection that had it before.
     """
 
     def __init__(self, address: BrokerAddress, identifier: str | None = None) -> None:
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        connect.ReceiveMaximum = _WINDOW
-        connect.MaximumPacketSize = _LARGEST
+        connect.ReceiveMaximum = _RECEIVE_MAXIMUM
+        connect.MaximumPacketSize = _MAX_PACKET_BYTES
         if identifier is not None:
-            connect.SessionExpiryInterval = _SESSION
+            connect.SessionExpiryInterval = _SESSION_EXPIRY_SECONDS
         self.dropped = 0
         self._messages: asyncio.Queue[Incoming] = asyncio.Queue()
         #: Packet ids in the order they came, and whether each may be acknowledged.
@@ -93,10 +93,10 @@ class Link:
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=identifier is None,
             properties=connect,
-            keepalive=_KEEP_ALIVE,
-            timeout=_PATIENCE,
-            max_inflight_messages=_IN_FLIGHT,
-            # Small packets follow one another: held back to be sent together, each would wait for an answer first.
+            keepalive=_KEEP_ALIVE_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
+            max_inflight_messages=_MAX_IN_FLIGHT_MESSAGES,
+            # Without Nagle's algorithm: with it, a small packet would wait for the acknowledgement of the one before.
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             tls_context=ssl.create_default_context() if address.tls else None,
         )
@@ -133,8 +133,11 @@ class Link:
         self._client.ended.add_done_callback(_looked_at)
 
     def fits(self, message: Outgoing) -> bool:
-        """Whether the broker takes messages of this size."""
-        return len(message.payload) + len(message.topic.encode()) + _OVERHEAD <= self._client.largest
+        """Whether the broker accepts messages of this size."""
+        return (
+            len(message.payload) + len(message.topic.encode()) + _PACKET_OVERHEAD_BYTES
+            <= self._client.largest
+        )
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Publish in this order; return when the broker has acknowledged every message.
@@ -160,7 +163,7 @@ class Link:
         return acknowledged
 
     async def subscribe(self, filters: Sequence[str]) -> None:
-        """Listen with quality of service 1, to what comes from now on: nothing retained.
+        """Subscribe with quality of service 1, to new messages only: no retained ones.
 
         Raises:
             Refused: one of the filters is not granted.
@@ -177,11 +180,11 @@ class Link:
                 raise Refused(f"{pattern} may not be subscribed to: {code}")
 
     async def receive(self) -> Incoming:
-        """The next message. What has a packet id comes again, on another connection, until it is acknowledged."""
-        return await self.unless_ended(asyncio.ensure_future(self._messages.get()), patience=None)
+        """The next message. One with a packet id is sent again, on another connection, until it is acknowledged."""
+        return await self.unless_ended(asyncio.ensure_future(self._messages.get()), seconds=None)
 
     def acknowledge(self, message: Incoming) -> None:
-        """Say that a message is dealt with. The broker is told in the order in which messages came (section 4.6)."""
+        """Acknowledge a message. Acknowledgements are sent in the order in which the messages came (section 4.6)."""
         if message.packet_id in self._unacknowledged:
             self._unacknowledged[message.packet_id] = True
         while self._unacknowledged:
@@ -194,33 +197,33 @@ class Link:
     def _receive(self, message: paho.MQTTMessage) -> None:
         if message.qos:
             self._unacknowledged[message.mid] = False
-        elif self._messages.qsize() >= _QUEUED:
+        elif self._messages.qsize() >= _MAX_QUEUED_MESSAGES:
             self.dropped += 1
             return
         given = getattr(message.properties, "UserProperty", [])
-        # A topic that is not UTF-8 is no topic of ours either.
+        # A topic that is not UTF-8 is none of ours.
         topic = bytes(message._topic).decode(errors="replace")
         self._messages.put_nowait(Incoming(topic, bytes(message.payload), message.mid, dict(given)))
 
-    async def unless_ended(self, wanted: "asyncio.Future[T]", patience: float | None = _PATIENCE) -> T:
+    async def unless_ended(self, wanted: "asyncio.Future[T]", seconds: float | None = _TIMEOUT_SECONDS) -> T:
         """The result of a future, unless the connection ends before, or it takes too long."""
         ended = self._client.ended
         try:
             both: set[asyncio.Future[Any]] = {wanted, ended}
-            await asyncio.wait(both, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if wanted.done():
                 return wanted.result()
         finally:
             wanted.add_done_callback(_looked_at)
             wanted.cancel()
         if not ended.done():
-            raise LinkFailed(f"the broker did not answer within {patience:g} s")
+            raise LinkFailed(f"the broker did not answer within {seconds:g} s")
         fault = ended.exception()
         raise LinkFailed(_reason(fault) if fault is not None else "disconnected")
 
 
 class _Client(aiomqtt.Client):
-    """aiomqtt's client, which also hands on what the broker said of itself and of each publication."""
+    """aiomqtt's client, which also hands on the broker's limits and the outcome of each publication."""
 
     receive: Callable[[paho.MQTTMessage], None]
     largest = 2**28
@@ -237,7 +240,7 @@ class _Client(aiomqtt.Client):
     def _on_connect(self, client: Any, *told: Any) -> None:
         properties = told[-1]
         self.largest = getattr(properties, "MaximumPacketSize", self.largest)
-        # The public setter refuses it from now on, though nothing has been published yet.
+        # The public setter refuses a change once connected, though nothing has been published yet.
         window = client._max_inflight_messages
         client._max_inflight_messages = min(window, getattr(properties, "ReceiveMaximum", window))
         super()._on_connect(client, *told)
@@ -252,7 +255,8 @@ class _Client(aiomqtt.Client):
         self.receive(told[-1])
 
     def _on_socket_register_write(self, client: Any, *told: Any) -> None:
-        # aiomqtt's own hands the loop the number of the socket, which may be another one's when the loop gets to it.
+        # aiomqtt hands the loop the number of the socket, which may belong to another socket by the time the loop
+        # uses it.
         self._loop.call_soon_threadsafe(self._await_writing, client, told[-1])
 
     def _await_writing(self, client: Any, connected: socket.socket) -> None:
@@ -268,7 +272,7 @@ class _Client(aiomqtt.Client):
 
 
 def _looked_at(future: "asyncio.Future[Any]") -> None:
-    """Its failure is known, and need not be complained of."""
+    """Mark a future's exception as retrieved, so that asyncio does not log it."""
     if not future.cancelled():
         future.exception()
 

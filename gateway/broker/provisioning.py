@@ -1,4 +1,4 @@
-"""Keeps the accounts at the broker as the devices in the database are."""
+"""Keeps the accounts at the broker in step with the devices in the database."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from core.models.users import Login
 from core.services.auth import hash_device_password
 from core.services.devices import device_password
 from core.store.store import Store
-from gateway.broker.acl import DEVICE_PREFIX, GATEWAY, device_role, gateway_role, username_of
+from gateway.broker.acl import DEVICE_PREFIX, GATEWAY_ROLE, device_role, gateway_role, username_of
 from gateway.broker.control import (
     Command,
     Control,
@@ -26,38 +26,38 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Accounts in one request: the plugin writes its file anew for each command, and serves nobody meanwhile.
-_AT_ONCE = 5
+#: Accounts in one request: the plugin rewrites its file for each command, and the broker serves no client meanwhile.
+_MAX_BATCH_ACCOUNTS = 5
 
 
 async def admit_gateway(control: Control, username: str) -> None:
-    """Give the gateway's own account what it needs; where that is new, the broker ends the connection.
+    """Give the gateway's own account the role it needs; when that changes something, the broker ends the connection.
 
     Raises:
-        NoControl: the broker has no dynamic security that would answer us.
+        NoControl: the broker has no dynamic security that we may use.
         LinkFailed: the connection has ended, in particular by this.
     """
     client, role = await control.ask(
-        {"command": "getClient", "username": username}, {"command": "getRole", "rolename": GATEWAY}
+        {"command": "getClient", "username": username}, {"command": "getRole", "rolename": GATEWAY_ROLE}
     )
     wanted = gateway_role()
     held = {item["rolename"] for item in client.get("data", {}).get("client", {}).get("roles", [])}
     there = role.get("data", {}).get("role")
     if there is None or role_of(there) != wanted:
-        await control.change(delete_role(GATEWAY), create_role(wanted), _bear(username))
-    elif GATEWAY not in held:
-        await control.change(_bear(username))
+        await control.change(delete_role(GATEWAY_ROLE), create_role(wanted), _grant(username))
+    elif GATEWAY_ROLE not in held:
+        await control.change(_grant(username))
 
 
-def _bear(username: str) -> Command:
-    return {"command": "addClientRole", "username": username, "rolename": GATEWAY}
+def _grant(username: str) -> Command:
+    return {"command": "addClientRole", "username": username, "rolename": GATEWAY_ROLE}
 
 
 class Provisioner:
-    """Makes and removes the accounts of devices.
+    """Creates and deletes the accounts of devices.
 
-    A device's password at the broker is the one it has at the gateway, which follows from its id. Accounts with other
-    roles than ours are left alone.
+    A device's password at the broker is its password at the gateway, which is derived from its id. Accounts with
+    other roles than ours are left alone.
     """
 
     def __init__(self, control: Control, store: Store) -> None:
@@ -65,7 +65,7 @@ class Provisioner:
         self._store = store
 
     async def reconcile(self, devices: Iterable[Device]) -> None:
-        """Make what is missing or different, and remove what no longer has a device."""
+        """Create the accounts that are missing or different, and delete those that no longer have a device."""
         wanted = {device_role(device).name: device for device in devices}
         there = await self._control.roles(DEVICE_PREFIX)
         usernames = await self._control.usernames()
@@ -79,7 +79,7 @@ class Provisioner:
         )
 
     async def create(self, devices: Sequence[Device]) -> None:
-        """Make the accounts of devices, anew where they are there already."""
+        """Create the accounts of devices; existing ones are replaced."""
         for some in _batches(devices):
             commands: list[Command] = []
             for device in some:
@@ -96,7 +96,7 @@ class Provisioner:
                 await self._control.change(*commands)
 
     async def remove(self, usernames: Sequence[str]) -> None:
-        """Remove the accounts of devices, and cut them off."""
+        """Delete the accounts of devices, and disconnect them."""
         for some in _batches(usernames):
             names = [(name, f"petstore-{name}") for name in some]
             await self._control.change(
@@ -104,7 +104,8 @@ class Provisioner:
             )
 
     async def _is_password(self, device: Device, password: str) -> bool:
-        """Whether the device still is there, and has this password and not one of another secret of the store."""
+        """Whether the device still exists, and has this password and not one derived from another secret of the
+        store."""
         async with self._store.storage.read(TenantId(device.tenant_id)) as tx:
             login = await tx.get(Login, device.id)
         if login is None:
@@ -120,5 +121,5 @@ class Provisioner:
 
 def _batches(items: Sequence[T]) -> Iterable[list[T]]:
     rest = iter(items)
-    while some := list(islice(rest, _AT_ONCE)):
+    while some := list(islice(rest, _MAX_BATCH_ACCOUNTS)):
         yield some

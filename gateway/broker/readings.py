@@ -1,8 +1,8 @@
-"""Devices' telemetry, taken from the broker.
+"""Devices' readings, taken from the broker.
 
-A broker does not say who published. So its accounts see to it that a device publishes for its own pets alone, and a
-message is laid to the device that watches the pet; where several do, to the one that the user property ``deviceId``
-names among them, else to the oldest.
+A broker does not say who published. So its accounts let a device publish for its own pets only, and a message is
+attributed to the device that watches the pet; where several do, to the one that the user property ``deviceId`` names,
+else to the oldest.
 """
 
 import asyncio
@@ -18,43 +18,43 @@ from core.kernel.ids import SHARED_TENANT, TenantId, parse_tenant
 from core.models.devices import Device
 from core.services.readings import REPORT_HEALTH
 from core.store.store import Call, Store
-from gateway.broker.devices import Fleet
+from gateway.broker.devices import DeviceRegistry
 from gateway.broker.link import Incoming, Link
 
 log = logging.getLogger(__name__)
 
 FILTERS = ("telemetry/#", "tenants/+/telemetry/#")
 
-#: Messages dealt with at a time; those of one topic one after the other.
-_LANES = 8
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+#: Messages handled at a time; those of one topic are handled in order.
+_LANE_COUNT = 8
+_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.1, 5.0
 
 
 @dataclass(slots=True)
-class Counters:
-    """Messages since the process began: announced as events, and dropped since they were no good."""
+class ReadingsCounters:
+    """Messages since the process started: announced as events, and refused as invalid."""
 
     taken: int = 0
     refused: int = 0
 
 
-class Telemetry:
-    """Takes messages on one connection. Each is acknowledged once it is in the log, or known to be no good."""
+class ReadingsIntake:
+    """Handles the readings of one connection. Each is acknowledged once it is in the log, or refused as invalid."""
 
-    def __init__(self, link: Link, store: Store, fleet: Fleet, counters: Counters) -> None:
+    def __init__(self, link: Link, store: Store, devices: DeviceRegistry, counters: ReadingsCounters) -> None:
         self._link = link
         self._store = store
-        self._fleet = fleet
+        self._devices = devices
         self._counters = counters
-        # Bounded by what the broker sends unacknowledged, and the link lets wait.
-        self._lanes: list[asyncio.Queue[Incoming]] = [asyncio.Queue() for _ in range(_LANES)]
+        # Bounded by the receive maximum, and by the link's limit of waiting messages.
+        self._lanes: list[asyncio.Queue[Incoming]] = [asyncio.Queue() for _ in range(_LANE_COUNT)]
 
     def take(self, message: Incoming) -> None:
-        """Have a message dealt with."""
-        self._lanes[hash(message.topic) % _LANES].put_nowait(message)
+        """Queue a message."""
+        self._lanes[hash(message.topic) % _LANE_COUNT].put_nowait(message)
 
     async def run(self) -> None:
-        """Deal with what is taken, until cancelled."""
+        """Handle queued messages, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes:
                 group.create_task(self._work(lane))
@@ -66,16 +66,16 @@ class Telemetry:
             self._link.acknowledge(message)
 
     async def _deal(self, message: Incoming) -> None:
-        pause = _FIRST_PAUSE
+        pause = _MIN_PAUSE_SECONDS
         while True:
             try:
                 await self._report(message)
             except Unavailable:
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             except StoreError as error:
                 self._counters.refused += 1
-                log.debug("telemetry was refused: %s", error, extra={"topic": message.topic[:200]})
+                log.debug("a reading was refused: %s", error, extra={"topic": message.topic[:200]})
                 return
             else:
                 self._counters.taken += 1
@@ -91,7 +91,7 @@ class Telemetry:
         await self._store.execute(_caller(device), Call(REPORT_HEALTH, {"id": pet_id}, body))
 
     def _device(self, tenant: TenantId, pet_id: str, named: str | None) -> Device:
-        watching = self._fleet.watching(tenant, pet_id)
+        watching = self._devices.watching(tenant, pet_id)
         if not watching:
             raise Forbidden("No device watches that pet.")
         return next((device for device in watching if device.id == named), watching[0])
@@ -110,7 +110,7 @@ def _read_topic(topic: str) -> tuple[TenantId, str]:
     match levels:
         case ["telemetry", "pets", pet_id, "health"] if tenant is not None:
             return tenant, pet_id
-    raise BadRequest("No telemetry belongs there.")
+    raise BadRequest("This is not a topic for readings.")
 
 
 def _caller(device: Device) -> Caller:

@@ -7,7 +7,7 @@ from core.ports.coordination import OnMessage
 
 
 class InProcessBus:
-    """A core.ports.coordination.Bus without other nodes: there is nobody to tell, and nothing to hear."""
+    """A core.ports.coordination.Bus without other nodes: nothing is sent or received."""
 
     alone: ClassVar[bool] = True
 

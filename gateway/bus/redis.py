@@ -19,20 +19,20 @@ from core.ports.coordination import OnMessage
 
 log = logging.getLogger(__name__)
 
-#: Seconds that Redis may take for an answer, or to be connected to.
-_ANSWER_SECONDS = 1.0
+#: Time for a reply of Redis, and for connecting to it.
+_TIMEOUT_SECONDS = 1.0
 #: Messages sent in one round trip.
-_AT_ONCE = 128
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+_MAX_BATCH_MESSAGES = 128
+_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.05, 2.0
 
 
 class Deaf(ConnectionError):
-    """Nothing comes through although the connection stands."""
+    """Nothing is received although the connection is open."""
 
 
 @dataclass(slots=True)
 class BusCounters:
-    """What has happened since the bus was made: messages, and connections for receiving."""
+    """Totals since the bus was created: messages, and connections for receiving."""
 
     sent: int = 0
     received: int = 0
@@ -44,11 +44,11 @@ class BusCounters:
 class RedisBus:
     """A core.ports.coordination.Bus over one Redis channel that all nodes share.
 
-    Sending and receiving have a connection each, and each is made anew for as long as Redis is away. A message
-    that cannot be sent soon is dropped: other nodes find what it told of in the log.
+    Sending and receiving have a connection each; both reconnect while Redis is unavailable. A message that cannot be
+    sent soon is dropped: other nodes find its events in the log.
 
-    A subscribed connection can stand and yet be dead without any error. So when nothing has come for
-    ``probe`` seconds, this sends a message to itself; when that does not come within as long again, it connects anew.
+    A subscribed connection can be dead without any error. So when nothing was received for ``probe`` seconds, the bus
+    sends a message to itself; when that does not arrive within the same time, it reconnects.
     """
 
     alone: ClassVar[bool] = False
@@ -79,7 +79,7 @@ class RedisBus:
         self._put(self._channel, message)
 
     async def start(self, on_message: OnMessage, on_gap: Callable[[], None]) -> None:
-        """See core.ports.coordination.Bus. Redis need not be there yet."""
+        """See core.ports.coordination.Bus. Redis need not be available yet."""
         self._tasks = [
             asyncio.create_task(self._keep_up("send", self._send)),
             asyncio.create_task(self._keep_up("receive", lambda: self._receive(on_message, on_gap))),
@@ -93,7 +93,7 @@ class RedisBus:
         self._tasks = []
 
     async def _keep_up(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do work that lasts as long as its connection, and begin again after ever longer pauses."""
+        """Run work that lasts as long as its connection, and restart it after ever longer pauses."""
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
@@ -104,17 +104,19 @@ class RedisBus:
                 log.warning("cannot %s over Redis, trying again: %s", what, fault)
             except Exception:
                 log.exception("cannot %s over Redis, trying again", what)
-            if loop.time() - begun > _LONGEST_PAUSE:
+            if loop.time() - begun > _MAX_PAUSE_SECONDS:
                 failures = 0
             failures += 1
-            await asyncio.sleep(backoff_seconds(failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE))
+            await asyncio.sleep(
+                backoff_seconds(failures, first=_MIN_PAUSE_SECONDS, longest=_MAX_PAUSE_SECONDS)
+            )
 
     def _connect(self, retries: int) -> "Redis":
-        # By default the library would try ten times, for most of a minute.
+        # By default the library retries ten times, for most of a minute.
         return Redis.from_url(
             self._url,
-            socket_timeout=_ANSWER_SECONDS,
-            socket_connect_timeout=_ANSWER_SECONDS,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), retries),
         )
 
@@ -144,8 +146,8 @@ class RedisBus:
                 self._filled.clear()
 
     async def _send_some(self, client: "Redis") -> None:
-        """Send what is due; it leaves the outbox only when Redis has it, or fails with it."""
-        count = min(len(self._outbox), _AT_ONCE)
+        """Send a batch; it leaves the outbox only when Redis has it, or when sending ends."""
+        count = min(len(self._outbox), _MAX_BATCH_MESSAGES)
         pipeline = client.pipeline(transaction=False)
         for index in range(count):
             _ = pipeline.publish(*self._outbox[index])
@@ -171,7 +173,7 @@ class RedisBus:
                 await asyncio.gather(reader, return_exceptions=True)
 
     async def _read(self, pubsub: PubSub, on_message: OnMessage, on_gap: Callable[[], None]) -> None:
-        """Move messages, and do nothing else: Redis cuts off who reads too slowly."""
+        """Hand on messages, and do nothing else: Redis disconnects a client that reads too slowly."""
         async for message in pubsub.listen():
             self.counters.received += 1
             if message["type"] == "message":
@@ -179,7 +181,7 @@ class RedisBus:
                 if message["channel"] == self._channel:
                     on_message(message["data"])
             elif message["type"] == "subscribe" and message["channel"] == self._channel:
-                # The first confirmation, or one after the library has connected anew without a word.
+                # The first confirmation, or one after the library has reconnected silently.
                 self._hearing = True
                 on_gap()
 

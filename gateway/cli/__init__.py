@@ -1,4 +1,4 @@
-"""The command line ``petstore``. Each command imports what it needs when it runs, so that help comes at once."""
+"""The command line ``petstore``. Each command imports what it needs when it runs, so that help appears at once."""
 
 import os
 import sys
@@ -13,25 +13,25 @@ app = typer.Typer(
     help="One pet store behind every protocol: one event log, many doors.",
     no_args_is_help=True,
     add_completion=False,
-    # Plain help and plain faults: in a log they are one line each.
+    # Plain help and plain errors: in a log they are one line each.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-_URL = typer.Option(envvar="PETSTORE_URL", help="The server.", metavar="URL")
-_TENANT = typer.Option(envvar="PETSTORE_TENANT", help="A tenant of your own: a UUID.", metavar="UUID")
+_URL_OPTION = typer.Option(envvar="PETSTORE_URL", help="The server.", metavar="URL")
+_TENANT_OPTION = typer.Option(envvar="PETSTORE_TENANT", help="A tenant of your own: a UUID.", metavar="UUID")
 
 
 def main() -> None:
-    """Run the command line. What is in the way is told in one line, with exit status 1."""
-    # The database, the images and the secret are for the account that serves them alone.
+    """Run the command line. An error that prevents the start is printed in one line, with exit status 1."""
+    # The database, the images and the secret are readable by the account that serves them only.
     os.umask(0o077)
     try:
         app()
     except (BadSettings, CannotStart) as error:
         sys.exit(f"petstore: {error}")
     except BrokenPipeError:
-        # Whoever read our output has gone (petstore watch | head).
+        # The reader of our output has gone (petstore watch | head).
         sys.stderr.close()
         sys.exit(1)
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ def migrate() -> None:
 
 
 @app.command()
-def seed(tenant: Annotated[str | None, _TENANT] = None) -> None:
+def seed(tenant: Annotated[str | None, _TENANT_OPTION] = None) -> None:
     """Fill the shared pool, or a tenant, with demo data, once."""
     from gateway.cli.data import run_seed
 
@@ -74,13 +74,13 @@ def watch(
     topics: Annotated[
         list[str], typer.Argument(help="Topic filters: pets/#, orders/+/status.", metavar="TOPICS…")
     ],
-    url: Annotated[str, _URL] = "http://127.0.0.1:8080",
+    url: Annotated[str, _URL_OPTION] = "http://127.0.0.1:8080",
     token: Annotated[str | None, typer.Option(envvar="PETSTORE_TOKEN", help="An access token.")] = None,
-    tenant: Annotated[str | None, _TENANT] = None,
+    tenant: Annotated[str | None, _TENANT_OPTION] = None,
     cursor: Annotated[str | None, typer.Option(help="Where to begin: a cursor, or earliest.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print whole events, one line each.")] = False,
 ) -> None:
-    """Show events as they happen, on any server; after a lost connection it resumes where it was."""
+    """Show events live, from any server; after a lost connection it resumes where it was."""
     from gateway.cli.watch import run
 
     run(url, ",".join(topics), token=token, tenant=tenant, cursor=cursor, as_json=as_json)
@@ -89,10 +89,10 @@ def watch(
 @app.command()
 def token(
     username: Annotated[str, typer.Argument(help="Who logs in.")],
-    url: Annotated[str, _URL] = "http://127.0.0.1:8080",
-    tenant: Annotated[str | None, _TENANT] = None,
+    url: Annotated[str, _URL_OPTION] = "http://127.0.0.1:8080",
+    tenant: Annotated[str | None, _TENANT_OPTION] = None,
 ) -> None:
-    """Log in, and print the access token alone.
+    """Log in, and print only the access token.
 
     The password comes from PETSTORE_PASSWORD, from standard input, or is asked for.
     """
@@ -104,9 +104,10 @@ def token(
 @app.command("broker-account")
 def broker_account(
     name: Annotated[str, typer.Argument(help="The account's user name.")],
-    tenant: Annotated[str | None, _TENANT] = None,
+    tenant: Annotated[str | None, _TENANT_OPTION] = None,
 ) -> None:
-    """Make an account at the MQTT broker that hears every event of a tenant; prints its name and password.
+    """Create an account at the MQTT broker that may subscribe to every event of a tenant; prints its name and
+    password.
 
     Run again, it gives the account a new password.
     """
@@ -117,7 +118,7 @@ def broker_account(
 
 @app.command()
 def doctor() -> None:
-    """Check the settings and every server they name, and say how to mend what is wrong."""
+    """Check the settings and every server they name, and say how to fix what is wrong."""
     from gateway.cli.doctor import run
 
     run()

@@ -13,7 +13,7 @@ from gateway.startup_errors import BadSettings, CannotStart
 
 
 def run(name: str, tenant: str | None) -> None:
-    """Make an account of the STAFF at the broker, or give it a new password, and print both."""
+    """Create a STAFF account at the broker, or give it a new password, and print both."""
     settings = load_settings()
     if settings.mqtt_broker is None:
         raise BadSettings("PETSTORE_MQTT_BROKER_URL: there is no broker to make an account at")

@@ -1,10 +1,10 @@
-"""What the commands share that talk to a server: headers, and faults in words."""
+"""What commands that talk to a server share: headers, and error messages."""
 
 import httpx
 
 
 def headers_for(token: str | None, tenant: str | None) -> dict[str, str]:
-    """The headers that say who asks, and in which tenant."""
+    """The headers that carry the token and the tenant."""
     headers: dict[str, str] = {}
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -14,7 +14,7 @@ def headers_for(token: str | None, tenant: str | None) -> dict[str, str]:
 
 
 def complaint(answer: httpx.Response) -> str:
-    """What a server refused, in one line."""
+    """A server's error response, in one line."""
     try:
         problem = answer.json()
         return f"{problem['title']}: {problem['detail']}"

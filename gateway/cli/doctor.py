@@ -1,4 +1,4 @@
-"""``petstore doctor``: looks at everything a node needs, and says how to mend what is wrong."""
+"""``petstore doctor``: checks everything a node needs, and says how to fix what is wrong."""
 
 import asyncio
 import os
@@ -21,12 +21,12 @@ from gateway.startup_errors import BadSettings, CannotStart
 from gateway.storage.migration import is_current
 from gateway.storage.opening import open_storage
 
-#: Seconds by which clocks may differ before tokens and leases suffer.
-_SKEW = timedelta(seconds=2)
-#: Seconds that a message may take to come back over Redis.
-_ECHO = 3.0
+#: By how much clocks may differ before tokens and leases suffer.
+_MAX_CLOCK_SKEW = timedelta(seconds=2)
+#: Time for a message to come back over Redis.
+_ECHO_TIMEOUT_SECONDS = 3.0
 #: Variables that commands read, beside the settings.
-_OF_COMMANDS = {"URL", "TOKEN", "TENANT", "PASSWORD"}
+_COMMAND_VARIABLES = {"URL", "TOKEN", "TENANT", "PASSWORD"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def run() -> None:
     found = asyncio.run(_examine(settings, console))
     faults = sum(finding.advice is not None for finding in found)
     if faults:
-        console.print(f"\n{faults} of {len(found)} checks found a fault.", style="bold red")
+        console.print(f"\n{faults} of {len(found)} checks failed.", style="bold red")
         sys.exit(1)
     console.print("\nAll is well.", style="bold green")
 
@@ -73,7 +73,7 @@ async def _examine(settings: Settings, console: Console) -> list[Finding]:
 
 
 async def _settings(_: Settings) -> Finding:
-    known = {name.upper() for name in Settings.model_fields} | _OF_COMMANDS
+    known = {name.upper() for name in Settings.model_fields} | _COMMAND_VARIABLES
     unknown = sorted(
         name for name in os.environ if name.startswith(PREFIX) and name[len(PREFIX) :] not in known
     )
@@ -110,7 +110,7 @@ async def _database(settings: Settings) -> Finding:
             return Finding(
                 f"{shown(url)} answers, but its tables are not of this version", "run: petstore migrate"
             )
-    except Exception as error:  # noqa: BLE001 - the boundary to whichever driver: each has faults of its own
+    except Exception as error:  # noqa: BLE001 - the boundary to whichever driver: each has errors of its own
         advice = (
             f"start PostgreSQL, or correct {PREFIX}DATABASE_URL"
             if settings.on_postgresql
@@ -124,7 +124,7 @@ async def _database(settings: Settings) -> Finding:
 
 
 def _absent(url: str) -> bool:
-    """Whether it is SQLite's and nobody has made it yet; looking closer would make it."""
+    """Whether it is a SQLite file that does not exist yet; opening it would create it."""
     return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
 
 
@@ -144,7 +144,7 @@ async def _echo(settings: Settings) -> Finding:
         async with (
             redis_client(settings.redis_url) as client,
             client.pubsub() as pubsub,
-            asyncio.timeout(_ECHO),
+            asyncio.timeout(_ECHO_TIMEOUT_SECONDS),
         ):
             await pubsub.subscribe(channel)
             await client.publish(channel, b"echo")
@@ -177,7 +177,7 @@ async def _port(settings: Settings) -> Finding:
         sockets = listen(settings.host, settings.port)
     except OSError as error:
         advice = (
-            f"stop what listens there, or set {PREFIX}PORT; a store that already serves there is no fault"
+            f"stop what listens there, or set {PREFIX}PORT; a store that already serves there is no error"
         )
         return Finding(str(error.strerror), advice)
     for listener in sockets:
@@ -199,12 +199,12 @@ async def _clock(settings: Settings) -> Finding:
     try:
         async with engine.connect() as connection:
             theirs: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
-    except Exception as error:  # noqa: BLE001 - as above; the database check says what to do
-        return Finding(f"the database's clock cannot be read: {reason(error)}", "mend the database first")
+    except Exception as error:  # noqa: BLE001 - as above; the database check gives the advice
+        return Finding(f"the database's clock cannot be read: {reason(error)}", "fix the database first")
     finally:
         await engine.dispose()
     difference = abs(datetime.now(UTC) - theirs)
-    if difference > _SKEW:
+    if difference > _MAX_CLOCK_SKEW:
         return Finding(
             f"it differs from the database's by {difference.total_seconds():.1f} s", "run NTP on both"
         )

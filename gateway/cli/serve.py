@@ -19,11 +19,11 @@ from gateway.serving import Ports, bind, serve
 from gateway.settings import Settings, load_settings
 
 #: Commands must not be broken up, however narrow the terminal is.
-_WIDTH = 400
+_WIDTH_COLUMNS = 400
 
 
 def run(*, host: str | None, port: int | None, workers: int | None, demo: bool | None) -> None:
-    """Serve, with what the command line gives before the environment."""
+    """Serve; options of the command line take precedence over the environment."""
     settings = load_settings(host=host, port=port, workers=workers, demo=demo or None)
     access = configure_logs(settings.log_level, settings.log_format)
     ports = bind(settings)
@@ -43,8 +43,8 @@ def on_loop(work: Coroutine[object, object, None]) -> None:
 
 
 def announce(settings: Settings, ports: Ports) -> None:
-    """Say on standard output where each door is, in demo mode with a command to try it."""
-    console = Console(width=_WIDTH, highlight=False)
+    """Print each door's address on standard output, in demo mode with a command to try it."""
+    console = Console(width=_WIDTH_COLUMNS, highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("Door", style="bold")
     table.add_column("Address", no_wrap=True)
@@ -57,7 +57,7 @@ def announce(settings: Settings, ports: Ports) -> None:
     if settings.demo:
         people = ", ".join(f"{name} / {password} ({role})" for name, password, _, role in ACCOUNTS)
         console.print(f"Accounts: {people}; API key {API_KEY} (STAFF). Stop with Ctrl-C.\n")
-    # A pipe is not flushed line by line, and somebody waits for this.
+    # A pipe is not flushed line by line, and a supervisor may wait for this.
     sys.stdout.flush()
 
 

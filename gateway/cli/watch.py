@@ -15,9 +15,9 @@ from core.kernel.backoff import backoff_seconds
 from gateway.cli.client import complaint, headers_for
 from gateway.startup_errors import CannotStart
 
-#: Seconds without a byte after which a connection counts as dead; the server says something every 15.
-_SILENCE = 45.0
-_LONGEST_PAUSE = 30.0
+#: Without a byte for so long a connection counts as dead; the server sends a block every 15 seconds.
+_READ_TIMEOUT_SECONDS = 45.0
+_MAX_PAUSE_SECONDS = 30.0
 _COLOURS = {"pets": "green", "orders": "yellow", "payments": "magenta", "inventory": "blue", "chats": "cyan"}
 
 
@@ -64,8 +64,8 @@ class Tail:
         self._aside = Console(stderr=True, highlight=False)
 
     def follow(self) -> None:
-        """Show events; come back, where we were, whenever the connection is lost."""
-        timeout = httpx.Timeout(10.0, read=_SILENCE)
+        """Show events; resume at the last cursor whenever the connection is lost."""
+        timeout = httpx.Timeout(10.0, read=_READ_TIMEOUT_SECONDS)
         with httpx.Client(base_url=self._url, headers=self._headers, timeout=timeout) as client:
             while True:
                 try:
@@ -76,7 +76,7 @@ class Tail:
                         raise CannotStart(f"{self._url} cannot be reached: {error}") from None
                     lost = str(error) or type(error).__name__
                 self._failures += 1
-                pause = backoff_seconds(self._failures, first=self._pause, longest=_LONGEST_PAUSE)
+                pause = backoff_seconds(self._failures, first=self._pause, longest=_MAX_PAUSE_SECONDS)
                 self._tell(f"connection lost ({lost}); resuming in {pause:.1f} s")
                 time.sleep(pause)
 
@@ -134,7 +134,7 @@ class Tail:
         self._aside.print(f"· {text}", style="dim", soft_wrap=True, markup=False)
 
     def say_goodbye(self) -> None:
-        """Say how to go on later."""
+        """Print how to resume later."""
         if self._cursor is not None and self._cursor != "earliest":
             self._tell(f"go on from here with --cursor {self._cursor}")
 
@@ -160,7 +160,7 @@ def read_blocks(lines: Iterator[str]) -> Iterator[Block]:
 
 
 def summary(data: dict[str, Any]) -> str:
-    """What an event is about, in a few words."""
+    """A summary of an event, in a few words."""
     subject = next(
         (data[name] for name in ("message", "payment", "order", "pet", "chat") if name in data), data
     )

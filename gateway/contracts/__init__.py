@@ -1,1 +1,1 @@
-"""The committed contracts, made from the code: OpenAPI, AsyncAPI, the GraphQL schema, and code from proto/."""
+"""The committed contracts, generated from the code: OpenAPI, AsyncAPI, the GraphQL schema, and code from proto/."""

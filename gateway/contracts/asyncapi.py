@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of the live doors, put together from what each of them declares of itself."""
+"""The AsyncAPI 3.0 document of the live doors, assembled from the declarations of each door."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -57,7 +57,7 @@ _SECURITY_SCHEMES: Document = {
         ),
     },
 }
-_ON_HTTP = ("bearerAuth", "apiKeyAuth", "queryToken")
+_HTTP_SECURITY = ("bearerAuth", "apiKeyAuth", "queryToken")
 
 
 def _default(setting: str) -> str:
@@ -81,20 +81,28 @@ def _server(
     }
 
 
-_MQTT = {"mqtt": {"maximumPacketSize": Limits().frame_bytes, "bindingVersion": "0.2.0"}}
+_MQTT_BINDINGS = {"mqtt": {"maximumPacketSize": Limits().frame_bytes, "bindingVersion": "0.2.0"}}
 #: The servers of each door.
 _DOORS: tuple[tuple[Door, Document], ...] = (
     (
         SSE,
         {
             "sse": _server(
-                "http", "1.1", "port", "Server-Sent Events; https when there is a certificate.", _ON_HTTP
+                "http",
+                "1.1",
+                "port",
+                "Server-Sent Events; https when there is a certificate.",
+                _HTTP_SECURITY,
             )
         },
     ),
     (
         WEBSOCKET,
-        {"websocket": _server("ws", "13", "port", "WebSocket; wss when there is a certificate.", _ON_HTTP)},
+        {
+            "websocket": _server(
+                "ws", "13", "port", "WebSocket; wss when there is a certificate.", _HTTP_SECURITY
+            )
+        },
     ),
     (
         SOCKETIO,
@@ -111,21 +119,23 @@ _DOORS: tuple[tuple[Door, Document], ...] = (
     (
         MQTT,
         {
-            "mqtt": _server("mqtt", "5", "mqtt_port", "MQTT 3.1.1 and 5.", ("password",), bindings=_MQTT),
+            "mqtt": _server(
+                "mqtt", "5", "mqtt_port", "MQTT 3.1.1 and 5.", ("password",), bindings=_MQTT_BINDINGS
+            ),
             "mqtts": _server(
                 "secure-mqtt",
                 "5",
                 "mqtt_tls_port",
                 "MQTT with TLS, open when there is a certificate.",
                 ("password",),
-                bindings=_MQTT,
+                bindings=_MQTT_BINDINGS,
             ),
             "mqttWebsocket": _server(
                 "ws",
                 "13",
                 "port",
                 "MQTT over WebSocket, subprotocol `mqtt`; wss when there is a certificate.",
-                ("password", *_ON_HTTP),
+                ("password", *_HTTP_SECURITY),
                 pathname="/mqtt",
             ),
         },
@@ -196,7 +206,7 @@ def _channel(door: Door, channel: Channel, servers: Iterable[str]) -> Document:
 
 
 def _operations(door: Door, channel: Channel) -> Iterator[tuple[str, Document]]:
-    """What the gateway does on a channel: takes each message of clients, and sends what it has to say unasked."""
+    """The gateway's operations on a channel: it receives each message of clients, and sends its own messages."""
     name = f"{door.name}.{channel.key}"
     place = {"$ref": f"#/channels/{name}"}
 
@@ -242,14 +252,14 @@ def _message(message: Message, mode: JsonSchemaMode, schemas: "Schemas") -> Docu
 
 
 class _Exact(GenerateJsonSchema):
-    """What the store writes: no member is left out but where there is nothing to say, and none is added."""
+    """The schema of what the store writes: no member is missing except where it is declared so, and none is added."""
 
     def field_is_required(
         self,
         field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
         total: bool,
     ) -> bool:
-        """Whether it is always there."""
+        """Whether it is always present."""
         if self.mode == "validation":
             return super().field_is_required(field, total)
         return field.get("serialization_exclude_if") is None
@@ -269,7 +279,7 @@ class _Exact(GenerateJsonSchema):
 
 
 class Schemas:
-    """The schemas of what messages hold; ``components`` are those with names, in alphabetical order."""
+    """The schemas of messages' payloads; ``components`` are those with names, in alphabetical order."""
 
     def __init__(self, messages: Iterable[tuple[Message, JsonSchemaMode]]) -> None:
         found: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
@@ -316,7 +326,8 @@ def _models(schema: Any) -> Iterator[type[BaseModel]]:
 
 
 def _plain(schema: Any) -> Any:
-    """Without what schemas of AsyncAPI (JSON Schema draft 7) have not: words beside a reference, a discriminator."""
+    """Without what AsyncAPI's schemas (JSON Schema draft 7) do not have: members beside a reference, a
+    discriminator."""
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):

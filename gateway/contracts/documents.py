@@ -1,6 +1,6 @@
-"""The documents that are committed: `make contracts` writes them, `make check` compares them.
+"""The committed documents: `make contracts` writes them, `make check` compares them.
 
-They are made from the code that runs, so that a difference is a change nobody has written down.
+They are generated from the code that runs, so that a difference is a change that was not recorded.
 """
 
 import sys
@@ -23,7 +23,7 @@ def http_document() -> dict[str, Any]:
     return openapi_document(sse.PATHS, sse.SCHEMAS)
 
 
-#: The documents that are served, by the name they have there.
+#: The documents that are served, by name.
 DOCUMENTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "openapi": http_document,
     "asyncapi": asyncapi_document,
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         if "--check" in arguments:
-            sys.stderr.write(f"{name} is not what the code says: run `make contracts`\n")
+            sys.stderr.write(f"{name} differs from the code: run `make contracts`\n")
             differing += 1
             continue
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Python code made from the files in proto/, for `make contracts`; the compiler is no part of what is served."""
+"""Python code generated from the files in proto/, for `make contracts`; the server does not need the compiler."""
 
 import subprocess
 import sys
@@ -11,7 +11,8 @@ _PACKAGE = "protocols.grpc._generated"
 def generated_code(root: Path) -> dict[str, str]:
     """The modules of messages and stubs, by their paths below ``root``, the repository.
 
-    The compiler writes imports as the .proto files lie below proto/; here they lead to where the modules lie.
+    The compiler writes imports by the paths of the .proto files below proto/; they are changed to those of the
+    modules.
     """
     proto = root / "proto"
     sources = sorted(str(path.relative_to(proto)) for path in proto.rglob("*.proto"))

@@ -1,1 +1,1 @@
-"""What the gateway tells about itself: logs and metrics."""
+"""Observability: logs and metrics."""

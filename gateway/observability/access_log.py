@@ -1,7 +1,7 @@
 """The access log: one line per finished request or live connection, written past the logging machinery.
 
-A line costs a few microseconds, where a log record costs ten times as much. It never holds a query string, a body, a
-token, or the path itself: an order's id in a path lets whoever reads it see the order.
+A line costs a few microseconds, a tenth of a log record. It never holds a query string, a body, a token, or the path
+itself: an order's id in a path would let anybody who reads the log see the order.
 """
 
 import contextlib
@@ -25,18 +25,18 @@ class AccessLog:
         self._stream = stream
 
     def takes(self, door: str, status: int) -> bool:
-        """Whether ``write`` would write a line of this: for whom it costs something to gather what belongs there."""
+        """Whether ``write`` would write such a line: for callers that have to collect its values first."""
         return self._threshold <= _LEVELS[_level_of(door, status)]
 
     def write(
         self, door: str, method: str, route: str, status: int, seconds: float, state: Mapping[str, Any]
     ) -> None:
-        """Write what is known of a request when it has ended, if the level asks for it.
+        """Write the line of a request that has ended, if the level includes it.
 
-        Internal errors are errors, what machines ask again and again is for debugging, the rest is information.
-        ``route`` is the path's template, empty where nothing answers. ``status`` is the HTTP status, for a
+        Internal errors have level error, probes debug, everything else info.
+        ``route`` is the path's template, empty for an unknown path. ``status`` is the HTTP status, for a
         WebSocket the close code, for gRPC its status code, for MQTT the reason code. ``state`` is what the door
-        noted: ``request_id``, ``caller`` (his key), ``tenant``.
+        noted: ``request_id``, ``caller`` (the caller's key), ``tenant``.
         """
         level = _level_of(door, status)
         if self._threshold > _LEVELS[level]:
@@ -54,7 +54,7 @@ class AccessLog:
             "level": level,
             "timestamp": datetime.now(UTC),
         }
-        # Whoever read the log may have gone; that is no reason to fail requests.
+        # The reader of a pipe may have gone; that must not fail requests.
         with contextlib.suppress(OSError):
             self._stream.write(self._json(entry) if self._as_json else self._columns(entry))
 
@@ -71,9 +71,10 @@ class AccessLog:
 
 
 def _level_of(door: str, status: int) -> str:
-    return "error" if status in _OUR_FAULTS else "debug" if door == PROBES else "info"
+    return "error" if status in _SERVER_ERROR_STATUSES else "debug" if door == PROBES else "info"
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}
-#: Internal error, broken WebSocket, gRPC's INTERNAL, MQTT's unspecified error; 503 is told apart by whoever is away.
-_OUR_FAULTS = frozenset({500, 1011, 13, 128})
+#: Internal error, broken WebSocket, gRPC's INTERNAL, MQTT's unspecified error; 503 is not among them: it names the
+#: server that is unavailable.
+_SERVER_ERROR_STATUSES = frozenset({500, 1011, 13, 128})

@@ -15,7 +15,7 @@ import structlog
 from gateway.observability.access_log import AccessLog
 
 #: Passwords in addresses, bearer tokens and tokens in query strings, wherever a library may put them.
-_SECRETS = re.compile(
+_SECRETS_PATTERN = re.compile(
     r"(?P<address>\w+://[^\s:/@]*:)[^\s@]+(?=@)"
     r"|(?P<bearer>[Bb]earer\s+)[\w.~+/=-]+"
     r"|(?P<query>[?&](?:token|access_token|api_key)=)[^&\s\"']+"
@@ -23,7 +23,7 @@ _SECRETS = re.compile(
 
 
 def configure_logs(level: str, form: str, stream: TextIO | None = None) -> AccessLog:
-    """Send all logs of this process to ``stream`` (standard error); gives the access log, which writes there too.
+    """Send all logs of this process to ``stream`` (standard error); returns the access log, which writes there too.
 
     ``form`` is ``json``, ``console``, or ``auto``: console on a terminal, else json. Calling it again replaces
     what was configured.
@@ -50,7 +50,7 @@ def configure_logs(level: str, form: str, stream: TextIO | None = None) -> Acces
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Their lines below a warning are about their own inner life.
+    # Their lines below a warning are about their internals.
     for name in ("alembic", "asyncio", "httpx", "httpcore", "aiosqlite", "redis", "sqlalchemy"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     return AccessLog(level, as_json=as_json, stream=out)
@@ -58,7 +58,7 @@ def configure_logs(level: str, form: str, stream: TextIO | None = None) -> Acces
 
 def without_secrets(text: str) -> str:
     """The text with everything that looks like a secret replaced by ``***``."""
-    return _SECRETS.sub(lambda found: f"{found[found.lastgroup or 0]}***", text)
+    return _SECRETS_PATTERN.sub(lambda found: f"{found[found.lastgroup or 0]}***", text)
 
 
 def _without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

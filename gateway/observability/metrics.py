@@ -15,12 +15,12 @@ _Family = GaugeMetricFamily | CounterMetricFamily
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-#: Seconds. What the cache answers takes well under a millisecond, a password's hash a good part of a second.
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+#: A cached response takes well under a millisecond, hashing a password a good part of a second.
+_BUCKET_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """The figures of one process, in a registry of their own."""
+    """The metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -42,7 +42,7 @@ class Metrics:
         self.registry.register(_Looking(lambda: _labelled(f"petstore_{name}", text, label, look())))
 
     def render(self) -> bytes:
-        """Everything, as Prometheus reads it."""
+        """All metrics, in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
@@ -50,7 +50,7 @@ class Metrics:
 class _Series:
     number: int = 0
     seconds: float = 0.0
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(_BUCKET_SECONDS) + 1))
 
 
 class _Requests(Collector):
@@ -60,7 +60,7 @@ class _Requests(Collector):
         self._series: dict[tuple[str, str, str, int], _Series] = {}
 
     def count(self, door: str, method: str, route: str, status: int, seconds: float | None) -> None:
-        """Count one request that was answered, or one live connection that has ended: it has no time of interest."""
+        """Count one request that was answered, or one live connection that has ended (``seconds`` is then None)."""
         key = (door, method, route, status)
         series = self._series.get(key)
         if series is None:
@@ -68,7 +68,7 @@ class _Requests(Collector):
         series.number += 1
         if seconds is not None:
             series.seconds += seconds
-            series.buckets[bisect_left(_BUCKETS, seconds)] += 1
+            series.buckets[bisect_left(_BUCKET_SECONDS, seconds)] += 1
 
     def collect(self) -> Iterator[Metric]:
         """A counter by status, and a histogram over all of them."""
@@ -82,9 +82,9 @@ class _Requests(Collector):
             total.seconds += series.seconds
             total.buckets = [a + b for a, b in zip(total.buckets, series.buckets, strict=True)]
         yield requests
-        text = "Time from a request's head to the end of its answer."
+        text = "Time from a request's head to the end of its response."
         histogram = HistogramMetricFamily("petstore_request_seconds", text, labels=labels)
-        bounds = [*map(str, _BUCKETS), "+Inf"]
+        bounds = [*map(str, _BUCKET_SECONDS), "+Inf"]
         for name, total in times.items():
             sums = list(accumulate(total.buckets))
             if sums[-1]:
@@ -101,11 +101,11 @@ class _Looking(Collector):
         self._collect = collect
 
     def collect(self) -> Iterator[Metric]:
-        """What there is now."""
+        """The current values."""
         return self._collect()
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: there may not be anything to look at yet."""
+        """Nothing: there may be nothing to collect yet."""
         return iter(())
 
 

@@ -23,8 +23,8 @@ from core.store.parts import Adapters
 from core.store.store import Call, Outcome, Store
 from gateway.bus import InProcessBus
 from gateway.images import FileImages
-from gateway.limits.in_process import InProcessRateLimiter
 from gateway.payments import SimulatedProcessor
+from gateway.rate_limits.in_process import InProcessRateLimiter
 from gateway.security.passwords import Argon2Hasher
 from gateway.security.tokens import HmacSigner
 from gateway.storage.memory import MemoryStorage

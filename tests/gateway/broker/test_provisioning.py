@@ -96,7 +96,7 @@ async def test_a_device_logs_in_with_its_password_and_hears_and_says_what_is_its
             "$CONTROL/dynamic-security/v1",
         ):
             assert not await may_publish(client, topic, payload), topic
-    await eventually(lambda: bridge.statistics().counters.telemetry.taken == 1)
+    await eventually(lambda: bridge.statistics().counters.readings.taken == 1)
     (report,) = await reports(shop)
     assert report["deviceId"] == device.id
 
@@ -207,7 +207,7 @@ async def test_a_broker_without_dynamic_security_is_served_all_the_same(
         finally:
             await bridge.stop()
     (line,) = [record for record in caplog.records if "dynamic security" in record.getMessage()]
-    assert "accounts there are not ours to keep" in line.getMessage()
+    assert "its accounts are not provisioned" in line.getMessage()
     assert "password" not in line.getMessage()
 
 

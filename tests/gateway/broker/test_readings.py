@@ -73,9 +73,9 @@ async def test_a_private_tenant_reports_under_its_own_name(
     ):
         await send(mosquitto_server, topic, READING)
     await send(mosquitto_server, f"tenants/{mine.tenant}/telemetry/pets/{pet_id}/health", READING)
-    await eventually(lambda: bridge.statistics().counters.telemetry.taken == 1)
+    await eventually(lambda: bridge.statistics().counters.readings.taken == 1)
     assert len(await reports(mine)) == 1
-    await eventually(lambda: bridge.statistics().counters.telemetry.refused == 2)
+    await eventually(lambda: bridge.statistics().counters.readings.refused == 2)
 
 
 async def test_of_several_devices_the_oldest_has_reported_unless_the_message_names_another(
@@ -87,7 +87,7 @@ async def test_of_several_devices_the_oldest_has_reported_unless_the_message_nam
     topic = f"telemetry/pets/{pet_id}/health"
     for number, named in enumerate((None, devices[1].id, stranger.id)):
         await send(mosquitto_server, topic, READING | {"heartRateBpm": number}, device_id=named)
-        await eventually(lambda: bridge.statistics().counters.telemetry.taken == number + 1)  # noqa: B023
+        await eventually(lambda: bridge.statistics().counters.readings.taken == number + 1)  # noqa: B023
     assert [report["deviceId"] for report in await reports(shop)] == [
         devices[0].id, devices[1].id, devices[0].id,
     ]  # fmt: skip
@@ -111,9 +111,9 @@ async def test_garbage_is_counted_and_dropped_and_does_no_harm(
     ]  # fmt: skip
     for other in topics:
         await send(mosquitto_server, other, READING)
-    await eventually(lambda: bridge.statistics().counters.telemetry.refused == len(bad) + len(topics))
+    await eventually(lambda: bridge.statistics().counters.readings.refused == len(bad) + len(topics))
     await send(mosquitto_server, topic, READING)
-    await eventually(lambda: bridge.statistics().counters.telemetry.taken == 1)
+    await eventually(lambda: bridge.statistics().counters.readings.taken == 1)
     assert len(await reports(shop)) == 1
     assert bridge.statistics().counters.connections == 1
 
@@ -126,7 +126,7 @@ async def test_readings_of_a_pet_stay_in_their_order(
     await send(
         mosquitto_server, f"telemetry/pets/{pet_id}/health", *({"heartRateBpm": n} for n in range(200))
     )
-    await eventually(lambda: bridge.statistics().counters.telemetry.taken == 200)
+    await eventually(lambda: bridge.statistics().counters.readings.taken == 200)
     assert [report["reading"]["heartRateBpm"] for report in await reports(shop)] == list(range(200))
 
 
@@ -137,7 +137,7 @@ async def test_what_is_sent_again_is_told_once(
     await eventually(lambda: bridge.statistics().devices == 1)
     # To the gateway a repetition by the broker and one by the device look alike.
     await send(mosquitto_server, f"telemetry/pets/{pet_id}/health", READING, READING)
-    await eventually(lambda: bridge.statistics().counters.telemetry.taken == 2)
+    await eventually(lambda: bridge.statistics().counters.readings.taken == 2)
     assert len(await reports(shop)) == 1
 
 
@@ -149,7 +149,7 @@ async def test_readings_sent_while_no_gateway_runs_are_kept_by_the_broker(
         pass
     await send(mosquitto_server, f"telemetry/pets/{pet_id}/health", *({"heartRateBpm": n} for n in range(50)))
     async with bridged(store, mosquitto_server) as bridge:
-        await eventually(lambda: bridge.statistics().counters.telemetry.taken == 50)
+        await eventually(lambda: bridge.statistics().counters.readings.taken == 50)
     assert [report["reading"]["heartRateBpm"] for report in await reports(shop)] == list(range(50))
 
 
@@ -174,8 +174,8 @@ async def test_while_the_database_is_away_readings_stay_with_the_broker(
             # The lease runs out meanwhile, and is taken anew.
             await eventually(lambda: not bridge.statistics().holding)
             await asyncio.to_thread(database.start)
-            await eventually(lambda: bridge.statistics().counters.telemetry.taken >= 30)
+            await eventually(lambda: bridge.statistics().counters.readings.taken >= 30)
             assert [report["reading"]["heartRateBpm"] for report in await reports(shop)] == list(range(30))
-            assert bridge.statistics().counters.telemetry.refused == 0
+            assert bridge.statistics().counters.readings.refused == 0
     finally:
         database.remove()

@@ -11,56 +11,59 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from core.ports.coordination import Allowance
-from gateway.limits.in_process import InProcessRateLimiter
+from gateway.rate_limits.in_process import InProcessRateLimiter
 
 log = logging.getLogger(__name__)
 
-_PREFIX = "petstore:limit:"
-_CONNECTIONS = 32
-_FAULTS = (RedisError, OSError, TimeoutError)
+_KEY_PREFIX = "petstore:limit:"
+_MAX_CONNECTIONS = 32
+_REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
 
 class RedisRateLimiter:
-    """Counts in Redis; while it is away, each node counts for itself.
+    """Counts in Redis; while it is unavailable, each node counts for itself.
 
-    The first request that waits longer than ``patience`` seconds opens a circuit: until a probe of our own gets an
-    answer again, no request asks Redis. So a dead Redis costs a few requests a moment, and a frozen one no more.
+    The first request that waits longer than ``timeout`` seconds opens a circuit breaker: until a probe gets a reply
+    again, no request asks Redis. So a Redis that is down or frozen delays only a few requests, and each of them
+    briefly.
     """
 
-    def __init__(self, url: str, *, patience: float = 0.25, probe_seconds: float = 1.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 0.25, probe_seconds: float = 1.0) -> None:
         pool = BlockingConnectionPool.from_url(
             url,
-            max_connections=_CONNECTIONS,
+            max_connections=_MAX_CONNECTIONS,
             timeout=None,
-            socket_timeout=patience,
-            socket_connect_timeout=patience,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
         )
         self._client = Redis.from_pool(pool)
-        self._script = self._client.register_script(files("gateway.limits").joinpath("hit.lua").read_text())
-        self._patience = patience
+        self._script = self._client.register_script(
+            files("gateway.rate_limits").joinpath("hit.lua").read_text()
+        )
+        self._timeout = timeout
         self._probe_seconds = probe_seconds
         self._local = InProcessRateLimiter()
         self._probing: asyncio.Task[None] | None = None
 
     @property
     def healthy(self) -> bool:
-        """Whether Redis counts, as far as the last request knows."""
+        """Whether Redis counts, according to the last request."""
         return self._probing is None
 
     async def hit(self, key: str, limit: int, window: int, cost: int = 1) -> Allowance:
-        """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only looks."""
+        """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only reads."""
         if self._probing is not None:
             return self._local.count(key, limit, window, cost)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 return await self._ask(key, limit, window, cost)
-        except _FAULTS as fault:
+        except _REDIS_ERRORS as fault:
             self._trip(fault)
             return self._local.count(key, limit, window, cost)
 
     async def _ask(self, key: str, limit: int, window: int, cost: int) -> Allowance:
-        allowed, spent, left = await self._script(keys=[_PREFIX + key], args=[limit, window * 1000, cost])
+        allowed, spent, left = await self._script(keys=[_KEY_PREFIX + key], args=[limit, window * 1000, cost])
         return Allowance(bool(allowed), limit, max(0, limit - spent), math.ceil(left / 1000))
 
     def _trip(self, fault: Exception) -> None:
@@ -69,13 +72,13 @@ class RedisRateLimiter:
             self._probing = asyncio.create_task(self._probe(), name="rate limit probe")
 
     async def _probe(self) -> None:
-        """Ask Redis until it answers."""
+        """Probe Redis until it answers."""
         while True:
             await asyncio.sleep(self._probe_seconds)
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._timeout):
                     await self._ask("probe", 1, 1, 0)
-            except _FAULTS:
+            except _REDIS_ERRORS:
                 continue
             log.info("rate limits are shared again")
             self._probing = None

@@ -8,32 +8,32 @@ from dataclasses import dataclass
 
 from core.ports.coordination import Allowance
 
-#: Keys that are counted at once. Beyond it the oldest window is given up, which favours its owner.
-_MOST_KEYS = 100_000
+#: Keys counted at once. Beyond that the oldest window is dropped, to the advantage of its caller.
+_MAX_KEYS = 100_000
 
 
 @dataclass(slots=True)
 class _Window:
-    """What a key has spent until its window ends."""
+    """What a key has spent in its current window."""
 
     spent: int
     end: float
 
 
 class InProcessRateLimiter:
-    """Counts in windows that begin with a key's first request; memory is bounded."""
+    """Counts in fixed windows that begin with a key's first request; memory is bounded."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic, most_keys: int = _MOST_KEYS) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, max_keys: int = _MAX_KEYS) -> None:
         self._now = now
-        self._most_keys = most_keys
+        self._max_keys = max_keys
         self._windows: OrderedDict[str, _Window] = OrderedDict()
 
     async def hit(self, key: str, limit: int, window: int, cost: int = 1) -> Allowance:
-        """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only looks."""
+        """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only reads."""
         return self.count(key, limit, window, cost)
 
     def count(self, key: str, limit: int, window: int, cost: int) -> Allowance:
-        """Do what ``hit`` does. What is refused is not spent."""
+        """The same as ``hit``, without waiting. A refused request spends nothing."""
         now = self._now()
         found = self._windows.get(key)
         if found is not None and found.end <= now:
@@ -49,10 +49,10 @@ class InProcessRateLimiter:
 
     def _add(self, key: str, window: _Window, now: float) -> None:
         self._windows[key] = window
-        # Two for one: windows that have ended go, however many keys there are.
+        # Two removals per insertion, so that ended windows are removed however many keys there are.
         for _ in range(2):
             oldest = next(iter(self._windows))
-            if self._windows[oldest].end <= now or len(self._windows) > self._most_keys:
+            if self._windows[oldest].end <= now or len(self._windows) > self._max_keys:
                 del self._windows[oldest]
 
     def __len__(self) -> int:

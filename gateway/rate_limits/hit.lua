@@ -1,4 +1,4 @@
--- Spend from the budget of KEYS[1]. ARGV: limit, window in milliseconds, cost (0 only looks).
+-- Spend from the budget of KEYS[1]. ARGV: limit, window in milliseconds, cost (0 reads only).
 -- Answers: 1 if allowed, what is spent now, milliseconds until the window ends.
 local spent = tonumber(redis.call('GET', KEYS[1]) or '0')
 local cost = tonumber(ARGV[3])

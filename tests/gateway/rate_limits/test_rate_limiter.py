@@ -9,8 +9,8 @@ import pytest
 
 from core.kernel.ids import new_id
 from core.ports.coordination import Allowance, RateLimiter
-from gateway.limits.in_process import InProcessRateLimiter
-from gateway.limits.redis import RedisRateLimiter
+from gateway.rate_limits.in_process import InProcessRateLimiter
+from gateway.rate_limits.redis import RedisRateLimiter
 from tests.servers import RedisServer
 from tests.waiting import eventually
 
@@ -101,7 +101,7 @@ async def test_a_key_may_be_any_text(limiter: RateLimiter) -> None:
 
 async def test_memory_is_bounded_and_ended_windows_go_first() -> None:
     now = [0.0]
-    limiter = InProcessRateLimiter(now=lambda: now[0], most_keys=10)
+    limiter = InProcessRateLimiter(now=lambda: now[0], max_keys=10)
     for number in range(100):
         await limiter.hit(f"a{number}", 5, 60)
     assert len(limiter) == 10

@@ -1,0 +1,6 @@
+"""Rate limits: counted within this process, or for all nodes in Redis."""
+
+from gateway.rate_limits.in_process import InProcessRateLimiter
+from gateway.rate_limits.redis import RedisRateLimiter
+
+__all__ = ["InProcessRateLimiter", "RedisRateLimiter"]
