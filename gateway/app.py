@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from core.hub import Hub
-from core.kernel.caller import Credentials
 from core.kernel.ids import new_id
 from core.live.sessions import Sessions
 from core.ports.coordination import Bus, RateLimiter
@@ -28,7 +27,7 @@ from gateway.secret import signing_secret
 from gateway.security.passwords import Argon2Hasher
 from gateway.security.tokens import HmacSigner
 from gateway.server.grpc_server import GrpcOptions, GrpcServer
-from gateway.server.tcp import Receiver, TcpConnection, TcpServer
+from gateway.server.tcp import TcpServer
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
 from protocols.graphql.adapter import GraphqlDoor
@@ -39,6 +38,7 @@ from protocols.grpc.adapter import GrpcDoor
 from protocols.grpc.rpc import Rpc
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.connection import Connection as MqttConnection
+from protocols.mqtt.door import Door as Mqtt
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
@@ -57,7 +57,7 @@ class Node:
     bus: Bus
     health: Health
     metrics: Metrics
-    mqtt: MqttDoor
+    mqtt: Mqtt
     bridge: Bridge | None
 
 
@@ -103,7 +103,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             checks["mqtt-broker"] = bridge.check
             metrics.observe("broker", bridge.statistics)
         sessions = Sessions(store)
-        mqtt = MqttDoor(sessions, settings.limits)
+        mqtt = Mqtt(sessions, settings.limits)
         stack.push_async_callback(mqtt.finished)
         yield Node(settings, store, sessions, bus, Health(checks), metrics, mqtt, bridge)
 
@@ -142,10 +142,7 @@ def build_mqtt(node: Node, access: AccessLog) -> TcpServer:
         state = {} if session is None else {"caller": session.caller.key, "tenant": session.caller.tenant}
         access.write("mqtt", "MQTT", connection.protocol, connection.code, seconds, state)
 
-    def connect(peer: TcpConnection, address: str) -> Receiver:
-        return node.mqtt.connect(peer, Credentials(address), on_end)
-
-    server = TcpServer(connect, stall_limit=node.settings.stall_seconds)
+    server = TcpServer(MqttDoor(node.mqtt, on_end).connect, stall_limit=node.settings.stall_seconds)
     node.metrics.observe("mqtt", node.mqtt.statistics)
     node.metrics.observe("mqtt_tcp", server.statistics)
     return server

@@ -197,7 +197,8 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
                 maintain(node.store, node.settings, consumers=consumers, figures=figures), name="maintenance"
             ),
             group.create_task(
-                repeat("keeping MQTT sessions", node.mqtt.keeper.tend, _KEEP), name="MQTT sessions"
+                repeat("keeping MQTT sessions", node.mqtt.session_keeper.save_changes, _KEEP),
+                name="MQTT sessions",
             ),
         ]
         if node.bridge is not None:

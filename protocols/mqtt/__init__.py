@@ -1,26 +1,39 @@
 """The MQTT door: versions 5.0 and 3.1.1 (OASIS) over TCP, TLS and, at /mqtt, WebSocket; straight on the hub.
 
-The way in:
-    ``adapter``        what the connections of a node share
-    ``socket``         a connection on a WebSocket; those on TCP are the server's
-    ``connection``     one client, from his first packet to what is left to do when he has gone
-    ``connect``        what CONNECT says: who he is, his name, how long he is kept
+Where clients arrive:
+    ``adapter``        connections on TCP and TLS
+    ``socket``         connections on WebSocket
+    ``door``           what the connections of a node share
+    ``connection``     one connection: from bytes to packets, and its end
+    ``writer``         its outgoing half, which is all that the parts of a client know of it
+    ``connect``        what CONNECT says: credentials, client identifier, session expiry
+    ``client``         one client, from CONNECT until nothing is left of it
 
-What he does:
-    ``inbound``        devices report, and wills
+What clients send:
+    ``inbound``        messages that they publish
+    ``telemetry``      the one kind of message that they may publish
     ``wills``          wills that wait
-    ``subscriptions``  subscriptions are granted, and begin with the present state
-    ``filters``        filters and topics, as clients write them
-    ``shared_subscriptions`` groups whose members take turns
-    ``delivery``       events on their way to him, and what he has acknowledged
+    ``subscriptions``  their subscriptions, and retained messages
+    ``filters``        topic names and topic filters
+    ``shared_subscriptions`` subscriptions whose subscribers take turns
+
+What clients get:
+    ``delivery``       events on their way to one client
+    ``frames``         events as packets that clients share
+    ``gate``           holds events back
+    ``in_flight``      what is not acknowledged
     ``persistence``    sessions that outlast their connections
 
 Bytes:
-    ``packets``        what clients may send
+    ``framing``        where packets begin and end
+    ``packets``        the packets of clients
     ``decoder``        from bytes to packets
-    ``fields``         the fields and properties in them
+    ``primitives``     the data types and properties in them
     ``encoder``        packets to clients
-    ``errors``         how the store's faults look: reason codes
+    ``errors``         errors of the store as reason codes
 
-``asyncapi`` is what the AsyncAPI document says of the door.
+``statistics`` are figures for metrics; ``asyncapi`` is what the AsyncAPI document says of the door.
+
+Where other doors have a file `wire`, MQTT's binary packets need those five. It has no `bindings`: no operation but the
+report of a reading is open to its clients.
 """

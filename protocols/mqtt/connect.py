@@ -1,78 +1,92 @@
-"""What CONNECT says of a client: who he is, his name among his caller's clients, how long he wants to be kept."""
+"""What CONNECT says of a client: its credentials, its client identifier, its session expiry."""
 
 import re
 from datetime import timedelta
+from typing import NamedTuple
 
 from mqtt5 import ConnAckReasonCode
 
 from core.kernel.caller import Caller, Credentials
 from core.kernel.errors import Unauthorized
-from core.kernel.ids import new_id
+from core.kernel.ids import TenantId, new_id
 from core.services.auth import caller_by_password
 from core.store.store import Store
-from protocols.mqtt.packets import Connect, Property, Version
+from protocols.mqtt.packets import ConnectPacket, Property, ProtocolVersion
 
 #: What tells a token from a password: a JWS begins with a JSON object (RFC 7515, section 3.1).
 _TOKEN = re.compile(r"eyJ[\w-]*\.[\w-]*\.[\w-]*", re.ASCII)
-#: Bytes of a client id.
-_LONGEST_ID = 256
-#: The one authentication method (MQTT 5.0, section 4.12): a token as authentication data, also to renew a login.
-METHOD = "token"
+_MAX_CLIENT_ID_BYTES = 256
+#: The authentication method (MQTT 5.0, section 4.12): a token as authentication data, also to renew a login.
+AUTHENTICATION_METHOD = "token"
 
 
-class Refused(Exception):
-    """CONNECT asks for something that the store need not be asked about."""
+class ClientKey(NamedTuple):
+    """What identifies a client: client identifiers are each caller's own."""
+
+    tenant: TenantId
+    caller: str
+    client_id: str
+
+
+class ConnectRefused(Exception):
+    """The door refuses a CONNECT without asking the store."""
 
     def __init__(self, code: ConnAckReasonCode, reason: str) -> None:
         super().__init__(reason)
         self.code = code
 
 
-async def caller_of(store: Store, found: Credentials, connect: Connect) -> tuple[Caller, Credentials]:
-    """Who connects: by a token, by name and password, or nobody known; and his credentials, completed.
+async def authenticate(
+    store: Store, credentials: Credentials, connect: ConnectPacket
+) -> tuple[Caller, Credentials]:
+    """The caller, by a token or by user name and password, or a visitor; and the completed credentials.
 
     Raises:
-        Refused: he wants to authenticate by a method that there is not.
-        StoreError: he is not let in.
+        ConnectRefused: the authentication method is unknown.
+        StoreError: the credentials are refused.
     """
-    method = connect.properties.text(Property.AUTH_METHOD)
-    if method not in (None, METHOD):
-        raise Refused(ConnAckReasonCode.BAD_AUTHENTICATION_METHOD, f"The method is '{METHOD}'.")
-    secret = connect.properties.data(Property.AUTH_DATA) if method else connect.password
-    tenant = connect.properties.told("tenantId")
+    method = connect.properties.text(Property.AUTHENTICATION_METHOD)
+    if method not in (None, AUTHENTICATION_METHOD):
+        raise ConnectRefused(
+            ConnAckReasonCode.BAD_AUTHENTICATION_METHOD, f"The method is '{AUTHENTICATION_METHOD}'."
+        )
+    secret = connect.properties.data(Property.AUTHENTICATION_DATA) if method else connect.password
+    tenant = connect.properties.user_property("tenantId")
     if tenant is not None:
-        found = found._replace(tenant=tenant)
+        credentials = credentials._replace(tenant=tenant)
     password = secret.decode(errors="replace") if secret else None
     is_token = password is not None and (method is not None or _TOKEN.fullmatch(password) is not None)
     if is_token:
-        found = found._replace(token=password)
-    admission = await store.admit(found)
+        credentials = credentials._replace(token=password)
+    admission = await store.admit(credentials)
     if admission.refusal is not None:
         raise admission.refusal
     if password is None or is_token:
-        return admission.caller, found
+        return admission.caller, credentials
     if connect.username is None:
         raise Unauthorized("A password needs a user name.")
-    return await caller_by_password(store, found, connect.username, password), found
+    return await caller_by_password(store, credentials, connect.username, password), credentials
 
 
-def client_id_of(connect: Connect) -> str:
-    """The client's own id, or a new one for a client without (section 3.1.3.1).
+def client_id_of(connect: ConnectPacket) -> str:
+    """The client identifier, or a new one for a client without one (section 3.1.3.1).
 
     Raises:
-        Refused: it is none.
+        ConnectRefused: it is too long, or missing where it is needed.
     """
     if connect.client_id:
-        if len(connect.client_id.encode()) > _LONGEST_ID:
-            raise Refused(ConnAckReasonCode.CLIENT_ID_NOT_VALID, "The client id is too long.")
+        if len(connect.client_id.encode()) > _MAX_CLIENT_ID_BYTES:
+            raise ConnectRefused(ConnAckReasonCode.CLIENT_ID_NOT_VALID, "The client id is too long.")
         return connect.client_id
-    if connect.version is Version.V3 and not connect.clean:
-        raise Refused(ConnAckReasonCode.CLIENT_ID_NOT_VALID, "A session that is kept needs a client id.")
+    if connect.version is ProtocolVersion.V3_1_1 and not connect.clean_start:
+        raise ConnectRefused(
+            ConnAckReasonCode.CLIENT_ID_NOT_VALID, "A session that is kept needs a client id."
+        )
     return f"auto-{new_id()}"
 
 
-def kept_for(connect: Connect, longest: timedelta) -> timedelta:
-    """How long the session outlasts the connection, for a caller whose sessions are kept ``longest``."""
-    if connect.version is Version.V3:
-        return timedelta() if connect.clean else longest
-    return min(longest, timedelta(seconds=connect.properties.number(Property.SESSION_EXPIRY, 0)))
+def session_expiry_of(connect: ConnectPacket, longest: timedelta) -> timedelta:
+    """How long the session outlasts its connection, at most ``longest`` (section 3.1.2.11.2)."""
+    if connect.version is ProtocolVersion.V3_1_1:
+        return timedelta() if connect.clean_start else longest
+    return min(longest, timedelta(seconds=connect.properties.number(Property.SESSION_EXPIRY_INTERVAL, 0)))

@@ -1,4 +1,4 @@
-"""Packets to clients, written for either version of the protocol."""
+"""Encodes packets to clients, for either protocol version."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,50 +7,59 @@ from typing import Any, Protocol
 
 import mqtt5
 
-from protocols.mqtt.errors import old_connect_code
+from protocols.mqtt.errors import connect_return_code
+from protocols.mqtt.framing import varint
 
-#: In the place of the packet id, until it is known.
-_UNKNOWN = 1
-#: The codec's names for the qualities of service, which are no numbers.
+#: Stands for a packet identifier that is filled in later.
+_PLACEHOLDER_ID = 1
+#: The codec's members for the qualities of service, by number.
 _QOS = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE)
 PINGRESP = b"\xd0\x00"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """What a PUBLISH to a client says. ``properties`` are user properties, and need version 5, as do ``ids``."""
+class ApplicationMessage:
+    """What PUBLISH carries to a client.
+
+    ``user_properties`` and ``subscription_ids`` exist in version 5 only; version 3.1.1 leaves them out.
+    """
 
     topic: str
     payload: bytes
     qos: int
     retain: bool
-    properties: tuple[tuple[str, str], ...] = ()
-    ids: tuple[int, ...] = ()
+    user_properties: tuple[tuple[str, str], ...] = ()
+    subscription_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
-    """What a client is told when it is let in."""
+class Accepted:
+    """What CONNACK tells a client that is connected; None is left out.
+
+    ``session_expiry`` is in seconds, ``maximum_packet_size`` in bytes.
+    """
 
     session_present: bool
     session_expiry: int | None
     client_id: str | None
     receive_maximum: int
-    largest_packet: int
+    maximum_packet_size: int
     authentication_method: str | None
 
 
-class Wire(Protocol):
-    """How packets are written for one version; nothing where the version has no such packet."""
+class Encoder(Protocol):
+    """Encodes packets for one protocol version; empty where the version has no such packet."""
 
-    def welcome(self, welcome: Welcome) -> bytes:
-        """CONNACK for a client that is let in."""
+    def connack(self, accepted: Accepted) -> bytes:
+        """CONNACK for a client that is accepted."""
 
-    def refused(self, code: mqtt5.ConnAckReasonCode, reason: str) -> bytes:
-        """CONNACK for a client that is not."""
+    def connack_refused(self, code: mqtt5.ConnAckReasonCode, reason: str) -> bytes:
+        """CONNACK for a client that is refused."""
 
-    def publish(self, message: Message, packet_id: int = _UNKNOWN, *, duplicate: bool = False) -> bytes:
-        """PUBLISH; the packet id counts with a quality of service above 0."""
+    def publish(
+        self, message: ApplicationMessage, packet_id: int = _PLACEHOLDER_ID, *, duplicate: bool = False
+    ) -> bytes:
+        """PUBLISH; the packet identifier is left out with quality of service 0."""
 
     def puback(self, packet_id: int, code: mqtt5.PubAckReasonCode, reason: str | None) -> bytes:
         """PUBACK."""
@@ -74,40 +83,44 @@ class Wire(Protocol):
     ) -> bytes:
         """DISCONNECT."""
 
-    def authenticated(self, method: str) -> bytes:
-        """AUTH: the new credentials count."""
+    def auth(self, method: str) -> bytes:
+        """AUTH: the new credentials are accepted."""
 
 
-class Wire3:
+class EncoderV3:
     """Packets of version 3.1.1."""
 
-    def welcome(self, welcome: Welcome) -> bytes:
+    def connack(self, accepted: Accepted) -> bytes:
         """CONNACK."""
-        return bytes((0x20, 2, welcome.session_present, 0))
+        return bytes((0x20, 2, accepted.session_present, 0))
 
-    def refused(self, code: mqtt5.ConnAckReasonCode, reason: str) -> bytes:  # noqa: ARG002
+    def connack_refused(self, code: mqtt5.ConnAckReasonCode, reason: str) -> bytes:  # noqa: ARG002
         """CONNACK."""
-        return bytes((0x20, 2, 0, old_connect_code(code)))
+        return bytes((0x20, 2, 0, connect_return_code(code)))
 
-    def publish(self, message: Message, packet_id: int = _UNKNOWN, *, duplicate: bool = False) -> bytes:
+    def publish(
+        self, message: ApplicationMessage, packet_id: int = _PLACEHOLDER_ID, *, duplicate: bool = False
+    ) -> bytes:
         """PUBLISH."""
         name = message.topic.encode()
-        mark = packet_id.to_bytes(2, "big") if message.qos else b""
-        size = _varint(2 + len(name) + len(mark) + len(message.payload))
+        identifier = packet_id.to_bytes(2, "big") if message.qos else b""
+        size = varint(2 + len(name) + len(identifier) + len(message.payload))
         first = 0x30 | duplicate << 3 | message.qos << 1 | message.retain
-        return b"".join((bytes((first,)), size, len(name).to_bytes(2, "big"), name, mark, message.payload))
+        return b"".join(
+            (bytes((first,)), size, len(name).to_bytes(2, "big"), name, identifier, message.payload)
+        )
 
     def puback(self, packet_id: int, code: mqtt5.PubAckReasonCode, reason: str | None) -> bytes:  # noqa: ARG002
-        """PUBACK: this version cannot say no."""
-        return _acknowledgement(0x40, packet_id)
+        """PUBACK: this version cannot refuse a message."""
+        return _ack(0x40, packet_id)
 
     def pubrec(self, packet_id: int, code: mqtt5.PubRecReasonCode, reason: str | None) -> bytes:  # noqa: ARG002
-        """PUBREC: this version cannot say no."""
-        return _acknowledgement(0x50, packet_id)
+        """PUBREC: this version cannot refuse a message."""
+        return _ack(0x50, packet_id)
 
     def pubcomp(self, packet_id: int, code: mqtt5.PubCompReasonCode) -> bytes:  # noqa: ARG002
         """PUBCOMP."""
-        return _acknowledgement(0x70, packet_id)
+        return _ack(0x70, packet_id)
 
     def suback(
         self,
@@ -116,11 +129,11 @@ class Wire3:
         properties: list[tuple[str, str]],  # noqa: ARG002
     ) -> bytes:
         """SUBACK."""
-        # Of the codes this version knows 0, 1, 2 and 128.
+        # This version has the return codes 0, 1, 2 and 128.
         return b"".join(
             (
                 b"\x90",
-                _varint(2 + len(codes)),
+                varint(2 + len(codes)),
                 packet_id.to_bytes(2, "big"),
                 bytes(min(int(code), 0x80) for code in codes),
             )
@@ -128,7 +141,7 @@ class Wire3:
 
     def unsuback(self, packet_id: int, codes: list[mqtt5.UnsubAckReasonCode]) -> bytes:  # noqa: ARG002
         """UNSUBACK."""
-        return _acknowledgement(0xB0, packet_id)
+        return _ack(0xB0, packet_id)
 
     def disconnect(
         self,
@@ -136,41 +149,43 @@ class Wire3:
         reason: str,  # noqa: ARG002
         properties: list[tuple[str, str]],  # noqa: ARG002
     ) -> bytes:
-        """Nothing: a server of this version just closes."""
+        """Empty: a server of this version closes without a packet."""
         return b""
 
-    def authenticated(self, method: str) -> bytes:  # noqa: ARG002
-        """Nothing: there is no such packet."""
+    def auth(self, method: str) -> bytes:  # noqa: ARG002
+        """Empty: this version has no such packet."""
         return b""
 
 
-class Wire5:
+class EncoderV5:
     """Packets of version 5.
 
-    ``explains``: the client wants reasons in words (request problem information). Where the words would make a packet
-    larger than the ``largest`` he takes, it goes without (section 3.1.2.11.4).
+    ``with_reasons``: the client requests problem information. Reason strings and user properties are left out where
+    they would make a packet larger than ``max_packet_bytes`` (section 3.1.2.11.4).
     """
 
-    def __init__(self, *, explains: bool = True, largest: int | None = None) -> None:
-        self._explains = explains
-        self._largest = largest
+    def __init__(self, *, with_reasons: bool = True, max_packet_bytes: int | None = None) -> None:
+        self._with_reasons = with_reasons
+        self._max_packet_bytes = max_packet_bytes
 
-    def welcome(self, welcome: Welcome) -> bytes:
+    def connack(self, accepted: Accepted) -> bytes:
         """CONNACK."""
         return mqtt5.ConnAckPacket(
-            session_present=welcome.session_present,
-            session_expiry_interval=welcome.session_expiry,
-            assigned_client_id=welcome.client_id,
-            receive_max=welcome.receive_maximum,
-            max_packet_size=welcome.largest_packet,
-            authentication_method=welcome.authentication_method,
+            session_present=accepted.session_present,
+            session_expiry_interval=accepted.session_expiry,
+            assigned_client_id=accepted.client_id,
+            receive_max=accepted.receive_maximum,
+            max_packet_size=accepted.maximum_packet_size,
+            authentication_method=accepted.authentication_method,
         ).write()
 
-    def refused(self, code: mqtt5.ConnAckReasonCode, reason: str) -> bytes:
+    def connack_refused(self, code: mqtt5.ConnAckReasonCode, reason: str) -> bytes:
         """CONNACK."""
-        return self._told(partial(mqtt5.ConnAckPacket, reason_code=code), reason_str=reason or None)
+        return self._explained(partial(mqtt5.ConnAckPacket, reason_code=code), reason_str=reason or None)
 
-    def publish(self, message: Message, packet_id: int = _UNKNOWN, *, duplicate: bool = False) -> bytes:
+    def publish(
+        self, message: ApplicationMessage, packet_id: int = _PLACEHOLDER_ID, *, duplicate: bool = False
+    ) -> bytes:
         """PUBLISH: the payload is JSON in UTF-8."""
         return mqtt5.PublishPacket(
             message.topic,
@@ -181,19 +196,19 @@ class Wire5:
             duplicate=duplicate,
             payload_format_indicator=1,
             content_type="application/json",
-            subscription_ids=list(message.ids),
-            user_properties=list(message.properties),
+            subscription_ids=list(message.subscription_ids),
+            user_properties=list(message.user_properties),
         ).write()
 
     def puback(self, packet_id: int, code: mqtt5.PubAckReasonCode, reason: str | None) -> bytes:
         """PUBACK."""
         packet = partial(mqtt5.PubAckPacket, packet_id, reason_code=code)
-        return self._told(packet, reason_str=reason) if self._explains else _bytes(packet)
+        return self._explained(packet, reason_str=reason) if self._with_reasons else _encode(packet)
 
     def pubrec(self, packet_id: int, code: mqtt5.PubRecReasonCode, reason: str | None) -> bytes:
         """PUBREC."""
         packet = partial(mqtt5.PubRecPacket, packet_id, reason_code=code)
-        return self._told(packet, reason_str=reason) if self._explains else _bytes(packet)
+        return self._explained(packet, reason_str=reason) if self._with_reasons else _encode(packet)
 
     def pubcomp(self, packet_id: int, code: mqtt5.PubCompReasonCode) -> bytes:
         """PUBCOMP."""
@@ -204,7 +219,7 @@ class Wire5:
     ) -> bytes:
         """SUBACK."""
         packet = partial(mqtt5.SubAckPacket, packet_id, codes)
-        return self._told(packet, user_properties=properties) if self._explains else _bytes(packet)
+        return self._explained(packet, user_properties=properties) if self._with_reasons else _encode(packet)
 
     def unsuback(self, packet_id: int, codes: list[mqtt5.UnsubAckReasonCode]) -> bytes:
         """UNSUBACK."""
@@ -215,44 +230,24 @@ class Wire5:
     ) -> bytes:
         """DISCONNECT."""
         packet = partial(mqtt5.DisconnectPacket, reason_code=code)
-        return self._told(packet, reason_str=reason or None, user_properties=properties)
+        return self._explained(packet, reason_str=reason or None, user_properties=properties)
 
-    def authenticated(self, method: str) -> bytes:
+    def auth(self, method: str) -> bytes:
         """AUTH."""
         return mqtt5.AuthPacket(authentication_method=method).write()
 
-    def _told(self, packet: Callable[..., Any], **words: object) -> bytes:
-        """A packet with what explains it, if the client has room for that."""
-        full = _bytes(partial(packet, **words))
-        return full if self._largest is None or len(full) <= self._largest else _bytes(packet)
+    def _explained(self, packet: Callable[..., Any], **explanation: object) -> bytes:
+        """A packet with what explains it, unless that makes it larger than the client accepts."""
+        full = _encode(partial(packet, **explanation))
+        return (
+            full if self._max_packet_bytes is None or len(full) <= self._max_packet_bytes else _encode(packet)
+        )
 
 
-def _bytes(packet: Callable[[], Any]) -> bytes:
+def _encode(packet: Callable[[], Any]) -> bytes:
     written: bytes = packet().write()
     return written
 
 
-def publish_head(frame: bytes) -> tuple[int, int]:
-    """Of a whole PUBLISH with a packet id: how long it is, and where its packet id is."""
-    place, size, shift = 1, 0, 0
-    while True:
-        byte = frame[place]
-        size |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            break
-    return place + size, place + 2 + int.from_bytes(frame[place : place + 2], "big")
-
-
-def _acknowledgement(first: int, packet_id: int) -> bytes:
+def _ack(first: int, packet_id: int) -> bytes:
     return bytes((first, 2)) + packet_id.to_bytes(2, "big")
-
-
-def _varint(number: int) -> bytes:
-    """A variable byte integer (MQTT 5.0, section 1.5.5)."""
-    encoded = bytearray()
-    while True:
-        number, digit = number >> 7, number & 0x7F
-        encoded.append(digit | 0x80 if number else digit)
-        if not number:
-            return bytes(encoded)

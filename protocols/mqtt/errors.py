@@ -1,4 +1,4 @@
-"""How the store's faults look in MQTT: reason codes, and the few return codes of version 3.1.1."""
+"""Errors of the store as reason codes of version 5, and as return codes of version 3.1.1."""
 
 from mqtt5 import (
     ConnAckReasonCode,
@@ -9,7 +9,7 @@ from mqtt5 import (
 
 from core.kernel.errors import CloseReason, ErrorCode
 
-#: Why a client is not let in (MQTT 5.0, section 3.2.2.2).
+#: Why a client is refused (MQTT 5.0, section 3.2.2.2).
 CONNECT_CODES: dict[ErrorCode, ConnAckReasonCode] = {
     ErrorCode.BAD_REQUEST: ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD,
     ErrorCode.UNAUTHORIZED: ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD,
@@ -26,7 +26,7 @@ CONNECT_CODES: dict[ErrorCode, ConnAckReasonCode] = {
     ErrorCode.UNAVAILABLE: ConnAckReasonCode.SERVER_UNAVAILABLE,
 }
 
-#: Why a filter is not granted (section 3.9.3).
+#: Why a subscription is refused (section 3.9.3).
 SUBSCRIBE_CODES: dict[ErrorCode, SubAckReasonCode] = {
     ErrorCode.BAD_REQUEST: SubAckReasonCode.TOPIC_FILTER_INVALID,
     ErrorCode.UNAUTHORIZED: SubAckReasonCode.NOT_AUTHORIZED,
@@ -48,7 +48,7 @@ PUBLISH_CODES: dict[ErrorCode, PubAckReasonCode] = {
     ErrorCode.BAD_REQUEST: PubAckReasonCode.PAYLOAD_FORMAT_INVALID,
     ErrorCode.UNAUTHORIZED: PubAckReasonCode.NOT_AUTHORIZED,
     ErrorCode.FORBIDDEN: PubAckReasonCode.NOT_AUTHORIZED,
-    # A thing of another tenant looks like one that is missing, and a device was never given either.
+    # What belongs to another tenant looks as if it did not exist, and a device was assigned neither.
     ErrorCode.NOT_FOUND: PubAckReasonCode.NOT_AUTHORIZED,
     ErrorCode.CONFLICT: PubAckReasonCode.IMPLEMENTATION_SPECIFIC_ERROR,
     ErrorCode.CURSOR_EXPIRED: PubAckReasonCode.UNSPECIFIED_ERROR,
@@ -61,7 +61,7 @@ PUBLISH_CODES: dict[ErrorCode, PubAckReasonCode] = {
     ErrorCode.UNAVAILABLE: PubAckReasonCode.UNSPECIFIED_ERROR,
 }
 
-#: How a connection ends (section 3.14.2.1).
+#: Why the server ends a connection (section 3.14.2.1).
 DISCONNECT_CODES: dict[CloseReason, DisconnectReasonCode] = {
     CloseReason.UNAUTHENTICATED: DisconnectReasonCode.NOT_AUTHORIZED,
     # "The maximum connection time authorized for this connection has been exceeded."
@@ -76,17 +76,17 @@ DISCONNECT_CODES: dict[CloseReason, DisconnectReasonCode] = {
     CloseReason.INTERNAL: DisconnectReasonCode.UNSPECIFIED_ERROR,
 }
 
-# By number: the codec's codes cannot be hashed.
-_OLD_CONNECT_CODES: dict[int, int] = {
+# By number, since the codec's codes cannot be hashed.
+_CONNECT_RETURN_CODES: dict[int, int] = {
     int(ConnAckReasonCode.UNSUPPORTED_PROTOCOL_VERSION): 1,
     int(ConnAckReasonCode.CLIENT_ID_NOT_VALID): 2,
     int(ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD): 4,
     int(ConnAckReasonCode.NOT_AUTHORIZED): 5,
 }
-#: "Server unavailable" stands for what version 3.1.1 has no code for: the client may try again.
-_OLD_UNAVAILABLE = 3
+#: Server unavailable, for all that version 3.1.1 has no code for: the client may try again.
+_SERVER_UNAVAILABLE = 3
 
 
-def old_connect_code(code: ConnAckReasonCode) -> int:
+def connect_return_code(code: ConnAckReasonCode) -> int:
     """The return code of version 3.1.1 (section 3.2.2.3) for a reason code of version 5."""
-    return _OLD_CONNECT_CODES.get(int(code), _OLD_UNAVAILABLE)
+    return _CONNECT_RETURN_CODES.get(int(code), _SERVER_UNAVAILABLE)

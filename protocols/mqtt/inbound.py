@@ -1,185 +1,109 @@
-"""What clients publish: devices report telemetry, and nobody publishes anything else."""
+"""Messages that clients publish (MQTT 5.0, section 4.3): reported, acknowledged or refused."""
 
-import re
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import orjson
 from mqtt5 import DisconnectReasonCode, PubAckReasonCode, PubCompReasonCode, PubRecReasonCode
 
-from core.kernel.caller import Caller, Role
-from core.kernel.errors import (
-    BadRequest,
-    Forbidden,
-    StoreError,
-    Unavailable,
-    ValidationFailed,
-    Violation,
-    ViolationCode,
-)
-from core.kernel.ids import is_id
-from core.kernel.validation import check_body
-from core.models.readings import TELEMETRY_TOPIC, ReadingDraft
-from core.services.readings import REPORT_HEALTH
-from core.store.store import Call
-from protocols.mqtt import packets
+from core.kernel.errors import StoreError, Unavailable, ValidationFailed
+from core.live.session import Session
+from core.store.store import Store
 from protocols.mqtt.errors import PUBLISH_CODES
-from protocols.mqtt.filters import read_topic
-from protocols.mqtt.packets import Breach, Kind, Property, Will
-from protocols.mqtt.persistence import Kept
+from protocols.mqtt.packets import (
+    AckPacket,
+    PacketType,
+    Property,
+    ProtocolError,
+    ProtocolVersion,
+    PublishPacket,
+    Will,
+)
+from protocols.mqtt.statistics import Counters
+from protocols.mqtt.telemetry import report
+from protocols.mqtt.writer import PacketWriter
 
-if TYPE_CHECKING:
-    from protocols.mqtt.connection import Connection
+#: Messages with quality of service 1 and 2 that a client may have unacknowledged (section 3.2.2.3.3).
+RECEIVE_MAXIMUM = 64
+_MAX_REASON_CHARACTERS = 500
 
-_TELEMETRY = re.compile(TELEMETRY_TOPIC.format(pet_id="([^/]+)"))
 
+class InboundMessages:
+    """The messages of one client."""
 
-class Publishing:
-    """The messages of one client, and his will."""
+    def __init__(self, writer: PacketWriter, session: Session, store: Store, counters: Counters) -> None:
+        self._writer = writer
+        self._session = session
+        self._store = store
+        self._counters = counters
+        #: Packet identifiers of messages with quality of service 2 that were taken and not yet released.
+        self._unreleased: set[int] = set()
 
-    #: Messages of quality of service 1 and 2 that he may have unacknowledged (receive maximum).
-    MOST = 64
-
-    def __init__(self, connection: "Connection", caller: Caller, will: Will | None) -> None:
-        self.will = will
-        self._connection = connection
-        self._caller = caller
-        #: Packet ids of messages of quality of service 2 that were taken and not yet released.
-        self._taken: set[int] = set()
-
-    # --- messages ---
-
-    async def publish(self, packet: packets.Publish) -> None:
-        """Take a message, or say why not."""
-        connection, wire = self._connection, self._connection.wire
+    async def publish(self, packet: PublishPacket) -> None:
+        """PUBLISH: report it, and acknowledge or refuse it."""
+        writer, encoder = self._writer, self._writer.encoder
         if Property.TOPIC_ALIAS in packet.properties.values:
-            connection.close(DisconnectReasonCode.TOPIC_ALIAS_INVALID, "Topic aliases are not taken.")
+            writer.close(DisconnectReasonCode.TOPIC_ALIAS_INVALID, "Topic aliases are not taken.")
             return
-        if packet.qos == 2 and packet.packet_id in self._taken:
-            connection.peer.write(wire.pubrec(packet.packet_id, PubRecReasonCode.SUCCESS, None))
+        if packet.qos == 2 and packet.packet_id in self._unreleased:
+            writer.write(encoder.pubrec(packet.packet_id, PubRecReasonCode.SUCCESS, None))
             return
-        if packet.qos == 2 and len(self._taken) >= self.MOST:
-            connection.close(DisconnectReasonCode.RECEIVE_MAX_EXCEEDED, "Too many messages at once.")
+        if packet.qos == 2 and len(self._unreleased) >= RECEIVE_MAXIMUM:
+            writer.close(DisconnectReasonCode.RECEIVE_MAX_EXCEEDED, "Too many messages at once.")
             return
         code, reason = PubAckReasonCode.SUCCESS, None
         try:
-            await self._report(packet.topic, packet.payload)
+            await report(self._store, self._session, packet.topic, packet.payload)
         except Unavailable as error:
-            connection.door.counters.refused_messages += 1
+            self._counters.refused_messages += 1
             if packet.qos:
                 # Unacknowledged, it comes again when the client is back.
-                connection.close(DisconnectReasonCode.SERVER_BUSY, error.detail)
+                writer.close(DisconnectReasonCode.SERVER_BUSY, error.detail)
             return
         except StoreError as error:
-            connection.door.counters.refused_messages += 1
-            code, reason = PUBLISH_CODES[error.code], _explained(error)
+            self._counters.refused_messages += 1
+            code, reason = PUBLISH_CODES[error.code], _reason_string(error)
         else:
-            connection.door.counters.published += 1
+            self._counters.published += 1
         if packet.qos == 1:
-            connection.peer.write(wire.puback(packet.packet_id, code, reason))
+            writer.write(encoder.puback(packet.packet_id, code, reason))
         elif packet.qos == 2:
-            # A refused message is over with its PUBREC (section 4.3.3); version 3.1.1 goes on with PUBREL all the same.
-            if code == PubAckReasonCode.SUCCESS or connection.version is packets.Version.V3:
-                self._taken.add(packet.packet_id)
-            connection.peer.write(wire.pubrec(packet.packet_id, PubRecReasonCode(int(code)), reason))
+            # A refusal ends the exchange with PUBREC (section 4.3.3); in version 3.1.1 it goes on with PUBREL.
+            if code == PubAckReasonCode.SUCCESS or writer.version is ProtocolVersion.V3_1_1:
+                self._unreleased.add(packet.packet_id)
+            writer.write(encoder.pubrec(packet.packet_id, PubRecReasonCode(int(code)), reason))
 
-    def release(self, packet: packets.Acknowledged) -> None:
-        """PUBREL; we ask for nothing that would be answered with PUBREC or PUBCOMP."""
-        if packet.kind is not Kind.PUBREL:
-            raise Breach("an acknowledgement of nothing")
-        known = packet.packet_id in self._taken
-        self._taken.discard(packet.packet_id)
+    def release(self, packet: AckPacket) -> None:
+        """PUBREL; PUBREC and PUBCOMP acknowledge nothing that the server sends."""
+        if packet.type is not PacketType.PUBREL:
+            raise ProtocolError("an acknowledgement of nothing")
+        known = packet.packet_id in self._unreleased
+        self._unreleased.discard(packet.packet_id)
         code = PubCompReasonCode.SUCCESS if known else PubCompReasonCode.PACKET_ID_NOT_FOUND
-        self._connection.peer.write(self._connection.wire.pubcomp(packet.packet_id, code))
+        self._writer.write(self._writer.encoder.pubcomp(packet.packet_id, code))
 
-    async def _report(self, topic: str, payload: bytes) -> None:
-        session = self._connection.session
-        assert session is not None
-        pet_id = _pet_of(session.caller, topic)
-        call = Call(REPORT_HEALTH, {"id": pet_id}, _json(payload), request_id=session.id)
-        await self._connection.door.store.execute(session.caller, call)
-
-    # --- the will ---
-
-    async def check_will(self) -> None:
-        """Pass when the client could publish his will himself.
-
-        Raises:
-            Forbidden, ValidationFailed: he could not.
-        """
-        if self.will is None:
-            return
-        _pet_of(self._caller, self.will.topic)
+    async def publish_will(self, will: Will) -> None:
+        """Report the client's will."""
         try:
-            check_body(ReadingDraft, _json(self.will.payload))
-        except BadRequest as error:
-            raise ValidationFailed((Violation("", error.detail, ViolationCode.INVALID_FORMAT),)) from None
-
-    def send_will(self, name: tuple[str, str, str] | None, kept: Kept) -> None:
-        """The client is lost: publish his will, at the latest when his session ends (section 3.1.3.2.2)."""
-        will, self.will = self.will, None
-        if will is None or name is None:
-            return
-
-        async def late() -> None:
-            # On another node he may have come back unseen.
-            if not await kept.moved():
-                await self._execute_will(will)
-
-        door, delay = self._connection.door, min(will.delay, kept.lasts.total_seconds())
-        if delay:
-            door.wills.wait(name, delay, partial(self._execute_will, will), late=late)
-        else:
-            door.spawn(self._execute_will(will))
-
-    async def _execute_will(self, will: Will) -> None:
-        counters = self._connection.door.counters
-        try:
-            await self._report(will.topic, will.payload)
+            await report(self._store, self._session, will.topic, will.payload)
         except StoreError:
-            counters.refused_messages += 1
+            self._counters.refused_messages += 1
         else:
-            counters.published += 1
+            self._counters.published += 1
 
-    # --- what is kept ---
+    # --- the session's state ---
 
-    def state(self) -> dict[str, Any]:
-        """What was taken and not released."""
-        return {"taken": sorted(self._taken)}
+    def to_state(self) -> dict[str, Any]:
+        """What a durable session keeps."""
+        return {"taken": sorted(self._unreleased)}
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
-        self._taken = set(state["taken"])
+        """Go on from ``to_state``."""
+        self._unreleased = set(state["taken"])
 
 
-def _pet_of(caller: Caller, topic: str) -> str:
-    """The pet that a topic is the telemetry of.
-
-    Raises:
-        Forbidden: it is no such topic, or the caller is no device of its tenant.
-    """
-    try:
-        address = read_topic(topic)
-    except BadRequest:
-        raise Forbidden("Nobody publishes there.") from None
-    found = _TELEMETRY.fullmatch(address.pattern)
-    if found is None or not is_id(found[1]):
-        raise Forbidden("Nobody publishes there.")
-    if caller.role is not Role.DEVICE or address.tenant not in (None, caller.tenant):
-        raise Forbidden("Only devices of the tenant publish there.")
-    return found[1]
-
-
-def _json(payload: bytes) -> object:
-    try:
-        found: object = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        raise BadRequest("The payload is not JSON.") from None
-    return found
-
-
-def _explained(error: StoreError) -> str:
+def _reason_string(error: StoreError) -> str:
     if isinstance(error, ValidationFailed):
-        told = (f"{fault.field}: {fault.message}".removeprefix(": ") for fault in error.violations)
-        return "; ".join(told)[:500]
+        texts = (
+            f"{violation.field}: {violation.message}".removeprefix(": ") for violation in error.violations
+        )
+        return "; ".join(texts)[:_MAX_REASON_CHARACTERS]
     return error.detail

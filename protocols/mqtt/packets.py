@@ -1,22 +1,22 @@
-"""The packets of clients, read strictly, in both versions: whatever the standard forbids is Malformed.
+"""The packets that clients send, in both versions, and the errors of packets that the standard forbids.
 
-Read here and not by the codec that writes: of a text that is not UTF-8 it makes a panic of its native code (mqtt5 0.8),
-which no `except Exception` sees, and strangers may send anything.
+The strict `decoder` reads them, not the codec that writes: given text that is not UTF-8 that one panics in its native
+code (mqtt5 0.8), which no `except Exception` catches, and anybody may send anything.
 """
 
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 
-class Version(IntEnum):
-    """Versions of the protocol by their level in CONNECT."""
+class ProtocolVersion(IntEnum):
+    """Protocol versions by their level in CONNECT (section 3.1.2.2)."""
 
-    V3 = 4
-    V5 = 5
+    V3_1_1 = 4
+    V5_0 = 5
 
 
-class Kind(IntEnum):
-    """Packets by their type (MQTT 5.0, section 2.1.2)."""
+class PacketType(IntEnum):
+    """The types of the packets that clients send (MQTT 5.0, section 2.1.2)."""
 
     CONNECT = 1
     PUBLISH = 3
@@ -32,65 +32,65 @@ class Kind(IntEnum):
 
 
 class Property(IntEnum):
-    """Properties that clients send (MQTT 5.0, section 2.2.2.2)."""
+    """The properties that clients send (MQTT 5.0, section 2.2.2.2)."""
 
-    PAYLOAD_FORMAT = 0x01
-    MESSAGE_EXPIRY = 0x02
+    PAYLOAD_FORMAT_INDICATOR = 0x01
+    MESSAGE_EXPIRY_INTERVAL = 0x02
     CONTENT_TYPE = 0x03
     RESPONSE_TOPIC = 0x08
     CORRELATION_DATA = 0x09
-    SUBSCRIPTION_ID = 0x0B
-    SESSION_EXPIRY = 0x11
-    AUTH_METHOD = 0x15
-    AUTH_DATA = 0x16
-    PROBLEM_INFORMATION = 0x17
-    WILL_DELAY = 0x18
-    RESPONSE_INFORMATION = 0x19
-    REASON = 0x1F
+    SUBSCRIPTION_IDENTIFIER = 0x0B
+    SESSION_EXPIRY_INTERVAL = 0x11
+    AUTHENTICATION_METHOD = 0x15
+    AUTHENTICATION_DATA = 0x16
+    REQUEST_PROBLEM_INFORMATION = 0x17
+    WILL_DELAY_INTERVAL = 0x18
+    REQUEST_RESPONSE_INFORMATION = 0x19
+    REASON_STRING = 0x1F
     RECEIVE_MAXIMUM = 0x21
     TOPIC_ALIAS_MAXIMUM = 0x22
     TOPIC_ALIAS = 0x23
-    USER = 0x26
-    LARGEST_PACKET = 0x27
+    USER_PROPERTY = 0x26
+    MAXIMUM_PACKET_SIZE = 0x27
 
 
-class Malformed(Exception):
-    """What came is not MQTT."""
+class MalformedPacket(Exception):
+    """The bytes are not a packet of MQTT (section 4.13)."""
 
 
-class Breach(Malformed):
-    """What came is MQTT, but not at this place, or not with this content: a protocol error."""
+class ProtocolError(MalformedPacket):
+    """A well-formed packet that is not allowed here, or has a value that is not allowed (section 4.13)."""
 
 
-class UnknownVersion(Malformed):
-    """CONNECT asks for a version that is not served."""
+class UnsupportedVersion(MalformedPacket):
+    """CONNECT names a protocol version that is not served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """The properties of a packet by their numbers, and the user properties in order."""
+    """The properties of a packet by their identifiers, and the user properties in order."""
 
     values: dict[int, int | str | bytes] = field(default_factory=dict)
     user: tuple[tuple[str, str], ...] = ()
 
     def number(self, name: Property, default: int) -> int:
-        """A number."""
+        """The value of a numeric property."""
         value = self.values.get(name, default)
         assert isinstance(value, int)
         return value
 
     def text(self, name: Property) -> str | None:
-        """A text, or None."""
+        """The value of a property that is a string, or None."""
         value = self.values.get(name)
         return value if isinstance(value, str) else None
 
     def data(self, name: Property) -> bytes | None:
-        """Binary data, or None."""
+        """The value of a property that is binary data, or None."""
         value = self.values.get(name)
         return value if isinstance(value, bytes) else None
 
-    def told(self, name: str) -> str | None:
-        """The first user property of a name, or None."""
+    def user_property(self, name: str) -> str | None:
+        """The first user property of that name, or None."""
         return next((value for key, value in self.user if key == name), None)
 
 
@@ -99,7 +99,7 @@ NO_PROPERTIES = Properties()
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the client wants published when he is lost."""
+    """The will message of a client: published when its connection is lost. ``delay`` is in seconds."""
 
     topic: str
     payload: bytes = field(repr=False)
@@ -109,12 +109,12 @@ class Will:
 
 
 @dataclass(frozen=True, slots=True)
-class Connect:
-    """CONNECT."""
+class ConnectPacket:
+    """CONNECT (section 3.1). ``clean_start`` is Clean Session in version 3.1.1; ``keep_alive`` is in seconds."""
 
-    version: Version
+    version: ProtocolVersion
     client_id: str
-    clean: bool
+    clean_start: bool
     keep_alive: int
     will: Will | None
     username: str | None
@@ -123,8 +123,8 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True)
-class Publish:
-    """PUBLISH; ``packet_id`` is 0 with a quality of service of 0."""
+class PublishPacket:
+    """PUBLISH (section 3.3); ``packet_id`` is 0 with quality of service 0."""
 
     topic: str
     payload: bytes = field(repr=False)
@@ -136,19 +136,19 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """PUBACK, PUBREC, PUBREL or PUBCOMP."""
+class AckPacket:
+    """PUBACK, PUBREC, PUBREL or PUBCOMP (sections 3.4 to 3.7)."""
 
-    kind: Kind
+    type: PacketType
     packet_id: int
     code: int
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One filter of SUBSCRIBE with its options."""
+class RequestedSubscription:
+    """One topic filter of SUBSCRIBE with its subscription options (section 3.8.3.1)."""
 
-    pattern: str
+    topic_filter: str
     qos: int
     no_local: bool
     retain_as_published: bool
@@ -156,41 +156,50 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Subscribe:
-    """SUBSCRIBE."""
+class SubscribePacket:
+    """SUBSCRIBE (section 3.8)."""
 
     packet_id: int
-    wishes: tuple[Wish, ...]
+    requested: tuple[RequestedSubscription, ...]
     properties: Properties
 
 
 @dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """UNSUBSCRIBE."""
+class UnsubscribePacket:
+    """UNSUBSCRIBE (section 3.10)."""
 
     packet_id: int
-    patterns: tuple[str, ...]
+    topic_filters: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """PINGREQ."""
+class PingPacket:
+    """PINGREQ (section 3.12)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Disconnect:
-    """DISCONNECT."""
+class DisconnectPacket:
+    """DISCONNECT (section 3.14)."""
 
     code: int
     properties: Properties
 
 
 @dataclass(frozen=True, slots=True)
-class Auth:
-    """AUTH."""
+class AuthPacket:
+    """AUTH (section 3.15)."""
 
     code: int
     properties: Properties
 
 
-Packet = Connect | Publish | Acknowledged | Subscribe | Unsubscribe | Ping | Disconnect | Auth
+Packet = (
+    ConnectPacket
+    | PublishPacket
+    | AckPacket
+    | SubscribePacket
+    | UnsubscribePacket
+    | PingPacket
+    | DisconnectPacket
+    | AuthPacket
+)

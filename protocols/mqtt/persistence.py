@@ -1,4 +1,4 @@
-"""Sessions that outlast their connections: written down when they change, and taken up again."""
+"""Sessions that outlast their connections: saved when they change, and resumed."""
 
 import asyncio
 import logging
@@ -15,155 +15,164 @@ from core.models.durable_sessions import DurableSession
 
 log = logging.getLogger(__name__)
 
-#: What is to be written down: a cursor, and what the door needs beside it.
+#: Gives what is saved of a session: its cursor, and the state that the door needs beside it.
 State = Callable[[], tuple[str | None, dict[str, Any]]]
-Restore = Callable[[dict[str, Any], str | None], Awaitable[bool]]
+#: Resumes a session from its state and cursor; says whether that was possible.
+Resume = Callable[[dict[str, Any], str | None], Awaitable[bool]]
 
 
-class Kept:
-    """The session of one connection. ``lasts`` is how long it is kept when the client has gone; nothing: not at all."""
+class PersistentSession:
+    """The session of one connection, as far as it outlasts it. ``expiry`` counts from the end of the connection."""
 
     def __init__(
         self,
         sessions: DurableSessions,
         caller: Caller,
-        name: str,
+        client_id: str,
         holder: str,
-        lasts: timedelta,
+        expiry: timedelta,
         state: State,
     ) -> None:
-        self.id = sessions.id_of(caller, name)
+        self.id = sessions.id_of(caller, client_id)
         self.caller = caller
         self.holder = holder
-        self.lasts = lasts
+        #: How long the session outlasts its connection; zero: it ends with it.
+        self.expiry = expiry
+        #: Whether there is a durable session, and this connection holds it.
         self.held = False
+        #: Called when another connection holds the session now.
         self.on_lost: Callable[[], None] | None = None
         self._sessions = sessions
-        self._name = name
+        self._client_id = client_id
         self._state = state
-        #: What is written down; None: nobody knows.
-        self.written: tuple[str | None, dict[str, Any]] | None = None
-        self._until: datetime | None = None
-        self._turn = asyncio.Lock()
+        #: What is saved; None where that is not known.
+        self._saved: tuple[str | None, dict[str, Any]] | None = None
+        self._saved_until: datetime | None = None
+        self._saving = asyncio.Lock()
 
-    async def begin(self, *, clean: bool, restore: Restore) -> bool:
-        """Take up the session that was kept, unless the client wants a new one; says whether it was taken up.
+    async def begin(self, *, clean_start: bool, resume: Resume) -> bool:
+        """Resume the durable session, unless the client wants a clean start; says whether it was resumed.
 
         Raises:
-            RateLimited: the caller keeps as many sessions as he may.
+            RateLimited: the caller has too many durable sessions.
             Unavailable: the database is away.
         """
-        found = None if clean else await self._take()
-        self.held = bool(self.lasts) or found is not None
-        if found is not None and await restore(found.state, found.cursor):
+        found = None if clean_start else await self._take()
+        self.held = bool(self.expiry) or found is not None
+        if found is not None and await resume(found.state, found.cursor):
             return True
-        if self.lasts:
-            await self._sessions.begin(self.caller, self._name, self.holder, self.lasts)
+        if self.expiry:
+            await self._sessions.begin(self.caller, self._client_id, self.holder, self.expiry)
         else:
-            await self._sessions.forget(self.caller, self._name)
+            await self._sessions.forget(self.caller, self._client_id)
             self.held = False
         return False
 
     async def _take(self) -> DurableSession | None:
-        return await self._sessions.take(self.caller, self._name, self.holder, self.lasts)
+        return await self._sessions.take(self.caller, self._client_id, self.holder, self.expiry)
 
     @property
-    def changed(self) -> bool:
-        """Whether more has happened than is written down, or it has to be written anew before it expires."""
-        return self._state() != self.written or self._sessions.grows_old(self._until, self.lasts)
+    def needs_saving(self) -> bool:
+        """Whether the session has changed since it was saved, or its record has to be renewed before it expires."""
+        return self._state() != self._saved or self._sessions.grows_old(self._saved_until, self.expiry)
 
     def record(self, *, last: bool = False) -> DurableSession:
-        """The session as it is now."""
-        self.written = cursor, state = self._state()
-        lasts = self.lasts if last else self.lasts + SLACK
-        record = self._sessions.record(self.caller, self._name, self.holder, lasts)
-        self._until = record.expires_at
+        """The session as it is now; from now on this counts as saved. ``last``: the connection has ended."""
+        self._saved = cursor, state = self._state()
+        expiry = self.expiry if last else self.expiry + SLACK
+        record = self._sessions.record(self.caller, self._client_id, self.holder, expiry)
+        self._saved_until = record.expires_at
         return record.model_copy(update={"cursor": cursor, "state": state})
 
+    def saving_failed(self) -> None:
+        """What ``record`` gave was not saved."""
+        self._saved = None
+
     async def save(self) -> None:
-        """Write down how far the session has come, before the client is told so; that the database is away is no
-        reason to refuse him, for it will be written down later."""
+        """Save the session before the client is told what has changed.
+
+        While the database is away the client is not refused: the session is saved later.
+        """
         if self.held:
             await self._save(last=False)
 
     async def _save(self, *, last: bool) -> None:
-        async with self._turn:
+        async with self._saving:
             try:
                 lost = await self._sessions.save(self.caller.tenant, [self.record(last=last)])
             except Unavailable:
-                self.written = None
-                log.warning("a session could not be written down")
+                self.saving_failed()
+                log.warning("a session could not be saved")
                 return
         if lost:
             self.lose()
 
-    async def moved(self) -> bool:
-        """Whether the client has come back somewhere else since."""
+    async def is_held_elsewhere(self) -> bool:
+        """Whether another connection has resumed the session since."""
         try:
-            holder = await self._sessions.holder(self.caller, self._name)
+            holder = await self._sessions.holder(self.caller, self._client_id)
         except Unavailable:
             return False
         return holder not in (None, self.holder)
 
     def lose(self) -> None:
-        """Another connection has the session now."""
+        """Another connection holds the session now."""
         self.held = False
         if self.on_lost is not None:
             self.on_lost()
 
     async def end(self) -> None:
-        """The connection has ended: leave the session to whoever comes next."""
+        """The connection has ended: leave the session to the next one."""
         self.on_lost = None
         if not self.held:
             return
-        if self.lasts:
+        if self.expiry:
             await self._save(last=True)
             return
         try:
-            await self._sessions.forget(self.caller, self._name, self.holder)
+            await self._sessions.forget(self.caller, self._client_id, self.holder)
         except Unavailable:
             log.warning("a session could not be removed; it will expire")
 
 
-class Keeper:
-    """Writes down what the connected sessions of this node have received, every few seconds, many at once."""
+class SessionKeeper:
+    """Saves what the persistent sessions of this node have received, every few seconds, many at once."""
 
     def __init__(self, sessions: DurableSessions) -> None:
         self._sessions = sessions
-        self._all: set[Kept] = set()
+        self._kept: set[PersistentSession] = set()
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._kept)
 
-    def add(self, kept: Kept) -> None:
-        """Look after a session, if it is one that is kept."""
-        if kept.held:
-            self._all.add(kept)
+    def add(self, session: PersistentSession) -> None:
+        """Look after a session, if it is held."""
+        if session.held:
+            self._kept.add(session)
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, session: PersistentSession) -> None:
         """Look after it no longer."""
-        self._all.discard(kept)
+        self._kept.discard(session)
 
-    async def tend(self) -> None:
-        """Write down what has changed, and find out which sessions have moved to another node."""
-        by_tenant: dict[TenantId, list[Kept]] = defaultdict(list)
-        for kept in self._all:
-            by_tenant[kept.caller.tenant].append(kept)
-        for tenant, mine in by_tenant.items():
-            changed = {kept for kept in mine if kept.changed}
-            lost = await self._sessions.lost(
-                tenant, {kept.id: kept.holder for kept in mine if kept not in changed}
-            )
+    async def save_changes(self) -> None:
+        """Save the sessions that have changed, and find those that another node holds now."""
+        by_tenant: dict[TenantId, list[PersistentSession]] = defaultdict(list)
+        for session in self._kept:
+            by_tenant[session.caller.tenant].append(session)
+        for tenant, sessions in by_tenant.items():
+            changed = {session for session in sessions if session.needs_saving}
+            holders = {session.id: session.holder for session in sessions if session not in changed}
+            lost = await self._sessions.lost(tenant, holders)
             if changed:
                 lost |= await self._save(tenant, changed)
-            for kept in mine:
-                if kept.id in lost and kept in self._all:
-                    kept.lose()
+            for session in sessions:
+                if session.id in lost and session in self._kept:
+                    session.lose()
 
-    async def _save(self, tenant: TenantId, changed: set[Kept]) -> set[str]:
+    async def _save(self, tenant: TenantId, changed: set[PersistentSession]) -> set[str]:
         try:
-            return await self._sessions.save(tenant, [kept.record() for kept in changed])
+            return await self._sessions.save(tenant, [session.record() for session in changed])
         except Unavailable:
-            for kept in changed:
-                kept.written = None
+            for session in changed:
+                session.saving_failed()
             raise

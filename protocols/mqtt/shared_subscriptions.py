@@ -1,13 +1,13 @@
-"""Shared subscriptions (MQTT 5.0, section 4.8.2): of a group's members on this node, one gets each event.
+"""Shared subscriptions (MQTT 5.0, section 4.8.2): of the subscribers on this node, one gets each event.
 
-A group is of one node: where its members are connected to several nodes, one on each of them gets the event. Members
-with different rights share nothing, for they do not see the same events.
+A shared subscription is of one node: where its subscribers are connected to several nodes, one on each of them gets the
+event. Subscribers with different rights share nothing, for they do not see the same events.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from core.auth.authorization import viewer_of
@@ -18,151 +18,180 @@ from core.kernel.ids import TenantId
 from core.live.current_state import has_state
 from core.live.session import Session
 from core.store.store import Store
-from protocols.mqtt.delivery import Delivery
-from protocols.mqtt.filters import Grant, matching
+from protocols.mqtt.delivery import MessageDelivery
+from protocols.mqtt.filters import GrantedSubscription, match
 
 log = logging.getLogger(__name__)
 
+#: Tenant, rights, share name and event filter.
 _Key = tuple[TenantId, Viewer, str, str]
+#: Messages that a subscriber remembers before it forgets those that were acknowledged meanwhile.
+_MAX_REMEMBERED_MESSAGES = 1000
 
 
 @dataclass(eq=False, slots=True)
-class Member:
-    """One client in a group, and the events under way to him by packet id."""
+class Subscriber:
+    """One client's part in a shared subscription, and its events in flight by packet identifier."""
 
+    shared: "SharedSubscription"
     session: Session
-    delivery: Delivery
-    grant: Grant
-    under_way: dict[int, Event] = field(default_factory=dict)
+    delivery: MessageDelivery
+    granted: GrantedSubscription
+    in_flight: dict[int, Event] = field(default_factory=dict)
 
     def send(self, event: Event) -> None:
-        """Give him an event."""
-        topic, _ = matching((self.grant,), event)
-        retain = self.grant.retain_as_published and has_state(topic)
-        packet_id = self.delivery.send(event, topic, [self.grant], retain=retain, tracked=False)
+        """Send the client an event."""
+        topic, _ = match((self.granted,), event)
+        retain = self.granted.retain_as_published and has_state(topic)
+        packet_id = self.delivery.send(event, topic, [self.granted], retain=retain, of_session=False)
         if packet_id:
-            self.under_way[packet_id] = event
-        if len(self.under_way) > 1000:
-            self.under_way = dict(self.unacknowledged())
+            self.in_flight[packet_id] = event
+        if len(self.in_flight) > _MAX_REMEMBERED_MESSAGES:
+            self.in_flight = dict(self.unacknowledged())
 
     def unacknowledged(self) -> Sequence[tuple[int, Event]]:
-        """What he may not have got."""
-        return [(key, event) for key, event in self.under_way.items() if self.delivery.is_under_way(key)]
+        """The messages that the client may not have."""
+        return [(key, event) for key, event in self.in_flight.items() if self.delivery.is_in_flight(key)]
+
+    def leave(self) -> None:
+        """Leave; what the client did not acknowledge goes to another subscriber."""
+        self.shared.remove(self)
 
 
-class Group:
-    """Hands one event after the other to whichever member is next and has room for it."""
+class SharedSubscription:
+    """Sends one event after the other to the next subscriber in turn that has room for it.
 
-    def __init__(self, subscription: Subscription) -> None:
-        self.members: list[Member] = []
-        self._subscription = subscription
+    It begins with the first subscriber and ends with the last; ``on_end`` is called when nobody can join any more.
+    """
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
+        self._subscribers: list[Subscriber] = []
+        self._opening: asyncio.Task[None] | None = None
+        self._stream: Subscription | None = None
+        self._task: asyncio.Task[None] | None = None
         self._waiting: deque[Event] = deque()
-        self._next = 0
-        self._none_waits = asyncio.Event()
-        self._task = asyncio.create_task(self._run())
+        self._last_served = 0
+        self._all_sent = asyncio.Event()
 
-    def add(self, member: Member) -> None:
-        """Let a client in."""
-        self.members.append(member)
-        member.delivery.done.append(self._hand_out)
+    async def join(
+        self, subscriber: Subscriber, follow: Callable[[], Coroutine[None, None, Subscription]]
+    ) -> None:
+        """Let a subscriber in. The first one opens the stream of events by ``follow``, and later ones wait for it.
+
+        Raises:
+            StoreError: the events cannot be followed just now.
+        """
+        self._subscribers.append(subscriber)
+        try:
+            if self._stream is None:
+                if self._opening is None:
+                    self._opening = asyncio.create_task(self._open(follow))
+                # Whoever began it may leave while others wait for it.
+                await asyncio.shield(self._opening)
+        except BaseException:
+            self.remove(subscriber)
+            raise
+        subscriber.delivery.on_room.append(self._hand_out)
         self._hand_out()
 
-    def remove(self, member: Member) -> None:
-        """Let a client go; what he did not acknowledge is another's."""
-        self.members.remove(member)
-        member.delivery.done.remove(self._hand_out)
-        self._waiting.extend(event for _, event in member.unacknowledged())
-        self._hand_out()
+    async def _open(self, follow: Callable[[], Coroutine[None, None, Subscription]]) -> None:
+        try:
+            self._stream = await follow()
+        except BaseException:
+            self._on_end()
+            raise
+        self._task = asyncio.create_task(self._run(self._stream))
 
-    async def _run(self) -> None:
+    def remove(self, subscriber: Subscriber) -> None:
+        """Let a subscriber go; what it did not acknowledge goes to another."""
+        self._subscribers.remove(subscriber)
+        if self._hand_out in subscriber.delivery.on_room:
+            subscriber.delivery.on_room.remove(self._hand_out)
+        if self._subscribers:
+            self._waiting.extend(event for _, event in subscriber.unacknowledged())
+            self._hand_out()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._on_end()
+        for task in (self._opening, self._task):
+            if task is not None:
+                task.cancel()
+        if self._stream is not None:
+            self._stream.close()
+
+    async def _run(self, stream: Subscription) -> None:
         try:
             while True:
-                for event in (await self._subscription.next()).events:
+                for event in (await stream.next()).events:
                     self._waiting.append(event)
                     self._hand_out()
-                    await self._none_waits.wait()
+                    await self._all_sent.wait()
         except CursorExpired as error:
             self._close(Close(CloseReason.CURSOR_EXPIRED, error.detail, error.oldest_cursor))
         except Closed as error:
             self._close(error.close)
         except Exception:  # The task's boundary: nobody awaits it.
-            log.exception("a group failed")
+            log.exception("a shared subscription failed")
             self._close(Close(CloseReason.INTERNAL))
 
-    def _hand_out(self) -> None:
-        """Give what waits to whoever has room; this is done whenever somebody has got some."""
-        while self._waiting and (member := self._someone()) is not None:
-            member.send(self._waiting.popleft())
-        if self._waiting:
-            self._none_waits.clear()
-        else:
-            self._none_waits.set()
+    def _close(self, close: Close) -> None:
+        """The stream has ended, and with it the sessions of all subscribers."""
+        self._on_end()
+        for subscriber in list(self._subscribers):
+            subscriber.session.close(close)
 
-    def _someone(self) -> Member | None:
-        """The next member in turn who has room."""
-        for _ in self.members:
-            self._next = (self._next + 1) % len(self.members)
-            if self.members[self._next].delivery.is_free:
-                return self.members[self._next]
+    def _hand_out(self) -> None:
+        """Send what waits to whoever has room; called whenever a subscriber has got some."""
+        while self._waiting and (subscriber := self._next_subscriber()) is not None:
+            subscriber.send(self._waiting.popleft())
+        if self._waiting:
+            self._all_sent.clear()
+        else:
+            self._all_sent.set()
+
+    def _next_subscriber(self) -> Subscriber | None:
+        """The next subscriber in turn that has room."""
+        for _ in self._subscribers:
+            self._last_served = (self._last_served + 1) % len(self._subscribers)
+            if self._subscribers[self._last_served].delivery.is_free:
+                return self._subscribers[self._last_served]
         return None
 
-    def _close(self, close: Close) -> None:
-        for member in list(self.members):
-            member.session.close(close)
 
-    def end(self) -> None:
-        """Nobody is left."""
-        self._task.cancel()
-        self._subscription.close()
-
-
-class Groups:
-    """The groups of this node."""
+class SharedSubscriptions:
+    """The shared subscriptions of this node."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._groups: dict[_Key, Group] = {}
-        self._turn = asyncio.Lock()
+        self._shared: dict[_Key, SharedSubscription] = {}
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._shared)
 
-    async def join(self, session: Session, delivery: Delivery, grant: Grant) -> "Membership":
-        """Make a client a member. He has been found to have the right to it.
+    async def join(
+        self, session: Session, delivery: MessageDelivery, granted: GrantedSubscription
+    ) -> Subscriber:
+        """Make a client, whose right to the filter has been checked, a subscriber.
 
         Raises:
-            StoreError: the events can't be followed just now.
+            StoreError: the events cannot be followed just now.
         """
-        assert grant.group is not None
+        assert granted.share_name is not None
         caller = session.caller
-        key = (caller.tenant, viewer_of(caller), grant.group, grant.pattern)
-        async with self._turn:
-            group = self._groups.get(key)
-            if group is None:
-                tenant, viewer, _, pattern = key
-                group = self._groups[key] = Group(await self._store.hub.subscribe(tenant, viewer, (pattern,)))
-            member = Member(session, delivery, grant)
-            group.add(member)
-        return Membership(self, key, group, member)
+        viewer = viewer_of(caller)
+        key = (caller.tenant, viewer, granted.share_name, granted.event_filter)
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = SharedSubscription(lambda: self._forget(key, shared))
+        subscriber = Subscriber(shared, session, delivery, granted)
+        await shared.join(
+            subscriber, lambda: self._store.hub.subscribe(caller.tenant, viewer, (granted.event_filter,))
+        )
+        return subscriber
 
-    def drop(self, key: _Key, group: Group) -> None:
-        """A group has lost its last member."""
-        if self._groups.get(key) is group:
-            del self._groups[key]
-            group.end()
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """A client's place in a group."""
-
-    groups: Groups
-    key: _Key
-    group: Group
-    member: Member
-
-    def leave(self) -> None:
-        """Leave the group."""
-        self.group.remove(self.member)
-        if not self.group.members:
-            self.groups.drop(self.key, self.group)
+    def _forget(self, key: _Key, shared: SharedSubscription | None) -> None:
+        if self._shared.get(key) is shared:
+            del self._shared[key]

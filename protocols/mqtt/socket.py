@@ -10,7 +10,8 @@ from protocols.http.credentials import read_credentials
 from protocols.http.frames import binary_frame
 from protocols.http.headers import read_headers
 from protocols.http.sockets import Socket
-from protocols.mqtt.adapter import MqttDoor
+from protocols.mqtt.connection import Connection
+from protocols.mqtt.door import Door
 
 _SUBPROTOCOL = "mqtt"
 #: The end, as far as a WebSocket is concerned: MQTT has said why (RFC 6455, section 7.4.1).
@@ -74,7 +75,7 @@ class SocketPeer:
 class MqttSocketDoor:
     """``/mqtt`` as an ASGI application."""
 
-    def __init__(self, door: MqttDoor) -> None:
+    def __init__(self, door: Door) -> None:
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +88,7 @@ class MqttSocketDoor:
         async with socket.accepted(_SUBPROTOCOL if offered else None):
             peer = SocketPeer(socket)
             socket.on_stalled = peer.close
-            connection = self._door.connect(peer, credentials)
+            connection = Connection(self._door, peer, credentials)
             try:
                 while (message := await receive())["type"] != "websocket.disconnect":
                     data = message.get("bytes")

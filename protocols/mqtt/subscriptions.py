@@ -1,7 +1,7 @@
-"""What one client listens to: granted filter by filter, begun with the present state."""
+"""The subscriptions of one client: granted filter by filter, begun with retained messages of the current state."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
 from mqtt5 import SubAckReasonCode, UnsubAckReasonCode
 
@@ -12,220 +12,243 @@ from core.kernel.validation import check_body
 from core.live.commands import Subscribe, Unsubscribe
 from core.live.current_state import present_state
 from core.live.session import Session
-from protocols.mqtt import packets
-from protocols.mqtt.delivery import Delivery
+from core.store.store import Store
+from protocols.mqtt import gate
+from protocols.mqtt.delivery import MessageDelivery
 from protocols.mqtt.errors import SUBSCRIBE_CODES
-from protocols.mqtt.filters import Grant, read_filter
-from protocols.mqtt.packets import Property, Wish
-from protocols.mqtt.persistence import Kept
-from protocols.mqtt.shared_subscriptions import Membership
+from protocols.mqtt.filters import GrantedSubscription, parse_topic_filter
+from protocols.mqtt.packets import Property, RequestedSubscription, SubscribePacket, UnsubscribePacket
+from protocols.mqtt.shared_subscriptions import SharedSubscriptions, Subscriber
+from protocols.mqtt.writer import PacketWriter
 
-if TYPE_CHECKING:
-    from protocols.mqtt.connection import Connection
-
+#: Retain handling (section 3.8.3.1): send retained messages always, or only for a new subscription.
 _ALWAYS, _IF_NEW = 0, 1
-_QOS = (SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE, SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE)
+_GRANTED_CODES = (SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE, SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE)
+_MAX_GRANTED_QOS = 1
 
 
-class Listening:
-    """The subscriptions of one connection by the filters as the client wrote them."""
+class Subscriptions:
+    """The subscriptions of one client, by the topic filters as it wrote them. ``save`` is called when they change."""
 
-    def __init__(self, connection: "Connection", session: Session, delivery: Delivery) -> None:
-        self.kept: Kept | None = None
-        self._connection = connection
-        self._store = connection.door.store
+    def __init__(
+        self,
+        store: Store,
+        shared: SharedSubscriptions,
+        session: Session,
+        delivery: MessageDelivery,
+        writer: PacketWriter,
+        save: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._shared = shared
         self._session = session
         self._delivery = delivery
-        self._grants: dict[str, Grant] = {}
-        self._memberships: dict[str, Membership] = {}
+        self._writer = writer
+        self._save = save
+        self._granted: dict[str, GrantedSubscription] = {}
+        self._subscribers: dict[str, Subscriber] = {}
+        self._closed = False
 
-    async def subscribe(self, packet: packets.Subscribe) -> None:
-        """SUBSCRIBE: grant what may be granted, and tell how things are, before anything that happens from now on."""
-        gate = self._delivery.gate
-        gate.shut("state")
+    async def subscribe(self, packet: SubscribePacket) -> None:
+        """SUBSCRIBE: grant what may be granted, and send the current state before any event from now on."""
+        self._delivery.gate.shut(gate.RETAINED)
         try:
-            before = set(self._grants)
-            named = set(before)
-            found = [self._read(wish, packet, named) for wish in packet.wishes]
-            cursor = packet.properties.told("cursor")
-            refused = await self._follow(
-                [g for g in found if isinstance(g, Grant) and g.group is None], cursor
-            )
+            before = set(self._granted)
+            counted = set(before)
+            answers = [self._read(requested, packet, counted) for requested in packet.requested]
+            cursor = packet.properties.user_property("cursor")
+            own = [one for one in answers if isinstance(one, GrantedSubscription) and one.share_name is None]
+            refused = await self._follow(own, cursor)
             codes = [
-                await self._settle(grant, refused) if isinstance(grant, Grant) else grant for grant in found
+                await self._settle(answer, refused) if isinstance(answer, GrantedSubscription) else answer
+                for answer in answers
             ]
-            self._delivery.listen(self._grants)
-            if self.kept is not None:
-                await self.kept.save()
+            self._delivery.set_subscriptions(self._granted.values())
+            await self._save()
             self._write_suback(packet.packet_id, codes, refused.values())
-            for grant, wish in zip(found, packet.wishes, strict=True):
-                if isinstance(grant, Grant) and self._grants.get(grant.name) is grant and grant.group is None:
-                    wanted = wish.retain_handling == _ALWAYS or (
-                        wish.retain_handling == _IF_NEW and grant.name not in before
-                    )
-                    if wanted:
-                        await self._tell_state(grant)
+            for answer, requested in zip(answers, packet.requested, strict=True):
+                if (
+                    isinstance(answer, GrantedSubscription)
+                    and answer.share_name is None
+                    and self._granted.get(answer.topic_filter) is answer
+                    and _wants_retained(requested, is_new=answer.topic_filter not in before)
+                ):
+                    await self._send_retained(answer)
         finally:
-            gate.open("state")
+            self._delivery.gate.open(gate.RETAINED)
 
-    def _read(self, wish: Wish, packet: packets.Subscribe, named: set[str]) -> Grant | SubAckReasonCode:
-        """What a wish asks for, or why it can't be granted; ``named`` are the filters that count so far."""
+    def _read(
+        self, requested: RequestedSubscription, packet: SubscribePacket, counted: set[str]
+    ) -> GrantedSubscription | SubAckReasonCode:
+        """The subscription that is requested, or why it is refused; ``counted`` are the filters up to here."""
         try:
-            address = read_filter(wish.pattern)
+            address = parse_topic_filter(requested.topic_filter)
             tenant = self._session.caller.tenant
             if address.tenant is not None and address.tenant != tenant:
-                if named:
+                if counted:
                     raise Forbidden("This connection is of another tenant.")
                 self._session.visit(address.tenant)
-            if wish.pattern not in named and len(named) >= self._most:
+            bound = self._store.limits.filters_per_connection
+            if requested.topic_filter not in counted and len(counted) >= bound:
                 raise RateLimited(1, "Too many subscriptions.")
         except StoreError as error:
             return SUBSCRIBE_CODES[error.code]
-        named.add(wish.pattern)
-        return Grant(
-            name=wish.pattern,
+        counted.add(requested.topic_filter)
+        return GrantedSubscription(
+            topic_filter=requested.topic_filter,
+            event_filter=address.topic,
             prefix=address.prefix,
-            pattern=address.pattern,
-            group=address.group,
-            qos=min(wish.qos, 1),
-            retain_as_published=wish.retain_as_published,
-            id=packet.properties.number(Property.SUBSCRIPTION_ID, 0),
+            share_name=address.share_name,
+            qos=min(requested.qos, _MAX_GRANTED_QOS),
+            retain_as_published=requested.retain_as_published,
+            identifier=packet.properties.number(Property.SUBSCRIPTION_IDENTIFIER, 0),
         )
 
-    @property
-    def _most(self) -> int:
-        return self._store.limits.filters_per_connection
-
-    async def _follow(self, grants: Sequence[Grant], cursor: str | None) -> dict[str, StoreError]:
-        """Hear of these too; gives why some may not be heard of. All at once, since that is the usual case."""
-        if not grants:
+    async def _follow(
+        self, subscriptions: Sequence[GrantedSubscription], cursor: str | None
+    ) -> dict[str, StoreError]:
+        """Follow these too: all at once, which usually succeeds, otherwise each by itself. Gives the refusals."""
+        if not subscriptions:
             return {}
         try:
-            topics = [grant.pattern for grant in grants]
+            topics = [one.event_filter for one in subscriptions]
             await self._session.follow(check_body(Subscribe, {"topics": topics, "cursor": cursor}))
         except StoreError as error:
-            if len(grants) == 1 or isinstance(error, Unavailable):
-                return {grant.name: error for grant in grants}
+            if len(subscriptions) == 1 or isinstance(error, Unavailable):
+                return {one.topic_filter: error for one in subscriptions}
             refused: dict[str, StoreError] = {}
-            for grant in grants:
-                refused |= await self._follow([grant], cursor)
+            for one in subscriptions:
+                refused |= await self._follow([one], cursor)
             return refused
         if cursor is not None:
             self._delivery.rewind()
         return {}
 
-    async def _settle(self, grant: Grant, refused: dict[str, StoreError]) -> SubAckReasonCode:
-        """The answer for one filter."""
-        if grant.name in refused:
-            return SUBSCRIBE_CODES[refused[grant.name].code]
-        if grant.group is not None:
+    async def _settle(self, granted: GrantedSubscription, refused: dict[str, StoreError]) -> SubAckReasonCode:
+        """The answer to one topic filter."""
+        if granted.topic_filter in refused:
+            return SUBSCRIBE_CODES[refused[granted.topic_filter].code]
+        if granted.share_name is not None:
             try:
-                await self._join(grant)
+                await self._join(granted)
             except StoreError as error:
                 return SUBSCRIBE_CODES[error.code]
-        self._grants[grant.name] = grant
-        return _QOS[grant.qos]
+        self._granted[granted.topic_filter] = granted
+        return _GRANTED_CODES[granted.qos]
 
-    async def _join(self, grant: Grant) -> None:
-        await check_filters(self._store.storage, self._store.limits, self._session.caller, (grant.pattern,))
-        joined = await self._connection.door.groups.join(self._session, self._delivery, grant)
-        before = self._memberships.pop(grant.name, None)
-        self._memberships[grant.name] = joined
+    async def _join(self, granted: GrantedSubscription) -> None:
+        await check_filters(
+            self._store.storage, self._store.limits, self._session.caller, (granted.event_filter,)
+        )
+        subscriber = await self._shared.join(self._session, self._delivery, granted)
+        if self._closed:
+            subscriber.leave()
+            raise ConnectionResetError("the client has gone")
+        before = self._subscribers.pop(granted.topic_filter, None)
+        self._subscribers[granted.topic_filter] = subscriber
         if before is not None:
             before.leave()
 
     def _write_suback(
         self, packet_id: int, codes: list[SubAckReasonCode], refusals: Iterable[StoreError]
     ) -> None:
-        """SUBACK, with the place in the log that is reached; for an expired cursor, where reading can begin."""
-        told = []
+        """SUBACK, with the cursor reached; for an expired cursor, with the oldest one."""
+        properties = []
         subscription = self._session.subscription
         if subscription is not None:
-            told.append(("cursor", subscription.cursor))
+            properties.append(("cursor", subscription.cursor))
         expired = next((error for error in refusals if isinstance(error, CursorExpired)), None)
         if expired is not None:
-            told.append(("oldestCursor", expired.oldest_cursor))
-        self._connection.peer.write(self._connection.wire.suback(packet_id, codes, told))
+            properties.append(("oldestCursor", expired.oldest_cursor))
+        self._writer.write(self._writer.encoder.suback(packet_id, codes, properties))
 
-    async def _tell_state(self, grant: Grant) -> None:
+    async def _send_retained(self, granted: GrantedSubscription) -> None:
+        """Send the current state of what a topic filter matches."""
         subscription = self._session.subscription
         assert subscription is not None
         place = Cursor.decode(subscription.cursor, subscription.tenant)
         try:
-            async for events in present_state(self._store, self._session.caller, grant.pattern):
+            async for events in present_state(self._store, self._session.caller, granted.event_filter):
                 for event in events:
-                    await self._delivery.send_state(event.at(place.epoch, place.sequence), grant)
+                    await self._delivery.send_retained(event.at(place.epoch, place.sequence), granted)
         except Unavailable:
-            # He would take silence for an empty store.
-            self._connection.close_unavailable()
+            # The client would take silence for an empty store.
+            self._writer.close_unavailable()
 
-    async def unsubscribe(self, packet: packets.Unsubscribe) -> None:
+    async def unsubscribe(self, packet: UnsubscribePacket) -> None:
         """UNSUBSCRIBE."""
         codes, gone = [], []
-        for name in packet.patterns:
-            grant = self._grants.pop(name, None)
-            if grant is None:
+        for topic_filter in packet.topic_filters:
+            granted = self._granted.pop(topic_filter, None)
+            if granted is None:
                 codes.append(UnsubAckReasonCode.NO_SUBSCRIPTION_EXISTED)
                 continue
             codes.append(UnsubAckReasonCode.SUCCESS)
-            if grant.group is not None:
-                self._memberships.pop(name).leave()
+            if granted.share_name is not None:
+                self._subscribers.pop(topic_filter).leave()
             else:
-                gone.append(grant.pattern)
-        # The same filter may be there with and without a tenant in front.
-        held = {grant.pattern for grant in self._grants.values() if grant.group is None}
-        topics = [pattern for pattern in gone if pattern not in held]
+                gone.append(granted.event_filter)
+        # The same event filter may be there with and without a tenant in front.
+        held = {one.event_filter for one in self._granted.values() if one.share_name is None}
+        topics = [event_filter for event_filter in gone if event_filter not in held]
         if topics:
             await self._session.unsubscribe(Unsubscribe(topics=topics))
-        self._delivery.listen(self._grants)
-        if self.kept is not None:
-            await self.kept.save()
-        self._connection.peer.write(self._connection.wire.unsuback(packet.packet_id, codes))
+        self._delivery.set_subscriptions(self._granted.values())
+        await self._save()
+        self._writer.write(self._writer.encoder.unsuback(packet.packet_id, codes))
 
-    # --- what is kept ---
+    # --- the session's state ---
 
-    def state(self) -> dict[str, Any]:
-        """The subscriptions."""
-        return {"grants": [grant.stored() for grant in self._grants.values()]}
+    def to_state(self) -> dict[str, Any]:
+        """What a durable session keeps."""
+        return {"grants": [granted.to_state() for granted in self._granted.values()]}
 
     async def resume(self, state: dict[str, Any], cursor: str | None) -> bool:
-        """Take up subscriptions from a place in the log.
+        """Resume the subscriptions of ``to_state`` from a place in the log.
 
-        False when that place is no longer in the log, or when something may no longer be listened to: then the client
-        has to begin anew, and hears what is wrong when he subscribes.
+        False when the log no longer holds that place, or when the client may no longer follow something: then it has
+        to begin anew, and learns what is wrong when it subscribes.
 
         Raises:
-            Unavailable: not just now.
+            Unavailable: they cannot be resumed just now.
         """
-        grants = [Grant(**stored) for stored in state["grants"]]
-        plain = [grant.pattern for grant in grants if grant.group is None]
+        subscriptions = [GrantedSubscription.from_state(stored) for stored in state["grants"]]
+        own = [one.event_filter for one in subscriptions if one.share_name is None]
         try:
-            for grant in grants:
-                tenant = read_filter(grant.name).tenant
+            for one in subscriptions:
+                tenant = parse_topic_filter(one.topic_filter).tenant
                 if tenant is not None and tenant != self._session.caller.tenant:
                     self._session.visit(tenant)
-            if plain:
-                await self._session.follow(check_body(Subscribe, {"topics": plain, "cursor": cursor}))
-            for grant in grants:
-                if grant.group is not None:
-                    await self._join(grant)
+            if own:
+                await self._session.follow(check_body(Subscribe, {"topics": own, "cursor": cursor}))
+            for one in subscriptions:
+                if one.share_name is not None:
+                    await self._join(one)
         except Unavailable:
             raise
         except StoreError:
-            await self._begin_anew(plain)
+            await self._begin_anew(own)
             return False
-        self._grants = {grant.name: grant for grant in grants}
+        self._granted = {one.topic_filter: one for one in subscriptions}
         self._delivery.resume(state)
-        self._delivery.listen(self._grants)
+        self._delivery.set_subscriptions(subscriptions)
         return True
 
     async def _begin_anew(self, followed: list[str]) -> None:
         if self._session.subscription is not None and followed:
             await self._session.unsubscribe(Unsubscribe(topics=followed))
-        self.close()
+        self._leave_shared()
 
     def close(self) -> None:
-        """Leave every group."""
-        memberships, self._memberships = self._memberships, {}
-        for membership in memberships.values():
-            membership.leave()
+        """Leave every shared subscription, for good."""
+        self._closed = True
+        self._leave_shared()
+
+    def _leave_shared(self) -> None:
+        subscribers, self._subscribers = self._subscribers, {}
+        for subscriber in subscribers.values():
+            subscriber.leave()
+
+
+def _wants_retained(requested: RequestedSubscription, *, is_new: bool) -> bool:
+    return requested.retain_handling == _ALWAYS or (requested.retain_handling == _IF_NEW and is_new)

@@ -1,35 +1,48 @@
 """Wills that wait: for their delay to pass, or for the client to come back (MQTT 5.0, section 3.1.3.2.2)."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
-Name = tuple[str, str, str]
+from protocols.mqtt.connect import ClientKey
+
 Publish = Callable[[], Coroutine[object, object, None]]
 
 
 class Wills:
-    """The wills of clients who are lost, by whose clients they are. ``spawn`` runs what publishes one."""
+    """The wills of clients whose connections are lost. ``spawn`` runs what publishes one."""
 
     def __init__(self, spawn: Callable[[Coroutine[object, object, None]], None]) -> None:
         self._spawn = spawn
-        self._waiting: dict[Name, tuple[asyncio.TimerHandle, Publish]] = {}
+        self._waiting: dict[ClientKey, tuple[asyncio.TimerHandle, Publish]] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def wait(self, name: Name, seconds: float, publish: Publish, *, late: Publish) -> None:
-        """Do ``late`` after so many seconds, unless the will is settled before."""
+    def send(
+        self, key: ClientKey, delay_seconds: float, publish: Publish, is_back: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Publish a client's will after a delay, unless it is settled before.
 
-        def pass_on() -> None:
-            del self._waiting[name]
-            self._spawn(late())
+        ``is_back`` tells whether the client has come back on another node meanwhile.
+        """
+        if not delay_seconds:
+            self._spawn(publish())
+            return
 
-        timer = asyncio.get_running_loop().call_later(seconds, pass_on)
-        self._waiting[name] = (timer, publish)
+        async def publish_unless_back() -> None:
+            if not await is_back():
+                await publish()
 
-    def settle(self, name: Name, *, publish: bool) -> None:
-        """A client's will is published now, since his session has ended, or never, since he is back."""
-        found = self._waiting.pop(name, None)
+        def delay_is_over() -> None:
+            del self._waiting[key]
+            self._spawn(publish_unless_back())
+
+        timer = asyncio.get_running_loop().call_later(delay_seconds, delay_is_over)
+        self._waiting[key] = (timer, publish)
+
+    def settle(self, key: ClientKey, *, publish: bool) -> None:
+        """The client is back: its will is published now if its session has ended, otherwise never."""
+        found = self._waiting.pop(key, None)
         if found is not None:
             timer, send = found
             timer.cancel()

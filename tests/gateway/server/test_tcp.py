@@ -7,11 +7,11 @@ from pathlib import Path
 
 import mqtt5
 
-from core.kernel.caller import Credentials
 from core.live.sessions import Sessions
 from gateway.server.listening import listen, socket_port
 from gateway.server.tcp import TcpServer
 from protocols.mqtt.adapter import MqttDoor
+from protocols.mqtt.door import Door
 from tests.core.stores import open_store
 from tests.gateway.server.test_tls import certificate
 from tests.protocols.mqtt.raw import Raw
@@ -23,8 +23,8 @@ async def test_a_client_is_served_under_tls_and_gets_its_farewell(tmp_path: Path
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(file, key)
     async with open_store(tmp_path) as store:
-        door = MqttDoor(Sessions(store), store.limits)
-        server = TcpServer(lambda peer, address: door.connect(peer, Credentials(address)), stall_limit=30)
+        door = Door(Sessions(store), store.limits)
+        server = TcpServer(MqttDoor(door).connect, stall_limit=30)
         sockets = listen("127.0.0.1", 0)
         port = socket_port(sockets)
         async with server.serving([], sockets, context):
@@ -42,8 +42,8 @@ async def test_a_client_is_served_under_tls_and_gets_its_farewell(tmp_path: Path
 
 async def test_the_kernel_looks_after_peers_that_never_speak(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        door = MqttDoor(Sessions(store), store.limits)
-        server = TcpServer(lambda peer, address: door.connect(peer, Credentials(address)), stall_limit=30)
+        door = Door(Sessions(store), store.limits)
+        server = TcpServer(MqttDoor(door).connect, stall_limit=30)
         sockets = listen("127.0.0.1", 0)
         async with server.serving(sockets, [], None):
             client = Raw(*await asyncio.open_connection("127.0.0.1", socket_port(sockets)))
@@ -59,8 +59,8 @@ async def test_the_kernel_looks_after_peers_that_never_speak(tmp_path: Path) -> 
 
 async def test_what_is_open_at_the_end_is_dropped_and_nobody_else_is_let_in(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        door = MqttDoor(Sessions(store), store.limits)
-        server = TcpServer(lambda peer, address: door.connect(peer, Credentials(address)), stall_limit=30)
+        door = Door(Sessions(store), store.limits)
+        server = TcpServer(MqttDoor(door).connect, stall_limit=30)
         sockets = listen("127.0.0.1", 0)
         port = socket_port(sockets)
         async with server.serving(sockets, [], None):

@@ -9,7 +9,6 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.kernel.caller import Credentials
 from core.kernel.ids import SHARED_TENANT, TenantId
 from core.kernel.limits import Limits
 from core.live.sessions import Sessions
@@ -22,6 +21,7 @@ from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from gateway.server.tcp import TcpServer
 from protocols.mqtt.adapter import MqttDoor
+from protocols.mqtt.door import Door
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.sse.adapter import SseDoor
 from tests.core.stores import Shop, open_store
@@ -34,7 +34,7 @@ from tests.waiting import TIMEOUT_SECONDS, eventually
 class Doors:
     """The HTTP port."""
 
-    def __init__(self, sessions: Sessions, limits: Limits, door: MqttDoor) -> None:
+    def __init__(self, sessions: Sessions, limits: Limits, door: Door) -> None:
         self._paths: dict[str, ASGIApp] = {
             "/v1/events": SseDoor(sessions, limits),
             "/mqtt": MqttSocketDoor(door),
@@ -47,7 +47,7 @@ class Doors:
 class MqttNode(Live):
     """A running node with an MQTT door and an event stream, and none of the other doors."""
 
-    def __init__(self, store: Store, door: MqttDoor, tcp: TcpServer, server: Server | uvicorn.Server) -> None:
+    def __init__(self, store: Store, door: Door, tcp: TcpServer, server: Server | uvicorn.Server) -> None:
         self.store = store
         self.sessions = door.sessions
         self.limits = store.limits
@@ -103,10 +103,8 @@ async def mqtt_node(
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
     async with open_store(folder, url, limits=bounds) as store:
         sessions = Sessions(store)
-        door = MqttDoor(sessions, bounds)
-        tcp = TcpServer(
-            lambda peer, address: door.connect(peer, Credentials(address)), stall_limit=stall_limit
-        )
+        door = Door(sessions, bounds)
+        tcp = TcpServer(MqttDoor(door).connect, stall_limit=stall_limit)
         app = with_lifespan(Doors(sessions, bounds, door))
 
         async def drain() -> None:

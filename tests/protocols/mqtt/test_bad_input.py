@@ -5,8 +5,9 @@ import random
 import mqtt5
 import pytest
 
-from protocols.mqtt.decoder import Splitter, TooLarge, read_connect, read_packet, version_of
-from protocols.mqtt.packets import Malformed, Version
+from protocols.mqtt.decoder import decode_connect, decode_packet, protocol_version_of
+from protocols.mqtt.framing import PacketSplitter, PacketTooLarge
+from protocols.mqtt.packets import MalformedPacket, ProtocolVersion
 from tests.protocols.mqtt.node import MqttNode
 from tests.waiting import eventually
 
@@ -40,23 +41,23 @@ def test_whatever_comes_is_a_packet_or_malformed() -> None:
     read = 0
     for _ in range(30_000):
         data = mutated(chance.choice(SEEDS), chance)
-        for version in Version:
+        for version in ProtocolVersion:
             try:
-                for packet in Splitter(65_536).feed(data):
+                for packet in PacketSplitter(65_536).feed(data):
                     _ = (
-                        read_connect(packet, version_of(packet))
+                        decode_connect(packet, protocol_version_of(packet))
                         if packet[0] == 0x10
-                        else read_packet(packet, version)
+                        else decode_packet(packet, version)
                     )
                     read += 1
-            except (Malformed, TooLarge):
+            except (MalformedPacket, PacketTooLarge):
                 pass
     assert read > 1000
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"{seed[0]:x}")
 def test_a_packet_is_read_however_it_is_cut(seed: bytes) -> None:
-    splitter = Splitter(65_536)
+    splitter = PacketSplitter(65_536)
     found = [packet for byte in seed * 2 for packet in splitter.feed(bytes((byte,)))]
     assert found == [seed, seed]
 

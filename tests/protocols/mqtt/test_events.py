@@ -7,7 +7,6 @@ from typing import Any
 import mqtt5
 import pytest
 
-from core.kernel.caller import Role
 from core.kernel.cursor import Cursor
 from core.kernel.ids import SHARED_TENANT, TenantId
 from core.services.inventory import GET_INVENTORY
@@ -379,64 +378,3 @@ async def test_retain_as_published_shows_what_has_a_state(node: MqttNode) -> Non
         flags = {(m := await kept.message()).topic.rpartition("/")[2]: m.retain for _ in range(3)}
         assert flags == {"status": True, "availability": True, "one": False}
         assert not any([(await plain.message()).retain for _ in range(3)])
-
-
-# --- shared subscriptions ---
-
-
-async def test_of_a_group_one_member_gets_each_event(node: MqttNode) -> None:
-    async with node.client() as one, node.client() as two, node.client() as alone:
-        for client in (one, two):
-            assert await client.codes("$share/workers/pets/#", qos=1) == [1]
-        await alone.subscribe("pets/#")
-        await node.happen(*range(10))
-        first, second = await one.numbers(5), await two.numbers(5)
-        assert sorted(first + second) == list(range(10))
-        assert await alone.numbers(10) == list(range(10))
-
-
-async def test_what_a_lost_member_did_not_acknowledge_is_given_to_another(node: MqttNode) -> None:
-    async with node.client() as stays:
-        await stays.subscribe("$share/workers/pets/#", qos=1)
-        async with node.client() as goes:
-            await goes.subscribe("$share/workers/pets/#", qos=1)
-            await node.happen(*range(10))
-            lost = await goes.numbers(5, acknowledge=False)
-            kept = await stays.numbers(5)
-        assert sorted(kept + lost) == list(range(10))
-        assert sorted(await stays.numbers(5)) == lost
-        await node.happen(10)
-        assert await stays.numbers(1) == [10]
-
-
-async def test_a_group_gives_nothing_to_one_who_is_being_sent_off(node: MqttNode) -> None:
-    async with node.client() as stays, node.client(password=node.staff_token()) as staff:
-        for client in (stays, staff):
-            await client.subscribe("$share/workers/pets/#")
-        async with node.client() as goes:
-            await goes.subscribe("$share/workers/pets/#")
-            goes.send(b"\x00\x00")
-            # Its end of the connection stays open.
-            assert (await goes.farewell()).reason_code == 129
-            await node.happen(*range(10))
-            assert await stays.numbers(10) == list(range(10))
-
-
-async def test_members_with_other_rights_share_nothing(node: MqttNode) -> None:
-    async with node.client() as visitor, node.client(password=node.staff_token()) as staff:
-        for client in (visitor, staff):
-            await client.subscribe("$share/workers/#")
-        await node.happen(1)
-        await node.happen_to(node.member(Role.CUSTOMER), 2)
-        assert await visitor.numbers(1) == [1]
-        assert await staff.numbers(2) == [1, 2]
-
-
-async def test_who_leaves_a_group_gets_nothing_more(node: MqttNode) -> None:
-    async with node.client() as one, node.client() as two:
-        for client in (one, two):
-            await client.subscribe("$share/workers/pets/#")
-        two.send(mqtt5.UnsubscribePacket(two.packet_id(), ["$share/workers/pets/#"]))
-        await two.expect(mqtt5.UnsubAckPacket)
-        await node.happen(*range(6))
-        assert await one.numbers(6) == list(range(6))

@@ -107,12 +107,12 @@ async def test_a_session_moves_to_another_node_and_the_first_one_lets_go(tmp_pat
                 assert (
                     await second.connect("one", password=token, clean_start=False, **HOUR)
                 ).session_present
-                await here.door.keeper.tend()
+                await here.door.session_keeper.save_changes()
                 goodbye = await first.farewell()
                 assert goodbye.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
                 await there.happen(1)
                 assert await second.numbers(1) == [1]
-                await there.door.keeper.tend()
+                await there.door.session_keeper.save_changes()
                 assert await second.codes("inventory/#") == [0]
 
 
@@ -220,7 +220,7 @@ async def test_how_far_a_connected_client_came_is_written_down_now_and_then(node
         await node.happen(1)
         await client.numbers(1)
         before = (await kept(node))[0].cursor
-        await node.door.keeper.tend()
+        await node.door.session_keeper.save_changes()
         assert (await kept(node))[0].cursor == await node.store.hub.cursor_now(SHARED_TENANT) != before
 
 
@@ -228,12 +228,12 @@ async def test_a_client_that_stays_for_long_while_nothing_happens_keeps_its_sess
     token = node.token(node.member(lasts=86_400))
     async with node.client("one", password=token, session_expiry_interval=60) as client:
         await client.subscribe("pets/#")
-        await node.door.keeper.tend()
+        await node.door.session_keeper.save_changes()
         passed = timedelta()
         node.store.clock = lambda: utc_now() + passed
         for _ in range(3):
             passed += timedelta(minutes=40)
-            await node.door.keeper.tend()
+            await node.door.session_keeper.save_changes()
             assert (await kept(node))[0].expires_at > node.store.clock()
 
 

@@ -1,0 +1,112 @@
+"""The outgoing half of a client's connection: packets, up to the one that ends it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mqtt5 import ConnAckReasonCode, DisconnectReasonCode
+
+from core.live.delivery import Sink
+from protocols.mqtt.encoder import Accepted, Encoder, EncoderV3, EncoderV5
+from protocols.mqtt.packets import ConnectPacket, Property, ProtocolVersion
+
+#: How long a client may take to read the last packet.
+_FAREWELL_SECONDS = 2.0
+#: The end of a connection that was lost without a reason code; MQTT has no such code.
+CONNECTION_LOST = 255
+
+
+class NetworkConnection(Sink, Protocol):
+    """What carries the bytes of a client: TCP, TLS or WebSocket (MQTT 5.0, section 4.2)."""
+
+    def close(self) -> None:
+        """End the connection behind what was written."""
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the client until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Take bytes from the client again."""
+
+
+class PacketWriter:
+    """Writes packets to one client and ends its connection; ``on_end`` is called once, before the last packet."""
+
+    def __init__(self, network: NetworkConnection, on_end: Callable[[], None]) -> None:
+        self.version = ProtocolVersion.V3_1_1
+        self.encoder: Encoder = EncoderV3()
+        #: Whether CONNACK has accepted the client.
+        self.accepted = False
+        self.ended = False
+        #: The reason code that either side gave for the end (MQTT 5.0, section 2.4).
+        self.code: int = CONNECTION_LOST
+        self._network = network
+        self._on_end = on_end
+        self._timer: asyncio.TimerHandle | None = None
+
+    def use_version(self, version: ProtocolVersion) -> None:
+        """Write packets of this version: from now on a refusal has its reason code."""
+        self.version = version
+        if version is ProtocolVersion.V5_0:
+            self.encoder = EncoderV5()
+
+    def use_options(self, connect: ConnectPacket) -> None:
+        """Write packets as the client wants them."""
+        if connect.version is ProtocolVersion.V5_0:
+            number = connect.properties.number
+            self.encoder = EncoderV5(
+                with_reasons=bool(number(Property.REQUEST_PROBLEM_INFORMATION, 1)),
+                max_packet_bytes=number(Property.MAXIMUM_PACKET_SIZE, 0) or None,
+            )
+
+    def write(self, packet: bytes) -> None:
+        """Write a packet."""
+        self._network.write(packet)
+
+    def accept(self, accepted: Accepted) -> None:
+        """Accept the client by CONNACK."""
+        self._network.write(self.encoder.connack(accepted))
+        self.accepted = True
+
+    def refuse(self, code: ConnAckReasonCode, reason: str) -> None:
+        """Refuse the client by CONNACK, and close."""
+        self.end(code, self.encoder.connack_refused(code, reason))
+
+    def close(
+        self, code: DisconnectReasonCode, reason: str, user_properties: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Close, with DISCONNECT to a client that was accepted."""
+        packet = self.encoder.disconnect(code, reason, list(user_properties)) if self.accepted else b""
+        self.end(code, packet)
+
+    def close_unavailable(self) -> None:
+        """Close since the store cannot be read just now; the client should come again."""
+        self.close(DisconnectReasonCode.SERVER_BUSY, "The store cannot be read just now.")
+
+    def reject(self, code: DisconnectReasonCode, reason: str) -> None:
+        """Close since the client sent what is not MQTT; before CONNACK that has the reason in version 5."""
+        if self.version is ProtocolVersion.V5_0 and not self.accepted:
+            self.refuse(ConnAckReasonCode(int(code)), reason)
+        else:
+            self.close(code, reason)
+
+    def end(self, code: int, packet: bytes = b"") -> None:
+        """End the connection behind a last packet; only the first end counts."""
+        if self.ended:
+            return
+        self.ended = True
+        self.code = int(code)
+        self._on_end()
+        if packet:
+            self._network.write(packet)
+        self._timer = asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._network.abort)
+        self._network.close()
+
+    def stop(self) -> None:
+        """The connection is gone."""
+        self.ended = True
+        if self._timer is not None:
+            self._timer.cancel()
