@@ -113,8 +113,8 @@ def check_body(model: type[M], data: object) -> M:
         raise ValidationFailed(violations_of(error, data)) from None
 
 
-def check_params(model: type[M], data: Mapping[str, object] | BaseModel) -> M:
-    """Read parameters; those that were read before come back as they are.
+def check_params(model: type[M], data: Mapping[str, object]) -> M:
+    """Read parameters.
 
     Raises:
         BadRequest: naming every bad one.

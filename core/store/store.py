@@ -24,7 +24,6 @@ from core.kernel.errors import (
 from core.kernel.events import Draft, Event
 from core.kernel.ids import SHARED_TENANT, TenantId
 from core.kernel.limits import Limits
-from core.kernel.model import Params
 from core.kernel.validation import MergePatch, check_body, check_params
 from core.models.idempotency import IdempotencyRecord
 from core.ports.coordination import Allowance
@@ -56,12 +55,12 @@ class Admission(NamedTuple):
 class Call(NamedTuple):
     """One request for one operation, as a door translated it.
 
-    ``params`` and ``body`` are unchecked, unless ``params`` are of the operation's own model; a body of None means that
-    there was none. ``if_match``: entity tags without quotes, or ``*``.
+    ``params`` and ``body`` are unchecked; a body of None means that there was none. ``if_match``: entity tags without
+    quotes, or ``*``.
     """
 
     operation: AnyOperation
-    params: Mapping[str, object] | Params = MappingProxyType({})
+    params: Mapping[str, object] = MappingProxyType({})
     body: object = None
     request_id: str | None = None
     idempotency_key: str | None = None

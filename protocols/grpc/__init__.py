@@ -6,7 +6,7 @@
 ``unary``     calls with one request and one response
 ``streams``   events as they happen, and conversations
 ``wire``      messages and the store's values, translated into one another
-``errors``    how the store's faults look: statuses with details
+``errors``    how the store's errors look: statuses with details
 
 ``_generated`` is what ``make contracts`` makes of ``proto/``.
 """

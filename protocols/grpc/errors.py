@@ -1,10 +1,10 @@
-"""The store's faults as gRPC statuses with details (google.rpc.Status, the richer error model)."""
+"""The store's errors as gRPC statuses with details (google.rpc.Status, the richer error model)."""
 
 from collections.abc import Callable, Iterable
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest as FieldFaults
+from google.rpc.error_details_pb2 import BadRequest as BadRequestDetails
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
@@ -54,20 +54,22 @@ CLOSE_CODES: dict[CloseReason, StatusCode] = {
 }
 _DOMAIN = "petstoreapi.com"
 _DETAILS = "grpc-status-details-bin"
-#: Clients take 8 KiB of metadata unless they ask for more, in base64; so much of that is for faults and texts.
-_MOST_FAULTS, _MOST_TEXT = 3_000, 500
+#: Clients take 8 KiB of metadata unless they ask for more, in base64; so much of that is for violations and texts.
+_MAX_VIOLATIONS_BYTES, _MAX_TEXT_CHARACTERS = 3_000, 500
 
 
 def status_of(error: StoreError, path: Callable[[str], str]) -> tuple[StatusCode, str, Metadata]:
-    """Status, text and trailing metadata of the answer to a fault; ``path`` names fields as the request does."""
+    """Status, text and trailing metadata that tell an error; ``path`` names fields as the request does."""
     code = STATUS_CODES[error.code]
     details: list[Message] = []
     metadata: dict[str, str] = {}
     match error:
         case ValidationFailed() | BadRequest(violations=(_, *_)):
-            details.append(_field_faults((path(f.field), f.message, f.code.value) for f in error.violations))
+            details.append(
+                _bad_request((path(one.field), one.message, one.code.value) for one in error.violations)
+            )
         case BadRequest():
-            details.append(_field_faults([("", error.detail, "")]))
+            details.append(_bad_request([("", error.detail, "")]))
         case CursorExpired():
             metadata["oldestCursor"] = error.oldest_cursor
         case RateLimited() | Unavailable():
@@ -89,7 +91,7 @@ def status_of_close(close: Close) -> tuple[StatusCode, str, Metadata]:
 def _rich(
     code: StatusCode, detail: str, slug: str, details: Iterable[Message], metadata: dict[str, str]
 ) -> tuple[StatusCode, str, Metadata]:
-    text = detail if len(detail) <= _MOST_TEXT else f"{detail[:_MOST_TEXT]}…"
+    text = detail if len(detail) <= _MAX_TEXT_CHARACTERS else f"{detail[:_MAX_TEXT_CHARACTERS]}…"
     reason = slug.replace("-", "_").upper()
     status = Status(code=code.value[0], message=text)
     for part in (ErrorInfo(reason=reason, domain=_DOMAIN, metadata=metadata), *details):
@@ -99,10 +101,10 @@ def _rich(
     return code, text, ((_DETAILS, status.SerializeToString()),)
 
 
-def _field_faults(faults: Iterable[tuple[str, str, str]]) -> FieldFaults:
-    """Every fault, as far as they fit; then the last one says how many there are besides."""
-    found, room, left = FieldFaults(), _MOST_FAULTS, 0
-    for field, message, reason in faults:
+def _bad_request(violations: Iterable[tuple[str, str, str]]) -> BadRequestDetails:
+    """Every violation, as far as they fit; then the last one says how many there are besides."""
+    found, room, left = BadRequestDetails(), _MAX_VIOLATIONS_BYTES, 0
+    for field, message, reason in violations:
         room -= len(field.encode()) + len(message.encode()) + len(reason) + 8
         if room < 0:
             left += 1

@@ -32,7 +32,7 @@ Context = ServicerContext[bytes, bytes]
 #: Told of each call that has ended, with the number of its status.
 OnEnd = Callable[["Rpc", int], None]
 _OK: int = StatusCode.OK.value[0]
-_LONGEST_ID = 128
+_MAX_REQUEST_ID_CHARACTERS = 128
 
 
 class Desk:
@@ -85,15 +85,15 @@ class Desk:
     def _worked(self, task: asyncio.Task[Any]) -> None:
         self._work.discard(task)
         if not task.cancelled():
-            task.exception()  # Whoever asked may have gone; nobody else wants to know.
+            task.exception()  # The client that asked may have gone; nobody else wants to know.
 
 
 class Rpc:
     """A call from its metadata to its status: it ends with ``succeed`` or ``fail``.
 
     As an asynchronous context manager around the serving, it sees to that itself; where serving may take no longer than
-    that would, it is written out. A fault, or the Closed of a stream, is told by status and details. ``trailing`` is
-    metadata for the end of whatever kind; ``message`` is the request, once it is read, so that faults can be told in
+    that would, it is written out. An error, or the Closed of a stream, is told by status and details. ``trailing`` is
+    metadata for the end of whatever kind; ``message`` is the request, once it is read, so that errors can be told in
     its own names, and ``names`` are its fields that the store calls otherwise, by the store's names.
     """
 
@@ -159,23 +159,23 @@ class Rpc:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if fault is None:
+        if error is None:
             self.succeed()
         else:
-            await self.fail(fault)
+            await self.fail(error)
 
     def succeed(self) -> None:
         """End well."""
         self._context.set_trailing_metadata(self.trailing)
         self._desk.end(self, _OK)
 
-    async def fail(self, fault: BaseException) -> None:
-        """End with what came out of the serving: tell a fault, and raise grpc's mark of that; note a cancellation."""
-        if isinstance(fault, Exception):
-            status, text, details = self._explain(fault)
-            # It counts as ended, for a client who reads nothing can keep the farewell waiting.
+    async def fail(self, error: BaseException) -> None:
+        """End with what the serving raised: tell an error, and raise grpc's mark of that; note a cancellation."""
+        if isinstance(error, Exception):
+            status, text, details = self._explain(error)
+            # It counts as ended, for a client that reads nothing can keep the status waiting.
             self._desk.end(self, status.value[0])
             await self._context.abort(status, text, (*self.trailing, *details))
         else:
@@ -184,16 +184,16 @@ class Rpc:
             status = StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED
             self._desk.end(self, status.value[0])
 
-    def _explain(self, fault: Exception) -> tuple[StatusCode, str, Metadata]:
-        if isinstance(fault, Closed):
-            return status_of_close(fault.close)
-        if not isinstance(fault, StoreError):
-            log.error("a call failed", exc_info=fault, extra={"request_id": self.request_id})
-            fault = Internal()
+    def _explain(self, error: Exception) -> tuple[StatusCode, str, Metadata]:
+        if isinstance(error, Closed):
+            return status_of_close(error.close)
+        if not isinstance(error, StoreError):
+            log.error("a call failed", exc_info=error, extra={"request_id": self.request_id})
+            error = Internal()
         message = self.message
         names = self.names
         return status_of(
-            fault, lambda path: path if message is None else field_path(names.get(path, path), message)
+            error, lambda path: path if message is None else field_path(names.get(path, path), message)
         )
 
 
@@ -210,7 +210,11 @@ def parse(kind: type[M], data: bytes) -> M:
 
 
 def _is_sane(request_id: str) -> bool:
-    return 0 < len(request_id) <= _LONGEST_ID and request_id.isascii() and request_id.isprintable()
+    return (
+        0 < len(request_id) <= _MAX_REQUEST_ID_CHARACTERS
+        and request_id.isascii()
+        and request_id.isprintable()
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -223,7 +227,7 @@ def address_of(peer: str) -> str:
 
 
 class Proxies:
-    """Which peers are believed when they say for whom they call: addresses and networks; ``*`` is all of them."""
+    """Which peers are trusted to name the client they call for: addresses and networks; ``*`` is all of them."""
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._all = "*" in trusted

@@ -23,8 +23,8 @@ from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
 #: Fields that show a member under a further name.
 _DERIVED = {"adoption_fee": "price"}
 _TIMESTAMP = "google.protobuf.Timestamp"
-#: A client takes messages of at most 4 MiB unless he asks for more; the frames of a batch are sent in parts below it.
-_LARGEST = 1 << 20
+#: A client takes messages of at most 4 MiB unless it asks for more; the frames of a batch are sent in parts below it.
+_MAX_BATCH_BYTES = 1 << 20
 
 Put = Callable[[Any, Any], None]
 Take = Callable[[Any], Any]
@@ -36,14 +36,14 @@ Take = Callable[[Any], Any]
 def write(message: Message, value: object) -> None:
     """Fill a message from a model, or from a mapping as JSON has it; what the value lacks stays unset."""
     in_json = isinstance(value, Mapping)
-    for name, json_name, put in _plan(message.DESCRIPTOR):
+    for name, json_name, put in _write_plan(message.DESCRIPTOR):
         found = value.get(json_name) if in_json else getattr(value, name, None)  # type: ignore[attr-defined]
         if found is not None:
             put(message, found)
 
 
 @cache
-def _plan(descriptor: Descriptor) -> tuple[tuple[str, str, Put], ...]:
+def _write_plan(descriptor: Descriptor) -> tuple[tuple[str, str, Put], ...]:
     """For each field: the member it shows, its name in JSON, and what puts a value there."""
     plan = []
     for field in descriptor.fields:
@@ -145,7 +145,7 @@ def _put_time(name: str) -> Put:
 
 def read(message: Message) -> dict[str, Any]:
     """What a message holds, as JSON would have it; what is unset is left out."""
-    plan = _reading(message.DESCRIPTOR)
+    plan = _read_plan(message.DESCRIPTOR)
     values: dict[str, Any] = {}
     for field, value in message.ListFields():
         name, take = plan[field]
@@ -156,7 +156,7 @@ def read(message: Message) -> dict[str, Any]:
 
 
 @cache
-def _reading(descriptor: Descriptor) -> dict[FieldDescriptor, tuple[str, Take | None]]:
+def _read_plan(descriptor: Descriptor) -> dict[FieldDescriptor, tuple[str, Take | None]]:
     """For each field: its name in JSON, and what makes its value one of JSON, where that takes anything."""
     plan: dict[FieldDescriptor, tuple[str, Take | None]] = {}
     for json_name, field in _fields(descriptor):
@@ -195,13 +195,13 @@ def read_masked(message: Message, paths: Iterable[str]) -> dict[str, Any]:
         ValidationFailed: the mask names fields that the message does not have.
     """
     patch: dict[str, Any] = {}
-    faults = [
+    violations = [
         Violation("updateMask", f"names '{path[:64]}', which is no field", ViolationCode.UNKNOWN_FIELD)
         for path in paths
         if not _pick(patch, message, path.split("."))
     ]
-    if faults:
-        raise ValidationFailed(tuple(faults))
+    if violations:
+        raise ValidationFailed(tuple(violations))
     return patch
 
 
@@ -237,7 +237,7 @@ def _fields(descriptor: Descriptor) -> list[tuple[str, FieldDescriptor]]:
 
 
 def field_path(path: str, message: Message) -> str:
-    """The path of a fault as it is written for this message: its own names, and of a oneof the field chosen."""
+    """The path of a violation as it is written for this message: its own names, and of a oneof the field chosen."""
     if "-" in path:
         return path.lower()  # What HTTP calls a header is metadata here, and no field.
     first, dot, rest = snake(path).partition(".")
@@ -319,9 +319,9 @@ def place_batch(cursor: str) -> bytes:
 def split_batch(data: bytes) -> Iterator[bytes]:
     """A batch of whatever size as batches that clients take."""
     start = place = 0
-    while len(data) - start > _LARGEST and place < len(data):
+    while len(data) - start > _MAX_BATCH_BYTES and place < len(data):
         end = _field_end(data, place)
-        if end - start > _LARGEST and place > start:
+        if end - start > _MAX_BATCH_BYTES and place > start:
             yield data[start:place]
             start = place
         place = end

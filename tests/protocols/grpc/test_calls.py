@@ -368,10 +368,10 @@ async def test_a_chat_is_opened_taken_talked_in_and_closed(node: Node) -> None:
         )
 
 
-# --- what is remembered of requests ---
+# --- the same request again ---
 
 
-async def test_the_same_request_is_answered_to_each_caller_by_his_own_rights(node: Node) -> None:
+async def test_the_same_request_is_answered_to_each_caller_by_their_own_permissions(node: Node) -> None:
     staff, customer = node.live.member(Role.STAFF), node.live.member(Role.CUSTOMER)
     request = orders_pb2.ListOrdersRequest()
     async with node.client(staff) as his, node.client(customer) as hers, node.client() as nobody:
@@ -386,7 +386,7 @@ async def test_the_same_request_is_answered_to_each_caller_by_his_own_rights(nod
             assert refusal.code is StatusCode.UNAUTHENTICATED
 
 
-async def test_a_request_that_is_too_long_to_be_remembered_is_answered_all_the_same(node: Node) -> None:
+async def test_a_request_with_unknown_fields_is_answered_all_the_same(node: Node) -> None:
     async with node.client(node.live.member(Role.STAFF)) as staff:
         pet = await add(staff)
         unknown = b"\x7a\xac\x02" + b"x" * 300
