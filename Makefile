@@ -31,11 +31,11 @@ test: $(VENV)/.dev ## Run every test, with real servers
 coverage: $(VENV)/.dev ## Measure how much of core its own tests cover
 	$(PYTEST) tests/core --cov -m "not database" --numprocesses auto $(ARGS)
 
-# Where to find a gateway that is there already: its base URL, and host:port of its gRPC and MQTT ports.
+# Where to find a running gateway: its base URL, and host:port of its gRPC and MQTT ports.
 URL ?=
 GRPC ?=
 MQTT ?=
-conformance: $(VENV)/.dev ## Run one suite through every door; with URL= of a gateway that is there already
+conformance: $(VENV)/.dev ## Run one suite through every door; with URL= of a running gateway
 	@$(if $(URL),,tests/setup_servers.sh)
 	$(PYTEST) tests/conformance -q $(if $(URL),--url $(URL)) $(if $(GRPC),--grpc $(GRPC)) $(if $(MQTT),--mqtt $(MQTT)) $(ARGS)
 

@@ -10,7 +10,7 @@ from tests.watchdog import be_watched, show_life
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the conformance suite finds a gateway that is there already (`make conformance URL=…`)."""
+    """Where the conformance suite finds a running gateway (`make conformance URL=…`)."""
     group = parser.getgroup("conformance")
     group.addoption("--url", help="base URL of the gateway; without it the suite starts its own nodes")
     group.addoption("--grpc", help="host:port of its gRPC port; port 50051 of the URL's host unless given")

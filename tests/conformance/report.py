@@ -15,13 +15,13 @@ Mark = Callable[[Scenario, Door], str]
 
 _TEXT = """# Conformance
 
-A fact of the store holds on every door that can show it: the same names, ids, rules, faults and cursors. One suite
+A fact of the store holds on every door that can show it: the same names, ids, rules, errors and cursors. One suite
 proves it. Each scenario is written once, in [tests/conformance](../tests/conformance), and run through every door by a
 small driver that speaks the door's protocol with a client that people use; what comes back is compared as it is, to
 the last member.
 
     make conformance                            # one node on embedded parts; two with PostgreSQL, Redis and Mosquitto
-    make conformance URL=https://store.example  # a gateway that is there already
+    make conformance URL=https://store.example  # a running gateway
 
 Against a given gateway every scenario works in a private tenant that it makes up and empties, so that nothing else is
 touched; gRPC and MQTT are looked for at their usual ports of the same host, or where `GRPC=host:port` and

@@ -167,7 +167,13 @@ async def test_inventory(world: World, at: At, door: Door) -> None:
     assert counts == {"AVAILABLE": 3, "PENDING": 1}
 
 
-@scenario("A user registers, logs in, is himself, and logs out", "registerUser", "login", "getMe", "logout")
+@scenario(
+    "A user registers, logs in, reads their account, and logs out",
+    "registerUser",
+    "login",
+    "getMe",
+    "logout",
+)
 async def test_user(world: World, at: At, door: Door) -> None:
     await world.staff()
     visitor = at(door, world.visitor, world.target.first)

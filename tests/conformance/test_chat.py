@@ -61,7 +61,7 @@ async def test_chat(world: World, at: At, door: Door, other: Door) -> None:
     assert texts == ["Is Momo still there?", "She is."]
 
 
-@scenario("A chat goes to the agent who is there, whichever node he is at", Ability.CONVERSE)
+@scenario("A chat goes to the agent who is connected, on whichever node", Ability.CONVERSE)
 async def test_waiting(world: World, at: At, door: Door) -> None:
     customer, staff = await world.customer(), await world.staff()
     early = await world.ask("POST", "/v1/chats", customer, {"subject": "Before he came"})

@@ -77,7 +77,7 @@ async def test_taken(world: World, at: At, door: Door) -> None:
     assert (await refusal(visitor.call("registerUser", body=body))).code == "conflict"
 
 
-@scenario("validation-error: every fault of the body with its field and code", "createPet", "placeOrder")
+@scenario("validation-error: every violation of the body with its field and code", "createPet", "placeOrder")
 async def test_validation(world: World, at: At, door: Door) -> None:
     staff = at(door, await world.staff(), world.target.first)
     body = {"name": "x" * 51, "species": "DOG", "ageMonths": -1, "price": "cheap"}

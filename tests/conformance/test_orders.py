@@ -100,7 +100,7 @@ async def test_anonymous(world: World, at: At, door: Door) -> None:
     await visitor.call("cancelOrder", id=order["id"])
 
 
-@scenario("A customer sees his own orders, STAFF all of them", "listOrders", "getOrder")
+@scenario("A customer sees their own orders, STAFF all of them", "listOrders", "getOrder")
 async def test_list(world: World, at: At, door: Door) -> None:
     mine = await world.order(await world.customer())
     other = await world.order(await world.customer("other"))
