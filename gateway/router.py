@@ -104,7 +104,7 @@ class Front:
             nonlocal status
             message = await receive()
             if message["type"] == "websocket.disconnect" and status == _ABNORMAL:
-                # A client may choose among thousands of codes of his own: they count as one.
+                # A client may send any of thousands of private codes: they count as one.
                 status = min(message.get("code", _ABNORMAL), _CLIENTS_OWN)
             return message
 

@@ -1,4 +1,4 @@
-"""Who calls, and what he may do."""
+"""Who calls, and what they may do."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -62,11 +62,11 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A known or unknown client, within one tenant.
+    """A known or unknown caller, within one tenant.
 
-    ``key`` names him for budgets and idempotency (``user:<id>``, ``key:<id>``, ``device:<id>`` or
-    ``address:<ip>``). ``subjects`` are the names under which his rights can be revoked. ``topics`` are the topic
-    filters that a device was provisioned with. ``address`` is the network address that he calls from.
+    ``key`` identifies the caller for budgets and idempotency (``user:<id>``, ``key:<id>``, ``device:<id>`` or
+    ``address:<ip>``). ``subjects`` are the names under which their permissions can be revoked. ``topics`` are the
+    topic filters that a device was provisioned with. ``address`` is the network address that they call from.
     """
 
     tenant: TenantId
@@ -84,24 +84,24 @@ class Caller:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """Tenant and key: what stays the same whatever credentials he shows."""
+        """Tenant and key: the same with any of the caller's credentials."""
         return self.tenant, self.key
 
     @property
     def is_staff(self) -> bool:
-        """Whether he acts for the store."""
+        """Whether the caller acts for the store."""
         return self.role is Role.STAFF
 
     @property
     def is_visitor(self) -> bool:
-        """Whether nobody knows him."""
+        """Whether the caller is unknown."""
         return self.role is Role.VISITOR
 
     def require_known(self) -> None:
-        """Pass when somebody knows the caller.
+        """Pass when the caller is known.
 
         Raises:
-            Unauthorized: he is a visitor.
+            Unauthorized: the caller is a visitor.
         """
         if self.is_visitor:
             raise Unauthorized("This needs a bearer token or an API key.")
@@ -121,14 +121,15 @@ class Caller:
 
 
 def visitor(tenant: TenantId, address: str) -> Caller:
-    """An unknown caller, told apart by his network address only."""
+    """An unknown caller, told apart by the network address only."""
     return Caller(tenant, Role.VISITOR, f"address:{address}", VISITOR_SCOPES, address=address)
 
 
 class Credentials(NamedTuple):
     """What a door found in a request, unchecked. ``address`` is the client's network address.
 
-    At most one of ``token`` and ``api_key`` counts; a token goes first. ``tenant`` is the text the client gave.
+    At most one of ``token`` and ``api_key`` counts; a token takes precedence. ``tenant`` is the text that the client
+    gave.
     """
 
     address: str

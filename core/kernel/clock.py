@@ -1,10 +1,10 @@
-"""Time as the store sees it: UTC, in whole milliseconds."""
+"""The store's time: UTC, in whole milliseconds."""
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-#: Gives the present time, aware, in UTC. Replaceable, so that expiry can be tested without waiting.
+#: Returns the present time, aware, in UTC. Replaceable, so that expiry can be tested without waiting.
 Clock = Callable[[], datetime]
 
 

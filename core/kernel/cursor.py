@@ -1,6 +1,6 @@
-"""Cursors: opaque names of places in the event log, the same on every door.
+"""Cursors: opaque positions in the event log, the same on every door.
 
-A cursor says (epoch of the log, tenant, sequence) and nothing of the door or the filter, so that a cursor from
+A cursor holds (epoch of the log, tenant, sequence) and nothing about the door or the filter, so that a cursor from
 one door resumes on any other.
 """
 
@@ -16,20 +16,20 @@ from core.kernel.ids import TenantId
 _LAYOUT = struct.Struct(">BI16sQ")
 _VERSION = 1
 
-#: What a client asks for to get everything that is kept.
+#: What a client sends to get everything that is kept.
 EARLIEST = "earliest"
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in one tenant's log: just behind the event ``sequence`` (0: before the first)."""
+    """A position in one tenant's log: just after the event ``sequence`` (0: before the first)."""
 
     epoch: int
     tenant: TenantId
     sequence: int
 
     def encode(self) -> str:
-        """The opaque text: URL-safe base64 of fixed length with a check sum."""
+        """The opaque text: URL-safe base64 of fixed length with a checksum."""
         body = _LAYOUT.pack(_VERSION, self.epoch, uuid.UUID(self.tenant).bytes, self.sequence)
         return base64.urlsafe_b64encode(body + (zlib.crc32(body) & 0xFF).to_bytes(1, "big")).decode()
 

@@ -1,6 +1,6 @@
 """The closed set of errors. A StoreError answers a call; a Close ends a stream.
 
-No number of any transport appears here: each door translates ``code`` by a total table of its own.
+No number of a transport appears here: each door translates ``code`` by a total table of its own.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,8 @@ class ViolationCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One fault of an input: ``field`` is a path such as ``items[0].petId`` (empty: the whole body)."""
+    """What is wrong with one member of the input: ``field`` is a path such as ``items[0].petId`` (empty: the whole
+    body)."""
 
     field: str
     message: str
@@ -73,19 +74,19 @@ class Unauthorized(StoreError):
 
 
 class Forbidden(StoreError):
-    """A known caller without the right."""
+    """A known caller without the permission."""
 
     code = ErrorCode.FORBIDDEN
 
 
 class NotFound(StoreError):
-    """No such thing in this tenant; another tenant's looks the same."""
+    """There is no such resource in this tenant, or its existence is hidden; another tenant's looks the same."""
 
     code = ErrorCode.NOT_FOUND
 
 
 class Conflict(StoreError):
-    """The rule of a state machine forbids it, or a name is taken (``taken``)."""
+    """The present state does not allow it, or a name is taken (``taken``)."""
 
     code = ErrorCode.CONFLICT
 
@@ -105,19 +106,19 @@ class CursorExpired(StoreError):
 
 
 class PreconditionFailed(StoreError):
-    """The resource is no longer the one that the caller saw."""
+    """The resource has changed since the caller read it."""
 
     code = ErrorCode.PRECONDITION_FAILED
 
 
 class PayloadTooLarge(StoreError):
-    """More bytes than the store takes at once."""
+    """More bytes than the store accepts at once."""
 
     code = ErrorCode.PAYLOAD_TOO_LARGE
 
 
 class UnsupportedMediaType(StoreError):
-    """Content of a kind that the store does not take."""
+    """Content of a type that the store does not accept."""
 
     code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
 
@@ -146,7 +147,7 @@ class RateLimited(StoreError):
 
 
 class Unavailable(StoreError):
-    """Draining, or a needed server is away; ``retry_after`` is in whole seconds."""
+    """The node is draining, or a server that it needs is unavailable; ``retry_after`` is in whole seconds."""
 
     code = ErrorCode.UNAVAILABLE
 
@@ -167,7 +168,7 @@ class StorageDown(Unavailable):
 
 
 class Internal(StoreError):
-    """A fault of our own. The detail never tells more than that."""
+    """An internal error. The detail never says more than that."""
 
     code = ErrorCode.INTERNAL
 
@@ -214,17 +215,17 @@ class Close:
 
     @property
     def code(self) -> ErrorCode:
-        """The fault that tells of this end, for doors that have no words of their own for the reasons."""
+        """The error that stands for this end, for doors without codes of their own for the reasons."""
         return _CODE_OF[self.reason]
 
     @property
     def resumable(self) -> bool:
-        """Whether a client should come back (elsewhere) and resume."""
+        """Whether a client should reconnect (elsewhere) and resume."""
         return self.reason in (CloseReason.DRAINING, CloseReason.STALLED, CloseReason.INTERNAL)
 
 
 class Closed(Exception):
-    """Raised to whoever waits on a stream that the store has ended."""
+    """Raised in a wait on a stream that the store has ended."""
 
     def __init__(self, close: Close) -> None:
         super().__init__(close.detail or close.reason)

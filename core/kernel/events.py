@@ -1,4 +1,4 @@
-"""Events: what happened, who may know, and the one envelope that every door shows."""
+"""Events: what happened, who may see it, and the one envelope that every door shows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -16,9 +16,9 @@ from core.kernel.ids import TenantId, new_id
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who may see an event besides STAFF, stored with it so that live and replay agree.
+    """Who may see an event besides STAFF, stored with it so that live delivery and resuming agree.
 
-    ``public``: everybody. Else the ``users`` named by id; ``named``: also whoever names the subject's id
+    ``public``: everybody. Else the ``users`` with these ids; ``named``: also any caller who names the subject's id
     literally in a topic filter (an order without an owner).
     """
 
@@ -27,7 +27,7 @@ class Audience:
     named: bool = False
 
     def encode(self) -> str:
-        """The stored form: ``*`` (public), else ids apart by commas, with ``?`` among them for ``named``."""
+        """The stored form: ``*`` (public), else ids separated by commas, with ``?`` among them for ``named``."""
         return "*" if self.public else ",".join([*(["?"] if self.named else []), *sorted(self.users)])
 
     @classmethod
@@ -45,7 +45,7 @@ NAMED = Audience(named=True)
 
 
 def visible_to(*users: str | None) -> Audience:
-    """STAFF and the users given; None is passed over."""
+    """STAFF and the users given; None is ignored."""
     return Audience(users=frozenset(user for user in users if user))
 
 
@@ -54,7 +54,7 @@ class EventKind:
     """One entry of the event catalogue.
 
     ``topics`` are templates such as ``orders/{order_id}/payment``: the first is the event's topic, the others are
-    further names it is found under. ``data`` is the model of the payload. An ``ephemeral`` event is never stored
+    further topics it is found under. ``data`` is the model of the payload. An ``ephemeral`` event is never stored
     and has no cursor.
     """
 
@@ -82,7 +82,7 @@ class Event:
     epoch: int = 0
 
     def at(self, epoch: int, sequence: int) -> "Event":
-        """The same event with its place in the log."""
+        """The same event with its position in the log."""
         return replace(self, epoch=epoch, sequence=sequence)
 
     @property
@@ -97,7 +97,7 @@ class Event:
 
     @cached_property
     def cursor(self) -> str | None:
-        """The place just behind this event, as clients see it; None for an ephemeral event."""
+        """The position just after this event, as clients see it; None for an ephemeral event."""
         return Cursor(self.epoch, self.tenant, self.sequence).encode() if self.sequence else None
 
     @cached_property
@@ -130,7 +130,7 @@ class Draft:
     keys: dict[str, str] = field(default_factory=dict)
 
     def to_event(self, tenant: TenantId, now: datetime, request_id: str | None) -> Event:
-        """Make the event, still without a place in the log."""
+        """Make the event, still without a position in the log."""
         topics = [template.format(**self.keys) for template in self.kind.topics]
         return Event(
             id=new_id(),
@@ -146,7 +146,7 @@ class Draft:
 
 
 def aggregate_of(topics: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """The resources that topics speak of, as (collection, id): the first two levels of each."""
+    """The resources that topics are about, as (collection, id): the first two levels of each."""
     for topic in topics:
         collection, _, rest = topic.partition("/")
         yield collection, rest.partition("/")[0]

@@ -8,7 +8,7 @@ from typing import NewType
 
 TenantId = NewType("TenantId", str)
 
-#: The pool that everybody shares who names no tenant of his own.
+#: The pool that callers share who name no tenant.
 SHARED_TENANT = TenantId("00000000-0000-0000-0000-000000000000")
 
 
@@ -30,15 +30,15 @@ _ticks = _Ticks()
 
 
 def new_id() -> str:
-    """Make a UUID version 7 (RFC 9562, section 5.7), strictly increasing within this process.
+    """Generate a UUID version 7 (RFC 9562, section 5.7), strictly increasing within this process.
 
     The 12 bits behind the millisecond and the version hold a counter (section 6.2, method 2), so ids made in
     one millisecond keep their order.
     """
     tick = _ticks.next()
     digits = f"{(tick >> 12) << 16 | 0x7000 | tick & 0xFFF:016x}"
-    # The variant is binary 10 above random bits. Put together by hand, for every answer without a request id of its
-    # client's needs one, and the uuid module takes four times as long.
+    # The variant is binary 10 above random bits. Assembled by hand: every request without an id of the client's needs
+    # one, and the uuid module takes four times as long.
     rest = f"{0b10 << 62 | int.from_bytes(os.urandom(8), 'big') >> 2:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:]}-{rest[:4]}-{rest[4:]}"
 

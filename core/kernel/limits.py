@@ -1,11 +1,11 @@
-"""The bounds of the store, all in one place; settings may change them."""
+"""The limits of the store, all in one place; settings may change them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what a caller may cost. Times are in seconds, sizes in bytes; a rate of 0 is no limit."""
+    """Limits on what a caller may use. Times are in seconds, sizes in bytes; a rate of 0 is no limit."""
 
     requests_per_minute: int = 100
     body_bytes: int = 1024 * 1024

@@ -44,7 +44,7 @@ class Model(BaseModel):
 
 
 class Resource(Model):
-    """Something a client can get by its id. What doors make of it, its entity tag too, is made once and kept with it.
+    """A resource that a client can get by its id. Its encodings, and its entity tag, are made once and kept with it.
 
     ``collection`` is the first level of the topics of its events; a resource that has one may be cached, since every
     change of it is announced there.
@@ -67,11 +67,11 @@ class Resource(Model):
 
     @cached_property
     def forms(self) -> dict[object, bytes]:
-        """What doors that do not speak JSON have made of the resource, each under a key of its own."""
+        """The encodings of doors that do not use JSON, each under a key of its own."""
         return {}
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, changed without validation. It does not take over what was made of the original."""
+        """A copy, changed without validation. It does not take over the encodings of the original."""
         copy = super().model_copy(update=update, deep=deep)
         for made in ("encoded", "etag", "forms"):
             copy.__dict__.pop(made, None)
@@ -107,7 +107,8 @@ class Part(Body):
 
 
 class Params(BaseModel):
-    """What names the subject of an operation or selects from a collection: path and query, as text or typed."""
+    """The parameters of an operation: they name its resource or select from a collection, from path and query, as
+    text or typed."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="ignore"
@@ -182,9 +183,9 @@ def _no_null(text: str) -> str:
 
 #: Free text, kept as given.
 Text = Annotated[str, AfterValidator(_no_null)]
-#: A short text on one line: outer white space is cut, so that a name of blanks is empty.
+#: A short text on one line: surrounding white space is stripped, so that a name of blanks is empty.
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_no_null)]
-#: JSON numbers and booleans are not taken from text in bodies.
+#: In bodies, numbers and booleans are not read from text.
 Int = StrictInt
 Bool = StrictBool
 

@@ -38,7 +38,7 @@ def is_literal(text: str) -> bool:
 def matches(pattern: str, topic: str) -> bool:
     """Whether a topic is matched by a filter. ``pets/#`` matches ``pets`` too (section 4.7.1.2).
 
-    That wildcards pass over topics that begin with ``$`` (section 4.7.2) has no meaning here: the store has none.
+    The rule that wildcards skip topics that begin with ``$`` (section 4.7.2) does not apply: the store has none.
     """
     wanted, given = pattern.split("/"), topic.split("/")
     for place, level in enumerate(wanted):
@@ -73,14 +73,14 @@ class TopicTrie(Generic[T]):
         self._values: dict[T, None] = {}
 
     def add(self, pattern: str, value: T) -> None:
-        """Hold a value under a filter; once, however often it is added."""
+        """Add a value under a filter; once, however often it is added."""
         node = self
         for level in pattern.split("/"):
             node = node._children.setdefault(level, TopicTrie())
         node._values[value] = None
 
     def remove(self, pattern: str, value: T) -> None:
-        """Take a value from under a filter, and the nodes that this leaves empty."""
+        """Remove a value from a filter, and the nodes that this leaves empty."""
         path: list[tuple[TopicTrie[T], str]] = []
         node = self
         for level in pattern.split("/"):

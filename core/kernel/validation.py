@@ -43,7 +43,7 @@ def _code_of(error: ErrorDetails) -> ViolationCode:
 
 
 def _message_of(error: ErrorDetails) -> str:
-    """What is wrong, for people; pydantic speaks of a text's items, and of tuples, which JSON does not know."""
+    """The message for people; pydantic writes of a text's items, and of tuples, which JSON does not have."""
     if error["type"] in ("model_type", "model_attributes_type"):
         return "Input should be an object"
     bounds = error.get("ctx", {})
@@ -66,7 +66,7 @@ def _characters(count: int) -> str:
 
 
 def _path_of(location: tuple[int | str, ...], data: object) -> str:
-    """Write where a violation lies; what pydantic adds of its own (tags of unions) is left out."""
+    """The path of a violation; what pydantic adds of its own (tags of unions) is left out."""
     path = ""
     value: Any = data
     for place, step in enumerate(location):
@@ -83,7 +83,7 @@ def _path_of(location: tuple[int | str, ...], data: object) -> str:
 
 
 def violations_of(error: ValidationError, data: object) -> tuple[Violation, ...]:
-    """Every violation that pydantic found, in our words."""
+    """Every violation that pydantic found, in the store's terms."""
     return tuple(
         Violation(
             _path_of(item["loc"], data) + _tag_of(item),
@@ -95,7 +95,7 @@ def violations_of(error: ValidationError, data: object) -> tuple[Violation, ...]
 
 
 def _tag_of(error: ErrorDetails) -> str:
-    """The member that tells the kinds of a union apart, when it is the one at violation."""
+    """The discriminator of a union, when the violation is about it."""
     return (
         f".{error['ctx']['discriminator']}".replace("'", "") if error["type"].startswith("union_tag") else ""
     )
@@ -120,7 +120,7 @@ def check_params(model: type[M], data: Mapping[str, object]) -> M:
         BadRequest: naming every bad one.
     """
     try:
-        # What model_validate itself calls, without its detour: every request of every door comes by here.
+        # What model_validate itself calls, without its overhead: every request of every door passes here.
         checked: M = model.__pydantic_validator__.validate_python(data)
         return checked
     except ValidationError as error:
@@ -133,8 +133,8 @@ def check_params(model: type[M], data: Mapping[str, object]) -> M:
 def merge_patch(target: object, patch: object) -> object:
     """Apply a JSON merge patch (RFC 7396, section 2).
 
-    A null for a member that is not there is kept, not dropped: optional members take it for none, and a name that
-    nobody knows is found when the result is checked.
+    A null for an absent member is kept, not dropped: optional members accept it, and an unknown name is found when
+    the result is checked.
     """
     if not isinstance(patch, Mapping):
         return patch
@@ -148,13 +148,13 @@ def merge_patch(target: object, patch: object) -> object:
 
 
 class MergePatch(Generic[M]):
-    """The body of a PATCH: what it means is known only with the resource it changes."""
+    """The body of a PATCH: it can be checked only with the resource it changes."""
 
     def __init__(self, patch: Mapping[str, object]) -> None:
         self.patch = patch
 
     def apply(self, model: type[M], current: M) -> M:
-        """The body that the patch makes of the current one, checked like a whole body.
+        """The current body with the patch applied, checked like a whole body.
 
         Raises:
             ValidationFailed: with every violation of the result.

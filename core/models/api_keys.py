@@ -9,7 +9,7 @@ from core.kernel.model import Body, Line, Model, Resource, Timestamp
 
 
 class ApiKey(Model):
-    """A key by which a program acts for the member of the staff who made it (``owner_id``), in chosen rights.
+    """A key by which a program acts for the member of the staff who created it (``owner_id``), with chosen scopes.
 
     Never shown. ``key_hash`` is the SHA-256 of the key in hexadecimal, unique among all tenants.
     """

@@ -11,8 +11,8 @@ from core.models.users import Secret
 class Session(Model):
     """One login, renewed by refresh tokens; it ends by being removed. Never shown.
 
-    ``owner_id`` is the user's or the device's id. ``generation`` is that of the one refresh token that still counts:
-    earlier ones are spent.
+    ``owner_id`` is the user's or the device's id. ``generation`` is that of the one valid refresh token: earlier ones
+    are spent.
     """
 
     id: str

@@ -9,11 +9,11 @@ from core.kernel.model import Model
 
 
 class DurableSession(Model):
-    """What a client left behind and takes up again, on whichever node. Never shown.
+    """What a client leaves behind and takes up again, on any node. Never shown.
 
-    ``id`` is made of its owner and the name that the client gave it. ``holder`` is the connection that has it now,
-    or had it last. ``cursor`` is the place that its stream had reached; None: it never listened. ``state`` is the
-    door's own: what was listened to, what was under way.
+    ``id`` is derived from its owner and the name that the client gave it. ``holder`` is the connection that has it
+    now, or had it last. ``cursor`` is the position that its stream had reached; None: it never subscribed. ``state``
+    belongs to the door: its subscriptions, and the messages in flight.
     """
 
     id: str

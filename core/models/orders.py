@@ -91,7 +91,7 @@ class OrderDraft(Body):
     @field_validator("pet_id")
     @classmethod
     def _one_way(cls, pet_id: str | None, info: ValidationInfo) -> str | None:
-        if "items" not in info.data:  # they have a fault of their own
+        if "items" not in info.data:  # they have a violation of their own
             return pet_id
         items = info.data["items"]
         if pet_id is None and items is None:

@@ -109,7 +109,7 @@ class Pet(Resource):
 
 
 class Reservation(Model):
-    """Says which open order holds a pet: ``id`` is the pet's, so that no two orders can hold the same one."""
+    """The open order that has reserved a pet: ``id`` is the pet's, so that no two orders can reserve the same one."""
 
     id: str
     tenant_id: str
@@ -167,7 +167,7 @@ class PetDraft(Body):
 
 
 def with_present_names(data: dict[str, Any]) -> dict[str, Any]:
-    """The members of a pet with ``adoptionFee`` called ``price``, unless both are there."""
+    """The members of a pet with ``adoptionFee`` renamed to ``price``, unless both are present."""
     if "adoptionFee" not in data or "price" in data:
         return data
     return {"price" if name == "adoptionFee" else name: value for name, value in data.items()}

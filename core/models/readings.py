@@ -1,4 +1,4 @@
-"""Telemetry: what the devices that pets wear report."""
+"""Readings: what the devices that pets wear measure and report."""
 
 from datetime import datetime
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The tenant as a whole: emptied and filled by teams that test."""
+"""The tenant as a whole: emptied, and filled with demo data, for tests."""
 
 from pydantic import Field
 

@@ -51,10 +51,10 @@ class LoginKind(Choice):
 
 
 class Login(Model):
-    """What somebody logs in with; never shown. ``id`` is the user's or the device's.
+    """The credentials of a user or a device; never shown. ``id`` is the user's or the device's.
 
-    ``username_key`` and ``email_key`` are name and address without regard to case, each unique within the tenant;
-    a device has no address.
+    ``username_key`` and ``email_key`` are name and address with case folded, each unique within the tenant; a device
+    has no address.
     """
 
     id: str
@@ -66,7 +66,7 @@ class Login(Model):
 
 
 def name_key(text: str) -> str:
-    """A user name or e-mail address as it is compared: without regard to case."""
+    """A user name or e-mail address as it is compared: ignoring case."""
     return text.casefold()
 
 
@@ -76,14 +76,14 @@ def _no_surrogates(secret: SecretStr) -> SecretStr:
     return secret
 
 
-#: A password as somebody gives it at a login: never shown or logged.
+#: A password as given at a login: never shown or logged.
 Secret = Annotated[
     SecretStr,
     Field(max_length=256),
     AfterValidator(_no_surrogates),
     WithJsonSchema({"type": "string", "format": "password", "writeOnly": True, "maxLength": 256}),
 ]
-#: A password that somebody chooses.
+#: A new password.
 Password = Annotated[
     SecretStr,
     Field(min_length=8, max_length=256),

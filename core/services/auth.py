@@ -140,7 +140,7 @@ async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
 
 
 async def _owner(tx: Transaction, login: Login) -> tuple[LoggedIn, Role]:
-    """Whose login it is, and what he is to the store."""
+    """The owner of a login, and their role."""
     if login.kind is LoginKind.DEVICE:
         device = await tx.get(Device, login.id)
         assert device is not None

@@ -1,4 +1,4 @@
-"""All that the store can do and announce, in one place for doors and documents."""
+"""All operations and events of the store, in one place for doors and documents."""
 
 from core.kernel.events import EventKind
 from core.models import chats as chat_events

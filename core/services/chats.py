@@ -1,7 +1,7 @@
 """Support chats: opening, assigning, closing; what is said in them is in `messages`.
 
-A chat waits until an agent takes it, is named for it, or is here: of the agents connected to a chat door of this
-node, the one who has the fewest open chats is given it, at its opening or as soon as an agent arrives.
+A chat waits until it is assigned to an agent. It is assigned at its opening, or as soon as an agent connects: to the
+agent connected to a chat door of this node who has the fewest open chats.
 """
 
 from core.kernel.caller import Caller, Role, Scope
@@ -28,7 +28,7 @@ from core.services.users import user_id_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
-#: Waiting chats that one arrival of an agent hands out at most; the rest waits for the next.
+#: Waiting chats that are assigned when one agent connects, at most; the rest waits for the next agent.
 _MAX_WAITING_CHATS = 100
 
 
@@ -37,7 +37,7 @@ def _is_agent(caller: Caller) -> bool:
 
 
 async def visible_chat(ctx: Context, chat_id: str) -> Chat:
-    """The chat, if the caller takes part in it or may; to other customers it looks like a missing one.
+    """The chat, if the caller is its customer or an agent; for other callers it does not exist.
 
     Raises:
         NotFound: there is none.
@@ -70,7 +70,7 @@ def _announce(ctx: Context, kind: EventKind, chat: Chat) -> None:
 
 
 async def _free_agent(ctx: Context, tx: Transaction, chat: Chat) -> str | None:
-    """Of the agents who are here, the one with the fewest open chats; nobody helps himself."""
+    """Of the connected agents, the one with the fewest open chats; never the chat's own customer."""
     here = ctx.store.agents.agents(ctx.tenant) - {chat.customer_id}
     if not here:
         return None
@@ -79,7 +79,7 @@ async def _free_agent(ctx: Context, tx: Transaction, chat: Chat) -> str | None:
 
 
 async def assign_to(ctx: Context, tx: Transaction, chat: Chat, agent_id: str) -> Chat:
-    """Give the chat to an agent, and announce it."""
+    """Assign the chat to an agent, and announce it."""
     chat = chat.model_copy(
         update={"agent_id": agent_id, "status": ChatStatus.ASSIGNED, "updated_at": ctx.now}
     )

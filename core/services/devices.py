@@ -93,7 +93,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     device = await ctx.get(Device, params.id)
     ctx.check_match(device)
     tx = await ctx.tx()
-    # The login goes first: whoever is logging in holds it, and the session he makes must go too.
+    # The login is deleted first: a concurrent login holds its lock, and the session it creates must go too.
     await tx.delete(Login, device.id)
     await tx.delete_all(Session, (Equal("owner_id", device.id),))
     await tx.delete(Device, device.id)

@@ -1,4 +1,4 @@
-"""Images of pets: known by their content, kept before the pet shows them."""
+"""Images of pets: recognised by their content, stored before the pet shows them."""
 
 from core.kernel.caller import Scope
 from core.kernel.errors import (
@@ -38,7 +38,7 @@ def media_type_of(content: bytes) -> str | None:
 
 
 async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
-    """Check an image and keep its bytes, before the transaction: a pet must never show what is not there."""
+    """Check an image and store its bytes, before the transaction: a pet must never show a missing image."""
     size, most = len(body.content), ctx.store.limits.image_bytes
     if size > most:
         raise PayloadTooLarge(f"An image has at most {most} bytes.")

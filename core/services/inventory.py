@@ -14,7 +14,7 @@ from core.store.operation import AnyOperation, Operation
 
 
 def announce_stock(ctx: Context, species: Species) -> None:
-    """Announce the stock of a species as it is after this transaction, counted when nobody can overtake it."""
+    """Announce the stock of a species after this transaction, counted when no other transaction can overtake it."""
 
     async def count(tx: Transaction) -> Sequence[Draft]:
         return [Draft(INVENTORY_CHANGED, await stock_of(tx, species), PUBLIC, {"species": species})]

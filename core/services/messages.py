@@ -1,4 +1,4 @@
-"""What is said in support chats: listing it, saying something, marking it as delivered and as read."""
+"""Messages in support chats: listing, sending, and marking them as delivered and as read."""
 
 import uuid
 
@@ -81,7 +81,7 @@ async def _send(ctx: Context, params: ById, body: MessageDraft) -> Message:
 
 
 def _id_after(last: str) -> str:
-    """A new id that sorts behind another one, though that may come from a node whose clock is ahead."""
+    """A new id that sorts after another one, even if that one came from a node whose clock is ahead."""
     return max(new_id(), str(uuid.UUID(int=uuid.UUID(last).int + 1)))
 
 
@@ -90,7 +90,7 @@ def _announce_message(ctx: Context, kind: EventKind, chat: Chat, message: Messag
 
 
 async def _to_mark(ctx: Context, params: MessageParams) -> tuple[Chat, Message, SenderRole]:
-    """The message with its chat, and the caller's part in it: only the other side's messages can be marked."""
+    """The message with its chat, and the caller's role in it: only the other side's messages can be marked."""
     chat = await visible_chat(ctx, params.id)
     message = await ctx.get(Message, params.message_id)
     if message.chat_id != chat.id:

@@ -61,7 +61,7 @@ def check_readable(caller: Caller, order: Order) -> None:
     """Pass when the caller may read an order.
 
     Raises:
-        NotFound: he may not; that it exists is no business of his.
+        NotFound: the caller may not see it, which hides its existence.
     """
     if not may_read_order(caller, order):
         raise NotFound(f"There is no order '{order.id}'.")

@@ -13,7 +13,7 @@ R = TypeVar("R", bound=Resource)
 async def page_of(
     ctx: Context, kind: type[R], where: Sequence[Condition], paged: Paged, order: str = "id"
 ) -> Page[R]:
-    """The page asked for of the resources that the conditions select, in the order of a field."""
+    """The requested page of the resources that the conditions select, in the order of a field."""
     tx = await ctx.tx()
     query = Query(kind, tuple(where), order, paged.limit, (paged.page - 1) * paged.limit)
     return Page.of(await tx.find(query), paged, await tx.count(query))

@@ -42,9 +42,9 @@ _SORT_FIELDS = {"ageMonths": "age_months", "price": "price", "name": "name", "cr
 async def move_pet(
     ctx: Context, pet: Pet, status: PetStatus, reason: StatusReason, owner_id: str | None = None
 ) -> Pet:
-    """Give a locked pet another status, and announce it with all that follows from it.
+    """Change the status of a locked pet, and announce it with all that follows from it.
 
-    Only an ADOPTED pet has an owner: whoever is given as ``owner_id``, or nobody.
+    Only an ADOPTED pet has an owner: ``owner_id``, or none.
     """
     moved = pet.model_copy(update={"status": status, "owner_id": owner_id, "updated_at": ctx.now})
     await (await ctx.tx()).update(moved)
@@ -81,7 +81,7 @@ async def add_pet(ctx: Context, draft: PetDraft) -> Pet:
 
 
 def _written(draft: PetDraft) -> dict[str, Any]:
-    """The members of a pet that a draft decides, all but its status."""
+    """The members of a pet that a draft sets, all but its status."""
     members = {name: getattr(draft, name) for name in PetDraft.model_fields if name != "status"}
     if draft.medical_info is not None:
         members["medical_info"] = MedicalInfo(**draft.medical_info.model_dump())
@@ -159,7 +159,7 @@ async def _update_pet(ctx: Context, params: ById, body: MergePatch[PetDraft]) ->
 
 
 async def _rewrite(ctx: Context, pet: Pet, draft: PetDraft) -> Pet:
-    """Make a locked pet what the draft says; nothing happens when it says what is."""
+    """Write a draft to a locked pet; nothing happens when it changes nothing."""
     status = draft.status or pet.status
     written = pet.model_copy(update=_written(draft))
     changed = written.model_copy(update={"status": status})

@@ -1,4 +1,4 @@
-"""Telemetry: taken from the devices that pets wear, and announced."""
+"""Readings: reported by the devices that pets wear, and announced."""
 
 import hashlib
 from datetime import UTC, timedelta
@@ -53,9 +53,9 @@ async def _report(ctx: Context, params: ById, body: ReadingDraft) -> Reading:
 
 
 async def _is_repetition(ctx: Context, device: Device, pet_id: str, reading: Reading) -> bool:
-    """Whether the device has reported just this before: networks of devices deliver at least once.
+    """Whether the device has reported the same reading before: networks of devices deliver at least once.
 
-    Remembered in the transaction that announces the reading, so that neither happens without the other.
+    Recorded in the transaction that announces the reading, so that neither happens without the other.
     """
     tx = await ctx.tx()
     told = to_json([device.id, pet_id, reading])
@@ -86,7 +86,7 @@ def _checked(ctx: Context, body: ReadingDraft) -> Reading:
 
 REPORT_HEALTH = Operation(
     name="reportPetHealth",
-    tag="Telemetry",
+    tag="Readings",
     summary="Report how a pet is",
     description="For the devices that watch the pet. Every subscriber to the pet gets it. The same reading, "
     "with its time of measurement, is announced once, however often it is reported.",

@@ -29,7 +29,7 @@ from core.services.payments import pay
 from core.services.pets import add_pet
 from core.store.context import Context
 
-#: Which pets were ordered together, and how far the order has come.
+#: The pets of each order, and its status.
 _ORDERS: tuple[tuple[tuple[str, ...], OrderStatus], ...] = (
     (("Stella",), OrderStatus.DELIVERED),
     (("Smokey",), OrderStatus.DELIVERED),
@@ -44,7 +44,7 @@ _ORDERS: tuple[tuple[tuple[str, ...], OrderStatus], ...] = (
     (("Captain",), OrderStatus.PLACED),
     (("Tiger",), OrderStatus.CANCELLED),
 )
-#: Subjects of chats with what was said in them, customer and agent in turn.
+#: Subjects of chats with their messages, customer and agent in turn.
 _CHATS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Does Luna get along with cats?", ("We have two old cats at home. Would that go well?",)),
     (
@@ -64,20 +64,20 @@ def _demo_pets() -> list[PetDraft]:
 
 
 async def is_seeded(tx: Transaction) -> bool:
-    """Whether the tenant holds the demo data: its first pet tells."""
+    """Whether the tenant holds the demo data: looks for its first pet."""
     first = _demo_pets()[0]
     where = (Equal("name", first.name), Equal("description", first.description))
     return await tx.count(Query(Pet, where)) > 0
 
 
 async def seed(ctx: Context) -> Seeded:
-    """Fill the tenant with the demo data, once; all of it is announced as if customers and staff had done it.
+    """Fill the tenant with the demo data, once; all of it is announced as if customers and staff had made it.
 
     Orders and chats are those of the user ``demo``, if there is one, else of the caller; without either, orders are
     anonymous and there are no chats.
     """
     tx = await ctx.tx()
-    # Whoever takes a number waits for others who do, so that only one of them finds the data missing.
+    # Taking a number serialises concurrent seeds, so that only one of them finds the data missing.
     await tx.next_number("seeds")
     if await is_seeded(tx):
         return Seeded(pets=0, orders=0, chats=0)
@@ -121,7 +121,7 @@ async def _order(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None, st
 
 
 async def _chat(ctx: Context, subject: str, texts: tuple[str, ...], customer: str, agent: str | None) -> None:
-    """A chat that waits after one message, and is an agent's after more."""
+    """A chat that is waiting with one message, and assigned to an agent with more."""
     tx = await ctx.tx()
     chat = Chat(
         id=new_id(),

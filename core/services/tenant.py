@@ -1,4 +1,4 @@
-"""The tenant as a whole: emptied, and filled with demo data, by teams that test."""
+"""The tenant as a whole: emptied, and filled with demo data, for tests."""
 
 from functools import partial
 
@@ -46,7 +46,7 @@ async def _remove_pets(ctx: Context) -> None:
 
 async def _remove_pet(ctx: Context, pet_id: str) -> None:
     tx = await ctx.tx()
-    # Waits for whoever is ordering it, so that his order is found, and removed, afterwards.
+    # Waits for a concurrent order of it, so that the order is found, and removed, afterwards.
     pet = await tx.get(Pet, pet_id, lock=True)
     if pet is None:
         return
@@ -58,7 +58,7 @@ async def _remove_pet(ctx: Context, pet_id: str) -> None:
 
 
 async def _remove_orders(ctx: Context) -> None:
-    """Every order ends as CANCELLED for those who watch it, whatever it was: nothing is left of it to read."""
+    """Every order ends as CANCELLED for its subscribers, whatever its status was: it cannot be read afterwards."""
     tx = await ctx.tx()
     for order in await tx.find(Query(Order)):
         cancelled = order.model_copy(update={"status": OrderStatus.CANCELLED, "updated_at": ctx.now})

@@ -34,7 +34,7 @@ def user_id_of(caller: Caller) -> str:
     """The user for whom the caller acts.
 
     Raises:
-        Forbidden: he is no user.
+        Forbidden: the caller is not a user.
     """
     if caller.user_id is None:
         raise Forbidden("This is for users.")
@@ -190,7 +190,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     for key in await tx.find(Query(ApiKey, owned)):
         ctx.revoke(f"key:{key.id}")
     await tx.delete_all(ApiKey, owned)
-    # The login goes first: whoever is logging in holds it, and the session he makes must go too.
+    # The login is deleted first: a concurrent login holds its lock, and the session it creates must go too.
     await tx.delete(Login, user.id)
     await tx.delete_all(Session, owned)
     await tx.delete(User, user.id)

@@ -26,7 +26,7 @@ _Rows = Mapping[str, Record]
 
 @dataclass(frozen=True)
 class _Tenant:
-    """What one tenant holds. Never changed, only replaced: whoever reads keeps the one he began with."""
+    """The records of one tenant. Never changed, only replaced: a reader keeps the version it began with."""
 
     rows: Mapping[type[Record], _Rows] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)

@@ -149,7 +149,8 @@ class _Written:
 
 
 def _rights_of(caller: Caller) -> object:
-    """Callers of equal rights see the same: visitors do, STAFF of equal scopes do, anybody else is himself."""
+    """Callers with equal permissions see the same: all visitors, all STAFF with equal scopes, and otherwise only each
+    caller alone."""
     alike = caller.role in (Role.VISITOR, Role.STAFF)
     return caller.tenant, caller.role, caller.scopes, caller.topics, None if alike else caller.key
 
