@@ -89,6 +89,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         store = Store(adapters, hub, epoch=await storage.epoch(), limits=settings.limits)
         await hub.start()
         stack.push_async_callback(hub.stop)
+        stack.push_async_callback(store.finish)
 
         async def ask_redis() -> None:
             if not bus.healthy:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.kernel.backoff import backoff_seconds
+from core.services.payments import settle_abandoned
 from core.store.store import Store
 from gateway.settings import Settings
 
@@ -69,9 +70,13 @@ async def maintain(
             )
         await store.storage.sweep(now)
 
+    async def settle() -> None:
+        await settle_abandoned(store)
+
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat("tending the store", store.tend, tend), name="tend")
         group.create_task(repeat("tidying the storage", trim_and_sweep, tidy), name="tidy")
+        group.create_task(repeat("settling payments", settle, tidy), name="payments")
 
 
 async def repeat(what: str, work: Callable[[], Awaitable[None]], period: float) -> None:

@@ -15,7 +15,10 @@ class Charge:
 
 
 class PaymentProcessor(Protocol):
-    """Moves money."""
+    """Moves money. It is a server elsewhere, which may be slow: it is never asked within a transaction."""
 
     async def charge(self, reference: str, amount: Decimal, currency: str, source: BaseModel) -> Charge:
         """Try to take the amount from the source; the same ``reference`` is one charge, however often it is sent."""
+
+    async def resolve(self, reference: str) -> Charge:
+        """How a charge ended whose answer was lost. One that was never made failed, and can be made no more."""

@@ -156,15 +156,27 @@ async def cancel(ctx: Context, order: Order) -> Order:
     """Cancel a locked order: its pets are AVAILABLE again, and what was paid goes back.
 
     Raises:
-        Conflict: it is too far on its way, or cancelled already.
+        Conflict: it is too far on its way, cancelled already, or just being paid.
     """
     if order.status not in _CANCELLABLE:
         raise Conflict(f"An order that is {order.status} cannot be cancelled.")
+    await check_no_payment_runs(ctx, order)
     cancelled = await move_order(ctx, order, OrderStatus.CANCELLED, changed_by(ctx))
     await _refund(ctx, cancelled)
     for pet in await _release(ctx, order):
         await move_pet(ctx, pet, PetStatus.AVAILABLE, StatusReason.ORDER_CANCELLED)
     return cancelled
+
+
+async def check_no_payment_runs(ctx: Context, order: Order) -> None:
+    """Pass when no payment of a locked order is being processed.
+
+    Raises:
+        Conflict: one is.
+    """
+    running = (Equal("order_id", order.id), Equal("status", PaymentStatus.PROCESSING))
+    if await (await ctx.tx()).count(Query(Payment, running)):
+        raise Conflict("A payment of this order is being processed.")
 
 
 async def _release(ctx: Context, order: Order) -> list[Pet]:

@@ -1,9 +1,22 @@
 """Payments and receipts. Whole numbers of cards and accounts live only while a payment is tried."""
 
-from core.kernel.caller import Scope
-from core.kernel.errors import Conflict, ErrorCode, NotFound, ValidationFailed, Violation, ViolationCode
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import timedelta
+
+from core.kernel.caller import STAFF_SCOPES, Caller, Role, Scope
+from core.kernel.errors import (
+    Conflict,
+    ErrorCode,
+    NotFound,
+    Unavailable,
+    ValidationFailed,
+    Violation,
+    ViolationCode,
+)
 from core.kernel.events import EventKind
-from core.kernel.ids import new_id
+from core.kernel.ids import TenantId, new_id
 from core.kernel.model import ById
 from core.models import examples
 from core.models.orders import Order, OrderStatus
@@ -22,9 +35,21 @@ from core.models.payments import (
     PaymentStatus,
     Receipt,
 )
-from core.services.orders import STORE, audience_of, check_readable, move_order
+from core.ports.payments import Charge
+from core.ports.records import Between, Equal, Query
+from core.services.orders import STORE, audience_of, check_no_payment_runs, check_readable, move_order
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
+from core.store.parts import StoreParts
+from core.store.transactions import commit
+
+log = logging.getLogger(__name__)
+
+CHARGE_TIMEOUT_SECONDS = 10.0
+#: A payment that has been PROCESSING for so long has nobody left who would settle it: the time-out of the charge, and
+#: enough beside it for the second transaction and for clocks that differ.
+_ABANDONED = timedelta(seconds=CHARGE_TIMEOUT_SECONDS + 20)
+_SETTLED_AT_ONCE = 100
 
 
 def mask(number: str) -> str:
@@ -67,21 +92,20 @@ def _faults(ctx: Context, order: Order, draft: PaymentDraft) -> tuple[Violation,
     return tuple(violations)
 
 
-async def pay(ctx: Context, order: Order, draft: PaymentDraft, payment_id: str) -> tuple[Payment, Order]:
-    """Try to pay a locked order; gives the payment in its final status, and the order as it is then.
-
-    The processor is asked under the order's lock, so that an order is paid once and cannot be cancelled meanwhile.
+async def begin_payment(ctx: Context, order: Order, draft: PaymentDraft) -> Payment:
+    """Record that a locked order is being paid: until that is settled it can neither be paid again nor cancelled.
 
     Raises:
-        Conflict: the order is not PLACED.
+        Conflict: the order is not PLACED, or is being paid already.
         ValidationFailed: the amount or currency is not the order's, or the card has expired.
     """
     if order.status is not OrderStatus.PLACED:
         raise Conflict(f"An order that is {order.status} cannot be paid.")
+    await check_no_payment_runs(ctx, order)
     if violations := _faults(ctx, order, draft):
         raise ValidationFailed(violations)
     payment = Payment(
-        id=payment_id,
+        id=new_id(),
         tenant_id=ctx.tenant,
         order_id=order.id,
         amount=draft.amount,
@@ -91,13 +115,27 @@ async def pay(ctx: Context, order: Order, draft: PaymentDraft, payment_id: str) 
         created_at=ctx.now,
         updated_at=ctx.now,
     )
+    await (await ctx.tx()).insert(payment)
     _announce(ctx, PAYMENT_PROCESSING, payment, order, None)
-    charge = await ctx.store.processor.charge(payment.id, draft.amount, draft.currency, draft.source)
+    return payment
+
+
+async def settle_payment(ctx: Context, begun: Payment, charge: Charge) -> tuple[Payment, Order]:
+    """Write down how a payment ended; one that was settled before stays as it is. Gives it and its order.
+
+    Raises:
+        NotFound: they were removed meanwhile, with all of their tenant.
+    """
+    order = await ctx.get(Order, begun.order_id)
+    payment = await ctx.get(Payment, begun.id)
+    if payment.status is not PaymentStatus.PROCESSING:
+        return payment, order
     tx = await ctx.tx()
+    payment = payment.model_copy(update={"updated_at": ctx.now})
     if charge.failure_reason is not None:
         failure = {"status": PaymentStatus.FAILED, "failure_reason": charge.failure_reason}
         failed = payment.model_copy(update=failure)
-        await tx.insert(failed)
+        await tx.update(failed)
         _announce(ctx, PAYMENT_FAILED, failed, order, None)
         return failed, order
     receipt = Receipt(
@@ -114,7 +152,7 @@ async def pay(ctx: Context, order: Order, draft: PaymentDraft, payment_id: str) 
         issued_at=ctx.now,
     )
     succeeded = payment.model_copy(update={"status": PaymentStatus.SUCCEEDED, "receipt_id": receipt.id})
-    await tx.insert(succeeded)
+    await tx.update(succeeded)
     await tx.insert(receipt)
     approved = order.model_copy(update={"status": OrderStatus.APPROVED, "updated_at": ctx.now})
     _announce(ctx, PAYMENT_SUCCEEDED, succeeded, approved, receipt)
@@ -126,16 +164,70 @@ def _announce(ctx: Context, kind: EventKind, payment: Payment, order: Order, rec
     ctx.emit(kind, data, audience_of(order), order_id=order.id, payment_id=payment.id)
 
 
-async def _name_payment(ctx: Context, params: ById, body: PaymentDraft) -> str:  # noqa: ARG001
-    """Name the payment before the transaction: when that has to run again, it is the same charge."""
-    return new_id()
+async def settle_abandoned(store: StoreParts) -> None:
+    """Settle the payments whose node died, or learned nothing from the processor in time.
+
+    Every node may do it, at any time: a payment that is still running is too young for it, and each is settled once.
+    """
+    before = store.clock() - _ABANDONED
+    stale = (Equal("status", PaymentStatus.PROCESSING), Between("updated_at", high=before))
+    for payment in await store.storage.survey(Query(Payment, stale, limit=_SETTLED_AT_ONCE)):
+        try:
+            async with asyncio.timeout(CHARGE_TIMEOUT_SECONDS):
+                charge = await store.processor.resolve(payment.id)
+            with suppress(NotFound):
+                await _settle(Context(store, _operator(payment), writes=True), payment, charge)
+        except Exception:  # The boundary of one payment: whatever is wrong with it, the others are settled.
+            log.exception(
+                "a payment that was interrupted cannot be settled yet", extra={"payment": payment.id}
+            )
+        else:
+            log.warning("a payment that was interrupted is settled", extra={"payment": payment.id})
 
 
-async def _pay_order(ctx: Context, params: ById, body: PaymentDraft) -> Payment:
+def _operator(payment: Payment) -> Caller:
+    return Caller(TenantId(payment.tenant_id), Role.STAFF, "operator", STAFF_SCOPES)
+
+
+async def _settle(ctx: Context, payment: Payment, charge: Charge) -> Payment:
+    async def work(ctx: Context) -> Payment:
+        settled, _ = await settle_payment(ctx, payment, charge)
+        return settled
+
+    return await commit(ctx, work)
+
+
+async def _begin(ctx: Context, params: ById, body: PaymentDraft) -> Payment:
     order = await ctx.get(Order, params.id)
     check_readable(ctx.caller, order)
-    payment, _ = await pay(ctx, order, body, str(ctx.prepared))
-    return payment
+    return await begin_payment(ctx, order, body)
+
+
+async def _finish(ctx: Context, params: ById, body: PaymentDraft, payment: Payment) -> Payment:  # noqa: ARG001
+    """Charge outside any transaction, so that a slow processor stops nobody else, then settle."""
+    if ctx.replays:
+        return await _as_it_ended(ctx, payment)
+    try:
+        async with asyncio.timeout(CHARGE_TIMEOUT_SECONDS):
+            charge = await ctx.store.processor.charge(
+                payment.id, payment.amount, payment.currency, body.source
+            )
+    except TimeoutError:
+        raise Unavailable(
+            "The payment processor did not answer in time; the payment is settled soon."
+        ) from None
+    return await _settle(ctx, payment, charge)
+
+
+async def _as_it_ended(ctx: Context, payment: Payment) -> Payment:
+    """The payment of an earlier request with the same key, which may have been interrupted before it was settled."""
+    if payment.status is not PaymentStatus.PROCESSING:
+        return payment
+    async with ctx.store.storage.read(ctx.tenant) as tx:
+        found = await tx.get(Payment, payment.id)
+    if found is None or found.status is PaymentStatus.PROCESSING:
+        raise Conflict("The first request with this Idempotency-Key is still running.")
+    return found
 
 
 async def _get_receipt(ctx: Context, params: ById, body: None) -> Receipt:  # noqa: ARG001
@@ -157,8 +249,8 @@ PAY_ORDER = Operation(
     ),
     params=ById,
     body=PaymentDraft,
-    prepare=_name_payment,
-    handler=_pay_order,
+    handler=_begin,
+    finish=_finish,
     result=Payment,
     scope=Scope.WRITE_ORDERS,
     anonymous=True,

@@ -23,9 +23,10 @@ from core.models.payments import PaymentDraft
 from core.models.pets import Pet, PetDraft
 from core.models.tenant import Seeded
 from core.models.users import User
+from core.ports.payments import Charge
 from core.ports.records import Equal, Query, Transaction
 from core.services.orders import advance, cancel, place
-from core.services.payments import pay
+from core.services.payments import begin_payment, settle_payment
 from core.services.pets import add_pet
 from core.store.context import Context
 
@@ -113,7 +114,8 @@ async def _order(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None, st
         "expYear": 2099,
     }
     draft = {"amount": order.total_amount, "currency": order.currency, "source": source}
-    _, order = await pay(ctx, order, PaymentDraft.model_validate(draft), new_id())
+    payment = await begin_payment(ctx, order, PaymentDraft.model_validate(draft))
+    _, order = await settle_payment(ctx, payment, Charge())  # no money moves for demo data
     while order.status is not status:
         order = await advance(
             ctx, order, OrderStatus.SHIPPED if order.status is OrderStatus.APPROVED else status

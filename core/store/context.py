@@ -22,11 +22,16 @@ R = TypeVar("R", bound=Resource)
 LateDrafts = Callable[[Transaction], Awaitable[Sequence[Draft]]]
 
 
+#: Writes the result of an operation down, in the transaction that it comes from.
+Keep = Callable[[Transaction, object, datetime], Awaitable[None]]
+
+
 class Context:
     """One run of one operation.
 
     ``prepared`` is what the operation's ``prepare`` gave. ``if_match`` holds the entity tags that the caller made
-    a condition, or None.
+    a condition, or None. ``replays``: the request is answered with an earlier one's result. ``keep`` writes the
+    result down for such replays, in each transaction of the operation.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class Context:
         self.request_id = request_id
         self.if_match = if_match
         self.prepared: object = None
+        self.replays = False
+        self.keep: Keep | None = None
         self.revoked: list[tuple[str, ...]] = []
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         self._writes = writes
@@ -69,9 +76,13 @@ class Context:
             self._scope = scope
         return self._tx
 
-    def use(self, tx: Transaction) -> None:
-        """Run on a transaction that somebody else begins and ends."""
-        self._tx = tx
+    def within(self, tx: Transaction) -> "Context":
+        """A context for the same request that writes in a transaction which somebody else begins and ends."""
+        ctx = Context(
+            self.store, self.caller, writes=True, request_id=self.request_id, if_match=self.if_match
+        )
+        ctx.prepared, ctx.keep, ctx._tx = self.prepared, self.keep, tx
+        return ctx
 
     @property
     def is_open(self) -> bool:

@@ -26,6 +26,9 @@ class Operation(Generic[P, B, V]):
     visitors may call it, then ``scope`` binds known callers only. ``staff``: of those who hold the scope only STAFF
     may call it. ``writes``: it runs in a transaction that commits. ``idempotent``: it takes an idempotency key.
     ``prepare`` does slow work before the transaction begins; the handler finds its result in ``ctx.prepared``.
+    ``finish`` does what follows the transaction, with transactions of its own (``commit``): it gets the handler's
+    result and gives the final one. The operation then runs to its end though the client has left. For a replay it
+    gets the result that was kept last, and ``ctx.replays`` is set.
     ``errors`` are faults that only this kind of operation has, beyond those that every operation may answer.
     """
 
@@ -44,6 +47,7 @@ class Operation(Generic[P, B, V]):
     creates: bool = False
     idempotent: bool = False
     prepare: Callable[[Context, P, B], Awaitable[object]] | None = None
+    finish: Callable[[Context, P, B, V], Awaitable[V]] | None = None
     errors: frozenset[ErrorCode] = frozenset()
     description: str = ""
     body_example: Mapping[str, Any] | None = None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -25,14 +26,13 @@ from core.kernel.events import Draft, Event
 from core.kernel.ids import SHARED_TENANT, TenantId
 from core.kernel.limits import Limits
 from core.kernel.validation import MergePatch, check_body, check_params
-from core.models.idempotency import IdempotencyRecord
 from core.ports.coordination import Allowance
 from core.ports.records import Transaction
 from core.store.context import Context
 from core.store.idempotency import IdempotencyKeys
 from core.store.operation import AnyOperation
 from core.store.parts import Adapters, StoreParts
-from core.store.transactions import transact
+from core.store.transactions import commit
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class Store(StoreParts):
     ) -> None:
         super().__init__(adapters, hub, epoch=epoch, limits=limits, clock=clock)
         self.draining = False
+        self._unfinished: set[asyncio.Task[Outcome]] = set()
         self._keys = IdempotencyKeys(adapters.storage, adapters.signer, clock)
         hub.observers.add(self.cache)
         hub.peers.on_agents = self.agents.hear
@@ -152,51 +153,59 @@ class Store(StoreParts):
     async def _write(self, caller: Caller, call: Call, params: Any, body: Any) -> Outcome:
         if self.draining:
             raise Unavailable("This node is shutting down.")
-        if call.idempotency_key is None or not call.operation.idempotent:
-            return Outcome(await self._transact(caller, call, params, body))
-        request = [call.operation.name, dict(call.params), call.body]
+        if call.operation.finish is None:
+            return await self._run_once(caller, call, params, body)
+        task = asyncio.create_task(self._run_once(caller, call, params, body))
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)  # Nobody else will look at how it ends.
+            raise
+
+    async def _run_once(self, caller: Caller, call: Call, params: Any, body: Any) -> Outcome:
+        """Run a writing operation, unless its idempotency key says that it ran before."""
+        operation = call.operation
+        ctx = Context(self, caller, writes=True, request_id=call.request_id, if_match=call.if_match)
+        if call.idempotency_key is None or not operation.idempotent:
+            return Outcome(await self._run(ctx, operation, params, body))
+        request = [operation.name, dict(call.params), call.body]
         record = self._keys.record_of(caller, call.idempotency_key, request)
         if (response := await self._keys.reserve(record)) is not None:
-            return Outcome(_adapter(call.operation).validate_json(response), replayed=True)
+            value = _adapter(operation).validate_json(response)
+            if operation.finish is not None:
+                ctx.replays = True
+                value = await operation.finish(ctx, params, body, value)
+            return Outcome(value, replayed=True)
+
+        async def keep(tx: Transaction, value: object, now: datetime) -> None:
+            response = _adapter(operation).dump_json(value, by_alias=True).decode()
+            await self._keys.answer(tx, record, response, now)
+
+        ctx.keep = keep
         try:
-            return Outcome(await self._transact(caller, call, params, body, record))
+            return Outcome(await self._run(ctx, operation, params, body))
         except BaseException:
             await asyncio.shield(self._keys.release(record))
             raise
 
-    async def _transact(
-        self, caller: Caller, call: Call, params: Any, body: Any, record: IdempotencyRecord | None = None
-    ) -> Any:
-        operation = call.operation
-        prepared: object = None
+    @staticmethod
+    async def _run(ctx: Context, operation: AnyOperation, params: Any, body: Any) -> Any:
         if operation.prepare is not None:
-            ctx = self._writing(caller, call)
             try:
-                prepared = await operation.prepare(ctx, params, body)
+                ctx.prepared = await operation.prepare(ctx, params, body)
             finally:
                 await ctx.close()
-
-        async def work(tx: Transaction) -> tuple[Context, Any, list[Event]]:
-            ctx = self._writing(caller, call)
-            ctx.prepared = prepared
-            ctx.use(tx)
-            value = await operation.handler(ctx, params, body)
-            if record is not None:
-                response = _adapter(operation).dump_json(value, by_alias=True).decode()
-                await self._keys.answer(tx, record, response, ctx.now)
-            return ctx, value, await ctx.append()
-
-        ctx, value, events = await transact(self.storage, caller.tenant, work)
-        if events:
-            self.hub.publish(caller.tenant, events)
-        for subjects in ctx.revoked:
-            await self.revocations.revoke(subjects)
-        for after in ctx.afterwards:
-            await after()
+        value = await commit(ctx, lambda within: operation.handler(within, params, body))
+        if operation.finish is not None:
+            value = await operation.finish(ctx, params, body, value)
         return value
 
-    def _writing(self, caller: Caller, call: Call) -> Context:
-        return Context(self, caller, writes=True, request_id=call.request_id, if_match=call.if_match)
+    async def finish(self) -> None:
+        """Wait for operations that go on without their clients, before the storage is closed."""
+        while self._unfinished:
+            await asyncio.wait(self._unfinished)
 
     def broadcast(self, tenant: TenantId, draft: Draft) -> Event:
         """Send an ephemeral event to whoever listens now; it is stored nowhere."""
@@ -209,6 +218,12 @@ class Store(StoreParts):
         self.agents.tend()
         await self.revocations.refresh()
         await self.cache.verify()
+
+
+def _log_failure(task: asyncio.Task[Outcome]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, StoreError):
+        log.error("an operation whose client had left failed", exc_info=error)
 
 
 _adapters: dict[str, TypeAdapter[Any]] = {}

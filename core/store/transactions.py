@@ -1,4 +1,4 @@
-"""Runs work in a writing transaction, and runs it again when it lost against another one."""
+"""Runs work in a writing transaction, again when it lost against another one, and announces what it did."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from core.kernel.backoff import backoff_seconds
 from core.kernel.errors import Unavailable
+from core.kernel.events import Event
 from core.kernel.ids import TenantId
 from core.ports.records import RecordStorage, Transaction, TransientFailure
+from core.store.context import Context
 
 T = TypeVar("T")
 
@@ -38,3 +40,28 @@ async def transact(
         if monotonic() + pause > deadline:
             raise Unavailable("Too many writers at once.")
         await asyncio.sleep(pause)
+
+
+async def commit(ctx: Context, work: Callable[[Context], Awaitable[T]]) -> T:
+    """Run ``work`` in a transaction, each attempt with a new context of the same request; then hand its events on.
+
+    Raises:
+        Unavailable: see ``transact``.
+    """
+
+    async def attempt(tx: Transaction) -> tuple[Context, T, list[Event]]:
+        within = ctx.within(tx)
+        value = await work(within)
+        if within.keep is not None:
+            await within.keep(tx, value, within.now)
+        return within, value, await within.append()
+
+    store = ctx.store
+    committed, value, events = await transact(store.storage, ctx.tenant, attempt)
+    if events:
+        store.hub.publish(ctx.tenant, events)
+    for subjects in committed.revoked:
+        await store.revocations.revoke(subjects)
+    for after in committed.afterwards:
+        await after()
+    return value

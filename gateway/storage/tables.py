@@ -143,6 +143,7 @@ payments = _record(
     _time("created_at"),
     _time("updated_at"),
     Index(None, "tenant_id", "order_id", "id"),
+    Index(None, "status", "updated_at"),
 )
 receipts = _record(
     "receipts",

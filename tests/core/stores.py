@@ -59,6 +59,7 @@ async def open_store(
     try:
         yield store
     finally:
+        await store.finish()
         await store.hub.stop()
         await storage.close()
 
@@ -173,9 +174,8 @@ class Shop:
     @asynccontextmanager
     async def context(self, caller: Caller | None = None) -> AsyncIterator[Context]:
         """A writing context outside any operation; its events are appended and handed on at the end."""
-        ctx = Context(self.store, caller or self.staff, writes=True)
         async with self.store.storage.write(self.tenant) as tx:
-            ctx.use(tx)
+            ctx = Context(self.store, caller or self.staff, writes=True).within(tx)
             yield ctx
             events = await ctx.append()
         self.store.hub.publish(self.tenant, events)

@@ -3,21 +3,27 @@
 import asyncio
 import json
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from core.kernel.errors import BadRequest, Conflict, NotFound, ValidationFailed
+from core.kernel.clock import utc_now
+from core.kernel.errors import BadRequest, Conflict, NotFound, Unavailable, ValidationFailed
 from core.kernel.ids import new_id
 from core.models import examples
 from core.models.orders import Order, OrderStatus
 from core.models.payments import PaymentDraft, PaymentStatus
+from core.ports.payments import Charge
+from core.services import payments
 from core.services.orders import CANCEL_ORDER, GET_ORDER, PLACE_ORDER
-from core.services.payments import GET_RECEIPT, PAY_ORDER
+from core.services.payments import GET_RECEIPT, PAY_ORDER, settle_abandoned
 from core.services.pets import CREATE_PET
-from tests.core.stores import Shop, customer_of, open_store, without
+from tests.core.stores import Shop, compose, customer_of, open_store, without
+from tests.waiting import eventually
 
 CARD = examples.PAYMENT_DRAFT
 NUMBER = "4242424242424242"
@@ -79,7 +85,7 @@ async def test_success_is_announced_step_by_step(shop: Shop) -> None:
     assert {event["audience"] for event in (processing, succeeded, approved)} == {shop.customer.user_id}
     final = payment.model_dump(mode="json")
     assert processing["data"] == {
-        "payment": {**final, "status": "PROCESSING", "receiptId": None},
+        "payment": {**final, "status": "PROCESSING", "receiptId": None, "updatedAt": final["createdAt"]},
         "order": order.model_dump(mode="json"),
         "receipt": None,
     }
@@ -305,3 +311,178 @@ async def test_numbers_are_neither_stored_nor_logged_nor_told(
     for number in (NUMBER, NUMBER[:-1] + "1", "cvc", "000123456789", "110000000"):
         assert number not in told
         assert number not in kept
+
+
+# --- while the processor is asked ---
+
+
+class HeldProcessor:
+    """A processor elsewhere: it makes a charge when it is let go, and remembers each by its reference."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.made: dict[str, Charge] = {}
+        self.go = asyncio.Event()
+
+    async def charge(self, reference: str, amount: Decimal, currency: str, source: BaseModel) -> Charge:
+        self.asked.append(reference)
+        await self.go.wait()
+        return self.made.setdefault(reference, Charge())
+
+    async def resolve(self, reference: str) -> Charge:
+        return self.made.setdefault(reference, Charge("VOIDED"))
+
+
+@pytest.fixture
+def processor(shop: Shop) -> HeldProcessor:
+    held = HeldProcessor()
+    shop.store.processor = held
+    return held
+
+
+async def paying(shop: Shop, order: Order, key: str | None = None) -> asyncio.Task[Any]:
+    """A payment that waits for the processor."""
+    processor = shop.store.processor
+    assert isinstance(processor, HeldProcessor)
+    task = asyncio.create_task(shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id, key=key))
+    await eventually(lambda: bool(processor.asked))
+    return task
+
+
+async def test_a_slow_processor_stops_no_other_writer(shop: Shop, processor: HeldProcessor) -> None:
+    order = await order_of(shop, shop.visitor)
+    head = await shop.head()
+    task = await paying(shop, order)
+    await order_of(shop, shop.customer)
+    assert not task.done()
+    processor.go.set()
+    payment = await task
+    assert payment.status is PaymentStatus.SUCCEEDED
+    about_it = [kind for kind, topic in await shop.news(head) if topic.startswith(f"orders/{order.id}/")]
+    assert about_it == ["payment.processing", "payment.succeeded", "order.status_changed"]
+
+
+async def test_an_order_that_is_being_paid_is_neither_paid_again_nor_cancelled(
+    shop: Shop, processor: HeldProcessor
+) -> None:
+    order = await order_of(shop, shop.visitor)
+    task = await paying(shop, order)
+    await shop.refusal(Conflict, PAY_ORDER, shop.visitor, CARD, id=order.id)
+    await shop.refusal(Conflict, CANCEL_ORDER, shop.visitor, id=order.id)
+    processor.go.set()
+    payment = await task
+    assert processor.asked == [payment.id]
+    cancelled = await shop.call(CANCEL_ORDER, shop.visitor, id=order.id)
+    assert cancelled.status is OrderStatus.CANCELLED
+    assert (await shop.events())[-1]["eventType"] != "payment.processing"
+    assert "payment.refunded" in [kind for kind, _ in await shop.news(0)]
+
+
+async def test_a_payment_whose_key_comes_again_meanwhile_is_still_running(
+    shop: Shop, processor: HeldProcessor
+) -> None:
+    order = await order_of(shop, shop.visitor)
+    task = await paying(shop, order, key="k")
+    await shop.refusal(Conflict, PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+    processor.go.set()
+    payment = await task
+    again = await shop.outcome(PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+    assert (again.value, again.replayed) == (payment, True)
+
+
+async def test_a_payment_is_settled_though_its_client_has_left(shop: Shop, processor: HeldProcessor) -> None:
+    order = await order_of(shop, shop.visitor)
+    task = await paying(shop, order, key="k")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    processor.go.set()
+    await shop.store.finish()
+    assert (await shop.call(GET_ORDER, shop.visitor, id=order.id)).status is OrderStatus.APPROVED
+    again = await shop.outcome(PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+    assert (again.value.status, again.replayed) == (PaymentStatus.SUCCEEDED, True)
+
+
+@pytest.mark.parametrize("charged", [True, False])
+async def test_a_payment_whose_node_died_is_settled_by_another_one(
+    shop: Shop, processor: HeldProcessor, tmp_path: Path, *, charged: bool
+) -> None:
+    order = await order_of(shop, shop.visitor)
+    task = await paying(shop, order, key="k")
+    for unfinished in shop.store._unfinished:
+        unfinished.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    if charged:
+        processor.made[processor.asked[0]] = Charge()
+    passed = timedelta()
+    other = compose(shop.store.storage, tmp_path, shop.store.epoch, clock=lambda: utc_now() + passed)
+    other.processor = processor
+    elsewhere = Shop(other, shop.tenant)
+    elsewhere.visitor = shop.visitor
+    head = await shop.head()
+    await settle_abandoned(other)
+    assert await shop.head() == head  # it may still be running
+    await elsewhere.refusal(Conflict, PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+
+    passed = timedelta(minutes=1)
+    await asyncio.gather(settle_abandoned(other), settle_abandoned(other))
+    settled = ["payment.succeeded", "order.status_changed"] if charged else ["payment.failed"]
+    assert [kind for kind, _ in await shop.news(head)] == settled
+    again = await elsewhere.outcome(PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+    assert (again.value.id, again.replayed) == (processor.asked[0], True)
+    assert again.value.status is (PaymentStatus.SUCCEEDED if charged else PaymentStatus.FAILED)
+    assert again.value.failure_reason == (None if charged else "VOIDED")
+    await settle_abandoned(other)
+    assert len(await shop.news(head)) == len(settled)
+
+
+async def test_a_processor_that_does_not_answer_in_time_is_asked_again_later(
+    shop: Shop, processor: HeldProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payments, "CHARGE_TIMEOUT_SECONDS", 0.001)
+    order = await order_of(shop, shop.visitor)
+    with pytest.raises(Unavailable):
+        await shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id)
+    monkeypatch.undo()
+    monkeypatch.setattr(payments, "_ABANDONED", timedelta())
+    await settle_abandoned(shop.store)
+    assert (await shop.news(0))[-1] == ("payment.failed", f"orders/{order.id}/payment")
+    processor.go.set()
+    again = await shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id)
+    assert again.status is PaymentStatus.SUCCEEDED
+
+
+async def test_a_payment_that_was_settled_meanwhile_stays_as_it_is(
+    shop: Shop, processor: HeldProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await order_of(shop, shop.visitor)
+    task = await paying(shop, order)
+    monkeypatch.setattr(payments, "_ABANDONED", timedelta())
+    await settle_abandoned(shop.store)
+    processor.go.set()
+    payment = await task
+    assert (payment.status, payment.failure_reason) == (PaymentStatus.FAILED, "VOIDED")
+    assert [kind for kind, _ in await shop.news(0)].count("payment.failed") == 1
+
+
+async def test_one_payment_that_cannot_be_settled_keeps_no_other_waiting(
+    shop: Shop, processor: HeldProcessor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(payments, "CHARGE_TIMEOUT_SECONDS", 0.001)
+    for order in [await order_of(shop, shop.visitor) for _ in range(2)]:
+        with pytest.raises(Unavailable):
+            await shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id)
+    monkeypatch.undo()
+    monkeypatch.setattr(payments, "_ABANDONED", timedelta())
+    first = processor.asked[0]
+
+    async def resolve(reference: str) -> Charge:
+        if reference == first:
+            raise ConnectionError
+        return Charge()
+
+    monkeypatch.setattr(processor, "resolve", resolve)
+    await settle_abandoned(shop.store)
+    assert [kind for kind, _ in await shop.news(0)].count("payment.succeeded") == 1
+    assert "cannot be settled yet" in caplog.text
