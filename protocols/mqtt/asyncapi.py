@@ -25,7 +25,7 @@ _MEANING = {
     "species": "DOG, CAT, RABBIT, BIRD, REPTILE or OTHER.",
     "chatId": "The id of a chat.",
 }
-#: A visitor names a private tenant by its topics; anybody may name his own.
+#: A visitor names a private tenant by its topics; other callers may name their own.
 _PREFIX = "tenants/{tenantId}/"
 
 

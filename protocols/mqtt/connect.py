@@ -13,7 +13,7 @@ from core.services.auth import caller_by_password
 from core.store.store import Store
 from protocols.mqtt.packets import ConnectPacket, Property, ProtocolVersion
 
-#: What tells a token from a password: a JWS begins with a JSON object (RFC 7515, section 3.1).
+#: What distinguishes a token from a password: a JWS begins with a JSON object (RFC 7515, section 3.1).
 _TOKEN = re.compile(r"eyJ[\w-]*\.[\w-]*\.[\w-]*", re.ASCII)
 _MAX_CLIENT_ID_BYTES = 256
 #: The authentication method (MQTT 5.0, section 4.12): a token as authentication data, also to renew a login.

@@ -1,6 +1,7 @@
 """Events as PUBLISH packets that all clients of one protocol version and shape share."""
 
 import struct
+from collections.abc import Iterator
 
 from core.hub import Batch
 from core.kernel.events import Event
@@ -57,6 +58,6 @@ FRAMES = {(version, shape): EventFrames(version, shape) for version in ProtocolV
 _PACKET_ID_OFFSETS = {key: PacketIdOffsets(frames) for key, frames in FRAMES.items() if key[1].qos}
 
 
-def packet_id_offsets(batch: Batch, version: ProtocolVersion, shape: FrameShape) -> list[tuple[int, int]]:
+def packet_id_offsets(batch: Batch, version: ProtocolVersion, shape: FrameShape) -> Iterator[tuple[int, int]]:
     """For each frame of a batch: its length, and the offset of its packet identifier."""
-    return list(_OFFSETS.iter_unpack(batch.encoded(_PACKET_ID_OFFSETS[(version, shape)])))
+    return _OFFSETS.iter_unpack(batch.encoded(_PACKET_ID_OFFSETS[(version, shape)]))

@@ -1,4 +1,4 @@
-"""The one thing that clients publish: a device's readings of a pet."""
+"""The one kind of message that clients publish: a device's readings of a pet."""
 
 import re
 

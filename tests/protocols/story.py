@@ -205,7 +205,7 @@ class Story:
 
         try:
             await client.connect(password=self.tokens["demo-staff"])
-            await client.subscribe("#", qos=1, handling=0)
+            await client.subscribe("#", qos=1, retain_handling=0)
             async with self._hearing(hear):
                 yield
         finally:

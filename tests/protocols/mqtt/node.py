@@ -1,4 +1,4 @@
-"""A node with its MQTT door on TCP and on WebSocket, and an event stream beside."""
+"""A node with its MQTT door on TCP and on WebSocket, and an event stream beside it."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ class MqttNode(Live):
 
     @contextlib.asynccontextmanager
     async def client(self, client_id: str = "", **connect: Any) -> AsyncIterator[Raw]:
-        """A client of version 5 that was let in, packet by packet; ``connect`` are members of CONNECT."""
+        """A client of version 5 that was accepted, packet by packet; ``connect`` are members of CONNECT."""
         async with self.raw_client() as client:
             await client.connect(client_id, **connect)
             yield client

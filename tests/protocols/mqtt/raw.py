@@ -15,16 +15,16 @@ QOS = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE, mqtt5.QoS.EXACTLY_ONCE)
 NEVER = 2
 
 
-def subscribe_packet(packet_id: int, patterns: Iterable[str], options: int, **properties: Any) -> bytes:
-    """SUBSCRIBE as it is wanted: the codec writes no filter that is malformed."""
+def subscribe_packet(packet_id: int, topic_filters: Iterable[str], options: int, **properties: Any) -> bytes:
+    """SUBSCRIBE with any filters: the codec writes no malformed ones."""
     filters = [mqtt5.TopicFilter("x")]
     plain: bytes = mqtt5.SubscribePacket(packet_id, filters, **properties).write()
-    body = plain[2:-4] + b"".join(text(pattern) + bytes((options,)) for pattern in patterns)
+    body = plain[2:-4] + b"".join(text(topic_filter) + bytes((options,)) for topic_filter in topic_filters)
     return b"\x82" + varint(len(body)) + body
 
 
 def text(value: str) -> bytes:
-    """A text with its length."""
+    """A UTF-8 encoded string."""
     return len(value.encode()).to_bytes(2, "big") + value.encode()
 
 
@@ -71,45 +71,45 @@ class Raw:
         return packet
 
     async def connect(self, client_id: str = "", **given: Any) -> mqtt5.ConnAckPacket:
-        """Be let in."""
-        answer = await self.ask_in(client_id, **given)
+        """CONNECT, which is accepted."""
+        answer = await self.try_connect(client_id, **given)
         assert answer.reason_code == mqtt5.ConnAckReasonCode.SUCCESS, answer
         return answer
 
-    async def ask_in(self, client_id: str = "", **given: Any) -> mqtt5.ConnAckPacket:
-        """CONNECT, and the answer to it."""
+    async def try_connect(self, client_id: str = "", **given: Any) -> mqtt5.ConnAckPacket:
+        """CONNECT; gives the CONNACK."""
         given.setdefault("clean_start", True)
         if isinstance(given.get("password"), str):
-            given.setdefault("username", "anybody")
+            given.setdefault("username", "any")
             given["password"] = given["password"].encode()
         self.send(mqtt5.ConnectPacket(client_id, **given))
         return await self.expect(mqtt5.ConnAckPacket)
 
     def packet_id(self) -> int:
-        """A new one."""
+        """A new packet identifier."""
         self._last_id += 1
         return self._last_id
 
     async def subscribe(
         self,
-        *patterns: str,
+        *topic_filters: str,
         qos: int = 0,
-        handling: int = NEVER,
+        retain_handling: int = NEVER,
         no_local: bool = False,
         retain_as_published: bool = False,
         **properties: Any,
     ) -> mqtt5.SubAckPacket:
-        """SUBSCRIBE, and the answer to it; without the present state unless it is asked for."""
-        options = qos | no_local << 2 | retain_as_published << 3 | handling << 4
-        self.send(subscribe_packet(self.packet_id(), patterns, options, **properties))
+        """SUBSCRIBE; gives the SUBACK. Without retained messages unless the handling says so."""
+        options = qos | no_local << 2 | retain_as_published << 3 | retain_handling << 4
+        self.send(subscribe_packet(self.packet_id(), topic_filters, options, **properties))
         return await self.expect(mqtt5.SubAckPacket)
 
-    async def codes(self, *patterns: str, **given: Any) -> list[int]:
+    async def codes(self, *topic_filters: str, **given: Any) -> list[int]:
         """The reason codes of SUBACK."""
-        return [int(code) for code in (await self.subscribe(*patterns, **given)).reason_codes]
+        return [int(code) for code in (await self.subscribe(*topic_filters, **given)).reason_codes]
 
     async def publish(self, topic: str, payload: Any, qos: int = 1, **given: Any) -> Any:
-        """PUBLISH, and the answer to it, if there is one."""
+        """PUBLISH; gives its acknowledgement, if there is one."""
         data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         packet_id = given.pop("packet_id", None) or (self.packet_id() if qos else None)
         self.send(mqtt5.PublishPacket(topic, data, qos=QOS[qos], packet_id=packet_id, **given))
@@ -124,12 +124,12 @@ class Raw:
         return packet
 
     async def numbers(self, count: int, *, acknowledge: bool = True) -> list[int]:
-        """What the next events tell."""
+        """The numbers of the next events."""
         messages = [await self.message(acknowledge=acknowledge) for _ in range(count)]
         return [json.loads(message.payload)["data"]["number"] for message in messages]
 
     async def farewell(self) -> mqtt5.DisconnectPacket:
-        """DISCONNECT, and the end behind it."""
+        """DISCONNECT of the server, and the end behind it."""
         packet = await self.expect(mqtt5.DisconnectPacket)
         assert await self.ended()
         return packet

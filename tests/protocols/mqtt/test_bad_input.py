@@ -1,4 +1,4 @@
-"""Bytes that are no MQTT: the right end for who sent them, and nothing for anybody else."""
+"""Bytes that are not MQTT end the connection that they came on, and harm no other."""
 
 import random
 
@@ -36,7 +36,7 @@ def mutated(seed: bytes, chance: random.Random) -> bytes:
     return bytes(data[: chance.randrange(len(data) + 1)] if chance.random() < 0.3 else data)
 
 
-def test_whatever_comes_is_a_packet_or_malformed() -> None:
+def test_any_bytes_are_a_packet_or_malformed() -> None:
     chance = random.Random(20261122)
     read = 0
     for _ in range(30_000):
@@ -78,7 +78,7 @@ def test_a_packet_is_read_however_it_is_cut(seed: bytes) -> None:
         (b"\x82\x03\x00\x01\x00", PROTOCOL_ERROR),  # no filter
         (b"\xa2\x03\x00\x01\x00", PROTOCOL_ERROR),
         (b"\x36\x06\x00\x01a\x00\x01\x00", MALFORMED),  # quality of service 3
-        (b"\x38\x04\x00\x01a\x00", MALFORMED),  # a repetition that cannot be
+        (b"\x38\x04\x00\x01a\x00", MALFORMED),  # a duplicate with quality of service 0
         (b"\x30\x04\x00\x01+\x00", MALFORMED),  # a wildcard in a topic
         (b"\x30\x03\x00\x00\x00", MALFORMED),  # no topic
         (b"\x30\x05\x00\x02\xc3\x28\x00", MALFORMED),  # not UTF-8
@@ -90,15 +90,15 @@ def test_a_packet_is_read_however_it_is_cut(seed: bytes) -> None:
         (
             b"\x82\x0f\x00\x01\x00\x00\x09$share/g/\x00",
             None,
-        ),  # a filter that is none is no packet that is none
+        ),  # a malformed filter does not make the packet malformed
         (b"\x82\x0f\x00\x01\x00\x00\x09$share/gx\x04", PROTOCOL_ERROR),  # no local on a shared subscription
         (CONNECT, PROTOCOL_ERROR),  # again
-        (b"\x50\x02\x00\x01", PROTOCOL_ERROR),  # PUBREC for nothing
+        (b"\x50\x02\x00\x01", PROTOCOL_ERROR),  # PUBREC without a message
         (b"\xe0\x02\x07\x00", MALFORMED),  # a reason code that does not exist
         (b"\xe0\x07\x00\x05\x11\x00\x00\x00\x05", PROTOCOL_ERROR),  # a session that was to end
     ],
 )
-async def test_what_is_no_mqtt_ends_its_connection_with_the_reason_and_no_other(
+async def test_what_is_not_mqtt_ends_its_connection_with_the_reason_and_no_other(
     node: MqttNode, data: bytes, code: int | None
 ) -> None:
     async with node.client() as neighbour:
@@ -127,7 +127,9 @@ async def test_what_is_no_mqtt_ends_its_connection_with_the_reason_and_no_other(
     ],
     ids=repr,
 )
-async def test_who_does_not_begin_with_connect_is_dropped_without_a_word(node: MqttNode, data: bytes) -> None:
+async def test_a_client_that_does_not_begin_with_connect_is_dropped_without_a_packet(
+    node: MqttNode, data: bytes
+) -> None:
     async with node.raw_client() as client:
         client.send(data)
         assert await client.ended()
@@ -140,7 +142,7 @@ async def test_who_does_not_begin_with_connect_is_dropped_without_a_word(node: M
         (b"\x7f\x01", 2, MALFORMED),  # an unknown property
         (b"\x21\x00\x05\x21\x00\x05", 2, PROTOCOL_ERROR),  # a property twice
         (b"\x21\x00\x00", 2, PROTOCOL_ERROR),  # a receive maximum of 0
-        (b"\x16\x00\x01a", 2, PROTOCOL_ERROR),  # data for authentication without a method
+        (b"\x16\x00\x01a", 2, PROTOCOL_ERROR),  # authentication data without a method
     ],
 )
 async def test_a_bad_connect_is_answered_with_the_reason(
@@ -161,7 +163,7 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_packet_leaves_nothing(n
     await eventually(lambda: not node.door.clients)
 
 
-async def test_random_bytes_harm_nobody(node: MqttNode) -> None:
+async def test_random_bytes_harm_no_other_client(node: MqttNode) -> None:
     chance = random.Random(7)
     async with node.client() as neighbour:
         await neighbour.subscribe("pets/#")

@@ -59,7 +59,7 @@ async def paho_client(port: int, version: MQTTProtocolVersion, **options: Any) -
 
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
 @pytest.mark.parametrize("qos", [0, 1, 2])
-async def test_paho_subscribes_and_hears(node: MqttNode, version: MQTTProtocolVersion, qos: int) -> None:
+async def test_paho_subscribes_and_receives(node: MqttNode, version: MQTTProtocolVersion, qos: int) -> None:
     async with paho_client(node.mqtt_port, version) as client:
         await eventually(lambda: client.client.is_connected())
         client.client.subscribe("pets/#", qos)
@@ -72,7 +72,9 @@ async def test_paho_subscribes_and_hears(node: MqttNode, version: MQTTProtocolVe
 
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "plain"])
-async def test_paho_hears_over_websocket(tmp_path: Path, version: MQTTProtocolVersion, direct: bool) -> None:
+async def test_paho_receives_over_websocket(
+    tmp_path: Path, version: MQTTProtocolVersion, direct: bool
+) -> None:
     async with (
         mqtt_node(tmp_path, direct=direct) as node,
         paho_client(node.port, version, transport="websockets") as client,
@@ -88,14 +90,15 @@ async def test_paho_hears_over_websocket(tmp_path: Path, version: MQTTProtocolVe
 async def test_paho_publishes_telemetry(node: MqttNode, version: MQTTProtocolVersion) -> None:
     pet = await node.pet()
     device = await node.device(petIds=[pet.id])
-    async with node.client() as listener:
-        await listener.subscribe("pets/+/health")
+    async with node.client() as subscriber:
+        await subscriber.subscribe("pets/+/health")
         options = {"username": device.username, "password": device.password}
         async with paho_login(node.mqtt_port, version, **options) as collar:
             for qos in (0, 1, 2):
                 collar.publish(f"telemetry/pets/{pet.id}/health", json.dumps({"heartRateBpm": qos}), qos)
-            told = [json.loads((await listener.message()).payload)["data"]["reading"] for _ in range(3)]
-            assert [reading["heartRateBpm"] for reading in told] == [0, 1, 2]
+            messages = [await subscriber.message() for _ in range(3)]
+            readings = [json.loads(message.payload)["data"]["reading"] for message in messages]
+            assert [reading["heartRateBpm"] for reading in readings] == [0, 1, 2]
 
 
 @contextlib.asynccontextmanager
@@ -128,7 +131,7 @@ async def program(*words: str) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.parametrize("version", ["mqttv311", "mqttv5"])
-async def test_mosquitto_sub_is_told_the_state_and_then_what_happens(node: MqttNode, version: str) -> None:
+async def test_mosquitto_sub_gets_the_state_and_then_events(node: MqttNode, version: str) -> None:
     pet = await node.pet()
     process = await program(
         "mosquitto_sub", "-V", version, "-p", str(node.mqtt_port), "-t", "pets/#", "-q", "1", "-C", "3",
@@ -143,18 +146,18 @@ async def test_mosquitto_sub_is_told_the_state_and_then_what_happens(node: MqttN
         assert await process.wait() == 0
 
 
-async def test_mosquitto_pub_reports_telemetry_and_is_told_when_it_may_not(node: MqttNode) -> None:
+async def test_mosquitto_pub_reports_telemetry_and_is_refused_where_it_may_not(node: MqttNode) -> None:
     pet = await node.pet()
     device = await node.device(petIds=[pet.id])
     login = ("-u", device.username, "-P", device.password)
     where = ("mosquitto_pub", "-V", "mqttv5", "-p", str(node.mqtt_port), "-q", "1")
-    async with node.client() as listener:
-        await listener.subscribe("pets/+/health")
+    async with node.client() as subscriber:
+        await subscriber.subscribe("pets/+/health")
         done = await program(
             *where, *login, "-t", f"telemetry/pets/{pet.id}/health", "-m", '{"batteryPercent": 9}'
         )
         assert await done.wait() == 0
-        assert json.loads((await listener.message()).payload)["data"]["reading"]["batteryPercent"] == 9
+        assert json.loads((await subscriber.message()).payload)["data"]["reading"]["batteryPercent"] == 9
     done = await program(*where, "-t", f"telemetry/pets/{pet.id}/health", "-m", "{}")
     _, errors = await done.communicate()
     assert b"Not authorized" in errors
@@ -166,7 +169,7 @@ async def test_mosquitto_pub_reports_telemetry_and_is_told_when_it_may_not(node:
 
 @pytest.mark.parametrize("protocol", [4, 5])
 @pytest.mark.parametrize("over", ["tcp", "websocket"])
-async def test_the_javascript_client_hears(node: MqttNode, over: str, protocol: int) -> None:
+async def test_the_javascript_client_receives(node: MqttNode, over: str, protocol: int) -> None:
     url = f"mqtt://127.0.0.1:{node.mqtt_port}" if over == "tcp" else f"ws://127.0.0.1:{node.port}/mqtt"
     options = {"protocolVersion": protocol, "username": "x", "password": node.staff_token()}
     process = await program("node", "mqtt.mjs", url, json.dumps(options), "#", "1")
@@ -174,7 +177,7 @@ async def test_the_javascript_client_hears(node: MqttNode, over: str, protocol: 
     assert process.stdout is not None
     async with asyncio.timeout(TIMEOUT_SECONDS):
         line = json.loads(await process.stdout.readline())
-        while "granted" not in line:  # the state of the stock may come before
+        while "granted" not in line:  # retained messages may come before
             line = json.loads(await process.stdout.readline())
         await node.happen(*range(50))
         numbers: list[int] = []

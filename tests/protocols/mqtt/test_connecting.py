@@ -1,4 +1,4 @@
-"""Who is let in, how he is told when not, and how a connection ends."""
+"""Which clients are accepted, how the others are refused, and how a connection ends."""
 
 import asyncio
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 BAD_LOGIN, NOT_AUTHORIZED, QUOTA = 134, 135, 151
 
 
-async def test_somebody_without_credentials_is_a_visitor(node: MqttNode) -> None:
+async def test_a_client_without_credentials_is_a_visitor(node: MqttNode) -> None:
     async with node.client() as client:
         assert await client.codes("pets/#", "orders/+/status") == [0, NOT_AUTHORIZED]
 
@@ -33,23 +33,23 @@ async def test_a_client_without_an_id_is_given_one(node: MqttNode) -> None:
         assert answer.assigned_client_id.startswith("auto-")
 
 
-async def test_a_token_is_a_password_whatever_the_user_name(node: MqttNode) -> None:
-    async with node.client(username="whoever", password=node.staff_token()) as client:
+async def test_a_token_is_a_password_with_any_user_name(node: MqttNode) -> None:
+    async with node.client(username="any", password=node.staff_token()) as client:
         assert await client.codes("orders/#") == [0]
 
 
 @pytest.mark.parametrize("password", ["a.b.c", "not a token", ""])
-async def test_a_bad_password_is_never_taken_for_a_visitors(node: MqttNode, password: str) -> None:
+async def test_a_client_with_a_bad_password_is_never_a_visitor(node: MqttNode, password: str) -> None:
     async with node.raw_client() as client:
-        answer = await client.ask_in(username="collar", password=password.encode())
+        answer = await client.try_connect(username="collar", password=password.encode())
         if password:
             assert answer.reason_code == mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD
             assert await client.ended()
-        else:  # none at all
+        else:  # no password at all
             assert answer.reason_code == mqtt5.ConnAckReasonCode.SUCCESS
 
 
-async def test_a_password_with_two_dots_is_no_token(node: MqttNode) -> None:
+async def test_a_password_with_two_dots_is_not_a_token(node: MqttNode) -> None:
     person = {"username": "dotty", "email": "d@example.com", "password": "one.two.three"}
     await Shop(node.store, SHARED_TENANT).call(REGISTER, body={**person, "firstName": "D", "lastName": "O"})
     async with node.client(username="dotty", password="one.two.three") as client:
@@ -57,7 +57,7 @@ async def test_a_password_with_two_dots_is_no_token(node: MqttNode) -> None:
         assert await client.codes("orders/#") == [0]
 
 
-async def test_a_device_logs_in_with_its_own_name_from_whatever_tenant(node: MqttNode) -> None:
+async def test_a_device_logs_in_with_its_own_name_from_any_tenant(node: MqttNode) -> None:
     tenant = new_tenant()
     device = await node.device(tenant, topics=["orders/#"])
     async with node.client(username=device.username, password=device.password) as client:
@@ -65,10 +65,10 @@ async def test_a_device_logs_in_with_its_own_name_from_whatever_tenant(node: Mqt
         assert next(iter(node.sessions._open)).caller.tenant == tenant
 
 
-async def test_a_device_with_a_wrong_password_is_not_let_in(node: MqttNode) -> None:
+async def test_a_device_with_a_wrong_password_is_refused(node: MqttNode) -> None:
     device = await node.device()
     async with node.raw_client() as client:
-        answer = await client.ask_in(username=device.username, password="wrong")
+        answer = await client.try_connect(username=device.username, password="wrong")
         assert answer.reason_code == BAD_LOGIN
 
 
@@ -99,17 +99,17 @@ async def test_another_version_is_refused(node: MqttNode, connect: bytes) -> Non
 async def test_too_many_connections_of_one_caller_are_refused(tmp_path: Path) -> None:
     async with mqtt_node(tmp_path, connections_per_caller=1) as node, node.client():
         async with node.raw_client() as second:
-            assert (await second.ask_in()).reason_code == QUOTA
+            assert (await second.try_connect()).reason_code == QUOTA
         async with node.client(password=node.staff_token()):
             pass
 
 
-async def test_whoever_does_not_say_connect_in_time_is_dropped(tmp_path: Path) -> None:
+async def test_a_client_that_does_not_send_connect_in_time_is_dropped(tmp_path: Path) -> None:
     async with mqtt_node(tmp_path, login_seconds=0.05) as node, node.raw_client() as client:
         assert await client.ended()
 
 
-async def test_a_client_that_says_nothing_is_ended_after_one_and_a_half_keep_alives(node: MqttNode) -> None:
+async def test_a_silent_client_is_disconnected_after_one_and_a_half_keep_alives(node: MqttNode) -> None:
     began = asyncio.get_running_loop().time()
     async with node.client(keep_alive=1) as client:
         goodbye = await client.farewell()
@@ -135,7 +135,7 @@ async def test_the_same_client_again_takes_over(node: MqttNode) -> None:
         assert len(node.door.clients) == 1
 
 
-async def test_nobody_takes_over_another_callers_client_id(node: MqttNode) -> None:
+async def test_a_client_id_of_another_caller_is_not_taken_over(node: MqttNode) -> None:
     async with (
         node.client("one", password=node.staff_token()) as first,
         node.client("one", password=node.staff_token()) as second,
@@ -206,7 +206,7 @@ async def test_a_bad_new_token_ends_the_connection(node: MqttNode) -> None:
 
 async def test_another_authentication_method_is_refused(node: MqttNode) -> None:
     async with node.raw_client() as client:
-        answer = await client.ask_in(authentication_method="SCRAM-SHA-1")
+        answer = await client.try_connect(authentication_method="SCRAM-SHA-1")
         assert answer.reason_code == mqtt5.ConnAckReasonCode.BAD_AUTHENTICATION_METHOD
 
 

@@ -28,7 +28,9 @@ CARD = {
 }
 
 
-async def test_a_message_is_the_envelope_and_says_in_properties_what_it_is(node: MqttNode) -> None:
+async def test_a_message_is_the_envelope_and_has_its_id_type_and_cursor_as_user_properties(
+    node: MqttNode,
+) -> None:
     async with node.client() as client:
         answer = await client.subscribe("pets/#")
         assert dict(answer.user_properties)["cursor"] == await node.store.hub.cursor_now(SHARED_TENANT)
@@ -83,27 +85,27 @@ async def test_more_filters_than_allowed_are_refused_one_by_one(tmp_path: Path) 
         assert await client.codes("pets/1", "pets/2", "pets/1", "pets/3") == [0, 0, 0, QUOTA]
 
 
-async def test_an_owner_sees_his_orders_and_nobody_elses(node: MqttNode) -> None:
+async def test_an_owner_sees_only_their_own_orders(node: MqttNode) -> None:
     owner, other = node.member(), node.member()
     async with (
-        node.client(password=node.token(owner)) as his,
+        node.client(password=node.token(owner)) as own,
         node.client(password=node.token(other)) as others,
         node.client(password=node.staff_token()) as staff,
         node.client() as visitor,
     ):
-        for client in (his, others, staff):
+        for client in (own, others, staff):
             assert await client.codes("orders/#") == [0]
         assert await visitor.codes("#") == [0]
         await node.happen_to(owner, 1)
         await node.happen(2)
-        assert await his.numbers(1) == [1]
+        assert await own.numbers(1) == [1]
         assert await staff.numbers(1) == [1]
         assert await visitor.numbers(1) == [2]
         await node.happen_to(other, 3)
         assert await others.numbers(1) == [3]
 
 
-async def test_overlapping_filters_bring_an_event_once(node: MqttNode) -> None:
+async def test_an_event_that_several_filters_match_comes_once(node: MqttNode) -> None:
     async with node.client() as client:
         await client.subscribe("pets/#")
         await client.subscribe("#", qos=1)
@@ -132,7 +134,7 @@ async def test_an_event_is_shown_under_the_topic_that_the_filter_matches(node: M
             assert (await other.message()).topic == f"orders/{order.id}/payment"
 
 
-async def test_subscription_identifiers_come_with_what_they_brought(node: MqttNode) -> None:
+async def test_messages_have_the_subscription_identifiers_of_the_filters_they_match(node: MqttNode) -> None:
     async with node.client() as client:
         await client.subscribe("pets/#", subscription_id=7)
         await client.subscribe("pets/one", subscription_id=9, qos=1)
@@ -152,7 +154,7 @@ async def test_what_is_no_longer_subscribed_is_no_longer_sent(node: MqttNode) ->
         assert await client.numbers(1) == [2]
 
 
-async def test_a_client_that_takes_small_packets_gets_answers_without_words(node: MqttNode) -> None:
+async def test_a_client_with_a_small_maximum_packet_size_gets_no_reason_strings(node: MqttNode) -> None:
     async with node.client(max_packet_size=30) as client:
         answer = await client.subscribe("pets/#", "orders/+/status")
         assert [int(code) for code in answer.reason_codes] == [0, 135]
@@ -166,7 +168,7 @@ async def test_a_client_that_takes_small_packets_gets_answers_without_words(node
         assert (await client.publish("pets/x", b"")).reason_str
 
 
-async def test_a_message_larger_than_the_client_takes_is_left_out(node: MqttNode) -> None:
+async def test_a_message_larger_than_the_maximum_packet_size_is_left_out(node: MqttNode) -> None:
     async with node.client(max_packet_size=2000) as client:
         await client.subscribe("pets/#", qos=1)
         await node.happen(1)
@@ -176,7 +178,7 @@ async def test_a_message_larger_than_the_client_takes_is_left_out(node: MqttNode
 
 
 @pytest.mark.parametrize("count", [3, 2000])
-async def test_no_more_is_under_way_than_the_client_allows(node: MqttNode, count: int) -> None:
+async def test_no_more_is_in_flight_than_the_client_allows(node: MqttNode, count: int) -> None:
     async with node.client(receive_max=2) as client:
         await client.subscribe("pets/#", qos=1)
         await node.happen(*range(count))
@@ -189,7 +191,7 @@ async def test_no_more_is_under_way_than_the_client_allows(node: MqttNode, count
         assert await client.numbers(count - 2) == list(range(2, count))
 
 
-async def test_packet_ids_are_all_different_while_under_way(node: MqttNode) -> None:
+async def test_packet_ids_in_flight_are_all_different(node: MqttNode) -> None:
     async with node.client() as client:
         await client.subscribe("pets/#", qos=1)
         await node.happen(*range(300))
@@ -225,7 +227,7 @@ async def test_a_visitor_may_name_a_tenant_and_sees_its_topics_under_that_name(n
         assert (await client.message()).topic in ("pets/two", f"tenants/{tenant}/pets/two")
 
 
-async def test_a_visitor_is_in_one_tenant_even_if_he_names_two_at_once(node: MqttNode) -> None:
+async def test_a_visitor_is_in_one_tenant_even_if_they_name_two_at_once(node: MqttNode) -> None:
     here, there = new_tenant(), new_tenant()
     async with node.client() as visitor:
         assert await visitor.codes(f"tenants/{here}/pets/#", f"tenants/{there}/#") == [0, NOT_AUTHORIZED]
@@ -275,13 +277,13 @@ async def test_a_cursor_of_a_message_resumes_on_an_event_stream(node: MqttNode) 
         assert await stream.numbers(1) == [2]
 
 
-# --- the present state ---
+# --- the current state ---
 
 
-async def test_a_subscriber_is_told_how_things_are_before_what_happens(node: MqttNode) -> None:
+async def test_a_subscriber_gets_the_current_state_before_events(node: MqttNode) -> None:
     pet = await node.pet()
     async with node.client() as client:
-        await client.subscribe(f"pets/{pet.id}/+", "inventory/DOG/stock", handling=0)
+        await client.subscribe(f"pets/{pet.id}/+", "inventory/DOG/stock", retain_handling=0)
         found = {}
         for _ in range(3):
             message = await client.message()
@@ -296,63 +298,63 @@ async def test_a_subscriber_is_told_how_things_are_before_what_happens(node: Mqt
         assert json.loads(message.payload)["data"]["newStatus"] == "NOT_AVAILABLE"
 
 
-async def test_the_stock_told_is_the_stock_counted(node: MqttNode) -> None:
+async def test_the_stock_of_retained_messages_is_the_stock_counted(node: MqttNode) -> None:
     for species in ("DOG", "DOG", "CAT"):
         await node.pet(species=species)
     inventory = await Shop(node.store, SHARED_TENANT).call(GET_INVENTORY)
     async with node.client() as client:
-        await client.subscribe("inventory/+/stock", handling=0, qos=1)
-        told = [json.loads((await client.message()).payload)["data"] for _ in range(6)]
-        assert {data["species"]: data["available"] for data in told} == {
+        await client.subscribe("inventory/+/stock", retain_handling=0, qos=1)
+        stocks = [json.loads((await client.message()).payload)["data"] for _ in range(6)]
+        assert {data["species"]: data["available"] for data in stocks} == {
             species.value: stock.available for species, stock in inventory.by_species.items()
         }
 
 
-async def test_state_is_told_in_the_rights_of_the_subscriber(node: MqttNode) -> None:
+async def test_retained_messages_show_what_the_subscriber_may_see(node: MqttNode) -> None:
     shop = Shop(node.store, SHARED_TENANT)
     owner = node.member()
-    his = await shop.call(PLACE_ORDER, owner, body={"petId": (await node.pet()).id})
+    owned = await shop.call(PLACE_ORDER, owner, body={"petId": (await node.pet()).id})
     anonymous = await shop.call(PLACE_ORDER, shop.visitor, body={"petId": (await node.pet()).id})
-    await shop.call(PAY_ORDER, owner, body={"amount": "75.00", "currency": "USD", "source": CARD}, id=his.id)
+    await shop.call(
+        PAY_ORDER, owner, body={"amount": "75.00", "currency": "USD", "source": CARD}, id=owned.id
+    )
 
-    async def told(pattern: str, tenant: TenantId = SHARED_TENANT, **connect: Any) -> set[str]:
+    async def retained(pattern: str, tenant: TenantId = SHARED_TENANT, **connect: Any) -> set[str]:
         async with node.client(**connect) as client:
-            await client.subscribe(pattern, "pets/one", handling=0)
-            await node.happen(1, tenant=tenant)  # comes behind what is told
+            await client.subscribe(pattern, "pets/one", retain_handling=0)
+            await node.happen(1, tenant=tenant)  # comes behind the retained messages
             topics = set()
             while (message := await client.message()).retain:
                 topics.add(message.topic)
             return topics
 
-    both = {f"orders/{his.id}/status", f"orders/{anonymous.id}/status"}
-    assert await told("orders/+/status", password=node.staff_token()) == both
-    assert await told("orders/+/status", password=node.token(owner)) == {f"orders/{his.id}/status"}
-    assert await told("orders/+/status", password=node.token(node.member())) == set()
-    assert await told(f"orders/{anonymous.id}/#") == {f"orders/{anonymous.id}/status"}
-    assert await told("orders/#", password=node.token(owner)) == {
-        f"orders/{his.id}/status",
-        f"orders/{his.id}/payment",
+    both = {f"orders/{owned.id}/status", f"orders/{anonymous.id}/status"}
+    assert await retained("orders/+/status", password=node.staff_token()) == both
+    assert await retained("orders/+/status", password=node.token(owner)) == {f"orders/{owned.id}/status"}
+    assert await retained("orders/+/status", password=node.token(node.member())) == set()
+    assert await retained(f"orders/{anonymous.id}/#") == {f"orders/{anonymous.id}/status"}
+    assert await retained("orders/#", password=node.token(owner)) == {
+        f"orders/{owned.id}/status",
+        f"orders/{owned.id}/payment",
     }
-    device = await node.device(orderIds=[his.id])
-    assert await told(f"orders/{his.id}/#", username=device.username, password=device.password) == {
-        f"orders/{his.id}/status",
-        f"orders/{his.id}/payment",
+    device = await node.device(orderIds=[owned.id])
+    assert await retained(f"orders/{owned.id}/#", username=device.username, password=device.password) == {
+        f"orders/{owned.id}/status",
+        f"orders/{owned.id}/payment",
     }
     elsewhere = new_tenant()
-    assert await told("orders/+/status", elsewhere, password=node.staff_token(elsewhere)) == set()
+    assert await retained("orders/+/status", elsewhere, password=node.staff_token(elsewhere)) == set()
 
 
 @pytest.mark.parametrize(("handling", "again"), [(0, True), (1, False), (2, False)])
-async def test_how_state_is_told_is_the_subscribers_choice(
-    node: MqttNode, handling: int, again: bool
-) -> None:
+async def test_retain_handling_is_the_subscribers_choice(node: MqttNode, handling: int, again: bool) -> None:
     pet = await node.pet()
     topic = f"pets/{pet.id}/status"
     async with node.client() as client:
-        await client.subscribe(topic, handling=handling)
+        await client.subscribe(topic, retain_handling=handling)
         if handling != 2:
             assert (await client.message()).retain
-        await client.subscribe(topic, handling=handling)
+        await client.subscribe(topic, retain_handling=handling)
         if again:
             assert (await client.message()).retain
         await client.subscribe("pets/one")
@@ -360,15 +362,15 @@ async def test_how_state_is_told_is_the_subscribers_choice(
         assert await client.numbers(1) == [1]
 
 
-async def test_more_state_than_a_client_takes_at_once_is_told_in_order(node: MqttNode) -> None:
+async def test_more_retained_messages_than_the_receive_maximum_come_in_order(node: MqttNode) -> None:
     pets = sorted([(await node.pet()).id for _ in range(250)])
     async with node.client(receive_max=3) as client:
-        await client.subscribe("pets/+/availability", qos=1, handling=0)
-        told = [(await client.message()).topic for _ in pets]
-        assert told == [f"pets/{pet_id}/availability" for pet_id in pets]
+        await client.subscribe("pets/+/availability", qos=1, retain_handling=0)
+        topics = [(await client.message()).topic for _ in pets]
+        assert topics == [f"pets/{pet_id}/availability" for pet_id in pets]
 
 
-async def test_retain_as_published_shows_what_has_a_state(node: MqttNode) -> None:
+async def test_retain_as_published_marks_topics_that_have_a_state(node: MqttNode) -> None:
     pet = await node.pet()
     async with node.client() as kept, node.client() as plain:
         await kept.subscribe("pets/#", retain_as_published=True)

@@ -20,20 +20,20 @@ from tests.protocols.mqtt.raw import subscribe_packet
 from tests.waiting import eventually
 
 
-async def kept(node: Live) -> list[DurableSession]:
+async def durable_sessions(node: Live) -> list[DurableSession]:
     async with node.store.storage.read(SHARED_TENANT) as tx:
         return await tx.find(Query(DurableSession))
 
 
 async def gone(node: MqttNode) -> None:
-    """Wait until nobody is connected, and what is kept is written down."""
+    """Wait until no client is connected, and durable sessions are saved."""
     await eventually(lambda: not node.door.clients)
 
 
 HOUR = {"session_expiry_interval": 3600}
 
 
-async def test_a_session_that_is_kept_brings_what_was_missed(node: MqttNode) -> None:
+async def test_a_resumed_session_brings_what_was_missed(node: MqttNode) -> None:
     token = node.staff_token()
     async with node.client("one", password=token, **HOUR) as client:
         await client.subscribe("pets/#", qos=1)
@@ -51,7 +51,7 @@ async def test_a_session_that_is_kept_brings_what_was_missed(node: MqttNode) -> 
         assert await client.numbers(1) == [4]
         client.send(mqtt5.DisconnectPacket(session_expiry_interval=0))
     await gone(node)
-    assert await kept(node) == []
+    assert await durable_sessions(node) == []
 
 
 async def test_what_was_not_acknowledged_comes_again_under_its_packet_id_and_nothing_else_does(
@@ -96,7 +96,7 @@ async def test_a_session_survives_a_restart(tmp_path: Path) -> None:
             assert await client.numbers(1) == [2]
 
 
-async def test_a_session_moves_to_another_node_and_the_first_one_lets_go(tmp_path: Path) -> None:
+async def test_a_session_moves_to_another_node_and_the_first_one_gives_it_up(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     await migrate(url)
     async with mqtt_node(tmp_path, url=url) as here, mqtt_node(tmp_path, url=url) as there:
@@ -128,10 +128,10 @@ async def test_a_clean_start_forgets_what_was_kept(node: MqttNode) -> None:
         await node.happen(2)
         assert await client.numbers(1) == [2]
     await gone(node)
-    assert await kept(node) == []
+    assert await durable_sessions(node) == []
 
 
-async def test_a_session_is_its_callers_alone(node: MqttNode) -> None:
+async def test_a_session_belongs_to_its_caller_alone(node: MqttNode) -> None:
     async with node.client("one", password=node.staff_token(), **HOUR) as client:
         await client.subscribe("pets/#")
     await gone(node)
@@ -155,7 +155,7 @@ async def test_a_session_whose_place_left_the_log_begins_anew(node: MqttNode) ->
         assert await client.numbers(1) == [4]
 
 
-async def test_what_is_kept_is_bounded_per_caller(tmp_path: Path) -> None:
+async def test_durable_sessions_are_bounded_per_caller(tmp_path: Path) -> None:
     async with mqtt_node(tmp_path, connections_per_caller=2) as node:
         token = node.staff_token()
         for name in ("one", "two", "one"):
@@ -163,11 +163,11 @@ async def test_what_is_kept_is_bounded_per_caller(tmp_path: Path) -> None:
                 pass
             await gone(node)
         async with node.raw_client() as client:
-            assert (await client.ask_in("three", password=token, **HOUR)).reason_code == 151
+            assert (await client.try_connect("three", password=token, **HOUR)).reason_code == 151
         await gone(node)
 
 
-async def test_a_session_is_not_kept_longer_than_the_store_likes(node: MqttNode) -> None:
+async def test_the_session_expiry_has_a_bound(node: MqttNode) -> None:
     async with node.raw_client() as client:
         answer = await client.connect("one", password=node.staff_token(), session_expiry_interval=0xFFFFFFFF)
         assert answer.session_expiry_interval == 7 * 24 * 3600
@@ -176,7 +176,7 @@ async def test_a_session_is_not_kept_longer_than_the_store_likes(node: MqttNode)
         assert answer.session_expiry_interval == 3600
 
 
-async def test_groups_are_joined_again(node: MqttNode) -> None:
+async def test_shared_subscriptions_are_resumed(node: MqttNode) -> None:
     token = node.staff_token()
     async with node.client("one", password=token, **HOUR) as client:
         await client.subscribe("$share/workers/pets/#", qos=1)
@@ -187,18 +187,18 @@ async def test_groups_are_joined_again(node: MqttNode) -> None:
         assert await client.numbers(1) == [1]
 
 
-async def test_a_group_that_is_joined_again_gives_nothing_before_the_welcome(node: MqttNode) -> None:
+async def test_a_resumed_shared_subscription_sends_nothing_before_connack(node: MqttNode) -> None:
     token = node.staff_token()
-    groups = [f"$share/workers/pets/{level}" for level in ("#", "+", "one", "two", "three", "+/x")]
+    shared = [f"$share/workers/pets/{level}" for level in ("#", "+", "one", "two", "three", "+/x")]
     async with node.client("one", password=token, **HOUR) as client:
-        await client.subscribe(*groups, qos=1)
+        await client.subscribe(*shared, qos=1)
     await gone(node)
     async with node.client("two", password=token, receive_max=1) as busy:
-        await busy.subscribe(groups[0], qos=1)
+        await busy.subscribe(shared[0], qos=1)
         await node.happen(1, 2)
         assert await busy.numbers(1, acknowledge=False) == [1]
         async with node.raw_client() as client:
-            # The second event waits for a member with room.
+            # The second event waits for a subscriber with room.
             assert (await client.connect("one", password=token, clean_start=False)).session_present
             assert await client.numbers(1) == [2]
 
@@ -214,14 +214,18 @@ async def test_a_visitors_session_keeps_the_tenant_it_was_in(node: MqttNode) -> 
         assert (await client.message()).topic == f"{tenant}/pets/one"
 
 
-async def test_how_far_a_connected_client_came_is_written_down_now_and_then(node: MqttNode) -> None:
+async def test_how_far_a_connected_client_came_is_saved_from_time_to_time(node: MqttNode) -> None:
     async with node.client("one", password=node.staff_token(), **HOUR) as client:
         await client.subscribe("pets/#")
         await node.happen(1)
         await client.numbers(1)
-        before = (await kept(node))[0].cursor
+        before = (await durable_sessions(node))[0].cursor
         await node.door.session_keeper.save_changes()
-        assert (await kept(node))[0].cursor == await node.store.hub.cursor_now(SHARED_TENANT) != before
+        assert (
+            (await durable_sessions(node))[0].cursor
+            == await node.store.hub.cursor_now(SHARED_TENANT)
+            != before
+        )
 
 
 async def test_a_client_that_stays_for_long_while_nothing_happens_keeps_its_session(node: MqttNode) -> None:
@@ -234,7 +238,7 @@ async def test_a_client_that_stays_for_long_while_nothing_happens_keeps_its_sess
         for _ in range(3):
             passed += timedelta(minutes=40)
             await node.door.session_keeper.save_changes()
-            assert (await kept(node))[0].expires_at > node.store.clock()
+            assert (await durable_sessions(node))[0].expires_at > node.store.clock()
 
 
 async def test_two_holders_never_both_have_a_session(node: MqttNode) -> None:
