@@ -18,11 +18,11 @@ from gateway.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.5, 30.0
 #: A worker that lived so long is not in a loop of failing; in seconds.
-_SETTLED = 60.0
-#: Seconds beyond the drain after which a worker that still lives is killed.
-_PATIENCE = 15.0
+_STABLE_SECONDS = 60.0
+#: After the drain and so much time, a worker that is still alive is killed.
+_KILL_GRACE_SECONDS = 15.0
 
 # Not fork: a child must not inherit the state of threads, loops and connections.
 _PROCESSES = multiprocessing.get_context("spawn")
@@ -63,7 +63,7 @@ class Worker:
 
     async def keep_running(self) -> None:
         """Have a process here until it is time to stop, then drain it."""
-        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+        loop, pause = asyncio.get_running_loop(), _MIN_PAUSE_SECONDS
         while not self._stopping.is_set():
             began = loop.time()
             process = self._start()
@@ -74,7 +74,11 @@ class Worker:
                 return
             process.join()
             log.error("worker %d ended with %s and will be replaced", self.number, process.exitcode)
-            pause = _FIRST_PAUSE if loop.time() - began > _SETTLED else min(2 * pause, _LONGEST_PAUSE)
+            pause = (
+                _MIN_PAUSE_SECONDS
+                if loop.time() - began > _STABLE_SECONDS
+                else min(2 * pause, _MAX_PAUSE_SECONDS)
+            )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
 
@@ -101,7 +105,7 @@ class Worker:
     async def _end(self, process: SpawnProcess, ended: "asyncio.Future[None]") -> None:
         settings = self._settings
         process.terminate()
-        limit = settings.drain_notice_seconds + settings.drain_seconds + _PATIENCE
+        limit = settings.drain_notice_seconds + settings.drain_seconds + _KILL_GRACE_SECONDS
         try:
             await asyncio.wait_for(ended, limit)
         except TimeoutError:

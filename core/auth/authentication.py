@@ -20,7 +20,7 @@ from core.ports.security import TokenSigner
 
 _MAX_CALLERS = 10_000
 #: How long a caller is taken from memory; far less than revocations are remembered.
-_REMEMBERED = timedelta(seconds=60)
+_CACHE_TIME = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class Authenticator:
             raise Unauthorized("The token is not an access token of this store.") from None
         if caller.role is Role.DEVICE:
             caller = await self._with_topics(caller)
-        known = _Known(caller, issued_at, now + _REMEMBERED)
+        known = _Known(caller, issued_at, now + _CACHE_TIME)
         self._callers.put("token", token, known)
         return known
 
@@ -235,6 +235,6 @@ class Authenticator:
             subjects=(f"key:{record.id}", f"user:{owner.id}"),
             address=address,
         )
-        known = _Known(caller, record.created_at, now + _REMEMBERED)
+        known = _Known(caller, record.created_at, now + _CACHE_TIME)
         self._callers.put("key", key, known)
         return known

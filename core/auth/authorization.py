@@ -42,10 +42,10 @@ def may_read_order(caller: Caller, order: Order) -> bool:
 
 
 def viewer_of(caller: Caller) -> Viewer:
-    """The caller as the hub sees him.
+    """The caller as the hub sees them.
 
-    STAFF whose rights are cut down (an API key) see public events and those their scopes are about; a user whose
-    rights are cut down is no more than a visitor.
+    STAFF with reduced scopes (an API key) see public events and those that their scopes cover; a user with reduced
+    scopes sees what a visitor sees.
     """
     if caller.role is Role.DEVICE:
         return Viewer("device", grants=caller.topics)
@@ -62,7 +62,7 @@ def viewer_of(caller: Caller) -> Viewer:
 
 
 def may_grant(caller: Caller, pattern: str) -> bool:
-    """Whether a member of the staff may let a device listen to this: to what he may hear himself."""
+    """Whether a member of the staff may grant a topic filter to a device: only what they may see themselves."""
     viewer = viewer_of(caller)
     return viewer.kind == "staff" or any(
         covers(grant, pattern) for grant in (*viewer.grants, *_PUBLIC_GRANTS)
@@ -72,11 +72,11 @@ def may_grant(caller: Caller, pattern: str) -> bool:
 async def check_filters(
     storage: RecordStorage, limits: Limits, caller: Caller, filters: Iterable[str]
 ) -> None:
-    """Pass when the caller may listen to all of these topic filters at once.
+    """Pass when the caller may subscribe to all of these topic filters at once.
 
-    A filter that reaches beyond what he may see passes: its events are chosen one by one. One that lies wholly
-    where he sees nothing does not, and neither does the literal id of something that he may not read, whether or
-    not it exists.
+    A filter that also matches what the caller may not see passes: its events are checked one by one. A filter that
+    matches nothing they may see does not pass, and neither does the literal id of a resource that they may not read,
+    which hides its existence.
 
     Raises:
         BadRequest: one is malformed, or they are too many.

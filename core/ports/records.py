@@ -116,7 +116,7 @@ class Transaction(Protocol):
 
         Raises:
             Taken: as for insert.
-            TransientFailure: it is there no more. Whoever begins anew finds that out where he looks for it.
+            TransientFailure: it no longer exists. The retried transaction finds that out when it reads the record.
         """
 
     async def delete(self, kind: type[R], record_id: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from core.kernel.ids import TenantId
 
 #: How long, in seconds, what another node said counts. It says it every second, and at each change.
-_FRESH = 5.0
+_FRESH_SECONDS = 5.0
 
 #: Tells the other nodes which agents are at this one: tenant and user ids.
 Tell = Callable[[TenantId, frozenset[str]], None]
@@ -56,7 +56,7 @@ class ConnectedAgents:
         """Say again who is here, and forget the nodes that no longer do."""
         for tenant, connections in self._connections.items():
             self._tell(tenant, frozenset(connections))
-        oldest = time.monotonic() - _FRESH
+        oldest = time.monotonic() - _FRESH_SECONDS
         for tenant, nodes in list(self._elsewhere.items()):
             for node in [node for node, (heard, _) in nodes.items() if heard < oldest]:
                 del nodes[node]

@@ -21,7 +21,7 @@ _KEY_MAX_CHARACTERS = 255
 #: How long a response can be replayed.
 _REPLAYABLE = timedelta(hours=24)
 #: How long a request may run before another one may take its key.
-_LEASE = timedelta(seconds=60)
+_LEASE_TIME = timedelta(seconds=60)
 
 
 class IdempotencyKeys:
@@ -48,7 +48,7 @@ class IdempotencyKeys:
             tenant_id=caller.tenant,
             fingerprint=fingerprint.hex(),
             response=None,
-            expires_at=self._clock() + _LEASE,
+            expires_at=self._clock() + _LEASE_TIME,
         )
 
     async def reserve(self, record: IdempotencyRecord) -> str | None:

@@ -16,7 +16,7 @@ Key = tuple[str, str]
 
 
 #: Events seen behind a hole that are remembered; with more of them the hole counts as a loss.
-_MOST_AHEAD = 1_024
+_MAX_AHEAD_EVENTS = 1_024
 
 
 class _Tenant:
@@ -117,7 +117,7 @@ class ReadCache:
         while known.head + 1 in known.ahead:
             known.head += 1
             known.ahead.remove(known.head)
-        if len(known.ahead) > _MOST_AHEAD:
+        if len(known.ahead) > _MAX_AHEAD_EVENTS:
             self.on_lost(tenant)
 
     def on_lost(self, tenant: TenantId | None) -> None:

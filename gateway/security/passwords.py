@@ -13,7 +13,7 @@ from core.kernel.errors import Unavailable
 T = TypeVar("T")
 
 #: Hashes that may wait for a thread; whoever comes then is told to come back.
-_MOST_WAITING = 200
+_MAX_WAITING_HASHES = 200
 
 
 class Argon2Hasher:
@@ -56,7 +56,7 @@ class Argon2Hasher:
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= _MOST_WAITING:
+        if self._waiting >= _MAX_WAITING_HASHES:
             raise Unavailable("Too many logins at once.")
         self._waiting += 1
         try:

@@ -8,8 +8,8 @@ from datetime import datetime
 import jwt
 
 _ALGORITHM = "HS256"
-_SHORTEST_SECRET = 32
-_LONGEST_TOKEN = 8192
+_MIN_SECRET_BYTES = 32
+_MAX_TOKEN_BYTES = 8192
 
 
 class HmacSigner:
@@ -25,8 +25,8 @@ class HmacSigner:
 
     def __init__(self, secret: str) -> None:
         key = secret.encode()
-        if len(key) < _SHORTEST_SECRET:
-            raise ValueError(f"a signing secret has at least {_SHORTEST_SECRET} bytes")
+        if len(key) < _MIN_SECRET_BYTES:
+            raise ValueError(f"a signing secret has at least {_MIN_SECRET_BYTES} bytes")
         self._key = key
         self._digest_key = hmac.digest(key, b"petstore digest", hashlib.sha256)
 
@@ -36,7 +36,7 @@ class HmacSigner:
 
     def verify(self, token: str, now: datetime) -> dict[str, object] | None:
         """The claims of a token with a good signature that has not expired at ``now``; else None."""
-        if len(token) > _LONGEST_TOKEN:
+        if len(token) > _MAX_TOKEN_BYTES:
             return None
         try:
             claims: dict[str, object] = jwt.decode(

@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.storage.sql import SqlStorage
 
-_CONNECTIONS = 20
+_MAX_CONNECTIONS = 20
 # Seconds.
-_CONNECT_TIMEOUT = 5.0
-_POOL_TIMEOUT = 5.0
-_COMMAND_TIMEOUT = 10.0
+_CONNECT_TIMEOUT_SECONDS = 5.0
+_POOL_TIMEOUT_SECONDS = 5.0
+_COMMAND_TIMEOUT_SECONDS = 10.0
 # Given up before the command's own time-out, so that the transaction can be run again. In milliseconds, as text.
 _SERVER_SETTINGS = {
     "application_name": "petstore",
@@ -23,7 +23,7 @@ _SERVER_SETTINGS = {
 }
 
 
-def postgresql_engine(url: URL, *, connections: int = _CONNECTIONS) -> AsyncEngine:
+def postgresql_engine(url: URL, *, connections: int = _MAX_CONNECTIONS) -> AsyncEngine:
     """A pool of connections. ``sslmode`` in the URL is understood as libpq does."""
     query = dict(url.query)
     if "sslmode" in query:
@@ -32,10 +32,10 @@ def postgresql_engine(url: URL, *, connections: int = _CONNECTIONS) -> AsyncEngi
         url.set(drivername="postgresql+asyncpg", query=query),
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=_POOL_TIMEOUT,
+        pool_timeout=_POOL_TIMEOUT_SECONDS,
         connect_args={
-            "timeout": _CONNECT_TIMEOUT,
-            "command_timeout": _COMMAND_TIMEOUT,
+            "timeout": _CONNECT_TIMEOUT_SECONDS,
+            "command_timeout": _COMMAND_TIMEOUT_SECONDS,
             "server_settings": _SERVER_SETTINGS,
             "prepared_statement_cache_size": 500,
         },

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.storage.sql import SqlStorage
 
-_READERS = 4
+_MAX_READERS = 4
 # Seconds to wait for another process that writes to the same file.
-_BUSY_TIMEOUT = 10.0
+_BUSY_TIMEOUT_SECONDS = 10.0
 
 # FULL: WAL with NORMAL keeps what was committed when the process is killed, but may lose the last transactions when
 # the machine is. The log would then hand out the same sequences once more for other events, and whoever has seen the
@@ -25,8 +25,8 @@ def sqlite_engine(url: URL, *, writes: bool, connections: int = 1) -> AsyncEngin
         url.set(drivername="sqlite+aiosqlite"),
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=_BUSY_TIMEOUT,
-        connect_args={"timeout": _BUSY_TIMEOUT},
+        pool_timeout=_BUSY_TIMEOUT_SECONDS,
+        connect_args={"timeout": _BUSY_TIMEOUT_SECONDS},
         json_serializer=lambda value: to_json(value).decode(),
         json_deserializer=from_json,
     )
@@ -50,6 +50,6 @@ def sqlite_engine(url: URL, *, writes: bool, connections: int = 1) -> AsyncEngin
 
 def open_sqlite(url: URL) -> SqlStorage:
     """Storage in a file whose tables are up to date."""
-    readers = sqlite_engine(url, writes=False, connections=_READERS)
+    readers = sqlite_engine(url, writes=False, connections=_MAX_READERS)
     writers = sqlite_engine(url, writes=True)
     return SqlStorage(single=readers, readers=readers, writers=writers, turn=asyncio.Lock())

@@ -1,4 +1,4 @@
-"""Where a client puts his credentials in an HTTP request."""
+"""Where a client puts their credentials in an HTTP request."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qs

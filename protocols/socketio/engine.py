@@ -61,7 +61,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no 
         return None if socket is None else socket.queue
 
     async def finish(self, sid: str) -> None:
-        """Disconnect a client behind what was written to him."""
+        """Disconnect a client after what was written to them."""
         mailbox = self.mailbox(sid)
         if mailbox is not None:
             with contextlib.suppress(TimeoutError):
@@ -102,7 +102,7 @@ class WebSocket:
         self._closed = False
 
     async def __call__(self, environ: dict[str, Any]) -> str:
-        """Serve the client until he goes or is sent off."""
+        """Serve the client until they disconnect or are disconnected."""
         self._receive = environ["asgi.receive"]
         self._wire = Socket(
             environ["asgi.scope"],

@@ -163,7 +163,7 @@ class Mailbox:
             self._timer = asyncio.get_running_loop().call_later(self._stall, self._look)
 
     def _look(self) -> None:
-        """See whether the client still fetches what waits for him."""
+        """Check whether the client still fetches what waits for them."""
         self._timer = None
         if not self._waiting:
             return

@@ -154,7 +154,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         self._undertake(self.eio.drop(eio_sid))
 
     def finish(self, eio_sid: str) -> None:
-        """Disconnect a client behind what was written to him."""
+        """Disconnect a client after what was written to them."""
         self._undertake(self.eio.finish(eio_sid))
 
     def _undertake(self, chore: Coroutine[Any, Any, None]) -> None:

@@ -176,7 +176,7 @@ class Stream:
             yield self._farewell(close)
 
     def _beat(self) -> None:
-        """Tell the reader his place. It waits its turn behind the events that were written, so it is never ahead."""
+        """Send the reader their position. It is queued behind the events that were written, so it is never ahead."""
         self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
         if self._sink.writable and not self._session.closed.done():
             self._sink.write(place_block(self._subscription.cursor))

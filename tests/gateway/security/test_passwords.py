@@ -40,7 +40,7 @@ async def test_a_broken_hash_matches_nothing(hasher: Argon2Hasher) -> None:
 
 
 async def test_a_flood_is_told_to_come_back(hasher: Argon2Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_MOST_WAITING", 3)
+    monkeypatch.setattr(passwords, "_MAX_WAITING_HASHES", 3)
     answers = await asyncio.gather(*(hasher.hash("x") for _ in range(5)), return_exceptions=True)
     assert [isinstance(answer, Unavailable) for answer in answers] == [False, False, False, True, True]
     assert await hasher.hash("x")

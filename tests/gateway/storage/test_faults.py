@@ -129,7 +129,7 @@ async def test_two_who_wait_for_each_other_end_as_one_winner_and_one_transient_f
 async def test_a_file_that_another_process_holds_is_a_transient_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.storage.sqlite._BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr("gateway.storage.sqlite._BUSY_TIMEOUT_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path}/store.db"
     await migrate(url)
     storage = open_storage(url)
