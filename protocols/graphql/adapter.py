@@ -18,7 +18,7 @@ from core.kernel.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from protocols.graphql.context import Context
+from protocols.graphql.context import RequestContext
 from protocols.graphql.door import Door
 from protocols.graphql.errors import error_entry
 from protocols.graphql.execution import Prepared, Refused, encode
@@ -185,7 +185,7 @@ class GraphqlDoor:
             credentials = read_credentials(scope, headers)
             await serve_stream(door, prepared, credentials, caller, scope, common, receive, send)
             return None
-        context = Context(door.store, caller, scope["state"]["request_id"])
+        context = RequestContext(door.store, caller, scope["state"]["request_id"])
         body = encode(await door.engine.run(door.engine.build(prepared, context)))
         if kind == EVENT_STREAM:
             await serve_answer(body, common, send)

@@ -14,7 +14,7 @@ from core.store.operation import AnyOperation
 from core.store.store import Call, Store
 
 
-class Context:
+class RequestContext:
     """The context of one request, or of one event of a subscription (``event``)."""
 
     __slots__ = ("_pets", "_users", "caller", "event", "request_id", "store")

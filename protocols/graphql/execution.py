@@ -21,13 +21,13 @@ from graphql.execution import get_argument_values
 from graphql.execution.collect_fields import collect_fields
 from graphql.validation import recommended_rules, specified_rules
 
-from protocols.graphql.context import Context
+from protocols.graphql.context import RequestContext
 from protocols.graphql.errors import entries_of, refusals_of
-from protocols.graphql.limits import MAX_TOKENS, excess_of
+from protocols.graphql.limits import MAX_TOKENS, OperationLimits
 
 _RULES = (*specified_rules, *recommended_rules)
-#: Valid documents that are remembered, and the longest of them, in characters.
-_MOST_DOCUMENTS, _LONGEST = 500, 20_000
+#: Valid documents that are remembered, and how long each of them may be.
+_MAX_DOCUMENTS, _MAX_DOCUMENT_CHARACTERS = 500, 20_000
 
 
 class Refused(Exception):
@@ -64,6 +64,7 @@ class Engine:
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self.schema = schema
+        self._limits = OperationLimits(schema)
         self._valid: OrderedDict[str, DocumentNode] = OrderedDict()
 
     def prepare(self, request: Request) -> Prepared:
@@ -85,7 +86,7 @@ class Engine:
         if len(named) != 1:
             wanted = "Name one of the operations." if named else "There is no such operation in the document."
             raise Refused(GraphQLError(wanted))
-        if (excess := excess_of(document, named[0], request.variables)) is not None:
+        if (excess := self._limits.excess_of(document, named[0], request.variables)) is not None:
             raise Refused(excess)
         return Prepared(document, named[0], request)
 
@@ -100,13 +101,13 @@ class Engine:
             raise Refused(error) from None
         if errors := validate(self.schema, document, _RULES, max_errors=20):
             raise Refused(*errors)
-        if len(query) <= _LONGEST:
+        if len(query) <= _MAX_DOCUMENT_CHARACTERS:
             self._valid[query] = document
-            if len(self._valid) > _MOST_DOCUMENTS:
+            if len(self._valid) > _MAX_DOCUMENTS:
                 self._valid.popitem(last=False)
         return document
 
-    def build(self, prepared: Prepared, context: Context) -> Executor[Context]:
+    def build(self, prepared: Prepared, context: RequestContext) -> Executor[RequestContext]:
         """Bind an operation to its variables.
 
         Raises:
@@ -125,7 +126,7 @@ class Engine:
             raise Refused(*executor)
         return executor
 
-    async def run(self, executor: Executor[Context]) -> dict[str, Any]:
+    async def run(self, executor: Executor[RequestContext]) -> dict[str, Any]:
         """Execute a query or a mutation; gives the members of the answer."""
         result = executor.execute_operation()
         return members_of(await result if isawaitable(result) else result)
@@ -143,7 +144,7 @@ def encode(members: Mapping[str, Any]) -> bytes:
     return orjson.dumps(members, option=orjson.OPT_NON_STR_KEYS)
 
 
-def root_field(executor: Executor[Context]) -> tuple[FieldNode, dict[str, Any]]:
+def root_field(executor: Executor[RequestContext]) -> tuple[FieldNode, dict[str, Any]]:
     """The one field of a subscription's root, and its arguments by their names in the schema.
 
     Raises:

@@ -13,7 +13,7 @@ from core.kernel.caller import Credentials
 from core.kernel.errors import Close, CursorExpired, Internal, RateLimited, StoreError
 from core.live.delivery import Sink
 from core.live.session import Session
-from protocols.graphql.context import Context
+from protocols.graphql.context import RequestContext
 from protocols.graphql.delivery import Delivery
 from protocols.graphql.door import Door
 from protocols.graphql.errors import ID_IN_USE, Breach, close_entry, error_entry
@@ -80,7 +80,9 @@ class Operations:
             admission = await self._door.store.admit(credentials)
             if admission.refusal is not None:
                 raise admission.refusal
-            context = Context(self._door.store, operation.session.caller, self._state.get("request_id"))
+            context = RequestContext(
+                self._door.store, operation.session.caller, self._state.get("request_id")
+            )
             members = await self._door.engine.run(self._door.engine.build(prepared, context))
             if self._under_way.get(operation.id) is operation:
                 del self._under_way[operation.id]

@@ -23,7 +23,7 @@ from core.models.pets import Pet, PetStatusEvent
 from core.models.users import User
 from core.store.operation import AnyOperation
 from protocols.graphql.bindings import BINDINGS, Binding
-from protocols.graphql.context import Context
+from protocols.graphql.context import RequestContext
 from protocols.graphql.types import CONFIG, TypeBook, optional, plain
 
 KEY, IF_MATCH = "idempotency_key", "if_match"
@@ -39,7 +39,7 @@ def _resolver(book: TypeBook, binding: Binding) -> Callable[..., Any]:
     members = {} if operation.body is None else operation.body.model_fields
     silent = operation.result is None
 
-    async def resolve(info: Info[Context, None], **arguments: Any) -> Any:
+    async def resolve(info: Info[RequestContext, None], **arguments: Any) -> Any:
         given = {name: plain(value) for name, value in arguments.items() if value is not strawberry.UNSET}
         # null means what absence means, save in bodies.
         params = {names[name]: value for name, value in given.items() if name in names and value is not None}
@@ -141,20 +141,20 @@ def _root(book: TypeBook, name: str) -> Any:
 # --- links ---
 
 
-def _link(kind: Any, find: Callable[[Any, Context], Any], description: str) -> Any:
-    async def resolve(root: strawberry.Parent[Any], info: Info[Context, None]) -> Any:
+def _link(kind: Any, find: Callable[[Any, RequestContext], Any], description: str) -> Any:
+    async def resolve(root: strawberry.Parent[Any], info: Info[RequestContext, None]) -> Any:
         return await find(root, info.context)
 
     resolve.__annotations__["return"] = optional(kind)
     return strawberry.field(resolver=resolve, description=description)
 
 
-async def _user(user_id: str | None, context: Context) -> Any:
+async def _user(user_id: str | None, context: RequestContext) -> Any:
     return None if user_id is None else await context.users.load(user_id)
 
 
 def _cursor() -> Any:
-    def cursor(info: Info[Context, None]) -> str | None:
+    def cursor(info: Info[RequestContext, None]) -> str | None:
         return None if info.context.event is None else info.context.event.cursor
 
     return strawberry.field(

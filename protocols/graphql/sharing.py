@@ -16,7 +16,7 @@ from core.kernel.events import Event
 from core.kernel.validation import check_params
 from core.live.commands import Subscribe
 from core.store.store import Store
-from protocols.graphql.context import Context
+from protocols.graphql.context import RequestContext
 from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
 from protocols.graphql.schema import FEEDS, Feed
 
@@ -50,7 +50,7 @@ class Wire(Protocol):
 class Shared:
     """One document with its variables in some rights. ``executions`` counts them, for metrics and tests."""
 
-    def __init__(self, store: Store, executor: Executor[Context], feed: Feed) -> None:
+    def __init__(self, store: Store, executor: Executor[RequestContext], feed: Feed) -> None:
         self.topics = feed.topics
         self.members = 0
         self.executions = 0
@@ -99,7 +99,7 @@ class Shared:
             return b""
         self.executions += 1
         executor = self._executor.build_per_event_executor(value)
-        executor.context_value = Context(self._store, self._caller, event.request_id, event)
+        executor.context_value = RequestContext(self._store, self._caller, event.request_id, event)
         result = executor.execute_operation(False)
         if isawaitable(result):
             return asyncio.ensure_future(_finished(event, result))
@@ -188,7 +188,7 @@ class Sharing:
             Refused: its variables are not what it declares.
             StoreError: its arguments lead nowhere.
         """
-        executor = self._engine.build(prepared, Context(self._store, caller))
+        executor = self._engine.build(prepared, RequestContext(self._store, caller))
         node, given = root_field(executor)
         cursor = given.pop("after", None)
         name = node.name.value
