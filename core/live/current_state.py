@@ -1,13 +1,14 @@
-"""The present state of what topics speak of, for doors that show it to whoever begins to listen.
+"""The current state of the resources that topics are about, for doors that send it to new subscribers.
 
-Nothing is kept for it: it is read from the store, in the listener's rights, and looks like the event that would have
-led there. It has the place in the log that the listener begins at for a cursor, but no sequence of its own.
+Nothing is kept for it: it is read from the store, as far as the subscriber may see it, and looks like the event that
+would have led to it. It gets the cursor at which the subscription begins, but has no sequence of its own.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from core.auth.authorization import viewer_of
+from core.hub import Viewer
 from core.kernel.caller import Caller
 from core.kernel.events import PUBLIC, Draft, Event
 from core.kernel.topics import matches
@@ -36,82 +37,80 @@ from core.models.pets import (
 from core.ports.records import Between, Condition, Equal, OneOf, Query, Record, Transaction
 from core.services.inventory import stock_of
 from core.services.orders import STORE, audience_of
-
-if TYPE_CHECKING:
-    from core.hub import Viewer
-    from core.store.store import Store
+from core.store.store import Store
 
 R = TypeVar("R", bound=Record)
 
-_STATEFUL = frozenset({"status", "availability", "stock", "payment"})
-_PAGE = 100
+#: Last levels of the topics that have a state.
+_STATEFUL_LEVELS = frozenset({"status", "availability", "stock", "payment"})
+_PAGE_RECORDS = 100
 
 
 def has_state(topic: str) -> bool:
-    """Whether the last event of a topic says how things are."""
-    return topic.rpartition("/")[2] in _STATEFUL
+    """Whether the last event of a topic is the state of its resource."""
+    return topic.rpartition("/")[2] in _STATEFUL_LEVELS
 
 
-async def present_state(store: "Store", caller: Caller, pattern: str) -> AsyncIterator[list[Event]]:
-    """What the topics that match a filter say at present, as far as the caller may see it, a page at a time.
+async def current_state(store: Store, caller: Caller, event_filter: str) -> AsyncIterator[list[Event]]:
+    """The current state under the topics that match a filter, as far as the caller may see it, a page at a time.
 
     Raises:
         Unavailable: the database is away.
     """
     viewer = viewer_of(caller)
     for collection, pages in _COLLECTIONS.items():
-        if not any(_may_match(pattern, topic) for topic in collection):
+        if not any(_may_match(event_filter, topic) for topic in collection):
             continue
-        async for drafts in pages(store, caller, pattern):
+        async for drafts in pages(store, caller, event_filter):
             events = [_event(store, caller, draft) for draft in drafts]
-            found = [event for event in events if _shown(event, viewer, pattern)]
+            found = [event for event in events if _is_visible(event, viewer, event_filter)]
             if found:
                 yield found
 
 
-def _event(store: "Store", caller: Caller, draft: Draft) -> Event:
+def _event(store: Store, caller: Caller, draft: Draft) -> Event:
     return draft.to_event(caller.tenant, store.clock(), None)
 
 
-def _shown(event: Event, viewer: "Viewer", pattern: str) -> bool:
-    return any(matches(pattern, topic) for topic in event.topics) and viewer.sees(event, (pattern,))
+def _is_visible(event: Event, viewer: Viewer, event_filter: str) -> bool:
+    return any(matches(event_filter, topic) for topic in event.topics) and viewer.sees(event, (event_filter,))
 
 
-def _may_match(pattern: str, template: str) -> bool:
-    """Whether a filter can match any topic of a form such as ``pets/+/status``."""
-    wanted, form = pattern.split("/"), template.split("/")
+def _may_match(event_filter: str, form: str) -> bool:
+    """Whether an event filter can match any topic of a form such as ``pets/+/status``."""
+    wanted, levels = event_filter.split("/"), form.split("/")
     for place, level in enumerate(wanted):
         if level == "#":
             return True
-        if place >= len(form) or ("+" not in (level, form[place]) and level != form[place]):
+        if place >= len(levels) or ("+" not in (level, levels[place]) and level != levels[place]):
             return False
-    return len(wanted) == len(form)
+    return len(wanted) == len(levels)
 
 
-def _subject(pattern: str) -> str | None:
+def _subject(event_filter: str) -> str | None:
     """The id that a filter names at its second level, or None."""
-    levels = pattern.split("/")
+    levels = event_filter.split("/")
     return levels[1] if len(levels) > 1 and levels[1] not in ("+", "#") else None
 
 
 async def _pages(
-    store: "Store", caller: Caller, kind: type[R], where: tuple[Condition, ...]
+    store: Store, caller: Caller, kind: type[R], where: tuple[Condition, ...]
 ) -> AsyncIterator[tuple[Transaction, list[R]]]:
-    """All records of a kind, in the order of their ids, a page in each transaction."""
+    """All records of a kind, by id, a page in each transaction."""
     behind = ""
     while True:
         async with store.storage.read(caller.tenant) as tx:
-            page = await tx.find(Query(kind, (*where, Between("id", behind)), limit=_PAGE + 1))
+            page = await tx.find(Query(kind, (*where, Between("id", behind)), limit=_PAGE_RECORDS + 1))
             if page and page[0].id == behind:
                 page = page[1:]
-            yield tx, page[:_PAGE]
-        if len(page) < _PAGE:
+            yield tx, page[:_PAGE_RECORDS]
+        if len(page) < _PAGE_RECORDS:
             return
-        behind = page[min(len(page), _PAGE) - 1].id
+        behind = page[min(len(page), _PAGE_RECORDS) - 1].id
 
 
-async def _pets(store: "Store", caller: Caller, pattern: str) -> AsyncIterator[list[Draft]]:
-    subject = _subject(pattern)
+async def _pets(store: Store, caller: Caller, event_filter: str) -> AsyncIterator[list[Draft]]:
+    subject = _subject(event_filter)
     where = () if subject is None else (Equal("id", subject),)
     async for _, pets in _pages(store, caller, Pet, where):
         yield [draft for pet in pets for draft in _pet_state(pet)]
@@ -127,8 +126,8 @@ def _pet_state(pet: Pet) -> Iterable[Draft]:
     yield Draft(PET_AVAILABILITY_CHANGED, available, PUBLIC, keys)
 
 
-async def _stock(store: "Store", caller: Caller, pattern: str) -> AsyncIterator[list[Draft]]:
-    subject = _subject(pattern)
+async def _stock(store: Store, caller: Caller, event_filter: str) -> AsyncIterator[list[Draft]]:
+    subject = _subject(event_filter)
     async with store.storage.read(caller.tenant) as tx:
         stocks = [await stock_of(tx, species) for species in Species if subject in (None, species.value)]
     yield [_stock_state(stock) for stock in stocks]
@@ -138,11 +137,11 @@ def _stock_state(stock: InventoryEvent) -> Draft:
     return Draft(INVENTORY_CHANGED, stock, PUBLIC, {"species": stock.species})
 
 
-async def _orders(store: "Store", caller: Caller, pattern: str) -> AsyncIterator[list[Draft]]:
-    where = _of_viewer(caller, _subject(pattern) if pattern.startswith("orders/") else None)
+async def _orders(store: Store, caller: Caller, event_filter: str) -> AsyncIterator[list[Draft]]:
+    where = _of_viewer(caller, _subject(event_filter) if event_filter.startswith("orders/") else None)
     if where is None:
         return
-    if pattern.startswith("payments/") and (payment_id := _subject(pattern)) is not None:
+    if event_filter.startswith("payments/") and (payment_id := _subject(event_filter)) is not None:
         async with store.storage.read(caller.tenant) as tx:
             payment = await tx.get(Payment, payment_id)
         if payment is None:
@@ -153,7 +152,7 @@ async def _orders(store: "Store", caller: Caller, pattern: str) -> AsyncIterator
 
 
 def _of_viewer(caller: Caller, subject: str | None) -> tuple[Condition, ...] | None:
-    """Which orders are worth looking at; whether each may be seen is decided by its event."""
+    """The orders that may be visible; whether each one is, its event decides. None: no order is."""
     if subject is not None:
         return (Equal("id", subject),)
     viewer = viewer_of(caller)
@@ -166,7 +165,7 @@ def _of_viewer(caller: Caller, subject: str | None) -> tuple[Condition, ...] | N
 
 
 def _order_state(order: Order) -> Draft:
-    # Who moved it last, and from where, is in the log alone.
+    # Its previous status, and who changed it last, are in the log alone.
     placed = order.status is OrderStatus.PLACED
     data = OrderEvent(
         order=order,
@@ -188,7 +187,7 @@ _PAYMENT_KINDS = {
 
 
 async def _payment_states(tx: Transaction, orders: list[Order]) -> list[Draft]:
-    """The last payment of each order that was tried to be paid."""
+    """The last payment of each order that has one."""
     by_id = {order.id: order for order in orders}
     where = (OneOf("order_id", tuple(by_id)),)
     last = {payment.order_id: payment for payment in await tx.find(Query(Payment, where))}
@@ -204,8 +203,8 @@ async def _payment_states(tx: Transaction, orders: list[Order]) -> list[Draft]:
     ]
 
 
-#: Forms of the topics that have a state, and what reads it.
-_COLLECTIONS: dict[tuple[str, ...], Callable[["Store", Caller, str], AsyncIterator[list[Draft]]]] = {
+#: The topics that have a state, by form, and what reads it.
+_COLLECTIONS: dict[tuple[str, ...], Callable[[Store, Caller, str], AsyncIterator[list[Draft]]]] = {
     ("pets/+/status", "pets/+/availability"): _pets,
     ("inventory/+/stock",): _stock,
     ("orders/+/status", "orders/+/payment", "payments/+/status"): _orders,

@@ -1,4 +1,4 @@
-"""Keeps the sessions of live clients while nobody is connected: in the database, so that any node can go on."""
+"""Keeps the sessions of live clients that are not connected: in the database, so that any node can resume them."""
 
 import hashlib
 from collections.abc import Collection
@@ -12,15 +12,18 @@ from core.ports.records import Between, Equal, OneOf, Query, Transaction
 from core.store.store import Store
 from core.store.transactions import transact
 
-#: The longest that a session is kept: of a caller whom the store knows, and of a visitor.
-LONGEST = timedelta(days=7)
-LONGEST_OF_VISITORS = timedelta(hours=1)
-#: A session in use is kept so much longer than it asked for, since its record is written now and then only.
+#: How long a session outlasts its connection at most: that of a known caller, and that of a visitor.
+MAX_EXPIRY = timedelta(days=7)
+MAX_EXPIRY_OF_VISITORS = timedelta(hours=1)
+#: While a session is in use its record lasts this much longer than the session asked for, since it is rarely written.
 SLACK = timedelta(hours=1)
 
 
 class DurableSessions:
-    """Sessions by caller and name. Each has one holder: whoever takes it up next; the one before learns of it."""
+    """Sessions by caller and name. Each has one holder: the connection that took it last; the one before learns of it.
+
+    ``expiry`` is how long a session outlasts its connection.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -30,12 +33,12 @@ class DurableSessions:
         """The id of a caller's session of that name."""
         return hashlib.sha256(f"{caller.key}\0{name}".encode()).hexdigest()
 
-    def longest(self, caller: Caller) -> timedelta:
-        """How long a session of this caller may be kept."""
-        return LONGEST_OF_VISITORS if caller.is_visitor else LONGEST
+    def max_expiry(self, caller: Caller) -> timedelta:
+        """How long a session of this caller may outlast its connection."""
+        return MAX_EXPIRY_OF_VISITORS if caller.is_visitor else MAX_EXPIRY
 
-    async def take(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> DurableSession | None:
-        """Take up the session of that name as its holder; None when there is none.
+    async def take(self, caller: Caller, name: str, holder: str, expiry: timedelta) -> DurableSession | None:
+        """Take the session of that name as its holder; None when there is none.
 
         Raises:
             Unavailable: the database is away, or too many write at once.
@@ -46,37 +49,37 @@ class DurableSessions:
             found = await tx.get(DurableSession, self.id_of(caller, name), lock=True)
             if found is None or found.expires_at <= now:
                 return None
-            await tx.update(found.model_copy(update={"holder": holder, "expires_at": now + lasts + SLACK}))
+            await tx.update(found.model_copy(update={"holder": holder, "expires_at": now + expiry + SLACK}))
             return found
 
         return await transact(self._store.storage, caller.tenant, work)
 
-    async def begin(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> None:
-        """Make a new session of that name, in the place of any that was there.
+    async def begin(self, caller: Caller, name: str, holder: str, expiry: timedelta) -> None:
+        """Make a new session of that name, in place of any earlier one.
 
         Raises:
-            RateLimited: the caller has as many as they may.
+            RateLimited: the caller has too many.
             Unavailable: the database is away, or too many write at once.
         """
-        most = self._store.limits.connections_per_caller
+        bound = self._store.limits.connections_per_caller
         now = self._store.clock()
-        session = self.record(caller, name, holder, lasts + SLACK)
+        session = self.record(caller, name, holder, expiry + SLACK)
 
         async def work(tx: Transaction) -> None:
             await tx.delete(DurableSession, session.id)
             own = Equal("owner", caller.key)
             await tx.delete_all(DurableSession, (own, Between("expires_at", high=now)))
-            if await tx.count(Query(DurableSession, (own,))) >= most:
-                raise RateLimited(1, f"At most {most} sessions are kept for a caller.")
+            if await tx.count(Query(DurableSession, (own,))) >= bound:
+                raise RateLimited(1, f"At most {bound} sessions are kept for a caller.")
             await tx.insert(session)
 
         await transact(self._store.storage, caller.tenant, work)
 
     async def save(self, tenant: TenantId, sessions: Collection[DurableSession]) -> set[str]:
-        """Write down how far sessions have come; gives the ids of those that have another holder now, or are gone.
+        """Save sessions; gives the ids of those that have another holder now, or are gone.
 
         Raises:
-            Unavailable: the database is away, or too many write at once; nothing was written.
+            Unavailable: the database is away, or too many write at once; nothing was saved.
         """
 
         async def work(tx: Transaction) -> set[str]:
@@ -92,14 +95,14 @@ class DurableSessions:
         return await transact(self._store.storage, tenant, work)
 
     async def lost(self, tenant: TenantId, holders: dict[str, str]) -> set[str]:
-        """Which of these sessions, each with its supposed holder, have another holder now, or are gone."""
+        """Which of these sessions, by id with their supposed holders, have another holder now, or are gone."""
         async with self._store.storage.read(tenant) as tx:
             found = await tx.find(Query(DurableSession, (OneOf("id", tuple(holders)),)))
         still = {session.id for session in found if session.holder == holders[session.id]}
         return set(holders) - still
 
     async def holder(self, caller: Caller, name: str) -> str | None:
-        """Who has the session of that name, or had it last; None when there is none.
+        """The holder of the session of that name; None when there is no session.
 
         Raises:
             Unavailable: the database is away.
@@ -108,12 +111,12 @@ class DurableSessions:
             found = await tx.get(DurableSession, self.id_of(caller, name))
         return None if found is None else found.holder
 
-    def grows_old(self, expires_at: datetime | None, lasts: timedelta) -> bool:
-        """Whether the record of a session in use has to be written anew, though nothing happens to it."""
-        return expires_at is not None and expires_at - self._store.clock() < lasts + SLACK / 2
+    def needs_renewal(self, expires_at: datetime | None, expiry: timedelta) -> bool:
+        """Whether the record of a session in use has to be saved again before it expires."""
+        return expires_at is not None and expires_at - self._store.clock() < expiry + SLACK / 2
 
     async def forget(self, caller: Caller, name: str, holder: str | None = None) -> None:
-        """End a session; with a holder only if that one still has it.
+        """End a session; with a holder, only if that one still holds it.
 
         Raises:
             Unavailable: the database is away.
@@ -131,7 +134,7 @@ class DurableSessions:
         await transact(self._store.storage, caller.tenant, work)
 
     def record(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> DurableSession:
-        """A session as it is to be written down; ``lasts`` counts from now. The caller adds how far it has come."""
+        """The record of a session, without cursor and state; it expires ``lasts`` from now."""
         return DurableSession(
             id=self.id_of(caller, name),
             tenant_id=caller.tenant,

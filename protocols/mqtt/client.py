@@ -72,7 +72,7 @@ class Client:
         )
         self._delivery.gate.shut(gate.CONNACK)
         self._inbound = InboundMessages(writer, session, door.store, door.counters)
-        expiry = session_expiry_of(connect, door.durable_sessions.longest(caller))
+        expiry = session_expiry_of(connect, door.durable_sessions.max_expiry(caller))
         self._persistent = PersistentSession(
             door.durable_sessions, caller, client_id, session.id, expiry, self._to_state
         )
@@ -173,7 +173,7 @@ class Client:
         if isinstance(expiry, int):
             if expiry and not self._persistent.expiry:
                 raise ProtocolError("a session that was to end cannot be kept")
-            longest = self._door.durable_sessions.longest(self._persistent.caller)
+            longest = self._door.durable_sessions.max_expiry(self._persistent.caller)
             self._persistent.expiry = min(longest, timedelta(seconds=expiry))
         if packet.code == 0:
             self._will = None

@@ -74,7 +74,7 @@ class PersistentSession:
     @property
     def needs_saving(self) -> bool:
         """Whether the session has changed since it was saved, or its record has to be renewed before it expires."""
-        return self._state() != self._saved or self._sessions.grows_old(self._saved_until, self.expiry)
+        return self._state() != self._saved or self._sessions.needs_renewal(self._saved_until, self.expiry)
 
     def record(self, *, last: bool = False) -> DurableSession:
         """The session as it is now; from now on this counts as saved. ``last``: the connection has ended."""

@@ -10,7 +10,7 @@ from core.kernel.cursor import Cursor
 from core.kernel.errors import CursorExpired, Forbidden, RateLimited, StoreError, Unavailable
 from core.kernel.validation import check_body
 from core.live.commands import Subscribe, Unsubscribe
-from core.live.current_state import present_state
+from core.live.current_state import current_state
 from core.live.session import Session
 from core.store.store import Store
 from protocols.mqtt import gate
@@ -168,7 +168,7 @@ class Subscriptions:
         assert subscription is not None
         place = Cursor.decode(subscription.cursor, subscription.tenant)
         try:
-            async for events in present_state(self._store, self._session.caller, granted.event_filter):
+            async for events in current_state(self._store, self._session.caller, granted.event_filter):
                 for event in events:
                     await self._delivery.send_retained(event.at(place.epoch, place.sequence), granted)
         except Unavailable:

@@ -246,8 +246,8 @@ async def test_two_holders_never_both_have_a_session(node: MqttNode) -> None:
     caller = node.member()
     async with node.client("x"):
         for holder in ("a", "b"):
-            await sessions.begin(caller, "one", holder, sessions.longest(caller))
-        mine = sessions.record(caller, "one", "a", sessions.longest(caller))
+            await sessions.begin(caller, "one", holder, sessions.max_expiry(caller))
+        mine = sessions.record(caller, "one", "a", sessions.max_expiry(caller))
         assert await sessions.save(SHARED_TENANT, [mine]) == {mine.id}
         assert await sessions.lost(SHARED_TENANT, {mine.id: "b"}) == set()
 
