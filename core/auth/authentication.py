@@ -1,14 +1,15 @@
-"""From credentials to a caller: tokens, API keys, and nobody at all."""
+"""From credentials to a caller: tokens, API keys, user names with passwords, and nobody at all."""
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from core.auth import callers
 from core.auth.authorization import order_topics
+from core.auth.passwords import Passwords, account_of
 from core.auth.revocations import Revocations
-from core.kernel.caller import STAFF_SCOPES, Caller, Credentials, Role, Scope, visitor
+from core.kernel.caller import Caller, Credentials, Role, visitor
 from core.kernel.clock import Clock
 from core.kernel.errors import BadRequest, Forbidden, Unauthorized
 from core.kernel.ids import SHARED_TENANT, TenantId, parse_tenant
@@ -74,50 +75,6 @@ def tenant_of(credentials: Credentials) -> TenantId | None:
     return None if credentials.tenant is None else parse_tenant(credentials.tenant)
 
 
-def access_claims(caller: Caller, token_id: str, issued_at: datetime) -> dict[str, object]:
-    """What an access token says (RFC 9068, section 2.2): all that is needed to know the caller again."""
-    assert caller.expires_at is not None
-    return {
-        "sub": caller.user_id or caller.device_id,
-        "tid": caller.tenant,
-        "roles": [caller.role.value],
-        "scope": " ".join(sorted(caller.scopes)),
-        "iat": int(issued_at.timestamp()),
-        "exp": int(caller.expires_at.timestamp()),
-        "jti": token_id,
-        "sid": caller.session_id,
-        "username": caller.username,
-    }
-
-
-def _caller_of(claims: Mapping[str, object], address: str) -> tuple[Caller, datetime]:
-    """Read ``access_claims``."""
-    subject, tenant, session, username, roles, scope, issued, expires = (
-        claims[name] for name in ("sub", "tid", "sid", "username", "roles", "scope", "iat", "exp")
-    )
-    texts = (subject, tenant, session, username, scope)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(roles, list):
-        raise TypeError
-    if not isinstance(issued, int) or not isinstance(expires, int):
-        raise TypeError
-    role = Role(roles[0])
-    kind = "device" if role is Role.DEVICE else "user"
-    caller = Caller(
-        tenant=TenantId(str(tenant)),
-        role=role,
-        key=f"{kind}:{subject}",
-        scopes=frozenset(map(Scope, str(scope).split())),
-        user_id=str(subject) if kind == "user" else None,
-        device_id=str(subject) if kind == "device" else None,
-        session_id=str(session),
-        username=str(username),
-        expires_at=datetime.fromtimestamp(expires, UTC),
-        subjects=(f"{kind}:{subject}", f"session:{session}"),
-        address=address,
-    )
-    return caller, datetime.fromtimestamp(issued, UTC)
-
-
 def device_topics(device: Device) -> frozenset[str]:
     """The topic filters of a device: those it was given, and all about its pets and orders."""
     pets = (f"pets/{pet_id}/#" for pet_id in device.pet_ids)
@@ -133,11 +90,17 @@ class Authenticator:
     """Finds out who calls, and in which tenant: the one that is named, else the credential's, else the shared pool."""
 
     def __init__(
-        self, storage: RecordStorage, signer: TokenSigner, revocations: Revocations, clock: Clock
+        self,
+        storage: RecordStorage,
+        signer: TokenSigner,
+        revocations: Revocations,
+        passwords: Passwords,
+        clock: Clock,
     ) -> None:
         self._storage = storage
         self._signer = signer
         self._revocations = revocations
+        self._passwords = passwords
         self._clock = clock
         self._callers = KnownCallers()
 
@@ -150,19 +113,22 @@ class Authenticator:
 
         Raises:
             BadRequest: the tenant is not a UUID of version 4 or 7.
-            Unauthorized: a bad, expired or revoked token or API key; never taken for a visitor's.
+            Unauthorized: a bad, expired or revoked token or API key, or a wrong name or password; never taken for a
+                visitor's.
+            RateLimited: too many failed attempts with a name, or from an address.
             Forbidden: a good credential of another tenant than the named one.
         """
         caller = self.recall(credentials)
-        if caller is None:
-            now = self._clock()
-            if credentials.token is not None:
-                known = await self._by_token(credentials.token, credentials.address, now)
-            else:
-                assert credentials.api_key is not None
-                known = await self._by_key(credentials.api_key, credentials.address, now)
-            caller = self._still_good(known, tenant_of(credentials), now)
-        return caller
+        if caller is not None:
+            return caller
+        now = self._clock()
+        if credentials.token is not None:
+            known = await self._by_token(credentials.token, credentials.address, now)
+        elif credentials.api_key is not None:
+            known = await self._by_key(credentials.api_key, credentials.address, now)
+        else:
+            return await self._by_password(credentials, now)
+        return self._still_good(known, tenant_of(credentials), now)
 
     def recall(self, credentials: Credentials) -> Caller | None:
         """Do what ``authenticate`` does for a visitor, or for a caller of a moment ago; None for others.
@@ -177,6 +143,8 @@ class Authenticator:
             kind, credential = "token", credentials.token
         elif credentials.api_key is not None:
             kind, credential = "key", credentials.api_key
+        elif credentials.password is not None:
+            return None
         else:
             return self.visitor(named or SHARED_TENANT, credentials.address)
         now = self._clock()
@@ -198,7 +166,7 @@ class Authenticator:
         if claims is None:
             raise Unauthorized("The token is invalid or has expired.")
         try:
-            caller, issued_at = _caller_of(claims, address)
+            caller, issued_at = callers.of_claims(claims, address)
         except (KeyError, ValueError, TypeError, IndexError, OverflowError):
             raise Unauthorized("The token is not an access token of this store.") from None
         if caller.role is Role.DEVICE:
@@ -224,17 +192,28 @@ class Authenticator:
             owner = await tx.get(User, record.owner_id)
         if owner is None or Role.STAFF not in owner.roles:
             raise Unauthorized("The API key's owner is no longer of the staff.")
-        caller = Caller(
-            tenant=TenantId(record.tenant_id),
-            role=Role.STAFF,
-            key=f"key:{record.id}",
-            scopes=STAFF_SCOPES.intersection(record.scopes),
-            user_id=owner.id,
-            username=owner.username,
-            expires_at=record.expires_at,
-            subjects=(f"key:{record.id}", f"user:{owner.id}"),
-            address=address,
-        )
-        known = _Known(caller, record.created_at, now + _CACHE_TIME)
+        known = _Known(callers.of_key(record, owner, address), record.created_at, now + _CACHE_TIME)
         self._callers.put("key", key, known)
         return known
+
+    async def _by_password(self, credentials: Credentials, now: datetime) -> Caller:
+        """Whoever has that name and password. A device is known by its name alone, in whatever tenant.
+
+        A device's rights last as long as it does, a user's as long as a token would.
+        """
+        username, password, tenant = credentials.username, credentials.password, tenant_of(credentials)
+        assert password is not None
+        if username is None:
+            raise Unauthorized("A password needs a user name.")
+        if tenant is None:
+            located = await self._storage.locate(Device, "username", username)
+            tenant = SHARED_TENANT if located is None else TenantId(located.tenant_id)
+        login = await self._passwords.check(tenant, credentials.address, username, password)
+        async with self._storage.read(tenant) as tx:
+            account, role = await account_of(tx, login)
+            device = await tx.get(Device, account.id) if role is Role.DEVICE else None
+        expires_at = now + callers.ACCESS_LIFE
+        caller = callers.of_login(tenant, account, role, expires_at, address=credentials.address)
+        if device is None:
+            return caller
+        return replace(caller, expires_at=None, topics=device_topics(device))

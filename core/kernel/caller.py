@@ -128,11 +128,13 @@ def visitor(tenant: TenantId, address: str) -> Caller:
 class Credentials(NamedTuple):
     """What a door found in a request, unchecked. ``address`` is the client's network address.
 
-    At most one of ``token`` and ``api_key`` counts; a token takes precedence. ``tenant`` is the text that the client
-    gave.
+    One credential counts: a token takes precedence, then an API key, then a user name with a password. ``tenant`` is
+    the text that the client gave.
     """
 
     address: str
     tenant: str | None = None
     token: str | None = None
     api_key: str | None = None
+    username: str | None = None
+    password: str | None = None

@@ -111,7 +111,7 @@ class Session:
         self.on_subscription: Callable[[Subscription], None] | None = None
         self._store = sessions.store
         self._sessions = sessions
-        self._credentials = credentials._replace(token=None, api_key=None)
+        self._credentials = credentials._replace(token=None, api_key=None, username=None, password=None)
         self._login_required = login_required and not admitted
         self.chats: JoinedChats = JoinedChats(self, sessions)
         self._streams: set[Subscription] = set()

@@ -1,121 +1,39 @@
 """Logging in, refreshing and logging out."""
 
-import asyncio
 import base64
-import hashlib
 import hmac
 import struct
 import uuid
-from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from datetime import datetime, timedelta
 
-from core.auth.authentication import access_claims, device_topics, tenant_of
-from core.kernel.caller import SCOPES_OF, Caller, Credentials, Role
-from core.kernel.errors import BadRequest, ErrorCode, Forbidden, RateLimited, Unauthorized
+from core.auth.callers import ACCESS_LIFE, access_claims, of_login
+from core.auth.passwords import account_of
+from core.kernel.caller import SCOPES_OF, Role
+from core.kernel.errors import ErrorCode, Forbidden, Unauthorized
 from core.kernel.ids import SHARED_TENANT, TenantId, new_id
 from core.kernel.model import NoParams
 from core.models import examples
 from core.models.auth import LoggedIn, LoginRequest, RefreshRequest, Session, Tokens
-from core.models.devices import Device
-from core.models.users import Login, LoginKind, User, name_key
-from core.ports.records import Equal, Query, Transaction
+from core.models.users import Login
+from core.ports.records import Transaction
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
+from core.store.parts import StoreParts
 from core.store.transactions import transact
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from core.store.parts import StoreParts
-
-ACCESS_LIFE = timedelta(hours=1)
 REFRESH_LIFE = timedelta(days=30)
-FAILURES_PER_NAME = 5
-FAILURES_PER_ADDRESS = 20
-_WINDOW = 60
 
 _REFRESH = struct.Struct(">16s16sI")
 _MAC_BYTES = 24
-
-#: Attempts at one name take turns, so that a burst of guesses cannot outrun the count of failures.
-_turns: WeakValueDictionary[tuple[TenantId, str], asyncio.Lock] = WeakValueDictionary()
 
 
 # --- logging in ---
 
 
 async def _check_password(ctx: Context, _: NoParams, body: LoginRequest) -> Login:
-    name = name_key(body.username)
-    turn = _turns.setdefault((ctx.tenant, name), asyncio.Lock())
-    async with turn:
-        return await _attempt(ctx, name, body.password.get_secret_value())
-
-
-async def _attempt(ctx: Context, name: str, password: str) -> Login:
-    limiter = ctx.store.limiter
-    budgets = (
-        (f"login:{ctx.tenant}:{name}", FAILURES_PER_NAME),
-        # Also of somebody with a token: accounts are free, and no more guesses come with them.
-        (f"login:{ctx.caller.address}", FAILURES_PER_ADDRESS),
+    return await ctx.store.passwords.check(
+        ctx.tenant, ctx.caller.address, body.username, body.password.get_secret_value()
     )
-    for key, most in budgets:
-        allowance = await limiter.hit(key, most, _WINDOW, cost=0)
-        if allowance.remaining <= 0:
-            raise RateLimited(max(1, allowance.reset), "Too many failed logins.")
-    found = await (await ctx.tx()).find(Query(Login, (Equal("username_key", name),)))
-    await ctx.close()
-    login = found[0] if found else None
-    if login is not None and login.kind is LoginKind.DEVICE:
-        good = hmac.compare_digest(hash_device_password(password), login.password_hash)
-    else:
-        good = await ctx.store.hasher.verify(password, login.password_hash if login else None)
-    if login is None or not good:
-        for key, most in budgets:
-            await limiter.hit(key, most, _WINDOW)
-        raise Unauthorized("The user name or the password is wrong.")
-    return login
-
-
-async def caller_by_password(
-    store: "StoreParts", credentials: Credentials, username: str, password: str
-) -> Caller:
-    """Whom a name and a password belong to, for a connection that lasts: without a token or a session.
-
-    A device is known by its name alone, in whatever tenant. A device's rights last as long as it does, a user's as
-    long as a token would.
-
-    Raises:
-        BadRequest: the tenant is not a UUID of version 4 or 7.
-        Unauthorized: wrong name or password.
-        RateLimited: too many failed attempts.
-    """
-    tenant = tenant_of(credentials)
-    if tenant is None and credentials.tenant is not None:
-        raise BadRequest("A tenant is named by a UUID of version 4 or 7.")
-    if tenant is None:
-        device = await store.storage.locate(Device, "username", username)
-        tenant = SHARED_TENANT if device is None else TenantId(device.tenant_id)
-    ctx = Context(store, store.authenticator.visitor(tenant, credentials.address), writes=False)
-    try:
-        async with _turns.setdefault((tenant, name_key(username)), asyncio.Lock()):
-            login = await _attempt(ctx, name_key(username), password)
-        shown, role = await _owner(await ctx.tx(), login)
-        caller = _caller_of(tenant, shown, role, None, ctx.now + ACCESS_LIFE)
-        caller = replace(caller, address=credentials.address)
-        if role is not Role.DEVICE:
-            return caller
-        known = await (await ctx.tx()).get(Device, shown.id)
-        assert known is not None
-        return replace(caller, expires_at=None, topics=device_topics(known))
-    finally:
-        await ctx.close()
-
-
-def hash_device_password(password: str) -> str:
-    """The form in which a device's password is kept. A fast hash will do: the password is random and long."""
-    return hashlib.sha256(password.encode()).hexdigest()
 
 
 async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
@@ -133,27 +51,17 @@ async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
         expires_at=ctx.now + REFRESH_LIFE,
     )
     await tx.insert(session)
-    return _issue(ctx.store, session, *await _owner(tx, checked), ctx.now)
+    return _issue(ctx.store, session, *await account_of(tx, checked), ctx.now)
 
 
 # --- tokens ---
 
 
-async def _owner(tx: Transaction, login: Login) -> tuple[LoggedIn, Role]:
-    """The owner of a login, and their role."""
-    if login.kind is LoginKind.DEVICE:
-        device = await tx.get(Device, login.id)
-        assert device is not None
-        return LoggedIn(id=device.id, username=device.username), Role.DEVICE
-    user = await tx.get(User, login.id)
-    assert user is not None
-    role = Role.STAFF if Role.STAFF in user.roles else Role.CUSTOMER
-    return LoggedIn(id=user.id, username=user.username, email=user.email), role
-
-
-def _issue(store: "StoreParts", session: Session, shown: LoggedIn, role: Role, now: "datetime") -> Tokens:
+def _issue(store: StoreParts, session: Session, shown: LoggedIn, role: Role, now: datetime) -> Tokens:
     issued_at = now.replace(microsecond=0)
-    caller = _caller_of(TenantId(session.tenant_id), shown, role, session.id, issued_at + ACCESS_LIFE)
+    caller = of_login(
+        TenantId(session.tenant_id), shown, role, issued_at + ACCESS_LIFE, session_id=session.id
+    )
     access_token = store.signer.sign(access_claims(caller, new_id(), issued_at))
     return Tokens(
         access_token=access_token,
@@ -166,32 +74,13 @@ def _issue(store: "StoreParts", session: Session, shown: LoggedIn, role: Role, n
     )
 
 
-def _caller_of(
-    tenant: TenantId, shown: LoggedIn, role: Role, session_id: str | None, expires_at: "datetime"
-) -> Caller:
-    is_device = role is Role.DEVICE
-    key = f"{'device' if is_device else 'user'}:{shown.id}"
-    return Caller(
-        tenant=tenant,
-        role=role,
-        key=key,
-        scopes=SCOPES_OF[role],
-        user_id=None if is_device else shown.id,
-        device_id=shown.id if is_device else None,
-        session_id=session_id,
-        username=shown.username,
-        expires_at=expires_at,
-        subjects=(key,) if session_id is None else (key, f"session:{session_id}"),
-    )
-
-
-def _write_refresh(store: "StoreParts", session: Session) -> str:
+def _write_refresh(store: StoreParts, session: Session) -> str:
     """A refresh token: opaque text that only this store can have made."""
     body = _REFRESH.pack(uuid.UUID(session.tenant_id).bytes, uuid.UUID(session.id).bytes, session.generation)
     return base64.urlsafe_b64encode(body + _mac(store, body)).decode()
 
 
-def _read_refresh(store: "StoreParts", token: str) -> tuple[TenantId, str, int]:
+def _read_refresh(store: StoreParts, token: str) -> tuple[TenantId, str, int]:
     """Tenant, session and generation of a refresh token."""
     try:
         raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
@@ -204,7 +93,7 @@ def _read_refresh(store: "StoreParts", token: str) -> tuple[TenantId, str, int]:
     return TenantId(str(uuid.UUID(bytes=tenant))), str(uuid.UUID(bytes=session)), generation
 
 
-def _mac(store: "StoreParts", body: bytes) -> bytes:
+def _mac(store: StoreParts, body: bytes) -> bytes:
     return store.signer.digest(b"refresh token\0" + body)[:_MAC_BYTES]
 
 
@@ -241,7 +130,7 @@ async def _spend(ctx: Context, tx: Transaction, session_id: str, generation: int
     assert login is not None
     session = session.model_copy(update={"generation": generation + 1, "expires_at": ctx.now + REFRESH_LIFE})
     await tx.update(session)
-    return _issue(ctx.store, session, *await _owner(tx, login), ctx.now)
+    return _issue(ctx.store, session, *await account_of(tx, login), ctx.now)
 
 
 async def _refreshed(ctx: Context, _: NoParams, __: RefreshRequest) -> Tokens:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 
 from core.auth.authorization import may_grant, order_topics
+from core.auth.passwords import hash_device_password
 from core.kernel.caller import Scope
 from core.kernel.errors import ErrorCode, Forbidden, ValidationFailed, Violation, ViolationCode
 from core.kernel.ids import new_id
@@ -17,7 +18,6 @@ from core.models.pets import Pet
 from core.models.users import Login, LoginKind, name_key
 from core.ports.records import Equal, OneOf, Query, Transaction
 from core.ports.security import TokenSigner
-from core.services.auth import hash_device_password
 from core.services.paging import page_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.auth.authentication import Authenticator
+from core.auth.passwords import Passwords
 from core.auth.revocations import Revocations
 from core.hub import Hub
 from core.kernel.clock import Clock, utc_now
@@ -53,4 +54,7 @@ class StoreParts:
         self.agents = ConnectedAgents(hub.peers.tell_agents)
         self.cache = ReadCache(adapters.storage)
         self.revocations = Revocations(adapters.storage, clock)
-        self.authenticator = Authenticator(adapters.storage, adapters.signer, self.revocations, clock)
+        self.passwords = Passwords(adapters.storage, adapters.hasher, adapters.limiter)
+        self.authenticator = Authenticator(
+            adapters.storage, adapters.signer, self.revocations, self.passwords, clock
+        )

@@ -94,7 +94,18 @@ class Store(StoreParts):
         hub.peers.on_agents = self.agents.hear
 
     async def admit(self, credentials: Credentials, *, cost: int = 1) -> Admission:
-        """Find out who calls and take the request from their budget."""
+        """Find out who calls and take the request from their budget.
+
+        To check a password is slow on purpose, so the budget of the address pays for the attempt before it is made.
+        """
+        if credentials.password is not None and credentials.token is None and credentials.api_key is None:
+            admission = await self.admit(credentials._replace(username=None, password=None), cost=cost)
+            if admission.refusal is not None:
+                return admission
+            try:
+                return admission._replace(caller=await self.authenticator.authenticate(credentials))
+            except StoreError as error:
+                return admission._replace(refusal=error)
         refusal: StoreError | None = None
         try:
             caller = self.authenticator.recall(credentials) or await self.authenticator.authenticate(

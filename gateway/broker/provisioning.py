@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from core.auth.passwords import hash_device_password
 from core.kernel.ids import TenantId
 from core.models.devices import Device
 from core.models.users import Login
-from core.services.auth import hash_device_password
 from core.services.devices import device_password
 from core.store.store import Store
 from gateway.broker.acl import DEVICE_PREFIX, GATEWAY_ROLE, device_role, gateway_role, username_of

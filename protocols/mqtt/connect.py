@@ -7,9 +7,7 @@ from typing import NamedTuple
 from mqtt5 import ConnAckReasonCode
 
 from core.kernel.caller import Caller, Credentials
-from core.kernel.errors import Unauthorized
 from core.kernel.ids import TenantId, new_id
-from core.services.auth import caller_by_password
 from core.store.store import Store
 from protocols.mqtt.packets import ConnectPacket, Property, ProtocolVersion
 
@@ -58,14 +56,12 @@ async def authenticate(
     is_token = password is not None and (method is not None or _TOKEN.fullmatch(password) is not None)
     if is_token:
         credentials = credentials._replace(token=password)
+    elif password is not None:
+        credentials = credentials._replace(username=connect.username, password=password)
     admission = await store.admit(credentials)
     if admission.refusal is not None:
         raise admission.refusal
-    if password is None or is_token:
-        return admission.caller, credentials
-    if connect.username is None:
-        raise Unauthorized("A password needs a user name.")
-    return await caller_by_password(store, credentials, connect.username, password), credentials
+    return admission.caller, credentials
 
 
 def client_id_of(connect: ConnectPacket) -> str:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from core.auth.authentication import access_claims
+from core.auth.callers import access_claims
 from core.kernel.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Caller, Role
 from core.kernel.errors import Close, CloseReason
 from core.kernel.events import PUBLIC, STAFF_ONLY, EventKind, visible_to

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.auth.authentication import access_claims
+from core.auth.callers import access_claims
 from core.kernel.caller import Caller, Credentials
 from core.kernel.clock import utc_now
 from core.kernel.errors import (

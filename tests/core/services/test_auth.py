@@ -155,14 +155,14 @@ async def test_a_password_changed_meanwhile_lets_nobody_in(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maria = await known(shop)
-    attempt = auth._attempt
+    check = shop.store.passwords.check
 
-    async def overtaken(*given: object) -> Login:
-        login = await attempt(*given)  # type: ignore[arg-type]
+    async def overtaken(*given: str) -> Login:
+        login = await check(shop.tenant, *given[1:])
         await shop.call(UPDATE_USER, maria, {"password": "another good one"}, id=maria.user_id)
         return login
 
-    monkeypatch.setattr(auth, "_attempt", overtaken)
+    monkeypatch.setattr(shop.store.passwords, "check", overtaken)
     with pytest.raises(Unauthorized):
         await log_in(shop)
 

@@ -1,0 +1,88 @@
+"""User names and passwords: checked slowly on purpose, and more slowly for whoever guesses."""
+
+import asyncio
+import hashlib
+import hmac
+from weakref import WeakValueDictionary
+
+from core.kernel.caller import Role
+from core.kernel.errors import RateLimited, Unauthorized
+from core.kernel.ids import TenantId
+from core.models.auth import LoggedIn
+from core.models.devices import Device
+from core.models.users import Login, LoginKind, User, name_key
+from core.ports.coordination import RateLimiter
+from core.ports.records import Equal, Query, RecordStorage, Transaction
+from core.ports.security import PasswordHasher
+
+FAILURES_PER_NAME = 5
+FAILURES_PER_ADDRESS = 20
+_WINDOW_SECONDS = 60
+
+
+class Passwords:
+    """Checks passwords. Failures are counted by name and by address, on all nodes together."""
+
+    def __init__(self, storage: RecordStorage, hasher: PasswordHasher, limiter: RateLimiter) -> None:
+        self._storage = storage
+        self._hasher = hasher
+        self._limiter = limiter
+        #: Attempts at one name take turns, so that a burst of guesses cannot outrun the count of failures.
+        self._turns: WeakValueDictionary[tuple[TenantId, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def check(self, tenant: TenantId, address: str, username: str, password: str) -> Login:
+        """The login of that name, when the password is its own. ``address`` is where the attempt comes from.
+
+        Raises:
+            Unauthorized: wrong name or password; which of them is not told.
+            RateLimited: too many failed attempts at this name, or from this address.
+        """
+        name = name_key(username)
+        async with self._turns.setdefault((tenant, name), asyncio.Lock()):
+            return await self._attempt(tenant, address, name, password)
+
+    async def _attempt(self, tenant: TenantId, address: str, name: str, password: str) -> Login:
+        budgets = (
+            (f"login:{tenant}:{name}", FAILURES_PER_NAME),
+            # Of a known caller too: accounts are free, and no more guesses come with them.
+            (f"login:{address}", FAILURES_PER_ADDRESS),
+        )
+        for key, most in budgets:
+            allowance = await self._limiter.hit(key, most, _WINDOW_SECONDS, cost=0)
+            if allowance.remaining <= 0:
+                raise RateLimited(max(1, allowance.reset), "Too many failed logins.")
+        async with self._storage.read(tenant) as tx:
+            found = await tx.find(Query(Login, (Equal("username_key", name),)))
+        login = found[0] if found else None
+        if login is not None and login.kind is LoginKind.DEVICE:
+            good = hmac.compare_digest(hash_device_password(password), login.password_hash)
+        else:
+            good = await self._hasher.verify(password, login.password_hash if login else None)
+        if login is None or not good:
+            for key, most in budgets:
+                await self._limiter.hit(key, most, _WINDOW_SECONDS)
+            raise Unauthorized("The user name or the password is wrong.")
+        return login
+
+
+async def account_of(tx: Transaction, login: Login) -> tuple[LoggedIn, Role]:
+    """Whose login it is, and their role.
+
+    Raises:
+        Unauthorized: the account was removed meanwhile.
+    """
+    if login.kind is LoginKind.DEVICE:
+        device = await tx.get(Device, login.id)
+        if device is None:
+            raise Unauthorized("The login has ended.")
+        return LoggedIn(id=device.id, username=device.username), Role.DEVICE
+    user = await tx.get(User, login.id)
+    if user is None:
+        raise Unauthorized("The login has ended.")
+    role = Role.STAFF if Role.STAFF in user.roles else Role.CUSTOMER
+    return LoggedIn(id=user.id, username=user.username, email=user.email), role
+
+
+def hash_device_password(password: str) -> str:
+    """The form in which a device's password is kept. A fast hash will do: the password is random and long."""
+    return hashlib.sha256(password.encode()).hexdigest()
