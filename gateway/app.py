@@ -75,7 +75,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             metrics.observe("bus", lambda: redis_bus.counters)
             limiter = shared = RedisRateLimiter(settings.redis_url)
             stack.push_async_callback(shared.close)
-        hasher = Argon2Hasher()
+        hasher = Argon2Hasher.insecure() if settings.insecure_password_hash else Argon2Hasher()
         stack.push_async_callback(asyncio.to_thread, hasher.close)
         adapters = Adapters(
             storage=storage,

@@ -50,6 +50,10 @@ class Settings(BaseSettings):
         default=None,
         description="signs tokens: 32 characters or more, the same on every node; a lone process makes its own",
     )
+    insecure_password_hash: bool = Field(
+        default=False,
+        description="hash passwords with next to no work, for tests; on the loopback address only",
+    )
     rate_limit: int = Field(default=100, ge=0, description="requests per minute and caller; 0 is no limit")
     connections_per_caller: int = Field(
         default=_DEFAULTS.connections_per_caller, ge=1, description="live connections a caller may hold"
@@ -162,6 +166,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"demo mode has well-known passwords and listens on the loopback address only, not on {self.host};"
                 " PETSTORE_DEMO_PUBLIC=true overrides this"
+            )
+        if self.insecure_password_hash and self.host not in LOOPBACK:
+            raise ValueError(
+                "PETSTORE_INSECURE_PASSWORD_HASH is for tests on the loopback address,"
+                f" and {self.host} is none: passwords hashed so are soon guessed"
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("PETSTORE_TLS_CERTIFICATE and PETSTORE_TLS_KEY go together")

@@ -45,6 +45,7 @@ class Gateway(Server):
         self._settings = {
             "data_dir": str(directory / "data"),
             "rate_limit": "0",
+            "insecure_password_hash": "true",
             "log_format": "json",
         } | settings
 

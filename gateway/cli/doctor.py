@@ -72,13 +72,18 @@ async def _examine(settings: Settings, console: Console) -> list[Finding]:
     return found
 
 
-async def _settings(_: Settings) -> Finding:
+async def _settings(settings: Settings) -> Finding:
     known = {name.upper() for name in Settings.model_fields} | _COMMAND_VARIABLES
     unknown = sorted(
         name for name in os.environ if name.startswith(PREFIX) and name[len(PREFIX) :] not in known
     )
     if unknown:
         return Finding(f"{', '.join(unknown)}: no such setting", "correct the name, or unset it")
+    if settings.insecure_password_hash:
+        return Finding(
+            f"{PREFIX}INSECURE_PASSWORD_HASH is on: whoever gets at the hashes soon has the passwords",
+            "unset it, unless this node is for tests alone",
+        )
     return Finding("all values can be used")
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -31,6 +31,11 @@ class Argon2Hasher:
         self._waiting = 0
         # Made with the same parameters as all others, so that checking it takes as long.
         self._nobodys = self._argon2.hash("nobody's password")
+
+    @classmethod
+    def insecure(cls) -> Self:
+        """A hasher that costs next to nothing, its hashes' guesser as well: for tests."""
+        return cls(time_cost=1, memory_cost=8, parallelism=1)
 
     async def hash(self, password: str) -> str:
         """Hash a password with a new salt.

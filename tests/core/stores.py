@@ -40,7 +40,7 @@ def compose(
     adapters = Adapters(
         storage=storage,
         limiter=InProcessRateLimiter(),
-        hasher=Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),
+        hasher=Argon2Hasher.insecure(),
         signer=HmacSigner("a secret for tests, long enough by far"),
         images=FileImages(folder / "images"),
         processor=SimulatedProcessor(),

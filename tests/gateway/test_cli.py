@@ -199,14 +199,28 @@ def test_the_doctor_names_each_fault_and_its_cure(tmp_path: Path, postgres_url: 
     assert "hush" not in done.stdout
 
 
+def test_the_doctor_finds_that_passwords_are_hashed_for_tests(tmp_path: Path) -> None:
+    done = petstore("doctor", cwd=tmp_path, insecure_password_hash="true", port="0")
+    assert done.returncode == 1
+    assert done.stdout.count("✗") == 1
+    assert "PETSTORE_INSECURE_PASSWORD_HASH is on" in done.stdout
+
+
 def test_a_node_that_is_to_stop_says_so_before_it_refuses_work(tmp_path: Path) -> None:
-    with Gateway(tmp_path, "--demo", drain_notice_seconds="3") as gateway:
+    with Gateway(tmp_path, "--demo", drain_notice_seconds="1000") as gateway:
         gateway.send(signal.SIGTERM)
         wait_until(lambda: httpx.get(f"{gateway.url}/readyz").json()["status"] == "draining")
         assert httpx.get(f"{gateway.url}/readyz").status_code == 503
         pet = {"name": "Rex", "species": "DOG", "ageMonths": 1, "price": "1.00"}
         made = httpx.post(f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
         assert made.status_code == 201
+        gateway.send(signal.SIGTERM)
+        assert gateway.wait() == 0
+
+
+def test_the_notice_of_a_stop_ends_by_itself(tmp_path: Path) -> None:
+    with Gateway(tmp_path, drain_notice_seconds="0.1") as gateway:
+        gateway.send(signal.SIGTERM)
         assert gateway.wait() == 0
 
 

@@ -75,7 +75,7 @@ def test_the_value_of_a_secret_setting_is_never_shown(
 
 
 def test_settings_do_not_show_their_secrets() -> None:
-    good = Settings(jwt_secret=SECRET, database_url="postgresql://user:hush@host/pets")  # type: ignore[arg-type]
+    good = load_settings(jwt_secret=SECRET, database_url="postgresql://user:hush@host/pets")
     assert "hush" not in repr(good)
     assert SECRET not in repr(good)
 
@@ -92,6 +92,14 @@ def test_demo_mode_stays_on_the_loopback_address_unless_told_otherwise(
     assert "loopback" in complaint(monkeypatch, DEMO="1", HOST="0.0.0.0")
     monkeypatch.setenv("PETSTORE_DEMO_PUBLIC", "true")
     assert load_settings().demo
+
+
+def test_passwords_are_hashed_cheaply_on_the_loopback_address_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load_settings().insecure_password_hash
+    text = complaint(monkeypatch, INSECURE_PASSWORD_HASH="1", HOST="0.0.0.0")
+    assert "PETSTORE_INSECURE_PASSWORD_HASH" in text
+    assert "\n" not in text
+    assert load_settings(host="127.0.0.1").insecure_password_hash
 
 
 def test_any_proxy_can_be_trusted_by_a_star(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from gateway.security.passwords import Argon2Hasher
 
 @pytest.fixture
 def hasher() -> Iterator[Argon2Hasher]:
-    made = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+    made = Argon2Hasher.insecure()
     yield made
     made.close()
 
