@@ -40,6 +40,19 @@ async def eventually(condition: Callable[[], object], timeout: float = TIMEOUT_S
         await asyncio.sleep(POLL_SECONDS)
 
 
+async def within(awaitable: Awaitable[T], timeout: float = TIMEOUT_SECONDS) -> T:
+    """Wait for something that will come.
+
+    Not ``asyncio.wait_for``, which in Python 3.11 takes no notice of being cancelled when the result comes in the same
+    turn of the loop: a reader that is cancelled then reads on, and whoever waits for its end waits for ever.
+
+    Raises:
+        TimeoutError: it did not come.
+    """
+    async with asyncio.timeout(timeout):
+        return await awaitable
+
+
 def wait_until(condition: Callable[[], T], timeout: float = TIMEOUT_SECONDS) -> T:
     """Do the same as `eventually` outside an event loop."""
     deadline = time.monotonic() + timeout

@@ -26,7 +26,7 @@ from tests.conformance.test_events import all_hear, everywhere
 from tests.deployment import COMPOSE, HaproxyServer, Ports, deploy, environment
 from tests.process import Gateway
 from tests.servers import MosquittoServer, PostgresServer, RedisServer, free_port
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 pytestmark = pytest.mark.slow
 
@@ -176,7 +176,7 @@ async def test_what_is_quiet_is_not_cut_off(deployment: Deployment) -> None:
         headers = {"Host": "store", "Content-Length": "2", **headers_of(await world.staff())}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"POST /v1/pets HTTP/1.1\r\n{head}\r\n{{".encode())
-        answer = await asyncio.wait_for(reader.read(), TIMEOUT_SECONDS)
+        answer = await within(reader.read())
         writer.close()
         await writer.wait_closed()
         assert answer.startswith((b"HTTP/1.1 408", b"HTTP/1.1 504")), answer

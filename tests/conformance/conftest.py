@@ -20,12 +20,14 @@ At = Callable[..., Driver]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each scenario against one node and against two, or against the gateway that was named."""
+    """Run each scenario against one node, and two where it matters, or against the gateway that was named."""
     named = any("target" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if "target" not in metafunc.fixturenames or named:
         return
+    found = _scenario_of(metafunc.definition)
     url = metafunc.config.getoption("--url")
-    names = ["given"] if url else ["one-node", "two-nodes"]
+    own = ["one-node", "two-nodes"] if found is not None and found.nodes else ["one-node"]
+    names = ["given"] if url else own
     metafunc.parametrize("target", names, indirect=True, scope="session")
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from tests.conformance.people import Person
 from tests.conformance.target import Node
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import TIMEOUT_SECONDS, within
 
 Event = dict[str, Any]
 #: In the place of a slug, where the protocol has no way to say why something was refused or ended.
@@ -93,7 +93,7 @@ class Stream:
 
     async def next(self) -> Event:
         """The next event."""
-        told = await asyncio.wait_for(self._events.get(), TIMEOUT_SECONDS)
+        told = await within(self._events.get())
         assert not isinstance(told, End), f"the stream ended: {told}"
         return told
 
@@ -110,7 +110,7 @@ class Stream:
 
     async def ended(self) -> End:
         """Wait for the end; events before it are passed over."""
-        while not isinstance(told := await asyncio.wait_for(self._events.get(), TIMEOUT_SECONDS), End):
+        while not isinstance(told := await within(self._events.get()), End):
             pass
         return told
 

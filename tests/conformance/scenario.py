@@ -16,12 +16,17 @@ Spans = Literal["each", "pairs", "all"]
 
 @dataclass(frozen=True)
 class Scenario:
-    """A test of the suite. ``own``: it stops nodes or wants settings of its own, so it leaves given ones alone."""
+    """A test of the suite.
+
+    ``own``: it stops nodes or wants settings of its own, so it leaves given ones alone. ``nodes``: it matters at which
+    node something is done or seen, so that it runs on two nodes as well as on one.
+    """
 
     title: str
     needs: tuple[Thing, ...]
     spans: Spans
     own: bool
+    nodes: bool
     module: str
 
     @property
@@ -39,7 +44,9 @@ def in_order() -> list[Scenario]:
     return sorted(SCENARIOS.values(), key=lambda scenario: scenario.module)
 
 
-def scenario(title: str, *needs: Thing, spans: Spans = "each", own: bool = False) -> Callable[[F], F]:
+def scenario(
+    title: str, *needs: Thing, spans: Spans = "each", own: bool = False, nodes: bool = False
+) -> Callable[[F], F]:
     """Make a test a scenario.
 
     It is given ``world`` (a tenant of its own on the target), and by ``spans`` ``door``, ``door`` and ``other``, or
@@ -48,7 +55,7 @@ def scenario(title: str, *needs: Thing, spans: Spans = "each", own: bool = False
     assert title not in SCENARIOS, f"two scenarios are called '{title}'"
 
     def mark(test: F) -> F:
-        found = SCENARIOS[title] = Scenario(title, needs, spans, own, test.__module__)
+        found = SCENARIOS[title] = Scenario(title, needs, spans, own, nodes, test.__module__)
         names, cases = _cases(found)
         marked: F = pytest.mark.scenario(found)(pytest.mark.parametrize(names, cases)(test))
         return marked

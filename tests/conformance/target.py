@@ -94,5 +94,9 @@ def two_nodes(directory: Path, database: PostgresServer, **settings: str) -> Ite
 
 def _node(directory: Path, **settings: str) -> Node:
     grpc, mqtt = free_port(), free_port()
-    gateway = Gateway(directory, grpc_port=str(grpc), mqtt_port=str(mqtt), **settings)
+    # Readers stand still for as long as a scenario takes, which on a busy machine is long; and a Socket.IO client that
+    # reads no ping gives up a little after it was due.
+    patient = {"stall_seconds": "600", "ping_seconds": "600"}
+    settings = {"grpc_port": str(grpc), "mqtt_port": str(mqtt), **patient, **settings}
+    gateway = Gateway(directory, **settings)
     return Node(gateway.url, f"127.0.0.1:{grpc}", f"127.0.0.1:{mqtt}", gateway)

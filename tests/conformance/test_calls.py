@@ -41,7 +41,9 @@ def _profile(name: str) -> dict[str, Any]:
     }
 
 
-@scenario("A pet is created, read, changed and removed", "createPet", "getPet", "updatePet", "deletePet")
+@scenario(
+    "A pet is created, read, changed and removed", "createPet", "getPet", "updatePet", "deletePet", nodes=True
+)
 async def test_pet(world: World, at: At, door: Door) -> None:
     staff = at(door, await world.staff(), world.target.first)
     visitor = at(door, world.visitor, world.target.last)
@@ -83,7 +85,13 @@ async def test_if_match(world: World, at: At, door: Door) -> None:
     assert (await staff.call("getPet", id=pet["id"])).value == after.value
 
 
-@scenario("The same request with the same key is done once", "placeOrder", "listOrders", Ability.IDEMPOTENCY)
+@scenario(
+    "The same request with the same key is done once",
+    "placeOrder",
+    "listOrders",
+    Ability.IDEMPOTENCY,
+    nodes=True,
+)
 async def test_idempotency(world: World, at: At, door: Door) -> None:
     pet, other = await world.pet(), await world.pet()
     customer = at(door, await world.customer(), world.target.first)
@@ -173,6 +181,7 @@ async def test_inventory(world: World, at: At, door: Door) -> None:
     "login",
     "getMe",
     "logout",
+    nodes=True,
 )
 async def test_user(world: World, at: At, door: Door) -> None:
     await world.staff()

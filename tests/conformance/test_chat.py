@@ -12,7 +12,9 @@ from tests.conformance.scenario import scenario
 from tests.waiting import eventually
 
 
-@scenario("A customer at one door and an agent at another hold a chat", Ability.CONVERSE, spans="pairs")
+@scenario(
+    "A customer at one door and an agent at another hold a chat", Ability.CONVERSE, spans="pairs", nodes=True
+)
 async def test_chat(world: World, at: At, door: Door, other: Door) -> None:
     customer, staff = await world.customer(), await world.staff()
     others = [found for found in DOORS if Ability.CONVERSE in found.offered]
@@ -61,10 +63,10 @@ async def test_chat(world: World, at: At, door: Door, other: Door) -> None:
     assert texts == ["Is Momo still there?", "She is."]
 
 
-@scenario("A chat goes to the agent who is connected, on whichever node", Ability.CONVERSE)
+@scenario("A chat goes to the agent who is connected, on whichever node", Ability.CONVERSE, nodes=True)
 async def test_waiting(world: World, at: At, door: Door) -> None:
     customer, staff = await world.customer(), await world.staff()
-    early = await world.ask("POST", "/v1/chats", customer, {"subject": "Before he came"})
+    early = await world.ask("POST", "/v1/chats", customer, {"subject": "Before they came"})
     assert early["status"] == "WAITING"
 
     async def agent_of(chat: dict[str, Any]) -> str | None:
@@ -74,5 +76,5 @@ async def test_waiting(world: World, at: At, door: Door) -> None:
 
     async with at(door, staff, world.target.last).converse():
         assert await eventually(partial(agent_of, early)) == staff.user_id
-        late = await world.ask("POST", "/v1/chats", customer, {"subject": "While he is there"})
+        late = await world.ask("POST", "/v1/chats", customer, {"subject": "While they are there"})
         assert await eventually(partial(agent_of, late)) == staff.user_id

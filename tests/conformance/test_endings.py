@@ -25,7 +25,9 @@ def lasting(person: Person, seconds: float) -> Person:
     return Person(person.tenant, token, person.user_id, person.username)
 
 
-@scenario("A logout ends every stream of the login, on whatever node", Ability.FOLLOW, spans="all")
+@scenario(
+    "A logout ends every stream of the login, on whatever node", Ability.FOLLOW, spans="all", nodes=True
+)
 async def test_logout(world: World, at: At, doors: tuple[Door, ...]) -> None:
     customer = await world.customer()
     async with contextlib.AsyncExitStack() as stack:

@@ -63,7 +63,7 @@ async def all_hear(world: World, streams: list[Stream]) -> list[Event]:
     return told[0]
 
 
-@scenario("A pet's life is followed from its first day to its last", Ability.FOLLOW)
+@scenario("A pet's life is followed from its first day to its last", Ability.FOLLOW, nodes=True)
 async def test_follow(world: World, at: At, door: Door) -> None:
     staff = await world.staff()
     async with at(door, world.visitor, world.target.last).follow("pets/#") as stream:
@@ -83,7 +83,7 @@ async def test_follow(world: World, at: At, door: Door) -> None:
     assert {event["tenantId"] for event in told} == {world.tenant}
 
 
-@scenario("One who sees everything is told the same at every door", Ability.FOLLOW, spans="all")
+@scenario("One who sees everything is told the same at every door", Ability.FOLLOW, spans="all", nodes=True)
 async def test_all(world: World, at: At, doors: tuple[Door, ...]) -> None:
     async with everywhere(world, at, doors, await world.staff(), "#") as streams:
         order = await trade(world)
@@ -163,7 +163,7 @@ async def test_anonymous(world: World, at: At, door: Door) -> None:
         assert (event["eventType"], event["data"]["newStatus"]) == ("order.status_changed", "CANCELLED")
 
 
-@scenario("What a device measures is told at every live door", Ability.PUBLISH)
+@scenario("What a device measures is told at every live door", Ability.PUBLISH, nodes=True)
 async def test_telemetry(world: World, at: At, door: Door) -> None:
     pet, other = await world.pet(), await world.pet()
     staff = await world.staff()

@@ -33,7 +33,7 @@ def payment(source: dict[str, Any] = CARD, **changes: Any) -> dict[str, Any]:
 
 @scenario(
     "An order is placed, paid, shipped and delivered",
-    "placeOrder", "getOrder", "payOrder", "getReceipt", "updateOrder",
+    "placeOrder", "getOrder", "payOrder", "getReceipt", "updateOrder", nodes=True
 )  # fmt: skip
 async def test_order(world: World, at: At, door: Door) -> None:
     pet = await world.pet()
@@ -112,7 +112,9 @@ async def test_list(world: World, at: At, door: Door) -> None:
     assert (await refusal(customer.call("getOrder", id=other["id"]))).code == "not-found"
 
 
-@scenario("Of many who order one pet at once at all doors exactly one wins", "placeOrder", spans="all")
+@scenario(
+    "Of many who order one pet at once at all doors exactly one wins", "placeOrder", spans="all", nodes=True
+)
 async def test_one_winner(world: World, at: At, doors: tuple[Door, ...]) -> None:
     pet = await world.pet()
     people = [await world.customer(name) for name in ("ann", "ben", "cat")]

@@ -15,7 +15,9 @@ def names(events: list[Event]) -> list[str]:
     return [event["data"]["pet"]["name"] for event in events]
 
 
-@scenario("Where any door left off, any other goes on", Ability.FOLLOW, Ability.RESUME, spans="all")
+@scenario(
+    "Where any door left off, any other goes on", Ability.FOLLOW, Ability.RESUME, spans="all", nodes=True
+)
 async def test_resume(world: World, at: At, doors: tuple[Door, ...]) -> None:
     person = await world.customer()
     # Each reader is somebody else, so that nobody needs more requests than a gateway may allow in a minute.

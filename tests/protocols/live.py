@@ -35,7 +35,7 @@ from protocols.sse.adapter import SseDoor
 from protocols.websocket.adapter import WebSocketDoor
 from tests.core.stores import Shop, open_store
 from tests.gateway.server.serving import Client, connected, with_lifespan
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 
 class Thing(BaseModel):
@@ -256,7 +256,7 @@ async def live(
             if not direct:
                 await node.drain()
             server.should_exit = True
-            await asyncio.wait_for(running, TIMEOUT_SECONDS)
+            await within(running)
 
 
 class _Plain(uvicorn.Server):
@@ -287,7 +287,7 @@ class Socket:
 
     async def hear(self) -> dict[str, Any]:
         """The next message."""
-        message: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), TIMEOUT_SECONDS))
+        message: dict[str, Any] = json.loads(await within(self.connection.recv()))
         return message
 
     async def until(self, *names: str) -> dict[str, Any]:

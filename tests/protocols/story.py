@@ -17,7 +17,7 @@ from tests.asyncapi import Sender
 from tests.protocols.live import EventStream, Socket
 from tests.protocols.mqtt.raw import QOS, Raw
 from tests.protocols.socketio.clients import Client, Refused, connected
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 SOCKETS = ("/v1/ws/events", "/v1/ws/chat")
 CARD = {"object": "card", "name": "Sam", "cvc": "123", "expMonth": 12, "expYear": 2099}
@@ -338,7 +338,7 @@ class Talker:
             self._record.note("websocket", self._path, "client", frame, name)
         answer = self._answers[self._count] = asyncio.get_running_loop().create_future()
         await self._socket.raw(json.dumps(frame))
-        return await asyncio.wait_for(answer, TIMEOUT_SECONDS)
+        return await within(answer)
 
 
 class Agent:

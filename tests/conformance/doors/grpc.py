@@ -28,7 +28,7 @@ from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc.bindings import BINDINGS, Binding
 from tests.conformance.door import Ability, Answer, Conversation, Driver, End, Stream, Violation
 from tests.conformance.people import Person
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import TIMEOUT_SECONDS, within
 
 _BOUND: dict[str, Binding] = {binding.operation.name: binding for binding in BINDINGS}
 _STUBS: dict[str, Any] = {
@@ -94,7 +94,7 @@ class GrpcDriver(Driver):
         async with aio.insecure_channel(self.node.grpc, options=_OPTIONS) as channel:
             request = SubscribeRequest(topics=topics, cursor=cursor or "")
             call: Any = EventServiceStub(channel).Subscribe(request, metadata=_metadata(self.person))
-            initial = dict(await asyncio.wait_for(call.initial_metadata(), TIMEOUT_SECONDS))
+            initial = dict(await within(call.initial_metadata()))
             if "x-cursor" not in initial:  # It has ended instead.
                 try:
                     await call.read()
@@ -115,7 +115,7 @@ class GrpcDriver(Driver):
             conversation = GrpcConversation(call)
             reader = asyncio.create_task(conversation.listen())
             try:
-                await asyncio.wait_for(conversation.greeted, TIMEOUT_SECONDS)
+                await within(conversation.greeted)
                 yield conversation
             finally:
                 await _stop(reader)
@@ -163,7 +163,7 @@ class GrpcConversation(Conversation):
         mark = str(next(self._marks))
         answer = self._answers[mark] = asyncio.get_running_loop().create_future()
         await self._call.write(ConverseRequest(id=mark, **command))
-        return await asyncio.wait_for(answer, TIMEOUT_SECONDS)
+        return await within(answer)
 
     def _take(self, response: ConverseResponse) -> None:
         name = response.WhichOneof("message")

@@ -15,7 +15,7 @@ from tests.conformance.doors.rest import fault_of
 from tests.conformance.doors.websocket import SocketConversation, SocketStream, error_of
 from tests.conformance.people import Person
 from tests.conformance.shapes import compact
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import TIMEOUT_SECONDS, within
 
 CHANNEL = "/socket.io/"
 #: Called with each event that the server sends.
@@ -82,7 +82,7 @@ class Connection:
         self._answers.add(answer)
         try:
             await self._client.emit(name, given, callback=answer.set_result)
-            told = await asyncio.wait_for(answer, TIMEOUT_SECONDS)
+            told = await within(answer)
         finally:
             self._answers.discard(answer)
         self._on_frame("socketio", CHANNEL, {"ack": name, "data": told})

@@ -14,7 +14,7 @@ from tests.conformance.door import Ability, Conversation, Driver, End, OnFrame, 
 from tests.conformance.doors.rest import fault_of
 from tests.conformance.people import headers_of
 from tests.conformance.shapes import compact
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import within
 
 EVENTS, CHAT = "/v1/ws/events", "/v1/ws/chat"
 #: Close codes, as the faults that they are.
@@ -65,7 +65,7 @@ class Line:
             frame["chatId"] = chat_id
         with contextlib.suppress(websockets.ConnectionClosed):  # The reader knows why.
             await self._socket.send(json.dumps(frame))
-        return await asyncio.wait_for(answer, TIMEOUT_SECONDS)
+        return await within(answer)
 
     async def read(self, reading: asyncio.Event) -> End:
         """Read to the end while ``reading`` is set, and say how it ended."""
@@ -163,7 +163,7 @@ class WebSocketDriver(Driver):
         async with self._line(CHAT, tell, Stream()) as line:
             conversation.line = line
             if self.person.token is not None:
-                await asyncio.wait_for(line.greeted, TIMEOUT_SECONDS)
+                await within(line.greeted)
             yield conversation
 
     async def renew(self, stream: Stream, token: str) -> None:

@@ -17,7 +17,7 @@ from core.live.session import Session
 from core.live.sessions import Sessions
 from core.store.store import Store
 from tests.core.stores import Shop, open_store
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 
 class Thing(BaseModel):
@@ -187,7 +187,7 @@ async def test_an_event_that_cannot_be_encoded_ends_this_session_alone(
 ) -> None:
     await scene.follow()
     await scene.happen(-1)
-    assert (await asyncio.wait_for(scene.session.closed, TIMEOUT_SECONDS)).reason is CloseReason.INTERNAL
+    assert (await within(scene.session.closed)).reason is CloseReason.INTERNAL
     assert "a stream failed" in caplog.text
 
 
@@ -197,16 +197,14 @@ async def test_an_event_of_the_log_that_cannot_be_encoded_ends_the_session_too(
     caplog.set_level(logging.CRITICAL)
     await scene.happen(1, -1)
     await scene.follow("earliest")
-    assert (await asyncio.wait_for(scene.session.closed, TIMEOUT_SECONDS)).reason is CloseReason.INTERNAL
+    assert (await within(scene.session.closed)).reason is CloseReason.INTERNAL
 
 
 async def test_the_end_of_the_subscription_ends_the_session(scene: Scene) -> None:
     await scene.follow()
     assert scene.session.subscription is not None
     scene.session.subscription.close(Close(CloseReason.DRAINING, "over"))
-    assert await asyncio.wait_for(scene.session.closed, TIMEOUT_SECONDS) == Close(
-        CloseReason.DRAINING, "over"
-    )
+    assert await within(scene.session.closed) == Close(CloseReason.DRAINING, "over")
 
 
 async def test_a_log_that_was_trimmed_under_a_reader_ends_the_session(scene: Scene) -> None:
@@ -215,7 +213,7 @@ async def test_a_log_that_was_trimmed_under_a_reader_ends_the_session(scene: Sce
     await scene.follow("earliest")
     await scene.store.storage.trim_log(None, 5)
     scene.tap.open()
-    close = await asyncio.wait_for(scene.session.closed, TIMEOUT_SECONDS)
+    close = await within(scene.session.closed)
     assert close.reason is CloseReason.CURSOR_EXPIRED
     assert close.oldest_cursor
 

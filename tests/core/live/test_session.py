@@ -39,7 +39,7 @@ from core.services.chats import CLOSE_CHAT
 from core.store.store import Store
 from protocols.websocket.wire import ChatFrames
 from tests.core.stores import Shop, customer_of, open_store, staff_of
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 ADDRESS = "192.0.2.1"
 
@@ -149,7 +149,7 @@ async def test_whoever_must_log_in_is_closed_when_he_does_not(tmp_path: Path) ->
         scene = Scene(store, Clock())
         late, soon = (scene.open(admitted=False, login_required=True) for _ in range(2))
         await soon.command("authenticate", {"token": scene.token(scene.shop.customer)})
-        assert (await asyncio.wait_for(late.closed, TIMEOUT_SECONDS)).reason is CloseReason.LOGIN_TIMEOUT
+        assert (await within(late.closed)).reason is CloseReason.LOGIN_TIMEOUT
         await _refused(Unauthorized, late, "ping")
         assert not late.admitted
         assert not soon.closed.done()
@@ -185,7 +185,7 @@ async def test_a_login_ends_at_its_expiry_even_when_the_clock_is_set(
     await eventually(lambda: asyncio.get_running_loop().time() > deadline)
     assert not session.closed.done()
     scene.clock.ahead = timedelta(minutes=61)
-    assert (await asyncio.wait_for(session.closed, TIMEOUT_SECONDS)).reason is CloseReason.EXPIRED
+    assert (await within(session.closed)).reason is CloseReason.EXPIRED
 
 
 async def test_a_login_that_has_expired_meanwhile_ends_at_once(scene: Scene) -> None:

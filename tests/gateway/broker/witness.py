@@ -14,7 +14,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.servers import MosquittoServer
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ async def may_publish(client: aiomqtt.Client, topic: str, payload: bytes = b"x")
     client._client.on_publish = lambda _client, _data, mid, code, _properties: (
         told.set_result(code) if mid == info.mid and not told.done() else None
     )
-    return not (await asyncio.wait_for(told, TIMEOUT_SECONDS)).is_failure
+    return not (await within(told)).is_failure
 
 
 def _granted(code: object) -> bool:

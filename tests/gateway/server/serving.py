@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from gateway.server.transport import EXTENSION, Transport
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import TIMEOUT_SECONDS, within
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
 
@@ -69,7 +69,7 @@ async def serving(
         yield Serving(server, socket_port(sockets), stopped)
     finally:
         server.stop()
-        await asyncio.wait_for(stopped, TIMEOUT_SECONDS)
+        await within(stopped)
 
 
 def transport_of(scope: Scope) -> Transport:
@@ -105,7 +105,7 @@ class Client:
         self.writer.write(data)
 
     async def read_head(self) -> bytes:
-        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), TIMEOUT_SECONDS)
+        return await within(self.reader.readuntil(b"\r\n\r\n"))
 
     async def read_frame(self) -> tuple[int, bytes]:
         """Read the next frame, and give its opcode and payload."""

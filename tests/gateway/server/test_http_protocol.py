@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.server.http_protocol import LARGEST_HEAD
 from gateway.server.transport import Transport
 from tests.gateway.server.serving import Client, connected, serving, transport_of
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -156,8 +156,8 @@ async def test_a_stream_whose_peer_reads_nothing_is_dropped() -> None:
         transport = await streams.transport()
         await fill(transport)
         with pytest.raises(ConnectionResetError):
-            await asyncio.wait_for(transport.drain(), TIMEOUT_SECONDS)
-        await asyncio.wait_for(streams.disconnected.wait(), TIMEOUT_SECONDS)
+            await within(transport.drain())
+        await within(streams.disconnected.wait())
         assert running.server.statistics().stalled == 1
         assert running.connections() == 0
 
@@ -205,7 +205,7 @@ async def test_an_aborted_stream_is_gone_at_once() -> None:
         await fill(transport)
         transport.abort()
         await eventually(lambda: running.connections() == 0)
-        await asyncio.wait_for(streams.disconnected.wait(), TIMEOUT_SECONDS)
+        await within(streams.disconnected.wait())
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from tests.gateway.server.serving import CLOSE, connected, nothing, serving, transport_of, with_lifespan
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -34,7 +34,7 @@ async def endless(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Pro
     )
     try:
         assert process.stdout is not None
-        yield process, int(await asyncio.wait_for(process.stdout.readline(), TIMEOUT_SECONDS))
+        yield process, int(await within(process.stdout.readline()))
     finally:
         if process.returncode is None:
             process.kill()
@@ -46,11 +46,11 @@ async def test_a_signal_ends_endless_streams_with_their_farewell_and_code_0(numb
     async with endless() as (process, port), connected(port) as client:
         client.send(GET)
         await client.read_head()
-        assert await asyncio.wait_for(client.reader.readuntil(b"event\n"), TIMEOUT_SECONDS)
+        assert await within(client.reader.readuntil(b"event\n"))
         begun = time.monotonic()
         process.send_signal(number)
         assert (await client.read_to_end()).endswith(b"farewell\n\r\n0\r\n\r\n")
-        output, errors = await asyncio.wait_for(process.communicate(), TIMEOUT_SECONDS)
+        output, errors = await within(process.communicate())
         assert time.monotonic() - begun < 3
         assert (output.decode().split(), errors.decode()) == (["drained", "stream", "lifespan", "after"], "")
         assert process.returncode == 0
@@ -62,10 +62,10 @@ async def test_a_second_signal_does_not_wait_for_the_drain() -> None:
         await client.read_head()
         process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), TIMEOUT_SECONDS) == b"drained\n"
+        assert await within(process.stdout.readline()) == b"drained\n"
         process.send_signal(signal.SIGTERM)
         await client.read_to_end()
-        output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_SECONDS)
+        output, _ = await within(process.communicate())
         assert output.decode().split() == ["stream", "lifespan", "after"]
         assert process.returncode == 0
 
@@ -109,7 +109,7 @@ async def test_what_outlives_the_drain_is_cut_off_before_the_application_shuts_d
         server.stop()
         opcode, payload = await client.read_frame()
         assert (opcode, payload[:2]) == (CLOSE, (1001).to_bytes(2))
-        await asyncio.wait_for(serve, TIMEOUT_SECONDS)
+        await within(serve)
         assert sorted(order[:2]) == ["http", "websocket"]
         assert order[2:] == ["lifespan"]
         assert [record.getMessage() for record in caplog.records] == [
@@ -165,13 +165,13 @@ async def test_a_draining_server_takes_no_new_connection_and_ends_idle_ones() ->
         idle.send(GET)
         assert (await idle.read_head()).startswith(b"HTTP/1.1 204 ")
         running.server.stop()
-        await asyncio.wait_for(draining.wait(), TIMEOUT_SECONDS)
+        await within(draining.wait())
         assert await idle.read_to_end() == b""
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", running.port)
         assert not running.stopped.done()
         enough.set()
-        await asyncio.wait_for(running.stopped, TIMEOUT_SECONDS)
+        await within(running.stopped)
 
 
 async def test_a_failing_drain_hook_is_logged_and_the_server_ends(caplog: pytest.LogCaptureFixture) -> None:
@@ -180,7 +180,7 @@ async def test_a_failing_drain_hook_is_logged_and_the_server_ends(caplog: pytest
 
     async with serving(Starlette(), on_drain=on_drain) as running:
         running.server.stop()
-        await asyncio.wait_for(running.stopped, TIMEOUT_SECONDS)
+        await within(running.stopped)
     assert "draining failed" in caplog.text
 
 

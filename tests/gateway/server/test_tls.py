@@ -1,6 +1,5 @@
 """The same connections under TLS, where the transport is another class."""
 
-import asyncio
 import datetime
 import ipaddress
 import ssl
@@ -15,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.gateway.server.serving import frame, serving, transport_of
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import within
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -65,8 +64,8 @@ async def test_direct_writes_stalls_and_refusals_work_under_tls(tmp_path: Path) 
         connect(f"wss://127.0.0.1:{running.port}/", ssl=trust, max_size=None) as client,
     ):
         for number in range(100):
-            assert await asyncio.wait_for(client.recv(), TIMEOUT_SECONDS) == str(number)
-        assert len(await asyncio.wait_for(client.recv(), TIMEOUT_SECONDS)) == 20_000_000
+            assert await within(client.recv()) == str(number)
+        assert len(await within(client.recv())) == 20_000_000
         assert looks == [0.0]
         await client.send("x" * 100_000)
         with pytest.raises(ConnectionClosed) as caught:

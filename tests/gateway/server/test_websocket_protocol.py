@@ -26,7 +26,7 @@ from tests.gateway.server.serving import (
     serving,
     transport_of,
 )
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 
 class Calls:
@@ -95,9 +95,9 @@ async def test_direct_writes_arrive_whole_and_in_order_among_pongs() -> None:
         pushing = asyncio.create_task(push())
         pinging = asyncio.create_task(ping())
         for number in range(3000):
-            message = await asyncio.wait_for(client.recv(), TIMEOUT_SECONDS)
+            message = await within(client.recv())
             assert message == f"{number}" + "." * 500
-        assert await asyncio.wait_for(pinging, TIMEOUT_SECONDS) > 0
+        assert await within(pinging) > 0
 
 
 async def test_pongs_and_closes_go_behind_what_was_written_before() -> None:
@@ -181,7 +181,7 @@ async def test_a_peer_that_reads_nothing_is_dropped() -> None:
             transport.write(frame(b"x" * 60000))
             await asyncio.sleep(0)
         with pytest.raises(ConnectionResetError):
-            await asyncio.wait_for(transport.drain(), TIMEOUT_SECONDS)
+            await within(transport.drain())
         assert running.server.statistics().stalled == 1
         assert (await calls.end())["code"] == 1005
         assert running.connections() == 0
@@ -226,7 +226,7 @@ async def test_a_slow_reader_outlives_its_unanswered_pings() -> None:
             await pinged_again(protocol)
             rest -= len(await client.reader.readexactly(60_000))
         assert transport.writable is False
-        await asyncio.wait_for(client.reader.readexactly(rest), TIMEOUT_SECONDS)
+        await within(client.reader.readexactly(rest))
         assert (await client.read_frame())[0] == PING
         assert running.connections() == 1
 

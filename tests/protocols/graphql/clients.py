@@ -1,6 +1,5 @@
 """Clients of the GraphQL door for tests: one that ends, and one that speaks graphql-transport-ws word for word."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -12,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from tests.protocols.live import EventStream, Live
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 SUBPROTOCOL = Subprotocol("graphql-transport-ws")
 EVENTS = """subscription($topics: [String!]!, $after: String) {
@@ -58,9 +57,7 @@ class Talker:
     async def hear(self) -> dict[str, Any]:
         """The next message; acknowledgements of subscriptions are noted on the way."""
         while True:
-            message: dict[str, Any] = json.loads(
-                await asyncio.wait_for(self.connection.recv(), TIMEOUT_SECONDS)
-            )
+            message: dict[str, Any] = json.loads(await within(self.connection.recv()))
             if message["type"] != "pong" or "cursors" not in message.get("payload", ()):
                 return message
             self.places |= message["payload"]["cursors"]

@@ -15,7 +15,7 @@ from gql.transport.websockets import WebsocketsTransport
 
 from tests.protocols.graphql.clients import EVENTS, subscribed
 from tests.protocols.live import Live
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import within
 
 SCRIPT = Path(__file__).parents[2] / "node" / "graphql.mjs"
 
@@ -33,7 +33,7 @@ async def node_client(
     assert process.stdout is not None
     try:
         yield process.stdout
-        assert await asyncio.wait_for(process.wait(), TIMEOUT_SECONDS) == 0
+        assert await within(process.wait()) == 0
     finally:
         if process.returncode is None:
             process.kill()
@@ -41,7 +41,7 @@ async def node_client(
 
 
 async def line(output: asyncio.StreamReader) -> Any:
-    return json.loads(await asyncio.wait_for(output.readline(), TIMEOUT_SECONDS))
+    return json.loads(await within(output.readline()))
 
 
 async def test_every_audit_of_graphql_over_http_passes(node: Live) -> None:

@@ -1,6 +1,5 @@
 """The gRPC port on a running node, and grpcio's own clients of it."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc.adapter import GrpcDoor
 from protocols.grpc.rpc import Rpc
 from tests.protocols.live import Live, live
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -107,7 +106,7 @@ class Client:
         call = self.events.Subscribe(request, metadata=self.metadata, timeout=timeout)
         try:
             events = Events(call)
-            events.initial = dict(await asyncio.wait_for(call.initial_metadata(), TIMEOUT_SECONDS))
+            events.initial = dict(await within(call.initial_metadata()))
             yield events
         finally:
             call.cancel()
@@ -124,7 +123,7 @@ class Events:
 
     async def batch(self) -> Any:
         """The next message."""
-        batch: Any = await asyncio.wait_for(self.call.read(), TIMEOUT_SECONDS)
+        batch: Any = await within(self.call.read())
         if batch is aio.EOF:
             raise EOFError
         return batch

@@ -1,6 +1,5 @@
 """Conversations over one bidirectional stream."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from core.kernel.caller import Caller, Role
 from core.kernel.errors import Close, CloseReason
 from protocols.grpc._generated.petstore.v1 import chats_pb2
 from tests.protocols.grpc.clients import Client, Node, Refusal, node_with_grpc
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 
 class Talk:
@@ -34,7 +33,7 @@ class Talk:
 
     async def hear(self) -> Any:
         """The next message."""
-        message = await asyncio.wait_for(self.call.read(), TIMEOUT_SECONDS)
+        message = await within(self.call.read())
         if message is aio.EOF:
             raise EOFError
         return message
@@ -174,11 +173,11 @@ async def test_what_is_no_message_is_answered(node: Node) -> None:
         call = method(metadata=client.metadata)
         await call.read()
         await call.write(b"\xff\xff")
-        answer = chats_pb2.ConverseResponse.FromString(await asyncio.wait_for(call.read(), TIMEOUT_SECONDS))
+        answer = chats_pb2.ConverseResponse.FromString(await within(call.read()))
         assert answer.error.code == "bad-request"
         await call.write(b"x" * 70_000)
         with pytest.raises(aio.AioRpcError) as caught:
-            await asyncio.wait_for(call.read(), TIMEOUT_SECONDS)
+            await within(call.read())
         assert Refusal.of(caught.value).info.reason == "PAYLOAD_TOO_LARGE"
 
 

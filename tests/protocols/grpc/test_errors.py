@@ -18,7 +18,7 @@ from protocols.grpc._generated.petstore.v1 import chats_pb2, orders_pb2, pets_pb
 from protocols.grpc.errors import CLOSE_CODES, STATUS_CODES, status_of, status_of_close
 from tests.protocols.grpc.clients import Node, Refusal, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 FAULTS: dict[StoreError, StatusCode] = {
     errors.BadRequest("no"): StatusCode.INVALID_ARGUMENT,
@@ -203,7 +203,7 @@ async def test_what_is_no_message_is_an_invalid_argument(node: Node) -> None:
         subscribe: Any = client.channel.unary_stream("/petstore.v1.EventService/Subscribe")
         stream = subscribe(b"\x0a\xff")
         with pytest.raises(aio.AioRpcError) as caught:
-            await asyncio.wait_for(stream.read(), TIMEOUT_SECONDS)
+            await within(stream.read())
         assert caught.value.code() is StatusCode.INVALID_ARGUMENT
 
 

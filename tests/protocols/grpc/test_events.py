@@ -16,7 +16,7 @@ from protocols.grpc._generated.petstore.v1 import events_pb2, pets_pb2
 from tests.protocols.grpc.clients import Events, Node, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
 from tests.protocols.live import new_tenant
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 CURSOR_EXPIRED = (StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED")
 
@@ -239,7 +239,7 @@ async def test_a_slow_reader_costs_bounded_memory_loses_nothing_and_harms_nobody
                 assert await quick.numbers(50) == list(range(number, number + 50))
         seen: list[int] = []
         while len(seen) < count:
-            batch = await asyncio.wait_for(slow.read(), TIMEOUT_SECONDS)
+            batch = await within(slow.read())
             assert batch.ByteSize() < 4 << 20
             seen += [int(event.data["number"]) for event in batch.events]
         assert seen == list(range(count))

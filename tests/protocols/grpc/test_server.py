@@ -27,7 +27,7 @@ from tests.process import Gateway
 from tests.protocols.grpc.clients import Node, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
 from tests.servers import RedisServer, free_port
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 NODE = Path(__file__).parents[2] / "node"
 PROTO = Path(__file__).parents[3] / "proto"
@@ -42,14 +42,14 @@ async def test_every_service_is_healthy_until_the_drain_and_watchers_learn_it_fi
         watch = stub.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == SERVING
         stopping = asyncio.create_task(node.server.stop(5))
-        assert (await asyncio.wait_for(watch.read(), TIMEOUT_SECONDS)).status == NOT_SERVING
+        assert (await within(watch.read())).status == NOT_SERVING
         assert not stopping.done()
         # Who is served goes on until he is told.
         await node.live.happen(1)
         assert await events.numbers(1) == [1]
         node.live.sessions.close_all(Close(CloseReason.DRAINING, "Come back."))
         assert (await events.end()).code is StatusCode.UNAVAILABLE
-        await asyncio.wait_for(stopping, TIMEOUT_SECONDS)
+        await within(stopping)
 
 
 async def test_a_node_that_should_get_no_work_says_so(node: Node) -> None:
@@ -58,15 +58,15 @@ async def test_a_node_that_should_get_no_work_says_so(node: Node) -> None:
         watch = stub.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == SERVING
         node.state.draining = True
-        assert (await asyncio.wait_for(watch.read(), TIMEOUT_SECONDS)).status == NOT_SERVING
+        assert (await within(watch.read())).status == NOT_SERVING
         node.state.draining = False
-        assert (await asyncio.wait_for(watch.read(), TIMEOUT_SECONDS)).status == SERVING
+        assert (await within(watch.read())).status == SERVING
         watch.cancel()
 
 
 async def test_stopping_waits_for_streams_no_longer_than_it_may(node: Node) -> None:
     async with node.client() as client, client.subscribed("#") as events:
-        await asyncio.wait_for(node.server.stop(0.1), TIMEOUT_SECONDS)
+        await within(node.server.stop(0.1))
         with pytest.raises(aio.AioRpcError) as caught:
             await events.event()
         assert caught.value.code() is StatusCode.UNAVAILABLE
@@ -77,7 +77,7 @@ async def test_stopping_may_be_cut_short(node: Node) -> None:
         stopping = asyncio.create_task(node.server.stop(60))
         await eventually(lambda: node.server._stopping.locked())
         stopping.cancel()
-        await asyncio.wait_for(node.server.stop(0), TIMEOUT_SECONDS)
+        await within(node.server.stop(0))
 
 
 @pytest.mark.parametrize("version", ["v1alpha", "v1"])
@@ -193,7 +193,7 @@ async def test_a_javascript_client_made_from_the_proto_files_sees_the_same(node:
     process = await asyncio.create_subprocess_exec(
         "node", NODE / "grpc.mjs", f"127.0.0.1:{node.port}", PROTO, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_SECONDS)
+    output, _ = await within(process.communicate())
     told = [json.loads(line) for line in output.splitlines()]
     assert [line["name"] for line in told] == ["open", "pet", "order", "event", "refused"]
     shown = told[1]["pet"]

@@ -28,7 +28,7 @@ from tests.core.stores import Shop, open_store
 from tests.gateway.server.serving import with_lifespan
 from tests.protocols.live import Live
 from tests.protocols.mqtt.raw import Raw
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 
 class Doors:
@@ -129,7 +129,7 @@ async def mqtt_node(
                 if not direct:
                     await node.drain()
                 server.should_exit = True
-                await asyncio.wait_for(running, TIMEOUT_SECONDS)
+                await within(running)
         await door.finished()
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import socketio
 
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import TIMEOUT_SECONDS, within
 
 NODE = Path(__file__).parents[2] / "node"
 
@@ -55,7 +55,7 @@ class Client:
 
     async def hear(self, timeout: float = TIMEOUT_SECONDS) -> Told:
         """The next event."""
-        return await asyncio.wait_for(self.told.get(), timeout)
+        return await within(self.told.get(), timeout)
 
     async def until(self, *names: str) -> Any:
         """The data of the next event of these names; others are passed over."""
@@ -185,7 +185,7 @@ class NodeClient(Client):
             mark += 1
         answer = self._answers[mark] = asyncio.get_running_loop().create_future()
         await self.order(emit=[name, *arguments], mark=mark)
-        return await asyncio.wait_for(answer, TIMEOUT_SECONDS)
+        return await within(answer)
 
     async def transport(self) -> str:
         return self._transport
@@ -203,7 +203,7 @@ class NodeClient(Client):
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError):
             self._process.stdin.close()
-        await asyncio.wait_for(self._process.wait(), TIMEOUT_SECONDS)
+        await within(self._process.wait())
         await self._reader
 
 

@@ -1,6 +1,5 @@
 """Who is let in on Socket.IO, who is not, and how he is told."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from core.kernel.limits import Limits
 from protocols.socketio.adapter import SocketIoDoor
 from tests.protocols.live import Live, live, new_tenant
 from tests.protocols.socketio.clients import TRANSPORTS, NodeClient, Refused, connected
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually, within
 
 SOCKETIO = "/socket.io/?EIO=4&transport=polling"
 
@@ -222,4 +221,4 @@ async def test_without_sticky_sessions_polling_says_so_and_websockets_carry_on(n
     assert sent[0]["status"] == 400
     assert "sticky" in json.loads(sent[1]["body"])["detail"]
     async with node.socket("/socket.io/?EIO=4&transport=websocket") as socket:
-        assert str(await asyncio.wait_for(socket.connection.recv(), TIMEOUT_SECONDS)).startswith("0{")
+        assert str(await within(socket.connection.recv())).startswith("0{")

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from protocols.socketio.wire import BadPacket, Kind, kind_of
 from tests.protocols.live import Live, Socket, live
 from tests.protocols.socketio.clients import connected
-from tests.waiting import TIMEOUT_SECONDS
+from tests.waiting import TIMEOUT_SECONDS, within
 
 SOCKET = "/socket.io/?EIO=4&transport=websocket"
 POLL = "/socket.io/?EIO=4&transport=polling"
@@ -33,7 +33,7 @@ async def raw_client(node: Live, topics: str = "[]") -> AsyncIterator[Socket]:
 
 async def packet(socket: Socket, start: str) -> str:
     """The next packet, which begins so."""
-    found = str(await asyncio.wait_for(socket.connection.recv(), TIMEOUT_SECONDS))
+    found = str(await within(socket.connection.recv()))
     assert found.startswith(start), found
     return found
 
@@ -43,7 +43,7 @@ async def ended(socket: Socket) -> tuple[int, list[str]]:
     packets = []
     with contextlib.suppress(ConnectionClosed):
         while True:
-            packets.append(str(await asyncio.wait_for(socket.connection.recv(), TIMEOUT_SECONDS)))
+            packets.append(str(await within(socket.connection.recv())))
     return socket.connection.close_code or 0, packets
 
 
