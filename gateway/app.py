@@ -38,7 +38,7 @@ from protocols.grpc.adapter import GrpcDoor
 from protocols.grpc.rpc import Rpc
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.connection import Connection as MqttConnection
-from protocols.mqtt.door import Door as Mqtt
+from protocols.mqtt.server import MqttServer
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
@@ -57,7 +57,7 @@ class Node:
     bus: Bus
     health: Health
     metrics: Metrics
-    mqtt: Mqtt
+    mqtt: MqttServer
     bridge: Bridge | None
 
 
@@ -104,7 +104,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             checks["mqtt-broker"] = bridge.check
             metrics.observe("broker", bridge.statistics)
         sessions = Sessions(store)
-        mqtt = Mqtt(sessions, settings.limits)
+        mqtt = MqttServer(sessions, settings.limits)
         stack.push_async_callback(mqtt.finished)
         yield Node(settings, store, sessions, bus, Health(checks), metrics, mqtt, bridge)
 

@@ -3,7 +3,7 @@
 Where clients arrive:
     ``adapter``        connections on TCP and TLS
     ``socket``         connections on WebSocket
-    ``door``           what the connections of a node share
+    ``server``         what the connections of a node share
     ``connection``     one connection: from bytes to packets, and its end
     ``writer``         its outgoing half, which is all that the parts of a client know of it
     ``connect``        what CONNECT says: credentials, client identifier, session expiry

@@ -12,7 +12,6 @@ from core.live.session import Session
 from protocols.mqtt import gate
 from protocols.mqtt.connect import ClientKey, session_expiry_of
 from protocols.mqtt.delivery import MessageDelivery
-from protocols.mqtt.door import Door
 from protocols.mqtt.encoder import PINGRESP, Accepted
 from protocols.mqtt.errors import DISCONNECT_CODES
 from protocols.mqtt.inbound import RECEIVE_MAXIMUM, InboundMessages
@@ -30,6 +29,7 @@ from protocols.mqtt.packets import (
     UnsubscribePacket,
 )
 from protocols.mqtt.persistence import PersistentSession
+from protocols.mqtt.server import MqttServer
 from protocols.mqtt.subscriptions import Subscriptions
 from protocols.mqtt.telemetry import check_report
 from protocols.mqtt.writer import NetworkConnection, PacketWriter
@@ -45,7 +45,7 @@ class Client:
 
     def __init__(
         self,
-        door: Door,
+        server: MqttServer,
         session: Session,
         connect: ConnectPacket,
         client_id: str,
@@ -56,7 +56,7 @@ class Client:
         self.session = session
         #: Set when nothing is left of the client's connection, and its session is saved.
         self.released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._door = door
+        self._server = server
         self._writer = writer
         self._connect = connect
         self._will = connect.will
@@ -71,13 +71,13 @@ class Client:
             max_packet_bytes=number(Property.MAXIMUM_PACKET_SIZE, 0) or None,
         )
         self._delivery.gate.shut(gate.CONNACK)
-        self._inbound = InboundMessages(writer, session, door.store, door.counters)
-        expiry = session_expiry_of(connect, door.durable_sessions.max_expiry(caller))
+        self._inbound = InboundMessages(writer, session, server.store, server.counters)
+        expiry = session_expiry_of(connect, server.durable_sessions.max_expiry(caller))
         self._persistent = PersistentSession(
-            door.durable_sessions, caller, client_id, session.id, expiry, self._to_state
+            server.durable_sessions, caller, client_id, session.id, expiry, self._to_state
         )
         self._subscriptions = Subscriptions(
-            door.store, door.shared_subscriptions, session, self._delivery, writer, self._persistent.save
+            server.store, server.shared_subscriptions, session, self._delivery, writer, self._persistent.save
         )
 
     # --- beginning ---
@@ -96,18 +96,18 @@ class Client:
             return
         self._begun = True
         self._persistent.on_lost = self.taken_over
-        self._door.session_keeper.add(self._persistent)
+        self._server.session_keeper.add(self._persistent)
         self.session.closed.add_done_callback(self._on_closed)
         self._accept(session_present=present)
 
     async def _take_over(self) -> None:
         """Be the one connection of this client; the one before saves how far it came."""
-        before = self._door.clients.get(self._key)
-        self._door.clients[self._key] = self
+        before = self._server.clients.get(self._key)
+        self._server.clients[self._key] = self
         if before is not None:
             before.taken_over()
             await before.released
-        self._door.wills.settle(self._key, publish=self._connect.clean_start)
+        self._server.wills.settle(self._key, publish=self._connect.clean_start)
 
     def _accept(self, *, session_present: bool) -> None:
         properties = self._connect.properties
@@ -118,11 +118,11 @@ class Client:
             session_expiry=expiry if expiry != requested else None,
             client_id=self._key.client_id if not self._connect.client_id else None,
             receive_maximum=RECEIVE_MAXIMUM,
-            maximum_packet_size=self._door.limits.frame_bytes,
+            maximum_packet_size=self._server.limits.frame_bytes,
             authentication_method=properties.text(Property.AUTHENTICATION_METHOD),
         )
         self._writer.accept(accepted)
-        self._door.counters.connected += 1
+        self._server.counters.connected += 1
         self._delivery.gate.open(gate.CONNACK)
 
     # --- packets ---
@@ -173,7 +173,7 @@ class Client:
         if isinstance(expiry, int):
             if expiry and not self._persistent.expiry:
                 raise ProtocolError("a session that was to end cannot be kept")
-            longest = self._door.durable_sessions.max_expiry(self._persistent.caller)
+            longest = self._server.durable_sessions.max_expiry(self._persistent.caller)
             self._persistent.expiry = min(longest, timedelta(seconds=expiry))
         if packet.code == 0:
             self._will = None
@@ -193,7 +193,7 @@ class Client:
 
     def taken_over(self) -> None:
         """The client has connected again, here or on another node."""
-        self._door.counters.taken_over += 1
+        self._server.counters.taken_over += 1
         self._writer.close(DisconnectReasonCode.SESSION_TAKEN_OVER, "The client connected again.")
 
     def _on_closed(self, closed: "asyncio.Future[Close]") -> None:
@@ -225,13 +225,13 @@ class Client:
         """Save what is to be saved, publish the will, and leave nothing else behind."""
         try:
             if self._begun:
-                self._door.session_keeper.remove(self._persistent)
+                self._server.session_keeper.remove(self._persistent)
                 await self._persistent.end()
             self.session.closed.remove_done_callback(self._on_closed)
             self.session.leave()
         finally:
-            if self._door.clients.get(self._key) is self:
-                del self._door.clients[self._key]
+            if self._server.clients.get(self._key) is self:
+                del self._server.clients[self._key]
             if self._begun:
                 self._send_will()
             self.released.set_result(None)
@@ -242,7 +242,7 @@ class Client:
         if will is None:
             return
         delay_seconds = min(will.delay, self._persistent.expiry.total_seconds())
-        self._door.wills.send(
+        self._server.wills.send(
             self._key,
             delay_seconds,
             lambda: self._inbound.publish_will(will),

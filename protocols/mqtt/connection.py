@@ -14,7 +14,6 @@ from core.live.session import Session
 from protocols.mqtt.client import Client
 from protocols.mqtt.connect import ConnectRefused, authenticate, client_id_of
 from protocols.mqtt.decoder import decode_connect, decode_packet, protocol_version_of
-from protocols.mqtt.door import Door
 from protocols.mqtt.encoder import PINGRESP
 from protocols.mqtt.errors import CONNECT_CODES
 from protocols.mqtt.framing import PacketSplitter, PacketTooLarge
@@ -29,6 +28,7 @@ from protocols.mqtt.packets import (
     ProtocolVersion,
     UnsupportedVersion,
 )
+from protocols.mqtt.server import MqttServer
 from protocols.mqtt.writer import NetworkConnection, PacketWriter
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Connection:
 
     def __init__(
         self,
-        door: Door,
+        server: MqttServer,
         network: NetworkConnection,
         credentials: Credentials,
         on_end: Callable[["Connection"], None] | None = None,
@@ -60,16 +60,16 @@ class Connection:
         loop = asyncio.get_running_loop()
         #: When it began, by `time.perf_counter`.
         self.started = perf_counter()
-        self._door = door
+        self._server = server
         self._network = network
         self._credentials = credentials
         self._on_end = on_end
         self._writer = PacketWriter(network, self._stop)
-        self._splitter = PacketSplitter(door.limits.frame_bytes)
+        self._splitter = PacketSplitter(server.limits.frame_bytes)
         self._waiting: deque[Packet] = deque()
         self._worker: asyncio.Task[None] | None = None
         #: Drops a client that does not send CONNECT in time; later it is the keep alive timer.
-        self._timer: asyncio.TimerHandle | None = loop.call_later(door.limits.login_seconds, network.abort)
+        self._timer: asyncio.TimerHandle | None = loop.call_later(server.limits.login_seconds, network.abort)
         self._last_received = loop.time()
         self._connect: ConnectPacket | None = None
         self._client: Client | None = None
@@ -182,9 +182,9 @@ class Connection:
         """CONNECT: accept the client, or refuse it."""
         try:
             client_id = client_id_of(connect)
-            caller, credentials = await authenticate(self._door.store, self._credentials, connect)
-            session = self._door.sessions.open(credentials, caller)
-            self._client = Client(self._door, session, connect, client_id, self._network, self._writer)
+            caller, credentials = await authenticate(self._server.store, self._credentials, connect)
+            session = self._server.sessions.open(credentials, caller)
+            self._client = Client(self._server, session, connect, client_id, self._network, self._writer)
             await self._client.begin()
         except ConnectRefused as refusal:
             self._refuse(refusal.code, str(refusal))
@@ -215,11 +215,11 @@ class Connection:
 
     def _reject(self, code: DisconnectReasonCode, reason: str) -> None:
         """What the client sent is not MQTT: it is counted, and ends this connection alone."""
-        self._door.counters.malformed_packets += 1
+        self._server.counters.malformed_packets += 1
         self._writer.reject(code, reason)
 
     def _refuse(self, code: ConnAckReasonCode, reason: str) -> None:
-        self._door.counters.refused_connections += 1
+        self._server.counters.refused_connections += 1
         self._writer.refuse(code, reason)
 
     def _stop(self) -> None:
@@ -234,7 +234,7 @@ class Connection:
         self._set_timer(None)
         if self._client is not None:
             self._client.gone()
-        self._door.spawn(self._release())
+        self._server.spawn(self._release())
         if self._on_end is not None:
             self._on_end(self)
 

@@ -11,7 +11,7 @@ from protocols.http.frames import binary_frame
 from protocols.http.headers import read_headers
 from protocols.http.sockets import Socket
 from protocols.mqtt.connection import Connection
-from protocols.mqtt.door import Door
+from protocols.mqtt.server import MqttServer
 
 _SUBPROTOCOL = "mqtt"
 #: The end, as far as a WebSocket is concerned: MQTT has said why (RFC 6455, section 7.4.1).
@@ -75,12 +75,12 @@ class SocketPeer:
 class MqttSocketDoor:
     """``/mqtt`` as an ASGI application."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, server: MqttServer) -> None:
+        self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it goes or is sent off."""
-        socket = Socket(scope, receive, send, patience=self._door.limits.stall_seconds, binary=True)
+        socket = Socket(scope, receive, send, patience=self._server.limits.stall_seconds, binary=True)
         if not await socket.connected():
             return
         offered = _SUBPROTOCOL in scope.get("subprotocols", ())
@@ -88,7 +88,7 @@ class MqttSocketDoor:
         async with socket.accepted(_SUBPROTOCOL if offered else None):
             peer = SocketPeer(socket)
             socket.on_stalled = peer.close
-            connection = Connection(self._door, peer, credentials)
+            connection = Connection(self._server, peer, credentials)
             try:
                 while (message := await receive())["type"] != "websocket.disconnect":
                     data = message.get("bytes")

@@ -11,7 +11,7 @@ from core.live.sessions import Sessions
 from gateway.server.listening import listen, socket_port
 from gateway.server.tcp import TcpServer
 from protocols.mqtt.adapter import MqttDoor
-from protocols.mqtt.door import Door
+from protocols.mqtt.server import MqttServer
 from tests.core.stores import open_store
 from tests.gateway.server.test_tls import certificate
 from tests.protocols.mqtt.raw import Raw
@@ -23,8 +23,8 @@ async def test_a_client_is_served_under_tls_and_gets_its_farewell(tmp_path: Path
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(file, key)
     async with open_store(tmp_path) as store:
-        door = Door(Sessions(store), store.limits)
-        server = TcpServer(MqttDoor(door).connect, stall_limit=30)
+        mqtt = MqttServer(Sessions(store), store.limits)
+        server = TcpServer(MqttDoor(mqtt).connect, stall_limit=30)
         sockets = listen("127.0.0.1", 0)
         port = socket_port(sockets)
         async with server.serving([], sockets, context):
@@ -37,13 +37,13 @@ async def test_a_client_is_served_under_tls_and_gets_its_farewell(tmp_path: Path
             assert goodbye.reason_code == mqtt5.DisconnectReasonCode.MALFORMED_PACKET
             client.writer.close()
             await eventually(lambda: not server.statistics().connections)
-        await door.finished()
+        await mqtt.finished()
 
 
 async def test_the_kernel_looks_after_peers_that_never_speak(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        door = Door(Sessions(store), store.limits)
-        server = TcpServer(MqttDoor(door).connect, stall_limit=30)
+        mqtt = MqttServer(Sessions(store), store.limits)
+        server = TcpServer(MqttDoor(mqtt).connect, stall_limit=30)
         sockets = listen("127.0.0.1", 0)
         async with server.serving(sockets, [], None):
             client = Raw(*await asyncio.open_connection("127.0.0.1", socket_port(sockets)))
@@ -54,13 +54,13 @@ async def test_the_kernel_looks_after_peers_that_never_speak(tmp_path: Path) -> 
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
             client.writer.close()
-        await door.finished()
+        await mqtt.finished()
 
 
 async def test_what_is_open_at_the_end_is_dropped_and_nobody_else_is_let_in(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
-        door = Door(Sessions(store), store.limits)
-        server = TcpServer(MqttDoor(door).connect, stall_limit=30)
+        mqtt = MqttServer(Sessions(store), store.limits)
+        server = TcpServer(MqttDoor(mqtt).connect, stall_limit=30)
         sockets = listen("127.0.0.1", 0)
         port = socket_port(sockets)
         async with server.serving(sockets, [], None):
@@ -69,8 +69,8 @@ async def test_what_is_open_at_the_end_is_dropped_and_nobody_else_is_let_in(tmp_
             server.stop_accepting()
         assert await client.ended()
         client.writer.close()
-        await door.finished()
-        assert not len(door.sessions)
+        await mqtt.finished()
+        assert not len(mqtt.sessions)
         try:
             await asyncio.open_connection("127.0.0.1", port)
         except OSError:

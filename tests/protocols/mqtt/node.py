@@ -21,7 +21,7 @@ from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from gateway.server.tcp import TcpServer
 from protocols.mqtt.adapter import MqttDoor
-from protocols.mqtt.door import Door
+from protocols.mqtt.server import MqttServer
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.sse.adapter import SseDoor
 from tests.core.stores import Shop, open_store
@@ -34,10 +34,10 @@ from tests.waiting import eventually, within
 class Doors:
     """The HTTP port."""
 
-    def __init__(self, sessions: Sessions, limits: Limits, door: Door) -> None:
+    def __init__(self, sessions: Sessions, limits: Limits, mqtt: MqttServer) -> None:
         self._paths: dict[str, ASGIApp] = {
             "/v1/events": SseDoor(sessions, limits),
-            "/mqtt": MqttSocketDoor(door),
+            "/mqtt": MqttSocketDoor(mqtt),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,21 +47,23 @@ class Doors:
 class MqttNode(Live):
     """A running node with an MQTT door and an event stream, and none of the other doors."""
 
-    def __init__(self, store: Store, door: Door, tcp: TcpServer, server: Server | uvicorn.Server) -> None:
+    def __init__(
+        self, store: Store, mqtt: MqttServer, tcp: TcpServer, server: Server | uvicorn.Server
+    ) -> None:
         self.store = store
-        self.sessions = door.sessions
+        self.sessions = mqtt.sessions
         self.limits = store.limits
         self.server = server
         self.tasks = frozenset(asyncio.all_tasks())
-        self.door = door
+        self.mqtt = mqtt
         self.tcp = tcp
         self.port = 0
         self.mqtt_port = 0
 
     def held_by_doors(self) -> list[object]:
         """What the door itself holds of clients, beside their sessions."""
-        door = self.door.statistics()
-        return [door] if door.clients or door.groups or door.kept_sessions else []
+        held = self.mqtt.statistics()
+        return [held] if held.clients or held.groups or held.kept_sessions else []
 
     @contextlib.asynccontextmanager
     async def client(self, client_id: str = "", **connect: Any) -> AsyncIterator[Raw]:
@@ -103,9 +105,9 @@ async def mqtt_node(
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
     async with open_store(folder, url, limits=bounds) as store:
         sessions = Sessions(store)
-        door = Door(sessions, bounds)
-        tcp = TcpServer(MqttDoor(door).connect, stall_limit=stall_limit)
-        app = with_lifespan(Doors(sessions, bounds, door))
+        mqtt = MqttServer(sessions, bounds)
+        tcp = TcpServer(MqttDoor(mqtt).connect, stall_limit=stall_limit)
+        app = with_lifespan(Doors(sessions, bounds, mqtt))
 
         async def drain() -> None:
             await node.drain()
@@ -120,7 +122,7 @@ async def mqtt_node(
         running = asyncio.create_task(server.serve(http))
         async with tcp.serving(plain, [], None):
             await eventually(lambda: server.started)
-            node = MqttNode(store, door, tcp, server)
+            node = MqttNode(store, mqtt, tcp, server)
             node.port, node.mqtt_port = port, mqtt_port
             try:
                 yield node
@@ -130,7 +132,7 @@ async def mqtt_node(
                     await node.drain()
                 server.should_exit = True
                 await within(running)
-        await door.finished()
+        await mqtt.finished()
 
 
 class _Plain(uvicorn.Server):

@@ -109,7 +109,7 @@ async def test_what_is_not_mqtt_ends_its_connection_with_the_reason_and_no_other
                 assert [int(c) for c in (await client.expect(mqtt5.SubAckPacket)).reason_codes] == [143]
             else:
                 assert int((await client.farewell()).reason_code) == code
-                assert node.door.counters.malformed_packets == 1
+                assert node.mqtt.counters.malformed_packets == 1
         await node.happen(1)
         assert await neighbour.numbers(1) == [1]
 
@@ -153,14 +153,14 @@ async def test_a_bad_connect_is_answered_with_the_reason(
         client.send(bytes((0x10, len(body))) + body)
         assert int((await client.expect(mqtt5.ConnAckPacket)).reason_code) == code
         assert await client.ended()
-        assert node.door.counters.malformed_packets == 1
+        assert node.mqtt.counters.malformed_packets == 1
 
 
 async def test_a_client_that_vanishes_in_the_middle_of_a_packet_leaves_nothing(node: MqttNode) -> None:
     async with node.client() as client:
         await client.subscribe("#", qos=1)
         client.send(b"\x82\x20\x00")
-    await eventually(lambda: not node.door.clients)
+    await eventually(lambda: not node.mqtt.clients)
 
 
 async def test_random_bytes_harm_no_other_client(node: MqttNode) -> None:

@@ -161,7 +161,7 @@ async def test_mosquitto_pub_reports_telemetry_and_is_refused_where_it_may_not(n
     done = await program(*where, "-t", f"telemetry/pets/{pet.id}/health", "-m", "{}")
     _, errors = await done.communicate()
     assert b"Not authorized" in errors
-    assert node.door.counters.refused_messages == 1
+    assert node.mqtt.counters.refused_messages == 1
 
 
 # --- JavaScript ---

@@ -132,7 +132,7 @@ async def test_the_same_client_again_takes_over(node: MqttNode) -> None:
     async with node.client("one", password=token) as first, node.client("one", password=token) as second:
         assert (await first.farewell()).reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
         assert await second.codes("#") == [0]
-        assert len(node.door.clients) == 1
+        assert len(node.mqtt.clients) == 1
 
 
 async def test_a_client_id_of_another_caller_is_not_taken_over(node: MqttNode) -> None:

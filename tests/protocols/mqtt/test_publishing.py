@@ -86,7 +86,7 @@ async def test_a_message_taken_before_the_connection_broke_is_not_taken_again(no
         await subscriber.subscribe("pets/+/health")
         async with node.client("collar", **login(device), **hour) as collar:
             await collar.publish(topic, {"heartRateBpm": 1}, 2, packet_id=7)
-        await eventually(lambda: len(node.door.clients) == 1)
+        await eventually(lambda: len(node.mqtt.clients) == 1)
         async with node.raw_client() as collar:
             assert (await collar.connect("collar", clean_start=False, **login(device))).session_present
             await collar.publish(topic, {"heartRateBpm": 1}, 2, packet_id=7, duplicate=True)
@@ -130,8 +130,8 @@ async def test_garbage_is_refused_and_counted_and_harms_no_other_client(
         await collar.publish(topic, payload, 0)
         assert int((await collar.publish(topic, READING)).reason_code) == 0
         assert json.loads((await subscriber.message()).payload)["data"]["reading"]["heartRateBpm"] == 92
-        assert node.door.counters.refused_messages == 3
-        assert node.door.counters.published == 1
+        assert node.mqtt.counters.refused_messages == 3
+        assert node.mqtt.counters.published == 1
 
 
 async def test_devices_publish_for_their_own_pets_only(node: MqttNode) -> None:
@@ -180,7 +180,7 @@ async def test_version_3_acknowledges_what_it_cannot_refuse(node: MqttNode) -> N
         assert await client.bytes_of_next() == b"\x50\x02\x00\x06"
         client.send(b"\x62\x02\x00\x06")
         assert await client.bytes_of_next() == b"\x70\x02\x00\x06"
-        assert node.door.counters.refused_messages == 2
+        assert node.mqtt.counters.refused_messages == 2
 
 
 async def test_topic_aliases_are_refused(node: MqttNode) -> None:
@@ -267,10 +267,10 @@ async def test_a_will_is_gone_for_good_when_the_device_was_back_in_time(node: Mq
         await subscriber.subscribe("pets/+/health")
         async with node.client("collar", **given, **late):
             pass
-        await eventually(lambda: len(node.door.wills) == 1)
+        await eventually(lambda: len(node.mqtt.wills) == 1)
         async with node.raw_client() as collar:
             await collar.connect("collar", clean_start=False, **given)
-            assert not len(node.door.wills)
+            assert not len(node.mqtt.wills)
             collar.leave()
             assert await collar.ended()
 
@@ -283,7 +283,7 @@ async def test_a_will_that_waits_is_published_when_the_device_begins_anew(node: 
         await subscriber.subscribe("pets/+/health")
         async with node.client("collar", **given, **late):
             pass
-        await eventually(lambda: len(node.door.wills) == 1)
+        await eventually(lambda: len(node.mqtt.wills) == 1)
         async with node.client("collar", **given):
             assert await next_heart_rate(subscriber) == 0
 
@@ -299,12 +299,12 @@ async def test_a_will_is_not_published_when_the_device_is_on_another_node(tmp_pa
             await subscriber.subscribe("pets/+/health")
             async with first.client("collar", **given, **late):
                 pass
-            await eventually(lambda: len(first.door.wills) == 1)
+            await eventually(lambda: len(first.mqtt.wills) == 1)
             async with second.raw_client() as collar:
                 answer = await collar.connect("collar", clean_start=False, **given)
                 assert answer.session_present
-                await eventually(lambda: not len(first.door.wills))
-                await first.door.finished()
+                await eventually(lambda: not len(first.mqtt.wills))
+                await first.mqtt.finished()
                 async with first.client("other", **given) as other:
                     await other.publish(topic, {"heartRateBpm": 1})
                 assert await next_heart_rate(subscriber) == 1

@@ -27,7 +27,7 @@ async def durable_sessions(node: Live) -> list[DurableSession]:
 
 async def gone(node: MqttNode) -> None:
     """Wait until no client is connected, and durable sessions are saved."""
-    await eventually(lambda: not node.door.clients)
+    await eventually(lambda: not node.mqtt.clients)
 
 
 HOUR = {"session_expiry_interval": 3600}
@@ -107,12 +107,12 @@ async def test_a_session_moves_to_another_node_and_the_first_one_gives_it_up(tmp
                 assert (
                     await second.connect("one", password=token, clean_start=False, **HOUR)
                 ).session_present
-                await here.door.session_keeper.save_changes()
+                await here.mqtt.session_keeper.save_changes()
                 goodbye = await first.farewell()
                 assert goodbye.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
                 await there.happen(1)
                 assert await second.numbers(1) == [1]
-                await there.door.session_keeper.save_changes()
+                await there.mqtt.session_keeper.save_changes()
                 assert await second.codes("inventory/#") == [0]
 
 
@@ -220,7 +220,7 @@ async def test_how_far_a_connected_client_came_is_saved_from_time_to_time(node: 
         await node.happen(1)
         await client.numbers(1)
         before = (await durable_sessions(node))[0].cursor
-        await node.door.session_keeper.save_changes()
+        await node.mqtt.session_keeper.save_changes()
         assert (
             (await durable_sessions(node))[0].cursor
             == await node.store.hub.cursor_now(SHARED_TENANT)
@@ -232,12 +232,12 @@ async def test_a_client_that_stays_for_long_while_nothing_happens_keeps_its_sess
     token = node.token(node.member(lasts=86_400))
     async with node.client("one", password=token, session_expiry_interval=60) as client:
         await client.subscribe("pets/#")
-        await node.door.session_keeper.save_changes()
+        await node.mqtt.session_keeper.save_changes()
         passed = timedelta()
         node.store.clock = lambda: utc_now() + passed
         for _ in range(3):
             passed += timedelta(minutes=40)
-            await node.door.session_keeper.save_changes()
+            await node.mqtt.session_keeper.save_changes()
             assert (await durable_sessions(node))[0].expires_at > node.store.clock()
 
 

@@ -169,8 +169,8 @@ async def test_the_last_client_may_leave_while_it_opens(node: MqttNode) -> None:
         async with node.client() as goes:
             subscribe(goes, topic_filter)
             await eventually(lambda: log.asked)
-            assert node.door.statistics().groups == 1
-        await eventually(lambda: not node.door.statistics().groups)
+            assert node.mqtt.statistics().groups == 1
+        await eventually(lambda: not node.mqtt.statistics().groups)
         async with node.client() as comes:
             subscribe(comes, topic_filter)
             await eventually(lambda: subscribers(node) == 1)
@@ -190,7 +190,7 @@ async def test_a_client_that_is_ended_while_it_opens_leaves_nothing(node: MqttNo
         assert (await client.farewell()).reason_code == mqtt5.DisconnectReasonCode.MALFORMED_PACKET
         log.answers.set()
         client.writer.close()
-        await eventually(lambda: not node.door.statistics().groups)
+        await eventually(lambda: not node.mqtt.statistics().groups)
 
 
 async def test_one_that_cannot_be_opened_is_refused_and_opened_by_the_next(node: MqttNode) -> None:
@@ -205,7 +205,7 @@ async def test_one_that_cannot_be_opened_is_refused_and_opened_by_the_next(node:
     async with node.client() as client:
         storage.heads = away  # type: ignore[method-assign]
         assert await client.codes(topic_filter, qos=1) == [128]
-        assert not node.door.statistics().groups
+        assert not node.mqtt.statistics().groups
         storage.heads = heads  # type: ignore[method-assign]
         assert await client.codes(topic_filter, qos=1) == [1]
         await node.happen(1, tenant=tenant)
@@ -228,4 +228,4 @@ async def test_when_the_store_ends_it_its_clients_are_told(node: MqttNode) -> No
 
 def subscribers(node: MqttNode) -> int:
     """How many clients are subscribers, or wait to become one."""
-    return sum(len(shared._subscribers) for shared in node.door.shared_subscriptions._shared.values())
+    return sum(len(shared._subscribers) for shared in node.mqtt.shared_subscriptions._shared.values())

@@ -25,7 +25,7 @@ class ConnectedClient(Protocol):
         """The client has connected again, here or on another node."""
 
 
-class Door:
+class MqttServer:
     """Everything that the MQTT connections of this node share."""
 
     def __init__(self, sessions: Sessions, limits: Limits) -> None:
