@@ -2,90 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Protocol
 
 from core.hub import Batch, Subscription, WireFormat
 from core.kernel.errors import Close, Closed, CloseReason, CursorExpired
+from core.live.connection import Sink
 from core.live.session import Session
 
 log = logging.getLogger(__name__)
-
-#: Bytes that may wait in a `QueuedSink` before it asks for a pause; one batch more may be added to them.
-_ENOUGH = 64 * 1024
-
-
-class Sink(Protocol):
-    """Where encoded data goes. Writing never waits; ``writable`` says whether it should go on."""
-
-    on_writable: Callable[[], None] | None
-
-    @property
-    def writable(self) -> bool:
-        """Whether less waits for the peer than should."""
-
-    def write(self, data: bytes) -> None:
-        """Hand over whole frames, behind all that was written before."""
-
-    async def drain(self) -> None:
-        """Wait until ``writable``.
-
-        Raises:
-            ConnectionResetError: the peer has gone.
-        """
-
-
-class QueuedSink:
-    """The sink for servers that let nobody write past ASGI: one coroutine carries to the peer what waits here."""
-
-    __slots__ = ("_ended", "_filled", "_size", "_waiting", "_wanted", "on_writable")
-
-    def __init__(self) -> None:
-        self.on_writable: Callable[[], None] | None = None
-        self._waiting: list[bytes] = []
-        self._size = 0
-        self._ended = False
-        self._filled = asyncio.Event()
-        self._wanted = asyncio.Event()
-
-    @property
-    def writable(self) -> bool:
-        """Whether less waits than should."""
-        return self._size < _ENOUGH and not self._ended
-
-    def write(self, data: bytes) -> None:
-        """Let data wait; nothing happens after the end."""
-        if not self._ended:
-            self._waiting.append(data)
-            self._size += len(data)
-            self._filled.set()
-
-    async def drain(self) -> None:
-        """Wait until ``writable``; ConnectionResetError when the end has come instead."""
-        while not self.writable:
-            if self._ended:
-                raise ConnectionResetError("the peer has gone, or was sent off")
-            self._wanted.clear()
-            await self._wanted.wait()
-
-    async def taken(self) -> bytes:
-        """Wait for data and take all there is; nothing after the end."""
-        if not self._ended:
-            await self._filled.wait()
-        data = b"".join(self._waiting)
-        self._waiting, self._size = [], 0
-        if not self._ended:
-            self._filled.clear()
-            self._wanted.set()
-            if self.on_writable is not None:
-                self.on_writable()
-        return data
-
-    def end(self) -> None:
-        """Take no more; what waits may still be carried."""
-        self._ended = True
-        self._filled.set()
-        self._wanted.set()
 
 
 class Outlet:

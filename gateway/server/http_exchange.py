@@ -23,7 +23,7 @@ _CONTROLS = bytes(byte for byte in range(0x20) if byte != 0x09) + b"\x7f"
 
 
 class Exchange(RequestResponseCycle):
-    """uvicorn's cycle with a `send` of our own, and the `gateway.server.transport.Transport` of the response's body.
+    """uvicorn's cycle with a `send` of our own, and the `core.live.connection.ClientConnection` of the response's body.
 
     uvicorn's `send` looks at each header by itself, with two regular expressions, and hands over head and body apart.
     That shows in the time of a cached read. Here the head is made and checked as a whole, and goes out together
@@ -143,7 +143,7 @@ class Exchange(RequestResponseCycle):
             self.transport.write(self._held)
             self._held = b""
 
-    # -- the transport -------------------------------------------------------------------------------------
+    # -- the connection -------------------------------------------------------------------------------------
 
     @property
     def on_writable(self) -> Callable[[], None] | None:
@@ -171,10 +171,6 @@ class Exchange(RequestResponseCycle):
         if data:  # An empty chunk would end the body.
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
-    def buffered(self) -> int:
-        """Bytes that wait in this process for the peer."""
-        return self.transport.get_write_buffer_size()
-
     async def drain(self) -> None:
         """Wait until `writable` is true; ConnectionResetError when the response has ended instead."""
         await self.flow.drain()
@@ -185,10 +181,6 @@ class Exchange(RequestResponseCycle):
         """Drop the TCP connection now."""
         if not self.response_complete:  # It may serve another request by now.
             self.transport.abort()
-
-    def stalled_for(self) -> float:
-        """Seconds for which the peer has taken nothing though data waits for it."""
-        return self._protocol.stalled_for()
 
     def _ended(self) -> bool:
         return self.response_complete or self.disconnected or self.transport.is_closing()

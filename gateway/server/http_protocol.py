@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway.server.http_exchange import Exchange
 from gateway.server.progress import PeerProgress
-from gateway.server.transport import EXTENSION
+from protocols.http.connection import EXTENSION
 
 #: Bytes after which a request head that is still not complete is refused.
 LARGEST_HEAD = 64 * 1024

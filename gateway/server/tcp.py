@@ -44,7 +44,7 @@ class TcpStatistics:
 
 
 class TcpConnection(asyncio.Protocol):
-    """One connection: a sink whose writes never wait, and that can be dropped."""
+    """One connection, as the port `core.live.connection.ClientConnection` has it, with an end in order and pauses."""
 
     def __init__(self, server: "TcpServer") -> None:
         self.on_writable: Callable[[], None] | None = None

@@ -8,7 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import State
 
 from gateway.server.progress import PeerProgress
-from gateway.server.transport import EXTENSION
+from protocols.http.connection import EXTENSION
 
 #: Seconds for which a connection that failed still reads, so that the peer gets to see why.
 LINGER = 2.0
@@ -16,8 +16,8 @@ LINGER = 2.0
 GOING_AWAY = 1001
 
 
-class WebSocketTransport:
-    """The `gateway.server.transport.Transport` of a WebSocket: `write` takes whole frames."""
+class WebSocketConnection:
+    """The `core.live.connection.ClientConnection` of a WebSocket: `write` takes whole frames."""
 
     __slots__ = ("_protocol", "on_writable")
 
@@ -39,10 +39,6 @@ class WebSocketTransport:
         elif not protocol.handshake_complete:
             raise RuntimeError("the WebSocket handshake is not accepted yet")
 
-    def buffered(self) -> int:
-        """Bytes that wait in this process for the peer."""
-        return self._protocol.transport.get_write_buffer_size()
-
     async def drain(self) -> None:
         """Wait until `writable` is true; ConnectionResetError when the connection has ended instead."""
         await self._protocol.writable.wait()
@@ -53,15 +49,11 @@ class WebSocketTransport:
         """Drop the TCP connection now."""
         self._protocol.abort()
 
-    def stalled_for(self) -> float:
-        """Seconds for which the peer has taken nothing though data waits for it."""
-        return self._protocol.stalled_for()
-
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection from its handshake on.
 
-    Beside giving the application a `WebSocketTransport`, it differs from uvicorn's class in this:
+    Beside giving the application a `WebSocketConnection`, it differs from uvicorn's class in this:
 
     * a peer is not given up for lost while we do not listen to it, or while it works through a backlog in
       which our ping still waits;
@@ -79,7 +71,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Take over the connection from the HTTP protocol."""
         super().connection_made(transport)
         self.progress = PeerProgress(self.transport)
-        self.direct = WebSocketTransport(self)
+        self.direct = WebSocketConnection(self)
 
     def ended(self) -> bool:
         """Whether no frame can follow any more."""
@@ -102,7 +94,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return 0.0
 
     async def run_asgi(self) -> None:
-        """Run the application, with the transport among the extensions of its scope."""
+        """Run the application, with the connection among the extensions of its scope."""
         extensions = cast("dict[str, Any]", self.scope["extensions"])
         extensions[EXTENSION] = self.direct
         await super().run_asgi()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from core.hub import Batch, Subscription
 from core.kernel.cursor import Cursor
 from core.kernel.errors import Close, Closed, CloseReason, CursorExpired
-from core.live.delivery import Sink
+from core.live.connection import Sink
 from protocols.graphql.sharing import Shared, Wire
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from graphql import OperationType
 from core.hub import Subscription
 from core.kernel.caller import Credentials
 from core.kernel.errors import Close, CursorExpired, Internal, RateLimited, StoreError
-from core.live.delivery import Sink
+from core.live.connection import Sink
 from core.live.session import Session
 from protocols.graphql.context import RequestContext
 from protocols.graphql.delivery import Delivery

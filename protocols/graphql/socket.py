@@ -11,7 +11,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from core.kernel.caller import Credentials
-from core.kernel.errors import BadRequest, Close, CloseReason, RateLimited, StoreError
+from core.kernel.errors import BadRequest, Close, RateLimited, StoreError
 from core.live.session import Session
 from protocols.graphql.door import Door
 from protocols.graphql.errors import (
@@ -53,8 +53,8 @@ class Connection:
     """One client: finds out who he is, reads his messages, and begins and ends his operations."""
 
     __slots__ = (
-        "_acknowledged", "_credentials", "_door", "_offered", "_operations", "_session", "_sink", "_socket", "_state",
-        "_timer",
+        "_acknowledged", "_connection", "_credentials", "_door", "_offered", "_operations", "_session", "_socket",
+        "_state", "_timer",
     )  # fmt: skip
 
     def __init__(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,9 +62,9 @@ class Connection:
         self._state = scope.setdefault("state", {})
         self._credentials = read_credentials(scope, read_headers(scope["headers"]))
         self._offered = SUBPROTOCOL in scope.get("subprotocols", ())
-        self._socket = Socket(scope, receive, send, patience=door.limits.stall_seconds)
-        self._sink = self._socket.sink
-        self._operations = Operations(door, self._sink, self._state)
+        self._socket = Socket(scope, receive, send)
+        self._connection = self._socket.connection
+        self._operations = Operations(door, self._connection, self._state)
         self._session: Session | None = None
         self._acknowledged = False
         self._timer: asyncio.TimerHandle | None = None
@@ -74,8 +74,7 @@ class Connection:
         if not await self._socket.connected():
             return
         async with self._socket.accepted(SUBPROTOCOL if self._offered else None):
-            self._socket.on_stalled = self._on_stalled
-            self._sink.on_writable = self._operations.pump
+            self._connection.on_writable = self._operations.pump
             try:
                 if not self._offered:
                     raise Breach(NO_SUBPROTOCOL, "Subprotocol not acceptable")
@@ -135,7 +134,7 @@ class Connection:
             case "connection_init":
                 await self._init(message.payload or {})
             case "ping":
-                self._sink.write(server_message("pong", None, message.payload))
+                self._connection.write(server_message("pong", None, message.payload))
             case "subscribe":
                 self._begin(session, message)
             case "complete":
@@ -157,7 +156,7 @@ class Connection:
             return
         self._hold(self._door.sessions.open(given, admission.caller))
         self._credentials = given
-        self._sink.write(server_message("connection_ack", None, {"user": self._session.user}))
+        self._connection.write(server_message("connection_ack", None, {"user": self._session.user}))
         self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
 
     def _begin(self, session: Session, message: Message) -> None:
@@ -174,14 +173,10 @@ class Connection:
     def _beat(self) -> None:
         """Ask for a sign of life, and tell the place of each subscription, so that a quiet one's does not grow old."""
         self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
-        if self._sink.writable and self._session is not None and not self._session.closed.done():
-            self._sink.write(places_message("ping", self._operations.cursors))
+        if self._connection.writable and self._session is not None and not self._session.closed.done():
+            self._connection.write(places_message("ping", self._operations.cursors))
 
     # --- ending ---
-
-    def _on_stalled(self) -> None:
-        if self._session is not None:
-            self._session.close(Close(CloseReason.STALLED, "Nothing was read for too long."))
 
     def _on_closed(self, closed: asyncio.Future[Close]) -> None:
         self._socket.spawn(self._end(closed.result()))
@@ -192,7 +187,7 @@ class Connection:
 
     async def _release(self) -> None:
         """Leave nothing behind."""
-        self._sink.on_writable = None
+        self._connection.on_writable = None
         if self._timer is not None:
             self._timer.cancel()
         await self._operations.end()

@@ -7,18 +7,18 @@ from starlette.types import Receive, Scope, Send
 
 from core.kernel.caller import Caller, Credentials
 from core.kernel.errors import Close, CloseReason, CursorExpired, StoreError
-from core.live.delivery import QueuedSink, Sink
+from core.live.connection import ClientConnection
 from core.live.session import Session
 from protocols.graphql.delivery import Delivery
 from protocols.graphql.door import Door
 from protocols.graphql.errors import close_entry, error_entry
 from protocols.graphql.execution import Prepared, encode
 from protocols.graphql.wire import COMPLETE_BLOCK, EVENT_STREAM, STREAM_WIRE, next_block, place_block
+from protocols.http.connection import connection_of
 from protocols.http.headers import Header
-from protocols.http.transport import Transport, transport_of
 
-#: How long a peer may take to read our farewell before its connection is dropped, in seconds.
-_FAREWELL = 2.0
+#: How long a peer may take to read our farewell before its connection is dropped.
+_FAREWELL_SECONDS = 2.0
 _HEADERS: tuple[Header, ...] = (
     (b"content-type", EVENT_STREAM + b"; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -61,8 +61,8 @@ async def serve_stream(
         await send({"type": "http.response.start", "status": 200, "headers": [*common, *_HEADERS]})
         first = place_block(subscription.cursor)
         await send({"type": "http.response.body", "body": first, "more_body": True})
-        stream = _Stream(door, session, transport_of(scope))
-        delivery = Delivery(subscription, membership.shared, STREAM_WIRE, stream.sink, stream.on_end)
+        stream = _Stream(door, session, connection_of(scope))
+        delivery = Delivery(subscription, membership.shared, STREAM_WIRE, stream.connection, stream.on_end)
         await stream.serve(delivery, receive, send)
     finally:
         if membership is not None:
@@ -73,11 +73,10 @@ async def serve_stream(
 class _Stream:
     """One client's stream after its beginning."""
 
-    def __init__(self, door: Door, session: Session, transport: Transport | None) -> None:
-        self.sink: Sink = transport or QueuedSink()
+    def __init__(self, door: Door, session: Session, connection: ClientConnection) -> None:
+        self.connection = connection
         self._limits = door.limits
         self._session = session
-        self._transport = transport
         self._delivery: Delivery | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._expired: CursorExpired | None = None
@@ -92,43 +91,29 @@ class _Stream:
     async def serve(self, delivery: Delivery, receive: Receive, send: Send) -> None:
         """Carry what is due until the end."""
         self._delivery = delivery
-        self.sink.on_writable = delivery.pump
+        self.connection.on_writable = delivery.pump
         self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
-        tasks = [asyncio.create_task(_until_gone(receive))]
-        if isinstance(self.sink, QueuedSink):
-            tasks.append(asyncio.create_task(self._carry(self.sink, send)))
+        gone = asyncio.create_task(_until_gone(receive))
         try:
-            waiting: list[asyncio.Future[Any]] = [*tasks, self._session.closed]
+            waiting: list[asyncio.Future[Any]] = [gone, self._session.closed]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if self._session.closed.done() and not tasks[0].done():
-                await self._say_goodbye(tasks, send)
+            if self._session.closed.done() and not gone.done():
+                await self._say_goodbye(send)
         finally:
             delivery.close()
-            self.sink.on_writable = None
+            self.connection.on_writable = None
             if self._timer is not None:
                 self._timer.cancel()
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            gone.cancel()
+            await asyncio.wait((gone,))
 
     def _beat(self) -> None:
         """Tell the reader his place, so that a quiet one's does not grow old."""
         self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
-        if self.sink.writable and self._delivery is not None and not self._session.closed.done():
-            self.sink.write(place_block(self._delivery.cursor))
+        if self.connection.writable and self._delivery is not None and not self._session.closed.done():
+            self.connection.write(place_block(self._delivery.cursor))
 
-    async def _carry(self, sink: QueuedSink, send: Send) -> None:
-        """On a server without our transport: send what was written."""
-        try:
-            while data := await sink.taken():
-                async with asyncio.timeout(self._limits.stall_seconds):
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-        except (OSError, RuntimeError):
-            pass  # The peer has gone or reads nothing: there is nobody to tell.
-        finally:
-            sink.end()
-
-    async def _say_goodbye(self, tasks: list["asyncio.Task[None]"], send: Send) -> None:
+    async def _say_goodbye(self, send: Send) -> None:
         assert self._delivery is not None
         self._delivery.close()
         close = self._session.closed.result()
@@ -139,14 +124,10 @@ class _Stream:
         )
         farewell = next_block(encode({"errors": [entry]})) + COMPLETE_BLOCK
         try:
-            async with asyncio.timeout(_FAREWELL):
-                if isinstance(self.sink, QueuedSink):
-                    self.sink.end()
-                    await asyncio.wait(tasks[1:])
+            async with asyncio.timeout(_FAREWELL_SECONDS):
                 await send({"type": "http.response.body", "body": farewell})
         except TimeoutError:
-            if self._transport is not None:
-                self._transport.abort()
+            self.connection.abort()
         except (OSError, RuntimeError):
             pass  # It has gone already.
 

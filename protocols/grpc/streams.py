@@ -20,9 +20,10 @@ from core.kernel.errors import (
 )
 from core.kernel.validation import check_params
 from core.live.commands import Subscribe
-from core.live.delivery import Outlet, QueuedSink
+from core.live.delivery import Outlet
 from core.live.session import Session
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
+from protocols.grpc.buffer import WriteBuffer
 from protocols.grpc.rpc import Context, Desk, Rpc, parse
 from protocols.grpc.wire import (
     EventBatches,
@@ -63,7 +64,7 @@ class Carrier:
         self._session = session
         self._context = context
         self._split = split
-        self._sink = QueuedSink()
+        self._sink = WriteBuffer()
         self._timer: asyncio.TimerHandle | None = None
         self._outlet = Outlet(session, self._sink, wire_format)
 

@@ -11,5 +11,5 @@ Sockets and streams:
     ``sockets``      one client's WebSocket, from its acceptance to its end
     ``closing``      the codes by which it ends
     ``frames``       frames as a server writes them (RFC 6455)
-    ``transport``    what a server may offer for writing past ASGI
+    ``connection``   the client's connection, as the server gives it
 """

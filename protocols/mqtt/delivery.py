@@ -7,8 +7,9 @@ from typing import Any
 from core.hub import Batch
 from core.kernel.cursor import Cursor
 from core.kernel.events import Event
+from core.live.connection import Sink
 from core.live.current_state import has_state
-from core.live.delivery import Outlet, Sink
+from core.live.delivery import Outlet
 from core.live.session import Session
 from protocols.mqtt.encoder import ApplicationMessage, Encoder
 from protocols.mqtt.filters import FrameShape, GrantedSubscription, common_shape, match

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from core.live.delivery import Sink
+from core.live.connection import Sink
 
 #: Too many messages are unacknowledged, or some wait to be sent.
 WINDOW = "window"

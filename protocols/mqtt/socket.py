@@ -23,31 +23,31 @@ class SocketPeer:
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
-        self._sink = socket.sink
+        self._connection = socket.connection
         self._reads = asyncio.Event()
         self._reads.set()
 
     @property
     def on_writable(self) -> Callable[[], None] | None:
         """Called when the client has read enough for more."""
-        return self._sink.on_writable
+        return self._connection.on_writable
 
     @on_writable.setter
     def on_writable(self, callback: Callable[[], None] | None) -> None:
-        self._sink.on_writable = callback
+        self._connection.on_writable = callback
 
     @property
     def writable(self) -> bool:
         """Whether less waits for the client than should."""
-        return self._sink.writable
+        return self._connection.writable
 
     def write(self, data: bytes) -> None:
         """Write whole packets, as one frame."""
-        self._sink.write(binary_frame(data))
+        self._connection.write(binary_frame(data))
 
     async def drain(self) -> None:
         """Wait until ``writable``."""
-        await self._sink.drain()
+        await self._connection.drain()
 
     def close(self) -> None:
         """End the connection behind what was written."""
@@ -57,7 +57,7 @@ class SocketPeer:
     def abort(self) -> None:
         """Drop the connection now."""
         self._reads.set()
-        self._socket.abort()
+        self._connection.abort()
 
     def pause_reading(self) -> None:
         """Take nothing more for now: a server stops reading when nothing is received from it."""
@@ -80,14 +80,13 @@ class MqttSocketDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it goes or is sent off."""
-        socket = Socket(scope, receive, send, patience=self._server.limits.stall_seconds, binary=True)
+        socket = Socket(scope, receive, send)
         if not await socket.connected():
             return
         offered = _SUBPROTOCOL in scope.get("subprotocols", ())
         credentials = read_credentials(scope, read_headers(scope["headers"]), in_query=True)
         async with socket.accepted(_SUBPROTOCOL if offered else None):
             peer = SocketPeer(socket)
-            socket.on_stalled = peer.close
             connection = Connection(self._server, peer, credentials)
             try:
                 while (message := await receive())["type"] != "websocket.disconnect":

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mqtt5 import ConnAckReasonCode, DisconnectReasonCode
 
-from core.live.delivery import Sink
+from core.live.connection import ClientConnection
 from protocols.mqtt.encoder import Accepted, Encoder, EncoderV3, EncoderV5
 from protocols.mqtt.packets import ConnectPacket, Property, ProtocolVersion
 
@@ -16,14 +16,11 @@ _FAREWELL_SECONDS = 2.0
 CONNECTION_LOST = 255
 
 
-class NetworkConnection(Sink, Protocol):
+class NetworkConnection(ClientConnection, Protocol):
     """What carries the bytes of a client: TCP, TLS or WebSocket (MQTT 5.0, section 4.2)."""
 
     def close(self) -> None:
         """End the connection behind what was written."""
-
-    def abort(self) -> None:
-        """Drop the connection now."""
 
     def pause_reading(self) -> None:
         """Take no more bytes from the client until `resume_reading`."""

@@ -104,13 +104,7 @@ class WebSocket:
     async def __call__(self, environ: dict[str, Any]) -> str:
         """Serve the client until they disconnect or are disconnected."""
         self._receive = environ["asgi.receive"]
-        self._wire = Socket(
-            environ["asgi.scope"],
-            self._receive,
-            environ["asgi.send"],
-            patience=self._engine.limits.stall_seconds,
-        )
-        self._wire.on_stalled = self._stalled
+        self._wire = Socket(environ["asgi.scope"], self._receive, environ["asgi.send"])
         async with self._wire.accepted():
             if not self._socket.connected:  # Else it is an upgrade, done when the client says so.
                 self._attach()
@@ -122,7 +116,7 @@ class WebSocket:
 
     def _attach(self) -> None:
         self._attached = True
-        self._mailbox.attach(self._wire.sink)
+        self._mailbox.attach(self._wire.connection)
 
     async def wait(self) -> str:
         """The next packet. It is not read before the client has read enough of what was written to him.
@@ -130,8 +124,8 @@ class WebSocket:
         Raises:
             OSError: the connection has ended, or ends now.
         """
-        if not self._wire.sink.writable:
-            await self._wire.sink.drain()
+        if not self._wire.connection.writable:
+            await self._wire.connection.drain()
         async with asyncio.timeout(None if self._attached else self._engine.limits.login_seconds):
             message = await self._receive()
         if message["type"] != "websocket.receive" or self._socket.closed:
@@ -147,7 +141,7 @@ class WebSocket:
         except BadPacket as error:
             if self._mailbox.close_code == 1000:
                 self._mailbox.close_code = UNACCEPTABLE
-            self._wire.sink.write(event_frame("error", error_data(error)))
+            self._wire.connection.write(event_frame("error", error_data(error)))
             raise ConnectionAbortedError from None
         if not self._attached and text == "5":
             self._attach()
@@ -155,17 +149,13 @@ class WebSocket:
 
     async def send(self, message: str) -> None:
         """Write a packet of the library."""
-        self._wire.sink.write(text_frame(message.encode()))
+        self._wire.connection.write(text_frame(message.encode()))
 
     async def close(self) -> None:
         """Send the close frame behind what was written; a peer that does not take it is dropped."""
         if not self._closed:
             self._closed = True
             await self._wire.close(self._mailbox.close_code)
-
-    def _stalled(self) -> None:
-        if self._mailbox.on_stalled is not None:
-            self._mailbox.on_stalled()
 
     async def _release(self) -> None:
         """Leave nothing behind; a failed upgrade leaves the client where he was."""

@@ -8,7 +8,7 @@ from typing import Any
 from engineio import packet as engine
 
 from core.kernel.limits import Limits
-from core.live.delivery import Sink
+from core.live.connection import Sink
 from protocols.http.frames import read_frames, text_frame
 from protocols.socketio.wire import BadPacket, Kind, kind_of
 

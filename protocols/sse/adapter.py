@@ -1,37 +1,34 @@
 """The Server-Sent Events door as an ASGI application; one Stream per client."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import parse_qs
 
 from sse_starlette import EventSourceResponse
-from sse_starlette.sse import AppStatus, SendTimeoutError
+from sse_starlette.sse import AppStatus
 from starlette.types import Receive, Scope, Send
 
 from core.kernel.errors import BadRequest, Close, StoreError
 from core.kernel.limits import Limits
 from core.kernel.validation import check_params
 from core.live.commands import Subscribe
-from core.live.delivery import Outlet, QueuedSink, Sink
+from core.live.delivery import Outlet
 from core.live.session import Session
 from core.live.sessions import Sessions
+from protocols.http.connection import connection_of
 from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, accepts, rate_limit_headers, read_headers, request_id_of
 from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, problem, problem_of
-from protocols.http.transport import transport_of
 from protocols.sse.errors import farewell
 from protocols.sse.wire import BLOCKS, RETRY, place_block
-
-log = logging.getLogger(__name__)
 
 # The drain ends the streams, each with a farewell; the library would cut them off at the signal.
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 _ALLOW = b"GET, HEAD, OPTIONS"
-#: How long a peer may take to read our farewell before its connection is dropped, in seconds.
-_FAREWELL = 2.0
+#: How long a peer may take to read our farewell before its connection is dropped.
+_FAREWELL_SECONDS = 2.0
 
 
 class SseDoor:
@@ -133,27 +130,24 @@ async def _answer(send: Send, status: int, headers: list[Header], body: bytes) -
 class Stream:
     """One client's stream: a first block with his place, his events, his place again and again, a word at the end."""
 
-    __slots__ = ("_limits", "_outlet", "_session", "_sink", "_subscription", "_timer", "_transport")
+    __slots__ = ("_connection", "_limits", "_outlet", "_session", "_subscription", "_timer")
 
     def __init__(self, session: Session, scope: Scope, limits: Limits) -> None:
         assert session.subscription is not None
         self._session = session
         self._subscription = session.subscription
         self._limits = limits
-        self._transport = transport_of(scope)
-        self._sink: Sink = self._transport or QueuedSink()
+        self._connection = connection_of(scope)
         self._outlet: Outlet | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self, common: list[Header], receive: Receive, send: Send) -> None:
         """Answer with the stream, and return when it has ended."""
         scope = {"type": "http", "method": "GET"}
-        response = EventSourceResponse(self._blocks(), ping=0, send_timeout=self._limits.stall_seconds)
+        response = EventSourceResponse(self._blocks(), ping=0)
         response.raw_headers.extend(common)
         try:
             await response(scope, receive, send)
-        except SendTimeoutError:
-            log.info("an event stream ended: its peer read nothing for %g s", self._limits.stall_seconds)
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -163,34 +157,22 @@ class Stream:
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         """The parts of the response body that go through ASGI."""
         yield place_block(self._subscription.cursor, retry=RETRY)
-        self._outlet = Outlet(self._session, self._sink, BLOCKS)
+        self._outlet = Outlet(self._session, self._connection, BLOCKS)
         self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
-        closed = self._session.closed
-        if isinstance(self._sink, QueuedSink):
-            closed.add_done_callback(self._send_off)
-            while data := await self._sink.taken():
-                yield data
-        else:
-            # Events are written in the hub's wake-up; only the end is awaited here.
-            close = await asyncio.shield(closed)
-            yield self._farewell(close)
+        # Events are written in the hub's wake-up; only the end is awaited here.
+        close = await asyncio.shield(self._session.closed)
+        yield self._farewell(close)
 
     def _beat(self) -> None:
         """Send the reader their position. It is queued behind the events that were written, so it is never ahead."""
         self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
-        if self._sink.writable and not self._session.closed.done():
-            self._sink.write(place_block(self._subscription.cursor))
-
-    def _send_off(self, closed: asyncio.Future[Close]) -> None:
-        assert isinstance(self._sink, QueuedSink)
-        self._sink.write(self._farewell(closed.result()))
-        self._sink.end()
+        if self._connection.writable and not self._session.closed.done():
+            self._connection.write(place_block(self._subscription.cursor))
 
     def _farewell(self, close: Close) -> bytes:
         assert self._outlet is not None
         self._outlet.close()
         if self._timer is not None:
             self._timer.cancel()
-        if self._transport is not None:
-            self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self._transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._connection.abort)
         return farewell(close, self._subscription.cursor)

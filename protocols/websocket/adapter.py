@@ -8,7 +8,7 @@ import asyncio
 
 from starlette.types import Receive, Scope, Send
 
-from core.kernel.errors import BadRequest, Close, CloseReason, StoreError
+from core.kernel.errors import BadRequest, Close, StoreError
 from core.kernel.limits import Limits
 from core.live.delivery import Outlet
 from core.live.session import Session
@@ -50,15 +50,15 @@ class Connection:
     """One client: reads his messages, answers them, and lets the outlet write his events."""
 
     __slots__ = (
-        "_credentials", "_door", "_greeted", "_outlet", "_session", "_sink", "_socket", "_state", "_timer",
+        "_connection", "_credentials", "_door", "_greeted", "_outlet", "_session", "_socket", "_state", "_timer",
     )  # fmt: skip
 
     def __init__(self, door: WebSocketDoor, scope: Scope, receive: Receive, send: Send) -> None:
         self._door = door
         self._state = scope.setdefault("state", {})
         self._credentials = read_credentials(scope, read_headers(scope["headers"]), in_query=True)
-        self._socket = Socket(scope, receive, send, patience=door.limits.stall_seconds)
-        self._sink = self._socket.sink
+        self._socket = Socket(scope, receive, send)
+        self._connection = self._socket.connection
         self._session: Session | None = None
         self._outlet: Outlet | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -92,8 +92,7 @@ class Connection:
         self._session = session
         self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
         session.closed.add_done_callback(self._on_closed)
-        self._socket.on_stalled = self._stalled
-        self._outlet = Outlet(session, self._sink, door.frames)
+        self._outlet = Outlet(session, self._connection, door.frames)
         if known:
             await self._welcome(session)
         elif not door.chat:
@@ -169,21 +168,17 @@ class Connection:
     # --- writing ---
 
     def _say(self, name: str, data: object, reply_to: object = None) -> None:
-        self._sink.write(text_frame(server_message(name, data, reply_to=reply_to)))
+        self._connection.write(text_frame(server_message(name, data, reply_to=reply_to)))
 
     def _beat(self) -> None:
         """Tell a subscriber the current cursor now and then, so that a quiet one does not grow old."""
         self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
         assert self._session is not None
         subscription = self._session.subscription
-        if subscription is not None and self._sink.writable and not self._session.closed.done():
+        if subscription is not None and self._connection.writable and not self._session.closed.done():
             self._say("pong", {"cursor": subscription.cursor})
 
     # --- ending ---
-
-    def _stalled(self) -> None:
-        assert self._session is not None
-        self._session.close(Close(CloseReason.STALLED, "Nothing was read for too long."))
 
     def _on_closed(self, closed: asyncio.Future[Close]) -> None:
         self._socket.spawn(self._end(closed.result()))

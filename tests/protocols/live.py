@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
@@ -82,7 +81,7 @@ class Live:
     sessions: Sessions
     limits: Limits
     port: int
-    server: Server | uvicorn.Server
+    server: Server
     tasks: frozenset["asyncio.Task[Any]"]
     graphql: Door
     socketio: SocketIoDoor
@@ -215,34 +214,22 @@ class Live:
 async def live(
     folder: Path,
     *,
-    direct: bool = True,
     url: str = "memory://",
     origins: tuple[str, ...] = (),
     stall_limit: float = 30.0,
     **limits: Any,
 ) -> AsyncIterator[Live]:
-    """Run a node: on our server, or on uvicorn as it is."""
+    """Run a node; nothing of any client may be left at the end."""
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
     async with open_store(folder, url, limits=bounds) as store:
         sessions = Sessions(store)
         doors = Doors(sessions, bounds, origins)
         app = with_lifespan(doors)
-        server: Server | uvicorn.Server
 
         async def drain() -> None:
             await node.drain()
 
-        if direct:
-            server = Server(app, ServerOptions(drain_limit=3, stall_limit=stall_limit), on_drain=drain)
-        else:
-            config = uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=1,
-            )
-            server = _Plain(config)
+        server = Server(app, ServerOptions(drain_limit=3, stall_limit=stall_limit), on_drain=drain)
         sockets = listen("127.0.0.1", 0)
         running = asyncio.create_task(server.serve(sockets))
         await eventually(lambda: server.started)
@@ -253,18 +240,8 @@ async def live(
             yield node
             await node.empty()
         finally:
-            if not direct:
-                await node.drain()
-            server.should_exit = True
+            server.stop()
             await within(running)
-
-
-class _Plain(uvicorn.Server):
-    """uvicorn that leaves the signals to the test runner."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
 
 
 class Socket:

@@ -18,12 +18,10 @@ from tests.waiting import TIMEOUT_SECONDS, eventually
 DOORS = ["sse", "websocket"]
 
 
-@pytest.fixture(params=["direct", "plain"])
-async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Live]:
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Live]:
     """A node that drops peers who read nothing for a second; nothing may be left at the end."""
-    async with live(
-        tmp_path, direct=request.param == "direct", stall_limit=1.0, connections_per_caller=5000
-    ) as running:
+    async with live(tmp_path, stall_limit=1.0, connections_per_caller=5000) as running:
         yield running
 
 
@@ -174,11 +172,10 @@ async def test_a_resumed_reader_takes_one_page_at_a_time(node: Live, door: str) 
         assert await reader.numbers(9000) == list(range(9000))
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_half_open_peer_is_found_out(tmp_path: Path, direct: bool) -> None:
+async def test_a_half_open_peer_is_found_out(tmp_path: Path) -> None:
     """A peer that is connected, says nothing and answers no ping is let go once events wait for it."""
     async with (
-        live(tmp_path, direct=direct, stall_limit=0.5, heartbeat_seconds=0.1) as node,
+        live(tmp_path, stall_limit=0.5, heartbeat_seconds=0.1) as node,
         peer(node, "sse", receive_buffer=4096) as gone,
     ):
         await gone.subscribe()
@@ -213,14 +210,9 @@ async def test_everything_at_once_leaves_nothing(node: Live) -> None:
     await node.empty()
 
 
-@pytest.mark.parametrize(("direct", "door"), [(True, "sse"), (True, "websocket"), (False, "websocket")])
-async def test_a_drain_does_not_wait_for_a_reader_that_stands_still(
-    tmp_path: Path, direct: bool, door: str
-) -> None:
-    async with (
-        live(tmp_path, direct=direct, stall_limit=1000) as node,
-        peer(node, door, receive_buffer=4096) as stalled,
-    ):
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_drain_does_not_wait_for_a_reader_that_stands_still(tmp_path: Path, door: str) -> None:
+    async with live(tmp_path, stall_limit=1000) as node, peer(node, door, receive_buffer=4096) as stalled:
         await stalled.subscribe()
         for first in range(0, 2000, 100):
             await node.happen(*range(first, first + 100), filling=4000)
@@ -238,11 +230,8 @@ class _Broken:
         raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_fault_of_ours_is_told_1011(
-    tmp_path: Path, direct: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with live(tmp_path, direct=direct, requests_per_minute=9) as node:
+async def test_a_fault_of_ours_is_told_1011(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with live(tmp_path, requests_per_minute=9) as node:
         node.store.limiter = _Broken()
         async with node.socket() as socket:
             assert await socket.end() == (1011, [])

@@ -12,7 +12,7 @@ from core.kernel.caller import Credentials
 from core.kernel.errors import Close, CloseReason
 from core.kernel.events import PUBLIC, Event, EventKind
 from core.live.commands import Subscribe
-from core.live.delivery import Outlet, QueuedSink
+from core.live.delivery import Outlet
 from core.live.session import Session
 from core.live.sessions import Sessions
 from core.store.store import Store
@@ -235,41 +235,3 @@ async def test_an_outlet_may_come_after_the_subscription(scene: Scene) -> None:
     await scene.follow("earliest")
     scene.outlet = Outlet(scene.session, scene.tap, Numbers())
     assert await scene.got(1) == [1]
-
-
-async def test_a_queued_sink_gives_all_that_waits_at_once() -> None:
-    sink = QueuedSink()
-    sink.write(b"one ")
-    sink.write(b"two")
-    assert await sink.taken() == b"one two"
-    taking = asyncio.create_task(sink.taken())
-    await asyncio.sleep(0)
-    sink.write(b"three")
-    assert await taking == b"three"
-
-
-async def test_a_full_queued_sink_tells_when_it_has_room_again() -> None:
-    sink = QueuedSink()
-    told: list[bool] = []
-    sink.on_writable = lambda: told.append(sink.writable)
-    await sink.drain()
-    sink.write(b"x" * 70_000)
-    assert not sink.writable
-    waiting = asyncio.create_task(sink.drain())
-    await asyncio.sleep(0)
-    assert len(await sink.taken()) == 70_000
-    await waiting
-    assert told == [True]
-
-
-async def test_an_ended_queued_sink_gives_what_waits_and_then_nothing() -> None:
-    sink = QueuedSink()
-    sink.write(b"x" * 70_000)
-    waiting = asyncio.create_task(sink.drain())
-    await asyncio.sleep(0)
-    sink.end()
-    with pytest.raises(ConnectionResetError):
-        await waiting
-    sink.write(b"late")
-    assert not sink.writable
-    assert (len(await sink.taken()), await sink.taken()) == (70_000, b"")

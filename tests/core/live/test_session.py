@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ from core.kernel.errors import (
 from core.kernel.ids import new_id
 from core.kernel.limits import Limits
 from core.live.commands import Subscribe
-from core.live.delivery import Outlet, QueuedSink
+from core.live.delivery import Outlet
 from core.live.session import Session
 from core.live.sessions import Sessions
 from core.models.chats import Chat
@@ -42,6 +42,19 @@ from tests.core.stores import Shop, customer_of, open_store, staff_of
 from tests.waiting import eventually, within
 
 ADDRESS = "192.0.2.1"
+
+
+class EagerReader:
+    """A sink that takes everything."""
+
+    on_writable: Callable[[], None] | None = None
+    writable = True
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    async def drain(self) -> None:
+        pass
 
 
 class Clock:
@@ -369,7 +382,7 @@ async def test_an_agent_is_there_though_the_waiting_chats_could_not_be_given_to_
 
 async def test_messages_are_marked_as_delivered_when_they_went_out(scene: Scene) -> None:
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
-    outlets = [Outlet(session, QueuedSink(), ChatFrames()) for session in (customer, agent)]
+    outlets = [Outlet(session, EagerReader(), ChatFrames()) for session in (customer, agent)]
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     await agent.command("joinChat", {"chatId": chat_id})
     sent = [
@@ -395,7 +408,7 @@ async def test_a_mark_that_cannot_be_written_is_given_up(
 ) -> None:
     caplog.set_level(logging.DEBUG, "core.live")
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
-    outlet = Outlet(agent, QueuedSink(), ChatFrames())
+    outlet = Outlet(agent, EagerReader(), ChatFrames())
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     await agent.command("joinChat", {"chatId": chat_id})
     sent = scene.store.execute
@@ -420,7 +433,7 @@ async def test_marks_beyond_the_bound_are_left_to_the_reading(
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     for number in range(5):
         await customer.command("chatMessage", {"text": str(number)})
-    outlet = Outlet(agent, QueuedSink(), ChatFrames())
+    outlet = Outlet(agent, EagerReader(), ChatFrames())
     await agent.command("joinChat", {"chatId": chat_id, "cursor": "earliest"})
 
     async def delivered() -> int:
@@ -434,7 +447,7 @@ async def test_marks_beyond_the_bound_are_left_to_the_reading(
 
 async def test_leaving_in_the_middle_of_marking_leaves_no_task(scene: Scene) -> None:
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
-    outlet = Outlet(agent, QueuedSink(), ChatFrames())
+    outlet = Outlet(agent, EagerReader(), ChatFrames())
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     await agent.command("joinChat", {"chatId": chat_id})
     await customer.command("chatMessage", {"text": "Hello"})

@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
-from gateway.server.transport import EXTENSION, Transport
 from tests.waiting import TIMEOUT_SECONDS, within
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
@@ -37,6 +36,17 @@ class Serving:
 
     def connections(self) -> int:
         return self.server.statistics().connections
+
+    def only_connection(self) -> Any:
+        """The protocol of the one connection that is open."""
+        (connection,) = self.server.server_state.connections
+        return connection
+
+
+def buffered(connection: Any) -> int:
+    """Bytes that wait in this process for the peer of a protocol."""
+    size: int = connection.transport.get_write_buffer_size()
+    return size
 
 
 def with_lifespan(call: ASGIApp) -> ASGIApp:
@@ -70,11 +80,6 @@ async def serving(
     finally:
         server.stop()
         await within(stopped)
-
-
-def transport_of(scope: Scope) -> Transport:
-    transport: Transport = scope["extensions"][EXTENSION]
-    return transport
 
 
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:

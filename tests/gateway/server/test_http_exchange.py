@@ -7,7 +7,8 @@ import weakref
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.gateway.server.serving import connected, serving, transport_of
+from protocols.http.connection import connection_of
+from tests.gateway.server.serving import connected, serving
 from tests.waiting import eventually
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -164,7 +165,7 @@ async def test_what_served_a_request_is_gone_without_the_garbage_collector() -> 
     served: list[weakref.ref[object]] = []
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        served.append(weakref.ref(transport_of(scope)))
+        served.append(weakref.ref(connection_of(scope)))
         await answers(200, b"", (b"content-length", b"0"))(scope, receive, send)
 
     gc.disable()

@@ -6,9 +6,10 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from core.live.connection import ClientConnection
 from gateway.server.http_protocol import LARGEST_HEAD
-from gateway.server.transport import Transport
-from tests.gateway.server.serving import Client, connected, serving, transport_of
+from protocols.http.connection import connection_of
+from tests.gateway.server.serving import Client, buffered, connected, serving
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -23,16 +24,16 @@ async def finish(send: Send, body: bytes = b"") -> None:
 
 
 class Streams:
-    """An application that starts a stream for each request and shows its transport to the test."""
+    """An application that starts a stream for each request and shows its connection to the test."""
 
     def __init__(self) -> None:
-        self.transports: list[Transport] = []
+        self.opened: list[ClientConnection] = []
         self.over = asyncio.Event()
         self.disconnected = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await start(send)
-        self.transports.append(transport_of(scope))
+        self.opened.append(connection_of(scope))
         await receive()
         if (await self._first(receive))["type"] == "http.disconnect":
             self.disconnected.set()
@@ -55,15 +56,15 @@ class Streams:
             task.cancel()
         return done.pop().result()
 
-    async def transport(self) -> Transport:
-        return (await eventually(lambda: self.transports))[0]
+    async def connection(self) -> ClientConnection:
+        return (await eventually(lambda: self.opened))[0]
 
 
-async def fill(transport: Transport) -> int:
+async def fill(connection: ClientConnection) -> int:
     """Write until the peer's window and our buffer are full, and give the number of bytes."""
     sent = 0
-    while transport.writable:
-        transport.write(b"x" * 60_000)
+    while connection.writable:
+        connection.write(b"x" * 60_000)
         sent += 60_000
         await asyncio.sleep(0)
     return sent
@@ -83,13 +84,13 @@ async def read_chunks(client: Client, size: int) -> bytes:
 async def test_direct_writes_and_sends_make_one_body_and_the_connection_serves_on() -> None:
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await start(send)
-        transport = transport_of(scope)
+        connection = connection_of(scope)
         for number in range(500):
-            transport.write(b"%d," % number)
-            transport.write(b"")
+            connection.write(b"%d," % number)
+            connection.write(b"")
             await send({"type": "http.response.body", "body": b"%d;" % number, "more_body": True})
         await finish(send, b"end")
-        transport.write(b"too late")
+        connection.write(b"too late")
 
     async with serving(call) as running, httpx.AsyncClient() as client:
         expected = "".join(f"{n},{n};" for n in range(500)) + "end"
@@ -105,11 +106,11 @@ async def test_writing_before_the_response_or_beside_its_length_is_a_clear_error
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(RuntimeError) as caught:
-            transport_of(scope).write(b"x")
+            connection_of(scope).write(b"x")
         errors.append(str(caught.value))
         await start(send, (b"content-length", b"2"))
         with pytest.raises(RuntimeError) as caught:
-            transport_of(scope).write(b"x")
+            connection_of(scope).write(b"x")
         errors.append(str(caught.value))
         await finish(send, b"ok")
 
@@ -124,7 +125,7 @@ async def test_writing_before_the_response_or_beside_its_length_is_a_clear_error
 async def test_an_answer_to_head_has_no_body() -> None:
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await start(send)
-        transport_of(scope).write(b"not wanted")
+        connection_of(scope).write(b"not wanted")
         await finish(send)
 
     async with serving(call) as running, connected(running.port) as client:
@@ -132,10 +133,10 @@ async def test_an_answer_to_head_has_no_body() -> None:
         assert (await client.read_to_end()).endswith(b"\r\n\r\n")
 
 
-async def test_pipelined_requests_each_have_their_own_transport() -> None:
+async def test_pipelined_requests_each_have_their_own_connection() -> None:
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await start(send)
-        transport_of(scope).write(scope["path"].encode())
+        connection_of(scope).write(scope["path"].encode())
         await asyncio.sleep(0)
         await finish(send)
 
@@ -153,10 +154,10 @@ async def test_a_stream_whose_peer_reads_nothing_is_dropped() -> None:
         connected(running.port, receive_buffer=8192) as client,
     ):
         client.send(GET)
-        transport = await streams.transport()
-        await fill(transport)
+        connection = await streams.connection()
+        await fill(connection)
         with pytest.raises(ConnectionResetError):
-            await within(transport.drain())
+            await within(connection.drain())
         await within(streams.disconnected.wait())
         assert running.server.statistics().stalled == 1
         assert running.connections() == 0
@@ -170,9 +171,9 @@ async def test_a_stream_that_waits_for_events_is_left_alone() -> None:
         connected(running.port) as witness,
     ):
         quiet.send(GET)
-        transport = await streams.transport()
+        connection = await streams.connection()
         assert await witness.read_to_end() == b""  # Dropped for its silence; it came later.
-        transport.write(b"an event")
+        connection.write(b"an event")
         await quiet.read_head()
         assert await read_chunks(quiet, 8) == b"an event"
 
@@ -181,18 +182,18 @@ async def test_the_callback_tells_when_writing_may_resume_and_ends_with_the_resp
     streams = Streams()
     async with serving(streams) as running, connected(running.port, receive_buffer=8192) as client:
         client.send(GET)
-        transport = await streams.transport()
+        connection = await streams.connection()
         resumed: list[bool] = []
-        transport.on_writable = lambda: resumed.append(transport.writable)
-        sent = await fill(transport)
-        assert (transport.buffered() > 0, resumed) == (True, [])
+        connection.on_writable = lambda: resumed.append(connection.writable)
+        sent = await fill(connection)
+        assert (buffered(running.only_connection()) > 0, resumed) == (True, [])
         await client.read_head()
         assert await read_chunks(client, sent) == b"x" * sent
         await eventually(lambda: resumed)
         assert resumed == [True]
         streams.over.set()
         assert await client.reader.readexactly(5) == b"0\r\n\r\n"
-        (same,) = streams.transports
+        (same,) = streams.opened
         assert same.on_writable is None
         assert not same.writable
 
@@ -201,9 +202,9 @@ async def test_an_aborted_stream_is_gone_at_once() -> None:
     streams = Streams()
     async with serving(streams) as running, connected(running.port, receive_buffer=8192) as client:
         client.send(GET)
-        transport = await streams.transport()
-        await fill(transport)
-        transport.abort()
+        connection = await streams.connection()
+        await fill(connection)
+        connection.abort()
         await eventually(lambda: running.connections() == 0)
         await within(streams.disconnected.wait())
 

@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
-from tests.gateway.server.serving import CLOSE, connected, nothing, serving, transport_of, with_lifespan
+from protocols.http.connection import connection_of
+from tests.gateway.server.serving import CLOSE, connected, nothing, serving, with_lifespan
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -91,8 +92,8 @@ async def test_what_outlives_the_drain_is_cut_off_before_the_application_shuts_d
                 await send({"type": "websocket.accept"})
             else:
                 await send({"type": "http.response.start", "status": 200, "headers": []})
-                while transport_of(scope).writable:
-                    transport_of(scope).write(b"x" * 60_000)
+                while connection_of(scope).writable:
+                    connection_of(scope).write(b"x" * 60_000)
                     await asyncio.sleep(0)
             await asyncio.Event().wait()
         finally:

@@ -1,4 +1,4 @@
-"""The same connections under TLS, where the transport is another class."""
+"""The same connections under TLS, where the connection is another class."""
 
 import datetime
 import ipaddress
@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.gateway.server.serving import frame, serving, transport_of
+from protocols.http.connection import connection_of
+from tests.gateway.server.serving import frame, serving
 from tests.waiting import within
 
 
@@ -49,11 +50,11 @@ async def test_direct_writes_stalls_and_refusals_work_under_tls(tmp_path: Path) 
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
-        transport = transport_of(scope)
+        connection = connection_of(scope)
         for number in range(100):
-            transport.write(frame(b"%d" % number))
-        transport.write(frame(b"x" * 20_000_000))
-        looks.append(transport.stalled_for())
+            connection.write(frame(b"%d" % number))
+        connection.write(frame(b"x" * 20_000_000))
+        looks.append(running.only_connection().stalled_for())
         while (await receive())["type"] != "websocket.disconnect":
             pass
 

@@ -12,35 +12,36 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from gateway.server.transport import Transport
+from core.live.connection import ClientConnection
 from gateway.server.websocket_protocol import WebSocketProtocol
+from protocols.http.connection import connection_of
 from tests.gateway.server.serving import (
     CLOSE,
     PING,
     PONG,
     TEXT,
     Serving,
+    buffered,
     connected,
     frame,
     masked,
     serving,
-    transport_of,
 )
 from tests.waiting import eventually, within
 
 
 class Calls:
-    """An application that accepts each WebSocket, shows its transport to the test, and waits for the end."""
+    """An application that accepts each WebSocket, shows its connection to the test, and waits for the end."""
 
     def __init__(self, *, reads: bool = True) -> None:
         self.reads = reads
-        self.transports: list[Transport] = []
+        self.opened: list[ClientConnection] = []
         self.received: list[dict[str, Any]] = []
         self.over = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
-        self.transports.append(transport_of(scope))
+        self.opened.append(connection_of(scope))
         if not self.reads:
             await self.over.wait()
             return
@@ -52,8 +53,8 @@ class Calls:
             if message.get("text") == "close me":
                 await send({"type": "websocket.close", "code": 4401})
 
-    async def transport(self) -> Transport:
-        return (await eventually(lambda: self.transports))[0]
+    async def connection(self) -> ClientConnection:
+        return (await eventually(lambda: self.opened))[0]
 
     async def end(self) -> dict[str, Any]:
         """The message that told of the end."""
@@ -76,13 +77,13 @@ async def pinged_again(protocol: WebSocketProtocol) -> None:
 async def test_direct_writes_arrive_whole_and_in_order_among_pongs() -> None:
     calls = Calls()
     async with serving(calls) as running, connect(f"ws://127.0.0.1:{running.port}/") as client:
-        transport = await calls.transport()
+        connection = await calls.connection()
 
         async def push() -> None:
             for start in range(0, 3000, 10):
-                while not transport.writable:
-                    await transport.drain()
-                transport.write(b"".join(frame(b"%d" % n + b"." * 500) for n in range(start, start + 10)))
+                while not connection.writable:
+                    await connection.drain()
+                connection.write(b"".join(frame(b"%d" % n + b"." * 500) for n in range(start, start + 10)))
                 await asyncio.sleep(0)
 
         async def ping() -> int:
@@ -104,12 +105,12 @@ async def test_pongs_and_closes_go_behind_what_was_written_before() -> None:
     calls = Calls()
     async with serving(calls) as running, connected(running.port) as client:
         await client.upgrade()
-        transport = await calls.transport()
-        transport.write(frame(b"first"))
+        connection = await calls.connection()
+        connection.write(frame(b"first"))
         client.send(masked(b"are you there", PING))
         assert await client.read_frame() == (TEXT, b"first")
         assert await client.read_frame() == (PONG, b"are you there")
-        transport.write(frame(b"last"))
+        connection.write(frame(b"last"))
         client.send(masked(b"close me"))
         assert await client.read_frame() == (TEXT, b"last")
         opcode, payload = await client.read_frame()
@@ -120,18 +121,18 @@ async def test_a_frame_written_after_the_close_goes_nowhere() -> None:
     calls = Calls()
     async with serving(calls) as running, connected(running.port) as client:
         await client.upgrade()
-        transport = await calls.transport()
+        connection, protocol = await calls.connection(), protocol_of(running)
         client.send(masked(b"close me"))
         assert (await client.read_frame())[0] == CLOSE
-        assert not transport.writable
-        transport.write(frame(b"too late"))
+        assert not connection.writable
+        connection.write(frame(b"too late"))
         with pytest.raises(ConnectionResetError):
-            await transport.drain()
+            await connection.drain()
         client.send(masked((4401).to_bytes(2), CLOSE))
         assert await client.read_to_end() == b""
-        transport.write(frame(b"later still"))
-        assert transport.buffered() == 0
-        assert transport.stalled_for() == 0
+        connection.write(frame(b"later still"))
+        assert buffered(protocol) == 0
+        assert protocol.stalled_for() == 0
 
 
 async def test_writing_before_the_handshake_is_a_clear_error() -> None:
@@ -139,7 +140,7 @@ async def test_writing_before_the_handshake_is_a_clear_error() -> None:
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(RuntimeError) as caught:
-            transport_of(scope).write(frame(b"too early"))
+            connection_of(scope).write(frame(b"too early"))
         errors.append(str(caught.value))
         await send({"type": "websocket.accept"})
 
@@ -152,21 +153,21 @@ async def test_the_callback_tells_when_writing_may_resume() -> None:
     calls = Calls()
     async with serving(calls) as running, connected(running.port, receive_buffer=8192) as client:
         await client.upgrade()
-        transport = await calls.transport()
+        connection = await calls.connection()
         resumed: list[bool] = []
-        transport.on_writable = lambda: resumed.append(transport.writable)
+        connection.on_writable = lambda: resumed.append(connection.writable)
         sent = 0
-        while transport.writable:
-            transport.write(frame(b"x" * 60000))
+        while connection.writable:
+            connection.write(frame(b"x" * 60000))
             sent += 1
             await asyncio.sleep(0)
-        assert transport.buffered() > 0
+        assert buffered(protocol_of(running)) > 0
         assert resumed == []
         for _ in range(sent):
             assert await client.read_frame() == (TEXT, b"x" * 60000)
         await eventually(lambda: resumed)
         assert resumed == [True]
-        assert transport.buffered() == 0
+        assert buffered(protocol_of(running)) == 0
 
 
 async def test_a_peer_that_reads_nothing_is_dropped() -> None:
@@ -176,12 +177,12 @@ async def test_a_peer_that_reads_nothing_is_dropped() -> None:
         connected(running.port, receive_buffer=8192) as client,
     ):
         await client.upgrade()
-        transport = await calls.transport()
-        while transport.writable:
-            transport.write(frame(b"x" * 60000))
+        connection = await calls.connection()
+        while connection.writable:
+            connection.write(frame(b"x" * 60000))
             await asyncio.sleep(0)
         with pytest.raises(ConnectionResetError):
-            await within(transport.drain())
+            await within(connection.drain())
         assert running.server.statistics().stalled == 1
         assert (await calls.end())["code"] == 1005
         assert running.connections() == 0
@@ -202,12 +203,12 @@ async def test_an_application_may_abort_a_stalled_peer_itself() -> None:
     calls = Calls()
     async with serving(calls) as running, connected(running.port, receive_buffer=8192) as client:
         await client.upgrade()
-        transport = await calls.transport()
-        while transport.writable:
-            transport.write(frame(b"x" * 60000))
+        connection = await calls.connection()
+        while connection.writable:
+            connection.write(frame(b"x" * 60000))
             await asyncio.sleep(0)
-        await eventually(lambda: transport.stalled_for() > 0.05)
-        transport.abort()
+        await eventually(lambda: protocol_of(running).stalled_for() > 0.05)
+        connection.abort()
         await eventually(lambda: running.connections() == 0)
 
 
@@ -218,14 +219,14 @@ async def test_a_slow_reader_outlives_its_unanswered_pings() -> None:
         connected(running.port, receive_buffer=16384) as client,
     ):
         await client.upgrade()
-        transport = await calls.transport()
+        connection = await calls.connection()
         protocol = protocol_of(running)
-        transport.write(frame(b"x" * 3_000_000))
+        connection.write(frame(b"x" * 3_000_000))
         rest = 3_000_010
         for _ in range(8):
             await pinged_again(protocol)
             rest -= len(await client.reader.readexactly(60_000))
-        assert transport.writable is False
+        assert connection.writable is False
         await within(client.reader.readexactly(rest))
         assert (await client.read_frame())[0] == PING
         assert running.connections() == 1
@@ -238,13 +239,13 @@ async def test_a_push_only_application_keeps_clients_that_talk() -> None:
         connected(running.port) as client,
     ):
         await client.upgrade()
-        transport = await calls.transport()
+        connection = await calls.connection()
         client.send(masked(b"one") + masked(b"two"))
         for _ in range(6):  # The pongs stay unread behind these messages.
             opcode, payload = await client.read_frame()
             assert opcode == PING
             client.send(masked(payload, PONG))
-        transport.write(frame(b"still here"))
+        connection.write(frame(b"still here"))
         while (answer := await client.read_frame())[0] == PING:
             pass
         assert answer == (TEXT, b"still here")
@@ -256,10 +257,10 @@ async def test_pings_whose_pongs_are_not_read_do_not_pile_up() -> None:
     count = 40_000
     async with serving(calls) as running, connected(running.port, receive_buffer=8192) as client:
         await client.upgrade()
-        transport = await calls.transport()
+        await calls.connection()
         client.send(masked(b"p" * 100, PING) * count + masked(b"a message"))
         await eventually(lambda: protocol_of(running).read_paused)
-        assert transport.buffered() < 1_000_000
+        assert buffered(protocol_of(running)) < 1_000_000
         for _ in range(count):
             assert await client.read_frame() == (PONG, b"p" * 100)
         await eventually(lambda: calls.received)
@@ -345,5 +346,5 @@ async def test_the_token_in_the_address_is_not_logged(caplog: pytest.LogCaptureF
     calls = Calls()
     async with serving(calls) as running, connected(running.port) as client:
         await client.upgrade("/?token=very-secret")
-        await calls.transport()
+        await calls.connection()
     assert "very-secret" not in caplog.text

@@ -372,9 +372,8 @@ async def test_a_drain_tells_each_subscription_its_place(node: Live) -> None:
     node.store.draining = False
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_quiet_subscriber_is_told_his_place_now_and_then(tmp_path: Path, direct: bool) -> None:
-    async with live(tmp_path, direct=direct, ping_seconds=0.05) as node, member(node) as client:
+async def test_a_quiet_subscriber_is_told_his_place_now_and_then(tmp_path: Path) -> None:
+    async with live(tmp_path, ping_seconds=0.05) as node, member(node) as client:
         await client.subscribe("1", topics=["inventory/#"])
         await subscribed(node, 1)
         await node.happen(1, 2, 3)

@@ -85,10 +85,9 @@ async def test_a_stream_ends_with_the_last_place(node: Live, how: str) -> None:
     node.store.draining = False
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_quiet_stream_is_told_its_place_now_and_then(tmp_path: Path, direct: bool) -> None:
+async def test_a_quiet_stream_is_told_its_place_now_and_then(tmp_path: Path) -> None:
     async with (
-        live(tmp_path, direct=direct, heartbeat_seconds=0.05) as node,
+        live(tmp_path, heartbeat_seconds=0.05) as node,
         answers(node, topics=["inventory/#"]) as stream,
     ):
         await stream.block()

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.kernel.ids import SHARED_TENANT, TenantId
@@ -47,9 +46,7 @@ class Doors:
 class MqttNode(Live):
     """A running node with an MQTT door and an event stream, and none of the other doors."""
 
-    def __init__(
-        self, store: Store, mqtt: MqttServer, tcp: TcpServer, server: Server | uvicorn.Server
-    ) -> None:
+    def __init__(self, store: Store, mqtt: MqttServer, tcp: TcpServer, server: Server) -> None:
         self.store = store
         self.sessions = mqtt.sessions
         self.limits = store.limits
@@ -99,7 +96,7 @@ class MqttNode(Live):
 
 @contextlib.asynccontextmanager
 async def mqtt_node(
-    folder: Path, *, url: str = "memory://", direct: bool = True, stall_limit: float = 30.0, **limits: Any
+    folder: Path, *, url: str = "memory://", stall_limit: float = 30.0, **limits: Any
 ) -> AsyncIterator[MqttNode]:
     """Run a node; nothing of any client may be left at the end."""
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
@@ -112,11 +109,7 @@ async def mqtt_node(
         async def drain() -> None:
             await node.drain()
 
-        server: Server | uvicorn.Server
-        if direct:
-            server = Server(app, ServerOptions(drain_limit=3, stall_limit=stall_limit), on_drain=drain)
-        else:
-            server = _Plain(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        server = Server(app, ServerOptions(drain_limit=3, stall_limit=stall_limit), on_drain=drain)
         http, plain = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
         port, mqtt_port = socket_port(http), socket_port(plain)
         running = asyncio.create_task(server.serve(http))
@@ -128,16 +121,6 @@ async def mqtt_node(
                 yield node
                 await node.empty()
             finally:
-                if not direct:
-                    await node.drain()
-                server.should_exit = True
+                server.stop()
                 await within(running)
         await mqtt.finished()
-
-
-class _Plain(uvicorn.Server):
-    """uvicorn that leaves the signals to the test runner."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield

@@ -11,7 +11,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.protocols.mqtt.node import MqttNode, mqtt_node
+from tests.protocols.mqtt.node import MqttNode
 from tests.waiting import TIMEOUT_SECONDS, eventually
 
 NODE = Path(__file__).parents[2] / "node"
@@ -71,14 +71,8 @@ async def test_paho_subscribes_and_receives(node: MqttNode, version: MQTTProtoco
 
 
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
-@pytest.mark.parametrize("direct", [True, False], ids=["direct", "plain"])
-async def test_paho_receives_over_websocket(
-    tmp_path: Path, version: MQTTProtocolVersion, direct: bool
-) -> None:
-    async with (
-        mqtt_node(tmp_path, direct=direct) as node,
-        paho_client(node.port, version, transport="websockets") as client,
-    ):
+async def test_paho_receives_over_websocket(node: MqttNode, version: MQTTProtocolVersion) -> None:
+    async with paho_client(node.port, version, transport="websockets") as client:
         await eventually(lambda: client.client.is_connected())
         client.client.subscribe("pets/#", 1)
         await eventually(lambda: client.granted == [1])

@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
-import pytest
 
 from core.kernel.errors import Close, CloseReason
 from tests.gateway.server.serving import Client, masked
@@ -139,10 +138,9 @@ async def numbers(client: Client, count: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_reader_that_stops_is_evicted_and_harms_nobody(tmp_path: Path, direct: bool) -> None:
+async def test_a_reader_that_stops_is_evicted_and_harms_nobody(tmp_path: Path) -> None:
     async with (
-        live(tmp_path, direct=direct, stall_limit=1.0) as node,
+        live(tmp_path, stall_limit=1.0) as node,
         node.raw(receive_buffer=4096) as stalled,
         node.raw() as reader,
     ):

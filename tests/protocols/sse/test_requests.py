@@ -79,9 +79,8 @@ async def test_the_budget_shows_in_every_answer(tmp_path: Path) -> None:
         assert answer.headers["ratelimit-policy"] == '"default";q=2;w=60'
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_caller_has_only_so_many_streams(tmp_path: Path, direct: bool) -> None:
-    async with live(tmp_path, direct=direct, connections_per_caller=1) as node:
+async def test_a_caller_has_only_so_many_streams(tmp_path: Path) -> None:
+    async with live(tmp_path, connections_per_caller=1) as node:
         async with node.stream("#") as stream:
             await stream.block()
             _problem(await node.get(params={"topics": "#"}), 429, "rate-limit-exceeded")

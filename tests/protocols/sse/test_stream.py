@@ -51,10 +51,9 @@ async def test_earliest_is_all_that_is_kept(node: Live) -> None:
         assert await stream.numbers(500) == list(range(500, 1000))
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_quiet_stream_is_told_its_place_now_and_then(tmp_path: Path, direct: bool) -> None:
+async def test_a_quiet_stream_is_told_its_place_now_and_then(tmp_path: Path) -> None:
     async with (
-        live(tmp_path, direct=direct, heartbeat_seconds=0.05) as node,
+        live(tmp_path, heartbeat_seconds=0.05) as node,
         node.stream("pets/other") as stream,
     ):
         await node.happen(1, 2, 3)

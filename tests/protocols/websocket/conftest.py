@@ -1,4 +1,4 @@
-"""A node on our server, and on uvicorn as it is."""
+"""A node for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from tests.protocols.live import Live, live
 
 
-@pytest.fixture(params=["direct", "plain"])
-async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Live]:
-    """A node that lets its doors write past ASGI, and one that does not; nothing may be left at the end."""
-    async with live(tmp_path, direct=request.param == "direct") as running:
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Live]:
+    """A node; nothing of any client may be left at the end."""
+    async with live(tmp_path) as running:
         yield running

@@ -17,15 +17,14 @@ from tests.protocols.live import Live, Socket, live
 from tests.waiting import eventually
 
 
-@pytest.fixture(params=["memory-direct", "memory-plain", "sqlite-direct"])
+@pytest.fixture(params=["memory", "sqlite"])
 async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Live]:
     """A node that keeps its chats in memory or in a file."""
-    storage, _, server = request.param.partition("-")
-    url = f"{storage}://"
-    if storage == "sqlite":
+    url = "memory://"
+    if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'store.db'}"
         await migrate(url)
-    async with live(tmp_path, direct=server == "direct", url=url, messages_per_second=0) as running:
+    async with live(tmp_path, url=url, messages_per_second=0) as running:
         yield running
 
 

@@ -241,10 +241,9 @@ async def test_tenants_see_nothing_of_each_other(node: Live) -> None:
         assert await socket.numbers(1) == [3]
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_quiet_subscriber_is_told_his_place_now_and_then(tmp_path: Path, direct: bool) -> None:
+async def test_a_quiet_subscriber_is_told_his_place_now_and_then(tmp_path: Path) -> None:
     async with (
-        live(tmp_path, direct=direct, ping_seconds=0.1) as node,
+        live(tmp_path, ping_seconds=0.1) as node,
         node.socket() as socket,
         node.socket() as idle,
     ):

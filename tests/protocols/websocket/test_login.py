@@ -129,9 +129,8 @@ async def test_chat_wants_a_login_first(node: Live) -> None:
             ]
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_chat_waits_only_so_long_for_a_login(tmp_path: Path, direct: bool) -> None:
-    async with live(tmp_path, direct=direct, login_seconds=0.2) as node:
+async def test_chat_waits_only_so_long_for_a_login(tmp_path: Path) -> None:
+    async with live(tmp_path, login_seconds=0.2) as node:
         async with node.socket("/v1/ws/chat") as socket:
             assert await socket.end() == (4408, [])
         async with node.socket("/v1/ws/chat") as socket:
@@ -200,9 +199,8 @@ async def test_a_revoked_token_ends_the_connection_with_4401(node: Live) -> None
         await other.ask("ping")
 
 
-@pytest.mark.parametrize("direct", [True, False])
-async def test_a_caller_has_only_so_many_connections(tmp_path: Path, direct: bool) -> None:
-    async with live(tmp_path, direct=direct, connections_per_caller=2) as node:
+async def test_a_caller_has_only_so_many_connections(tmp_path: Path) -> None:
+    async with live(tmp_path, connections_per_caller=2) as node:
         caller = node.member()
         path = f"/v1/ws/events?token={node.token(caller)}"
         async with node.socket(path) as first, node.socket(path) as second:
