@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,25 @@ from gateway.observability.metrics import Metrics
 from gateway.router import Front
 from gateway.server.listening import listen, socket_port
 from gateway.settings import Settings
+from protocols.http.connection import EXTENSION
 from tests.protocols.mqtt.raw import Raw
 from tests.waiting import eventually
+
+
+class Connection:
+    """A client's connection of which nothing comes."""
+
+    on_writable: Callable[[], None] | None = None
+    writable = True
+
+    def write(self, data: bytes) -> None:
+        """Nobody reads it."""
+
+    async def drain(self) -> None:
+        """It never fills."""
+
+    def abort(self) -> None:
+        """There is nothing to drop."""
 
 
 @dataclass
@@ -147,6 +164,7 @@ async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
         "headers": [],
         "query_string": b"",
         "client": ("192.0.2.1", 1),
+        "extensions": {EXTENSION: Connection()},
     }
     come: Iterator[Message] = iter(
         [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}]

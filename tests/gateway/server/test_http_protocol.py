@@ -254,8 +254,10 @@ async def test_a_head_sent_in_drops_gains_no_time() -> None:
     async with serving(Streams(), silence_limit=0.3) as running, connected(running.port) as client:
 
         def drip() -> bool:
+            if running.server.statistics().silent:
+                return True
             client.send(b"x")
-            return running.server.statistics().silent == 1
+            return False
 
         client.send(b"GET / HTTP/1.1\r\nX: ")
         await eventually(drip)
