@@ -17,9 +17,10 @@ from core.kernel.ids import SHARED_TENANT
 from core.models.inventory import INVENTORY_CHANGED, InventoryEvent
 from core.models.pets import Species
 from core.store.store import Store
-from gateway.app import build_app, build_grpc, build_mqtt, open_node
+from gateway.app import build_app, build_grpc, build_mqtt
 from gateway.demo import open_demo
 from gateway.maintenance import maintain
+from gateway.node import open_node
 from gateway.observability.access_log import AccessLog
 from gateway.server.grpc_server import reserve
 from gateway.server.server import Server, ServerOptions

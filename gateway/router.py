@@ -1,9 +1,10 @@
-"""The front of the HTTP port: leads each request to its door, and sees what becomes of it."""
+"""The router of the HTTP port: leads each request to its door, and sees what becomes of it."""
 
 import logging
 from collections import Counter
 from collections.abc import Mapping
 from time import perf_counter
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,35 +18,41 @@ log = logging.getLogger(__name__)
 
 #: The status that stands for a client who left before the answer began; it is never sent.
 CLIENT_LEFT = 499
-#: Doors whose requests last as long as the client likes.
-_LIVE = frozenset({"socketio", "sse"})
 #: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
 _ABNORMAL = 1006
 _CLIENTS_OWN = 3000
 
 
-class Front:
+class Mount(NamedTuple):
+    """Where a door hangs. ``lasting``: its requests last as long as the client likes, so that nobody times them."""
+
+    door: str
+    serve: ASGIApp
+    lasting: bool = False
+
+
+class Router:
     """Plain ASGI and no framework: it adds a few microseconds to a request.
 
-    ``paths`` leads from exact paths to (door, application), ``sockets`` does so for WebSockets; any other request is
-    REST's. ``open`` counts what each door is serving at the moment.
+    ``paths`` leads from exact paths to doors, ``sockets`` does so for WebSockets; any other request is for ``rest``.
+    ``open`` counts what each door is serving at the moment.
     """
 
     def __init__(
         self,
-        rest: ASGIApp,
-        paths: Mapping[str, tuple[str, ASGIApp]],
-        sockets: Mapping[str, tuple[str, ASGIApp]],
+        rest: Mount,
+        paths: Mapping[str, Mount],
+        sockets: Mapping[str, Mount],
         *,
         metrics: Metrics,
         access: AccessLog,
     ) -> None:
-        self._rest = ("rest", rest)
+        self._rest = rest
         self._paths = dict(paths)
         self._sockets = dict(sockets)
         self._metrics = metrics
         self._access = access
-        doors = {"rest", *(door for door, _ in (*paths.values(), *sockets.values()))}
+        doors = {mount.door for mount in (rest, *paths.values(), *sockets.values())}
         self.open: Counter[str] = Counter(dict.fromkeys(doors, 0))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +67,8 @@ class Front:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         path = scope["path"]
-        door, serve = self._paths.get(path, self._rest)
+        mount = self._paths.get(path, self._rest)
+        door, serve, lasting = mount
         state = scope.setdefault("state", {})
         status = CLIENT_LEFT
 
@@ -79,7 +87,9 @@ class Front:
                 await _apologise(watched, path)
         finally:
             self.open[door] -= 1
-            self._finished(door, scope, path if door != "rest" else state.get("route", ""), status, started)
+            route = state.get("route", "") if mount is self._rest else path
+            lasting = lasting or "follows" in state
+            self._finished(door, scope, route, status, started, lasting=lasting)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -87,7 +97,7 @@ class Front:
         if path not in self._sockets:
             await send({"type": "websocket.close", "code": 1000})
             return
-        door, serve = self._sockets[path]
+        door, serve, _ = self._sockets[path]
         request_id = request_id_of(read_headers(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = _ABNORMAL
@@ -117,18 +127,15 @@ class Front:
             raise
         finally:
             self.open[door] -= 1
-            self._finished(door, scope, path, status, started)
+            self._finished(door, scope, path, status, started, lasting=True)
 
-    def _finished(self, door: str, scope: Scope, route: str, status: int, started: float) -> None:
+    def _finished(
+        self, door: str, scope: Scope, route: str, status: int, started: float, *, lasting: bool
+    ) -> None:
         seconds = perf_counter() - started
         method = scope.get("method", "GET")
-        self._metrics.count(door, method, route, status, None if _is_live(door, scope) else seconds)
+        self._metrics.count(door, method, route, status, None if lasting else seconds)
         self._access.write(door, method, route, status, seconds, scope["state"])
-
-
-def _is_live(door: str, scope: Scope) -> bool:
-    """Whether it lasted as long as the client liked: a WebSocket, all of some doors, and what says so of itself."""
-    return scope["type"] == "websocket" or door in _LIVE or "follows" in scope["state"]
 
 
 async def _live(receive: Receive, send: Send) -> None:

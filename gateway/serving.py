@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from core.kernel.errors import Close, CloseReason
-from gateway.app import Node, build_app, build_grpc, build_mqtt, open_node
+from gateway.app import build_app, build_grpc, build_mqtt
 from gateway.demo import open_demo
 from gateway.maintenance import LogStatistics, maintain, repeat
+from gateway.node import Node, open_node
 from gateway.observability.access_log import AccessLog
 from gateway.server.grpc_server import GrpcServer, reserve
 from gateway.server.listening import listen, socket_port
@@ -22,16 +23,16 @@ from gateway.startup_errors import CannotStart
 
 log = logging.getLogger(__name__)
 
-#: Streams that are sent off in a second, which is how fast their clients reach other nodes.
+#: Streams that are ended in a second, which is how fast their clients reach other nodes.
 _FAREWELLS_PER_SECOND = 1000
-#: Seconds between two times that MQTT sessions are written down: what a crash may repeat to their clients.
-_KEEP = 2.0
+#: How often MQTT sessions are saved: what a crash may repeat to their clients.
+_SESSION_SAVE_SECONDS = 2.0
 #: Hosts that stand for every address of the machine, and one of these addresses.
-_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_LOOPBACK_HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ListenAddress:
     """Where a port listens."""
 
     host: str
@@ -45,29 +46,29 @@ class Address:
     @property
     def authority(self) -> str:
         """Host and port as they stand in addresses on this machine."""
-        host = _ANY.get(self.host, self.host)
+        host = _LOOPBACK_HOSTS.get(self.host, self.host)
         return f"{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class BoundPorts:
     """The ports of this process and its workers, taken before anything else is opened.
 
     ``sockets`` listen for HTTP; ``grpc_hold`` keeps the gRPC port, on which each server listens by itself.
     MQTT with TLS has a port only where there is a certificate.
     """
 
-    http: Address
+    http: ListenAddress
     sockets: list[socket.socket]
-    grpc: Address
+    grpc: ListenAddress
     grpc_hold: socket.socket
-    mqtt: Address
+    mqtt: ListenAddress
     mqtt_sockets: list[socket.socket]
-    mqtts: Address | None
+    mqtts: ListenAddress | None
     mqtts_sockets: list[socket.socket]
 
 
-def bind(settings: Settings) -> Ports:
+def bind(settings: Settings) -> BoundPorts:
     """Take every port.
 
     Raises:
@@ -88,14 +89,14 @@ def bind(settings: Settings) -> Ports:
         grpc_hold, grpc_port = reserve(settings.host, settings.grpc_port)
     except OSError as error:
         raise CannotStart(f"{error.strerror} (PETSTORE_HOST, PETSTORE_GRPC_PORT)") from None
-    return Ports(
-        http=Address(settings.host, socket_port(sockets), tls),
+    return BoundPorts(
+        http=ListenAddress(settings.host, socket_port(sockets), tls),
         sockets=sockets,
-        grpc=Address(settings.host, grpc_port, tls),
+        grpc=ListenAddress(settings.host, grpc_port, tls),
         grpc_hold=grpc_hold,
-        mqtt=Address(settings.host, socket_port(mqtt_sockets), tls=False),
+        mqtt=ListenAddress(settings.host, socket_port(mqtt_sockets), tls=False),
         mqtt_sockets=mqtt_sockets,
-        mqtts=Address(settings.host, socket_port(mqtts_sockets), tls=True) if mqtts_sockets else None,
+        mqtts=ListenAddress(settings.host, socket_port(mqtts_sockets), tls=True) if mqtts_sockets else None,
         mqtts_sockets=mqtts_sockets,
     )
 
@@ -107,7 +108,9 @@ def _listen(settings: Settings, name: str) -> list[socket.socket]:
         raise CannotStart(f"{error.strerror} (PETSTORE_HOST, PETSTORE_{name.upper()})") from None
 
 
-async def serve(settings: Settings, ports: Ports, access: AccessLog, announce: Callable[[], None]) -> None:
+async def serve(
+    settings: Settings, ports: BoundPorts, access: AccessLog, announce: Callable[[], None]
+) -> None:
     """Serve on migrated tables until a signal says to stop, then drain.
 
     ``announce`` is called when clients may come.
@@ -156,7 +159,7 @@ class Stop:
 
 
 async def _drain(node: Node, grpc: GrpcServer, mqtt: TcpServer) -> None:
-    """Take no more work, send every stream off with its last cursor, and wait for what other ports serve."""
+    """Take no more work, end every stream with its last cursor, and wait for what other ports serve."""
     mqtt.stop_accepting()
     log.info("draining", extra={"sessions": len(node.sessions)})
     await grpc.refuse_work()
@@ -178,7 +181,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 @contextlib.asynccontextmanager
-async def _listening(grpc: GrpcServer, address: Address) -> AsyncIterator[None]:
+async def _listening(grpc: GrpcServer, address: ListenAddress) -> AsyncIterator[None]:
     await grpc.start(address.host, address.port)
     try:
         yield
@@ -197,7 +200,7 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
                 maintain(node.store, node.settings, consumers=consumers, figures=figures), name="maintenance"
             ),
             group.create_task(
-                repeat("keeping MQTT sessions", node.mqtt.session_keeper.save_changes, _KEEP),
+                repeat("keeping MQTT sessions", node.mqtt.session_keeper.save_changes, _SESSION_SAVE_SECONDS),
                 name="MQTT sessions",
             ),
         ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.observability.logs import configure_logs
 from gateway.server.server import stopped_by_signals
-from gateway.serving import Ports, serve
+from gateway.serving import BoundPorts, serve
 from gateway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _KILL_GRACE_SECONDS = 15.0
 _PROCESSES = multiprocessing.get_context("spawn")
 
 
-async def supervise(settings: Settings, ports: Ports, announce: Callable[[], None]) -> None:
+async def supervise(settings: Settings, ports: BoundPorts, announce: Callable[[], None]) -> None:
     """Run the workers until a signal says to stop.
 
     They inherit the listening sockets, so whichever is free takes a connection, and while one is being replaced none
@@ -52,7 +52,7 @@ class Worker:
         self,
         number: int,
         settings: Settings,
-        ports: Ports,
+        ports: BoundPorts,
         stopping: asyncio.Event,
     ) -> None:
         self.number = number
@@ -114,7 +114,7 @@ class Worker:
         await asyncio.to_thread(process.join)
 
 
-def _work(settings: Settings, ports: Ports, ready: Connection) -> None:
+def _work(settings: Settings, ports: BoundPorts, ready: Connection) -> None:
     """What a worker process does."""
     import uvloop
 

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from core.kernel.ids import SHARED_TENANT, TenantId, parse_tenant
 from core.models.tenant import Seeded
-from gateway.app import open_node
 from gateway.demo import fill
+from gateway.node import open_node
 from gateway.observability.logs import configure_logs
 from gateway.preflight import migrate_tables, prepare, shown
 from gateway.settings import Settings, load_settings

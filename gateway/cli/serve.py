@@ -15,7 +15,7 @@ from rich.table import Table
 from gateway.demo import ACCOUNTS, API_KEY
 from gateway.observability.logs import configure_logs
 from gateway.preflight import prepare
-from gateway.serving import Ports, bind, serve
+from gateway.serving import BoundPorts, bind, serve
 from gateway.settings import Settings, load_settings
 
 #: Commands must not be broken up, however narrow the terminal is.
@@ -42,7 +42,7 @@ def on_loop(work: Coroutine[object, object, None]) -> None:
         runner.run(work)
 
 
-def announce(settings: Settings, ports: Ports) -> None:
+def announce(settings: Settings, ports: BoundPorts) -> None:
     """Print each door's address on standard output, in demo mode with a command to try it."""
     console = Console(width=_WIDTH_COLUMNS, highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -61,7 +61,7 @@ def announce(settings: Settings, ports: Ports) -> None:
     sys.stdout.flush()
 
 
-def _doors(ports: Ports) -> list[tuple[str, str, str]]:
+def _doors(ports: BoundPorts) -> list[tuple[str, str, str]]:
     http, ws, grpc = ports.http.url(), ports.http.url("ws"), ports.grpc.authority
     subscribe = """'{"type":"subscribe","data":{"topics":["#"]}}'"""
     return [

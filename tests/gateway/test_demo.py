@@ -9,8 +9,8 @@ from core.kernel.ids import SHARED_TENANT
 from core.models.pets import Pet, PetStatus
 from core.models.users import User
 from core.ports.records import Query
-from gateway.app import open_node
 from gateway.demo import API_KEY, open_demo
+from gateway.node import open_node
 from gateway.preflight import prepare
 from gateway.settings import Settings
 

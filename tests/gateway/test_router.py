@@ -1,4 +1,4 @@
-"""The front of the HTTP port, in this process and on memory."""
+"""The router of the HTTP port, in this process and on memory."""
 
 import asyncio
 import io
@@ -14,11 +14,12 @@ import mqtt5
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.app import Node, build_app, build_mqtt, open_node
+from gateway.app import build_app, build_mqtt
 from gateway.demo import ACCOUNTS, open_demo
+from gateway.node import Node, open_node
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
-from gateway.router import Front
+from gateway.router import Mount, Router
 from gateway.server.listening import listen, socket_port
 from gateway.settings import Settings
 from protocols.http.connection import EXTENSION
@@ -157,7 +158,7 @@ async def test_a_client_of_mqtt_is_counted_and_logged_when_he_has_gone(opened: O
 async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
     opened: Opened, path: str, door: str
 ) -> None:
-    front = opened.client._transport.app  # type: ignore[attr-defined]
+    router = opened.client._transport.app  # type: ignore[attr-defined]
     scope = {
         "type": "websocket",
         "path": path,
@@ -176,7 +177,7 @@ async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
     async def send(message: Message) -> None:
         """Whatever is said, nobody hears it."""
 
-    await front(scope, receive, send)
+    await router(scope, receive, send)
     (line,) = opened.lines()
     assert (line["door"], line["route"]) == (door, path)
     metrics = (await opened.client.get("/metrics")).text
@@ -192,8 +193,12 @@ async def test_a_door_that_fails_is_answered_for_and_the_fault_is_logged(
         raise RuntimeError("a secret of the house")
 
     log = io.StringIO()
-    front = Front(broken, {}, {}, metrics=Metrics(), access=AccessLog("info", as_json=True, stream=log))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=front), base_url="http://store") as client:
+    router = Router(
+        Mount("rest", broken), {}, {}, metrics=Metrics(), access=AccessLog("info", as_json=True, stream=log)
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=router), base_url="http://store"
+    ) as client:
         answer = await client.get("/v1/pets")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "secret" not in answer.text

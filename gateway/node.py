@@ -1,0 +1,88 @@
+"""One running store: everything that its doors stand on, opened in order and closed in reverse."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from core.hub import Hub
+from core.kernel.ids import new_id
+from core.live.sessions import Sessions
+from core.ports.coordination import Bus, RateLimiter
+from core.store.parts import Adapters
+from core.store.store import Store
+from gateway.broker.bridge import Bridge
+from gateway.bus import InProcessBus, RedisBus
+from gateway.health import Health
+from gateway.images import FileImages
+from gateway.observability.metrics import Metrics
+from gateway.payments import SimulatedProcessor
+from gateway.rate_limits import InProcessRateLimiter, RedisRateLimiter
+from gateway.secret import signing_secret
+from gateway.security.passwords import Argon2Hasher
+from gateway.security.tokens import HmacSigner
+from gateway.settings import Settings
+from gateway.storage.opening import open_storage
+from protocols.mqtt.server import MqttServer
+
+
+@dataclass(frozen=True)
+class Node:
+    """One running store and what knows about it."""
+
+    settings: Settings
+    store: Store
+    sessions: Sessions
+    bus: Bus
+    health: Health
+    metrics: Metrics
+    mqtt: MqttServer
+    bridge: Bridge | None
+
+
+@contextlib.asynccontextmanager
+async def open_node(settings: Settings) -> AsyncIterator[Node]:
+    """Put a store together on migrated tables, and take it apart at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+        storage = open_storage(settings.storage_url)
+        stack.push_async_callback(storage.close)
+        metrics = Metrics()
+        bus: Bus = InProcessBus()
+        limiter: RateLimiter = InProcessRateLimiter()
+        if settings.redis_url is not None:
+            bus = redis_bus = RedisBus(settings.redis_url)
+            metrics.observe("bus", lambda: redis_bus.counters)
+            limiter = shared = RedisRateLimiter(settings.redis_url)
+            stack.push_async_callback(shared.close)
+        hasher = Argon2Hasher.insecure() if settings.insecure_password_hash else Argon2Hasher()
+        stack.push_async_callback(asyncio.to_thread, hasher.close)
+        adapters = Adapters(
+            storage=storage,
+            limiter=limiter,
+            hasher=hasher,
+            signer=HmacSigner(signing_secret(settings)),
+            images=FileImages(settings.data_dir / "images"),
+            processor=SimulatedProcessor(),
+        )
+        hub = Hub(storage, bus, node=new_id())
+        store = Store(adapters, hub, epoch=await storage.epoch(), limits=settings.limits)
+        await hub.start()
+        stack.push_async_callback(hub.stop)
+        stack.push_async_callback(store.finish)
+
+        async def ask_redis() -> None:
+            if not bus.healthy:
+                raise ConnectionError
+
+        checks = {"database": storage.ping}
+        if settings.redis_url is not None:
+            checks["redis"] = ask_redis
+        bridge = None
+        if settings.mqtt_broker is not None:
+            bridge = Bridge(store, settings.mqtt_broker)
+            checks["mqtt-broker"] = bridge.check
+            metrics.observe("broker", bridge.statistics)
+        sessions = Sessions(store)
+        mqtt = MqttServer(sessions, settings.limits)
+        stack.push_async_callback(mqtt.finished)
+        yield Node(settings, store, sessions, bus, Health(checks), metrics, mqtt, bridge)
