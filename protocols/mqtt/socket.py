@@ -1,4 +1,4 @@
-"""MQTT over WebSocket (MQTT 5.0, section 6): the packets are in binary frames, however they are cut."""
+"""MQTT over WebSocket (MQTT 5.0, section 6): packets in binary frames, whose bounds mean nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from protocols.mqtt.connection import Connection
 from protocols.mqtt.server import MqttServer
 
 _SUBPROTOCOL = "mqtt"
-#: The end, as far as a WebSocket is concerned: MQTT has said why (RFC 6455, section 7.4.1).
-_NORMAL = 1000
+#: The close code (RFC 6455, section 7.4.1), whatever the reason: that is in the last packet.
+_NORMAL_CLOSURE = 1000
 
 
-class SocketPeer:
-    """A WebSocket as the connection of an MQTT client."""
+class WebSocketConnection:
+    """A WebSocket as the network connection of an MQTT client."""
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._connection = socket.connection
-        self._reads = asyncio.Event()
-        self._reads.set()
+        self._reading = asyncio.Event()
+        self._reading.set()
 
     @property
     def on_writable(self) -> Callable[[], None] | None:
@@ -51,25 +51,25 @@ class SocketPeer:
 
     def close(self) -> None:
         """End the connection behind what was written."""
-        self._reads.set()
-        self._socket.spawn(self._socket.close(_NORMAL))
+        self._reading.set()
+        self._socket.spawn(self._socket.close(_NORMAL_CLOSURE))
 
     def abort(self) -> None:
         """Drop the connection now."""
-        self._reads.set()
+        self._reading.set()
         self._connection.abort()
 
     def pause_reading(self) -> None:
-        """Take nothing more for now: a server stops reading when nothing is received from it."""
-        self._reads.clear()
+        """Take no more bytes: the server stops reading from the client when nothing is received from it."""
+        self._reading.clear()
 
     def resume_reading(self) -> None:
-        """Go on."""
-        self._reads.set()
+        """Take bytes again."""
+        self._reading.set()
 
-    async def may_read(self) -> None:
+    async def wait_for_reading(self) -> None:
         """Wait while reading is paused."""
-        await self._reads.wait()
+        await self._reading.wait()
 
 
 class MqttSocketDoor:
@@ -79,15 +79,15 @@ class MqttSocketDoor:
         self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one client until it goes or is sent off."""
+        """Serve one client until it goes or is disconnected."""
         socket = Socket(scope, receive, send)
         if not await socket.connected():
             return
         offered = _SUBPROTOCOL in scope.get("subprotocols", ())
         credentials = read_credentials(scope, read_headers(scope["headers"]), in_query=True)
         async with socket.accepted(_SUBPROTOCOL if offered else None):
-            peer = SocketPeer(socket)
-            connection = Connection(self._server, peer, credentials)
+            network = WebSocketConnection(socket)
+            connection = Connection(self._server, network, credentials)
             try:
                 while (message := await receive())["type"] != "websocket.disconnect":
                     data = message.get("bytes")
@@ -95,7 +95,7 @@ class MqttSocketDoor:
                         await socket.close(UNACCEPTABLE, "MQTT is in binary frames.")
                         return
                     connection.data_received(data)
-                    await peer.may_read()
+                    await network.wait_for_reading()
             finally:
                 connection.ended()
                 if connection.session is not None:
