@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from core.kernel.events import EventKind
 from core.live.chat_messages import CHAT_FORMS
 from core.models import examples
-from core.services.catalogue import EVENTS
+from core.models.catalogue import EVENTS
 
 #: A place in the log.
 CURSOR = {

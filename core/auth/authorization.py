@@ -5,17 +5,25 @@ from collections.abc import Iterable
 from core.hub import Viewer
 from core.kernel.caller import Caller, Role, Scope
 from core.kernel.errors import BadRequest, Forbidden, StoreError, Unauthorized
+from core.kernel.events import EventKind
 from core.kernel.limits import Limits
 from core.kernel.topics import covers, parse_filter
+from core.models.catalogue import EVENTS
 from core.models.chats import Chat
 from core.models.orders import Order
 from core.models.payments import Payment
 from core.ports.records import OneOf, Query, RecordStorage, Transaction
 
-#: First levels of the topics whose events are not for everybody.
-PRIVATE_ROOTS = frozenset({"orders", "payments", "adoptions", "chats"})
-#: First levels of the topics that anybody may listen to.
-PUBLIC_ROOTS = frozenset({"pets", "inventory"})
+
+def _roots(kinds: Iterable[EventKind]) -> frozenset[str]:
+    return frozenset(topic.partition("/")[0] for kind in kinds for topic in kind.topics)
+
+
+#: First levels of the topics that anybody may listen to: some of their events are for everybody.
+PUBLIC_ROOTS = _roots(kind for kind in EVENTS.values() if kind.public)
+#: First levels of the topics whose events are not for everybody. No event has the topic ``adoptions`` yet, but that it
+#: will not be public is a promise.
+PRIVATE_ROOTS = (_roots(EVENTS.values()) - PUBLIC_ROOTS) | {"adoptions"}
 _PUBLIC_GRANTS = tuple(f"{root}/#" for root in PUBLIC_ROOTS)
 _STAFF_GRANTS = {
     Scope.READ_ORDERS: ("orders/#", "payments/#", "adoptions/#"),

@@ -55,7 +55,7 @@ class EventKind:
 
     ``topics`` are templates such as ``orders/{order_id}/payment``: the first is the event's topic, the others are
     further topics it is found under. ``data`` is the model of the payload. An ``ephemeral`` event is never stored
-    and has no cursor.
+    and has no cursor. Everybody may see a ``public`` event; the others name their audience one by one.
     """
 
     event_type: str
@@ -63,6 +63,7 @@ class EventKind:
     data: type[BaseModel]
     description: str
     ephemeral: bool = False
+    public: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ class Draft:
 
     def to_event(self, tenant: TenantId, now: datetime, request_id: str | None) -> Event:
         """Make the event, still without a position in the log."""
+        if self.audience.public is not self.kind.public:
+            raise ValueError(f"{self.kind.event_type}: its audience is not what its kind declares")
         topics = [template.format(**self.keys) for template in self.kind.topics]
         return Event(
             id=new_id(),

@@ -40,7 +40,11 @@ class InventoryEvent(Model):
 
 
 INVENTORY_CHANGED = EventKind(
-    "inventory.changed", ("inventory/{species}/stock",), InventoryEvent, "The stock of a species changed."
+    "inventory.changed",
+    ("inventory/{species}/stock",),
+    InventoryEvent,
+    "The stock of a species changed.",
+    public=True,
 )
 
 EVENTS = (INVENTORY_CHANGED,)

@@ -227,21 +227,32 @@ class PetAdoptedEvent(Model):
     adoption_date: Timestamp
 
 
-PET_CREATED = EventKind("pet.created", ("pets/{pet_id}",), PetEvent, "A pet was added to the store.")
+PET_CREATED = EventKind(
+    "pet.created", ("pets/{pet_id}",), PetEvent, "A pet was added to the store.", public=True
+)
 PET_UPDATED = EventKind(
-    "pet.updated", ("pets/{pet_id}",), PetEvent, "A pet changed in anything other than its status."
+    "pet.updated",
+    ("pets/{pet_id}",),
+    PetEvent,
+    "A pet changed in anything other than its status.",
+    public=True,
 )
 PET_DELETED = EventKind(
-    "pet.deleted", ("pets/{pet_id}",), PetDeletedEvent, "A pet was removed from the store."
+    "pet.deleted", ("pets/{pet_id}",), PetDeletedEvent, "A pet was removed from the store.", public=True
 )
 PET_STATUS_CHANGED = EventKind(
-    "pet.status_changed", ("pets/{pet_id}/status",), PetStatusEvent, "The status of a pet changed."
+    "pet.status_changed",
+    ("pets/{pet_id}/status",),
+    PetStatusEvent,
+    "The status of a pet changed.",
+    public=True,
 )
 PET_AVAILABILITY_CHANGED = EventKind(
     "pet.availability_changed",
     ("pets/{pet_id}/availability",),
     PetAvailabilityEvent,
     "A pet became available, or is no longer available.",
+    public=True,
 )
 PET_ADOPTED = EventKind("pet.adopted", ("pets/{pet_id}/adoption",), PetAdoptedEvent, "A pet was adopted.")
 

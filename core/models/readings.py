@@ -63,6 +63,7 @@ PET_HEALTH_REPORTED = EventKind(
     ("pets/{pet_id}/health",),
     HealthReportedEvent,
     "A device reported the health of a pet.",
+    public=True,
 )
 
 EVENTS = (PET_HEALTH_REPORTED,)

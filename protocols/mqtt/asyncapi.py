@@ -10,8 +10,8 @@ from core.kernel.errors import CloseReason, ErrorCode
 from core.kernel.events import EventKind
 from core.live.current_state import has_state
 from core.models import examples
+from core.models.catalogue import EVENTS
 from core.models.readings import TELEMETRY_TOPIC, ReadingDraft
-from core.services.catalogue import EVENTS
 from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example, placeless
 from protocols.mqtt.errors import CONNECT_CODES, DISCONNECT_CODES, PUBLISH_CODES, SUBSCRIBE_CODES
 

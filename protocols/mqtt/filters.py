@@ -8,7 +8,7 @@ from core.kernel.errors import BadRequest
 from core.kernel.events import Event
 from core.kernel.ids import TenantId, parse_tenant
 from core.kernel.topics import matches, parse_filter
-from core.services.catalogue import EVENTS
+from core.models.catalogue import EVENTS
 
 _SHARE, _TENANTS = "$share/", "tenants/"
 #: First levels of topics under which events are published in addition to their own topic.

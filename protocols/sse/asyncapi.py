@@ -5,7 +5,7 @@ from typing import Any
 from core.kernel.errors import CloseReason
 from core.kernel.events import EventKind
 from core.models import examples
-from core.services.catalogue import EVENTS
+from core.models.catalogue import EVENTS
 from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example
 from protocols.http.error_data import ExpiredData
 from protocols.sse.errors import ClosedData

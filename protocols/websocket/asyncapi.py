@@ -9,7 +9,7 @@ from core.live.chat_messages import CHAT_FORMS
 from core.live.replies import Connected, Pong
 from core.live.session import COMMANDS
 from core.models import examples
-from core.services.catalogue import EVENTS
+from core.models.catalogue import EVENTS
 from protocols.asyncapi import (
     CHAT_ID,
     Channel,

@@ -44,7 +44,7 @@ class Thing(BaseModel):
     filling: str = ""
 
 
-THING = EventKind("thing.happened", ("pets/{id}",), Thing, "Something happened.")
+THING = EventKind("thing.happened", ("pets/{id}",), Thing, "Something happened.", public=True)
 SECRET = EventKind(
     "secret.happened", ("orders/{id}/status",), Thing, "Something happened that is not for all."
 )

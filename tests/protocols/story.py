@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from core.live.chat_messages import CHAT_FORMS
-from core.services.catalogue import EVENTS
+from core.models.catalogue import EVENTS
 from tests.asyncapi import Sender
 from tests.protocols.live import EventStream, Socket
 from tests.protocols.mqtt.raw import QOS, Raw

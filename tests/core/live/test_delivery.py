@@ -25,7 +25,7 @@ class Thing(BaseModel):
     filling: str = ""
 
 
-KIND = EventKind("thing.happened", ("pets/{id}",), Thing, "Something happened.")
+KIND = EventKind("thing.happened", ("pets/{id}",), Thing, "Something happened.", public=True)
 
 
 class Numbers:

@@ -8,8 +8,9 @@ from pydantic import TypeAdapter
 
 from core.kernel.events import EventKind
 from core.kernel.validation import check_body
+from core.models.catalogue import EVENTS
 from core.ports.images import StoredImage
-from core.services.catalogue import EVENTS, OPERATIONS
+from core.services.catalogue import OPERATIONS
 from core.store.operation import AnyOperation
 
 NAMES = [operation.name for operation in OPERATIONS]

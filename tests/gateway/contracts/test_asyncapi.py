@@ -10,7 +10,7 @@ import yaml
 
 from core.live.chat_messages import CHAT_FORMS
 from core.live.session import COMMANDS
-from core.services.catalogue import EVENTS
+from core.models.catalogue import EVENTS
 from gateway.contracts.asyncapi import asyncapi_document
 from tests.asyncapi import DOCUMENT, Contract
 from tests.waiting import TIMEOUT_SECONDS
