@@ -1,1 +1,8 @@
-"""What the store needs from outside, as interfaces; the implementations live in the gateway."""
+"""What the store needs from outside, as interfaces; the implementations are in the gateway.
+
+* ``records``, ``log``: the tables with their transactions, and the event log
+* ``coordination``: leases, consumers' positions, the bus, rate limits
+* ``security``: password hashes, signatures, revocations
+* ``storage``: the database as a whole
+* ``images``, ``payments``: stored images, and the payment processor
+"""

@@ -18,7 +18,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """A tenant whose log goes on behind a consumer's position, which is the sequence that it has dealt with last."""
+    """A tenant whose log goes on behind a consumer's position, which is the last sequence that it has processed."""
 
     tenant: TenantId
     position: int
@@ -29,10 +29,10 @@ class LeaseStorage(Protocol):
     """Leases by the clock of the database."""
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
-        """Take a lease, or prolong one's own, by the database's clock; None while somebody else holds it."""
+        """Take a lease, or prolong one's own, by the database's clock; None while another process holds it."""
 
     async def drop_lease(self, lease: Lease) -> None:
-        """Let a lease go, so that somebody else need not wait for its end; one that is lost is no fault."""
+        """Let a lease go, so that another process need not wait for its end; a lost one is no error."""
 
 
 class ConsumerStorage(Protocol):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a payment processor said: no failure reason means that the money moved."""
+    """The result of a charge: without a failure reason the money moved."""
 
     failure_reason: str | None = None
 
@@ -21,4 +21,4 @@ class PaymentProcessor(Protocol):
         """Try to take the amount from the source; the same ``reference`` is one charge, however often it is sent."""
 
     async def resolve(self, reference: str) -> Charge:
-        """How a charge ended whose answer was lost. One that was never made failed, and can be made no more."""
+        """The result of a charge whose response was lost. One that never arrived has failed, and is refused later."""

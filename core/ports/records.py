@@ -120,7 +120,7 @@ class Transaction(Protocol):
         """
 
     async def delete(self, kind: type[R], record_id: str) -> None:
-        """Remove a record; one that is not there is no fault."""
+        """Remove a record; one that is missing is no error."""
 
     async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
         """Remove all records of a kind that the conditions select; says how many."""

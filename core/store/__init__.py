@@ -1,1 +1,9 @@
-"""What is put around an operation: the pipeline, its transaction, idempotency, the read cache, agents."""
+"""What is put around an operation, in one place, so that no door can forget it. Each file imports only those above it.
+
+* ``agents``, ``read_cache``: the agents that are connected; single resources in memory
+* ``parts``: the adapters, and everything else that operations share
+* ``context``: one run of an operation; ``operation``: its declaration
+* ``transactions``: attempts and their back-off, and the events of what committed
+* ``idempotency``: requests that come again
+* ``store``: admission and execution, on top of all that
+"""

@@ -29,7 +29,7 @@ class Operation(Generic[P, B, V]):
     ``finish`` does what follows the transaction, with transactions of its own (``commit``): it gets the handler's
     result and gives the final one. The operation then runs to its end though the client has left. For a replay it
     gets the result that was kept last, and ``ctx.replays`` is set.
-    ``errors`` are faults that only this kind of operation has, beyond those that every operation may answer.
+    ``errors`` are those that only this kind of operation has, beyond those that every operation may answer.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Operation(Generic[P, B, V]):
 
         Raises:
             Unauthorized: a visitor may not.
-            Forbidden: a known caller lacks the scope, or is not STAFF where he must be.
+            Forbidden: a known caller lacks the scope, or is not STAFF where that is needed.
         """
         if self.scope is not None and not (self.anonymous and caller.is_visitor):
             caller.require(self.scope)

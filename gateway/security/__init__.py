@@ -1,1 +1,5 @@
-"""Secrets and what is made of them: passwords and tokens."""
+"""Secrets and what is made of them.
+
+* ``passwords``: Argon2 hashes
+* ``tokens``: signed access tokens, and keyed hashes
+"""
