@@ -1,6 +1,6 @@
 """What a live door declares of itself, in the terms of AsyncAPI 3.0: channels, and the messages that go over them.
 
-Each live door has an ``asyncapi.py`` of its own with a `Door` in it, made from the tables that the door works with.
+Each live door has an ``asyncapi.py`` of its own with a `DoorDescription`, made from the tables that it works with.
 ``gateway.contracts.asyncapi`` puts the doors together. A payload is JSON Schema in which a pydantic model, or an
 `Extended` one, may stand wherever a schema may: for what is read into it in a message that the door receives, for
 what is written of it in one that it sends.
@@ -36,8 +36,8 @@ class Extended:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One kind of message.
+class MessageDescription:
+    """One kind of message that a door sends or receives.
 
     ``key`` names it in the document, behind the door's name; messages with the same key are the same. ``name`` is what
     it is called on the wire. Without a ``payload`` it is all headers. ``replies`` are what it is answered with.
@@ -50,7 +50,7 @@ class Message:
     example: Any = None
     headers: Any = None
     headers_example: Any = None
-    replies: tuple["Message", ...] = ()
+    replies: tuple["MessageDescription", ...] = ()
     bindings: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,16 +67,16 @@ class Channel:
     summary: str
     description: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
-    received: tuple[Message, ...] = ()
-    sent: tuple[Message, ...] = ()
+    received: tuple[MessageDescription, ...] = ()
+    sent: tuple[MessageDescription, ...] = ()
     bindings: Mapping[str, Any] = field(default_factory=dict)
     receiving: Mapping[str, Any] = field(default_factory=dict)
     sending: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """A live door. ``extensions`` are what is true of each of its servers and has no word in AsyncAPI."""
+class DoorDescription:
+    """What a live door offers. ``extensions`` are what is true of each of its servers and has no word in AsyncAPI."""
 
     name: str
     channels: tuple[Channel, ...]
@@ -154,8 +154,8 @@ def envelope_example(kind: EventKind) -> dict[str, Any]:
 
 
 def chat_messages(
-    make: Callable[[str, EventKind, Extended, dict[str, Any]], Message], **more: Any
-) -> Iterator[Message]:
+    make: Callable[[str, EventKind, Extended, dict[str, Any]], MessageDescription], **more: Any
+) -> Iterator[MessageDescription]:
     """A message for each name of what happens in chats, of its name, kind, data and an example of that.
 
     ``more`` are members that the door adds to the data.

@@ -8,7 +8,7 @@ from core.kernel.model import Body, Model, Timestamp
 from core.models.users import Secret
 
 
-class Session(Model):
+class LoginSession(Model):
     """One login, renewed by refresh tokens; it ends by being removed. Never shown.
 
     ``owner_id`` is the user's or the device's id. ``generation`` is that of the one valid refresh token: earlier ones

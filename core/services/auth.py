@@ -13,7 +13,7 @@ from core.kernel.errors import ErrorCode, Forbidden, Unauthorized
 from core.kernel.ids import SHARED_TENANT, TenantId, new_id
 from core.kernel.model import NoParams
 from core.models import examples
-from core.models.auth import LoggedIn, LoginRequest, RefreshRequest, Session, Tokens
+from core.models.auth import LoggedIn, LoginRequest, LoginSession, RefreshRequest, Tokens
 from core.models.users import Login
 from core.ports.records import Transaction
 from core.store.context import Context
@@ -42,7 +42,7 @@ async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
     assert isinstance(checked, Login)
     if await tx.get(Login, checked.id, lock=True) != checked:
         raise Unauthorized("The user name or the password is wrong.")
-    session = Session(
+    session = LoginSession(
         id=new_id(),
         tenant_id=ctx.tenant,
         owner_id=checked.id,
@@ -57,7 +57,7 @@ async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
 # --- tokens ---
 
 
-def _issue(store: StoreParts, session: Session, shown: LoggedIn, role: Role, now: datetime) -> Tokens:
+def _issue(store: StoreParts, session: LoginSession, shown: LoggedIn, role: Role, now: datetime) -> Tokens:
     issued_at = now.replace(microsecond=0)
     caller = of_login(
         TenantId(session.tenant_id), shown, role, issued_at + ACCESS_LIFE, session_id=session.id
@@ -74,7 +74,7 @@ def _issue(store: StoreParts, session: Session, shown: LoggedIn, role: Role, now
     )
 
 
-def _write_refresh(store: StoreParts, session: Session) -> str:
+def _write_refresh(store: StoreParts, session: LoginSession) -> str:
     """A refresh token: opaque text that only this store can have made."""
     body = _REFRESH.pack(uuid.UUID(session.tenant_id).bytes, uuid.UUID(session.id).bytes, session.generation)
     return base64.urlsafe_b64encode(body + _mac(store, body)).decode()
@@ -120,11 +120,11 @@ async def _rotate(ctx: Context, _: NoParams, body: RefreshRequest) -> Tokens:
 
 async def _spend(ctx: Context, tx: Transaction, session_id: str, generation: int) -> Tokens | None:
     """New tokens; None when the refresh token was spent before, which ends the session."""
-    session = await tx.get(Session, session_id, lock=True)
+    session = await tx.get(LoginSession, session_id, lock=True)
     if session is None or session.expires_at <= ctx.now:
         raise Unauthorized("The login has ended.")
     if session.generation != generation:
-        await tx.delete(Session, session_id)
+        await tx.delete(LoginSession, session_id)
         return None
     login = await tx.get(Login, session.owner_id)
     assert login is not None
@@ -145,7 +145,7 @@ async def _log_out(ctx: Context, _: NoParams, __: None) -> None:
     session_id = ctx.caller.session_id
     if session_id is None:
         raise Forbidden("An API key has no login to end; delete the key.")
-    await (await ctx.tx()).delete(Session, session_id)
+    await (await ctx.tx()).delete(LoginSession, session_id)
     ctx.revoke(f"session:{session_id}")
 
 

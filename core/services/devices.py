@@ -11,7 +11,7 @@ from core.kernel.errors import ErrorCode, Forbidden, ValidationFailed, Violation
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page, Paged, Resource
 from core.models import examples
-from core.models.auth import Session
+from core.models.auth import LoginSession
 from core.models.devices import Device, DeviceDraft, NewDevice
 from core.models.orders import Order
 from core.models.pets import Pet
@@ -95,7 +95,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     tx = await ctx.tx()
     # The login is deleted first: a concurrent login holds its lock, and the session it creates must go too.
     await tx.delete(Login, device.id)
-    await tx.delete_all(Session, (Equal("owner_id", device.id),))
+    await tx.delete_all(LoginSession, (Equal("owner_id", device.id),))
     await tx.delete(Device, device.id)
     ctx.revoke(f"device:{device.id}")
 

@@ -8,7 +8,7 @@ from core.kernel.events import PUBLIC, visible_to
 from core.kernel.ids import SHARED_TENANT
 from core.kernel.model import NoParams
 from core.models.api_keys import ApiKey
-from core.models.auth import Session
+from core.models.auth import LoginSession
 from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatStatus, Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
@@ -94,9 +94,9 @@ async def _remove_people(ctx: Context) -> None:
     for key in await tx.find(Query(ApiKey)):
         await tx.delete(ApiKey, key.id)
         ctx.revoke(f"key:{key.id}")
-    for session in await tx.find(Query(Session)):
+    for session in await tx.find(Query(LoginSession)):
         if session.owner_id != ctx.caller.user_id:
-            await tx.delete(Session, session.id)
+            await tx.delete(LoginSession, session.id)
 
 
 async def _seed_tenant(ctx: Context, params: NoParams, body: None) -> Seeded:  # noqa: ARG001

@@ -10,7 +10,7 @@ from core.kernel.model import ById, NoParams, Page
 from core.kernel.validation import MergePatch
 from core.models import examples
 from core.models.api_keys import ApiKey
-from core.models.auth import Session
+from core.models.auth import LoginSession
 from core.models.users import (
     Login,
     LoginKind,
@@ -177,9 +177,9 @@ async def _change(ctx: Context, user: User, body: UserChange) -> User:
 
 async def _end_other_sessions(ctx: Context, tx: Transaction, user_id: str) -> None:
     """Whoever knew the old password is logged out; the login that changed it goes on."""
-    for session in await tx.find(Query(Session, (Equal("owner_id", user_id),))):
+    for session in await tx.find(Query(LoginSession, (Equal("owner_id", user_id),))):
         if session.id != ctx.caller.session_id:
-            await tx.delete(Session, session.id)
+            await tx.delete(LoginSession, session.id)
             ctx.revoke(f"session:{session.id}")
 
 
@@ -192,7 +192,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     await tx.delete_all(ApiKey, owned)
     # The login is deleted first: a concurrent login holds its lock, and the session it creates must go too.
     await tx.delete(Login, user.id)
-    await tx.delete_all(Session, owned)
+    await tx.delete_all(LoginSession, owned)
     await tx.delete(User, user.id)
     ctx.revoke(f"user:{user.id}")
 

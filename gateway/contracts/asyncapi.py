@@ -9,7 +9,7 @@ from pydantic_core import core_schema
 
 from core.kernel.limits import Limits
 from gateway.settings import Settings
-from protocols.asyncapi import Channel, Door, Extended, Message, envelopes
+from protocols.asyncapi import Channel, DoorDescription, Extended, MessageDescription, envelopes
 from protocols.mqtt.asyncapi import DOOR as MQTT
 from protocols.rest.schemas import REF, tidy
 from protocols.socketio.asyncapi import DOOR as SOCKETIO
@@ -83,7 +83,7 @@ def _server(
 
 _MQTT_BINDINGS = {"mqtt": {"maximumPacketSize": Limits().frame_bytes, "bindingVersion": "0.2.0"}}
 #: The servers of each door.
-_DOORS: tuple[tuple[Door, Document], ...] = (
+_DOORS: tuple[tuple[DoorDescription, Document], ...] = (
     (
         SSE,
         {
@@ -178,7 +178,7 @@ def asyncapi_document() -> Document:
     }
 
 
-def _messages(channel: Channel) -> Iterator[tuple[Message, JsonSchemaMode]]:
+def _messages(channel: Channel) -> Iterator[tuple[MessageDescription, JsonSchemaMode]]:
     for message in channel.received:
         yield message, "validation"
         for reply in message.replies:
@@ -187,7 +187,7 @@ def _messages(channel: Channel) -> Iterator[tuple[Message, JsonSchemaMode]]:
         yield message, "serialization"
 
 
-def _channel(door: Door, channel: Channel, servers: Iterable[str]) -> Document:
+def _channel(door: DoorDescription, channel: Channel, servers: Iterable[str]) -> Document:
     described: Document = {"address": channel.address, "summary": channel.summary}
     if channel.description:
         described["description"] = channel.description
@@ -205,12 +205,12 @@ def _channel(door: Door, channel: Channel, servers: Iterable[str]) -> Document:
     return described
 
 
-def _operations(door: Door, channel: Channel) -> Iterator[tuple[str, Document]]:
+def _operations(door: DoorDescription, channel: Channel) -> Iterator[tuple[str, Document]]:
     """The gateway's operations on a channel: it receives each message of clients, and sends its own messages."""
     name = f"{door.name}.{channel.key}"
     place = {"$ref": f"#/channels/{name}"}
 
-    def refs(messages: Iterable[Message]) -> list[Document]:
+    def refs(messages: Iterable[MessageDescription]) -> list[Document]:
         return [{"$ref": f"#/channels/{name}/messages/{message.key}"} for message in messages]
 
     for message in channel.received:
@@ -237,7 +237,7 @@ def _operations(door: Door, channel: Channel) -> Iterator[tuple[str, Document]]:
         yield f"{name}.send", operation
 
 
-def _message(message: Message, mode: JsonSchemaMode, schemas: "Schemas") -> Document:
+def _message(message: MessageDescription, mode: JsonSchemaMode, schemas: "Schemas") -> Document:
     described: Document = {"name": message.name, "summary": message.summary, **message.more}
     example: Document = {}
     if message.headers is not None:
@@ -281,7 +281,7 @@ class _Exact(GenerateJsonSchema):
 class Schemas:
     """The schemas of messages' payloads; ``components`` are those with names, in alphabetical order."""
 
-    def __init__(self, messages: Iterable[tuple[Message, JsonSchemaMode]]) -> None:
+    def __init__(self, messages: Iterable[tuple[MessageDescription, JsonSchemaMode]]) -> None:
         found: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
         events = envelopes()
         for message, mode in messages:

@@ -44,7 +44,7 @@ class Unique:
 
 
 @dataclass(frozen=True)
-class Kind(Generic[R]):
+class RecordMapping(Generic[R]):
     """A kind of record, its table, and its commonest statements, built once so that they are compiled once."""
 
     model: type[R]
@@ -88,7 +88,7 @@ class Kind(Generic[R]):
 
 
 @cache
-def kind_of(model: type[R]) -> Kind[R]:
+def mapping_of(model: type[R]) -> RecordMapping[R]:
     """What storage knows of a kind of record."""
     table = RECORDS[cast(type[BaseModel], model)]
     folded = {column.name: str(column.info["folds"]) for column in table.columns if "folds" in column.info}
@@ -96,7 +96,7 @@ def kind_of(model: type[R]) -> Kind[R]:
     key = (table.c.tenant_id == bindparam("of_tenant")) & (table.c.id == bindparam("of_id"))
     columns = select(*(table.c[name] for name in fields))
     get = columns.where(key)
-    return Kind(
+    return RecordMapping(
         model=model,
         table=table,
         fields=fields,

@@ -16,7 +16,7 @@ from core.ports.coordination import Lag, Lease
 from core.ports.log import LogPage, Trimmed
 from core.ports.records import Condition, Equal, Query, Record, Taken, TransientFailure
 from core.ports.security import Revocation
-from gateway.storage.mapping import kind_of
+from gateway.storage.mapping import mapping_of
 from gateway.storage.matching import matches, member, ordered
 from gateway.storage.tables import EXPIRING
 
@@ -142,7 +142,7 @@ class MemoryTransaction:
         return self.state.rows.get(kind, {})
 
     def _select(self, kind: type[R], where: tuple[Condition, ...]) -> list[R]:
-        kind_of(kind)
+        mapping_of(kind)
         return [cast(R, record) for record in self._rows(kind).values() if matches(record, where)]
 
     def _put(self, record: Record) -> None:
@@ -198,7 +198,7 @@ class MemoryStorage:
         """The first unique field of the record that another one has already; ``own`` are the tenant's records."""
         kind = type(record)
         others = [other for other in own.values() if other.id != record.id]
-        for unique in kind_of(kind).uniques:
+        for unique in mapping_of(kind).uniques:
             values = [getattr(record, column) for column in unique.columns]
             rivals = list(others)
             if "tenant_id" not in unique.columns:

@@ -17,7 +17,7 @@ from gateway.storage import consumer_sql, log
 from gateway.storage.conditions import matching, ordering, storable
 from gateway.storage.consumer_sql import CONSUMING
 from gateway.storage.errors import ERRORS, translated
-from gateway.storage.mapping import kind_of
+from gateway.storage.mapping import mapping_of
 from gateway.storage.shielded import undisturbed
 from gateway.storage.tables import EXPIRING, meta, revocations
 from gateway.storage.transaction import SqlTransaction, run
@@ -67,7 +67,7 @@ class SqlStorage:
 
     async def locate(self, kind: type[R], field: str, value: object) -> R | None:
         """See core.ports.storage.Storage."""
-        of = kind_of(kind)
+        of = mapping_of(kind)
         if not storable(value):
             return None
         async with _connection(self._single) as connection:
@@ -189,7 +189,7 @@ class SqlStorage:
 
     async def survey(self, query: Query[R]) -> list[R]:
         """See core.ports.storage.Storage."""
-        of = kind_of(query.kind)
+        of = mapping_of(query.kind)
         wanted = of.everywhere.where(matching(of.table, query.where)).order_by(
             *ordering(of.table, query.order)
         )
@@ -223,7 +223,7 @@ class SqlStorage:
 
     async def sweep(self, now: datetime) -> None:
         """See core.ports.storage.Storage."""
-        expiring = [kind_of(kind).table.c[field] for kind, field in EXPIRING.items()]
+        expiring = [mapping_of(kind).table.c[field] for kind, field in EXPIRING.items()]
         for column in [*expiring, revocations.c.expires_at]:
             async with self._begin() as connection:
                 await run(connection, delete(column.table).where(column <= now))

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, Table, Uniq
 from sqlalchemy.schema import SchemaItem
 
 from core.models.api_keys import ApiKey
-from core.models.auth import Session
+from core.models.auth import LoginSession
 from core.models.chats import Chat, Message
 from core.models.devices import Device
 from core.models.durable_sessions import DurableSession
@@ -263,7 +263,7 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     Receipt: receipts,
     User: users,
     Login: logins,
-    Session: sessions,
+    LoginSession: sessions,
     ApiKey: api_keys,
     Device: devices,
     Chat: chats,
@@ -275,7 +275,7 @@ RECORDS: Mapping[type[BaseModel], Table] = {
 EXPIRING: Mapping[type[BaseModel], str] = {
     IdempotencyRecord: "expires_at",
     DurableSession: "expires_at",
-    Session: "expires_at",
+    LoginSession: "expires_at",
 }
 
 #: The event log. ``data`` is JSON as text, byte for byte as it was announced; ``audience`` is Audience.encode's.

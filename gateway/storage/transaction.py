@@ -13,7 +13,7 @@ from core.ports.records import Condition, Query, Record, Taken, TransientFailure
 from gateway.storage import log
 from gateway.storage.conditions import LARGEST, matching, ordering, storable
 from gateway.storage.errors import ERRORS, translated, violated
-from gateway.storage.mapping import Kind, kind_of
+from gateway.storage.mapping import RecordMapping, mapping_of
 from gateway.storage.shielded import undisturbed
 from gateway.storage.upserts import UPSERTS
 
@@ -50,13 +50,13 @@ class SqlTransaction:
         """See core.ports.records.Transaction; SQLite needs no lock, since it has one writing transaction at a time."""
         if not storable(record_id):
             return None
-        of = kind_of(kind)
+        of = mapping_of(kind)
         row = (await self._run(of.get_locked if lock else of.get, self._key(record_id))).first()
         return None if row is None else of.record(row)
 
     async def find(self, query: Query[R]) -> list[R]:
         """See core.ports.records.Transaction."""
-        of = kind_of(query.kind)
+        of = mapping_of(query.kind)
         statement = of.select.where(matching(of.table, query.where)).order_by(
             *ordering(of.table, query.order)
         )
@@ -69,7 +69,7 @@ class SqlTransaction:
 
     async def count(self, query: Query[R]) -> int:
         """See core.ports.records.Transaction."""
-        table = kind_of(query.kind).table
+        table = mapping_of(query.kind).table
         chosen = (table.c.tenant_id == self._tenant) & matching(table, query.where)
         return int((await self._run(select(func.count()).select_from(table).where(chosen))).scalar_one())
 
@@ -77,7 +77,7 @@ class SqlTransaction:
         self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()
     ) -> dict[tuple[object, ...], int]:
         """See core.ports.records.Transaction."""
-        table = kind_of(kind).table
+        table = mapping_of(kind).table
         columns = [table.c[field] for field in fields]
         chosen = (table.c.tenant_id == self._tenant) & matching(table, where)
         rows = await self._run(select(*columns, func.count()).where(chosen).group_by(*columns))
@@ -85,12 +85,12 @@ class SqlTransaction:
 
     async def insert(self, record: Record) -> None:
         """See core.ports.records.Transaction."""
-        of = self._kind(record)
+        of = self._mapping(record)
         await self._change(of, of.insert, of.row(record))
 
     async def update(self, record: Record) -> None:
         """See core.ports.records.Transaction."""
-        of = self._kind(record)
+        of = self._mapping(record)
         changed = await self._change(of, of.update, of.row(record) | self._key(record.id))
         if changed.rowcount != 1:
             raise TransientFailure(f"there is no {of.table.name} row {record.id} any more")
@@ -98,11 +98,11 @@ class SqlTransaction:
     async def delete(self, kind: type[R], record_id: str) -> None:
         """See core.ports.records.Transaction."""
         if storable(record_id):
-            await self._run(kind_of(kind).delete, self._key(record_id))
+            await self._run(mapping_of(kind).delete, self._key(record_id))
 
     async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
         """See core.ports.records.Transaction."""
-        table = kind_of(kind).table
+        table = mapping_of(kind).table
         chosen = (table.c.tenant_id == self._tenant) & matching(table, where)
         return (await self._run(delete(table).where(chosen))).rowcount
 
@@ -147,7 +147,7 @@ class SqlTransaction:
         return await run(self._connection, statement, parameters)
 
     async def _change(
-        self, of: Kind[Any], statement: Executable, values: Mapping[str, object]
+        self, of: RecordMapping[Any], statement: Executable, values: Mapping[str, object]
     ) -> CursorResult[Any]:
         try:
             return await self._run(statement, values)
@@ -157,10 +157,10 @@ class SqlTransaction:
                 raise
             raise Taken(field) from error
 
-    def _kind(self, record: Record) -> Kind[Any]:
+    def _mapping(self, record: Record) -> RecordMapping[Any]:
         if record.tenant_id != self._tenant:
             raise ValueError("a record of another tenant")
-        return kind_of(type(record))
+        return mapping_of(type(record))
 
     def _key(self, record_id: str) -> dict[str, object]:
         return {"of_tenant": self._tenant, "of_id": record_id}

@@ -24,7 +24,7 @@ from protocols.graphql.errors import (
 from protocols.graphql.operations import Operations
 from protocols.graphql.wire import (
     BadMessage,
-    Message,
+    SocketMessage,
     places_message,
     read_message,
     request_of,
@@ -128,7 +128,7 @@ class Connection:
                 if not self._session.closed.done():
                     raise
 
-    async def _take(self, session: Session, message: Message) -> None:
+    async def _take(self, session: Session, message: SocketMessage) -> None:
         session.spend()
         match message.kind:
             case "connection_init":
@@ -159,7 +159,7 @@ class Connection:
         self._connection.write(server_message("connection_ack", None, {"user": self._session.user}))
         self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
 
-    def _begin(self, session: Session, message: Message) -> None:
+    def _begin(self, session: Session, message: SocketMessage) -> None:
         if not self._timer:
             raise Breach(NOT_ACKNOWLEDGED, "Unauthorized")
         try:

@@ -112,7 +112,7 @@ class BadMessage(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SocketMessage:
     """A client's message."""
 
     kind: str
@@ -123,7 +123,7 @@ class Message:
 _KINDS = {"connection_init": False, "ping": False, "pong": False, "subscribe": True, "complete": True}
 
 
-def read_message(text: str) -> Message:
+def read_message(text: str) -> SocketMessage:
     """Read a text frame.
 
     Raises:
@@ -141,7 +141,7 @@ def read_message(text: str) -> Message:
         raise BadMessage("The payload is not an object.")
     if not isinstance(mark, str) or (_KINDS[kind] and not mark) or len(mark) > _LONGEST_ID:
         raise BadMessage(f"The id is a text of 1 to {_LONGEST_ID} characters.")
-    return Message(kind, mark, payload)
+    return SocketMessage(kind, mark, payload)
 
 
 def server_message(kind: str, mark: str | None = None, payload: object = None) -> bytes:

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from core.kernel.limits import Limits
 from core.live.sessions import Sessions
 from protocols.grpc.bindings import BINDINGS, SERVICES
-from protocols.grpc.rpc import Desk, OnEnd
+from protocols.grpc.rpc import CallContext, OnEnd
 from protocols.grpc.streams import Conversations, EventStreams
 from protocols.grpc.unary import Unary
 
@@ -31,15 +31,15 @@ class GrpcDoor(grpc.GenericRpcHandler):
         on_end: OnEnd = lambda *_: None,
         proxies: Sequence[str] = (),
     ) -> None:
-        desk = self._desk = Desk(sessions, limits, on_end, proxies)
+        calls = self._calls = CallContext(sessions, limits, on_end, proxies)
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            _path(binding.method): grpc.unary_unary_rpc_method_handler(Unary(desk, binding).answer)
+            _path(binding.method): grpc.unary_unary_rpc_method_handler(Unary(calls, binding).answer)
             for binding in BINDINGS
         }
         subscribe = SERVICES["EventService"].methods_by_name["Subscribe"]
-        self._handlers[_path(subscribe)] = grpc.unary_stream_rpc_method_handler(EventStreams(desk).answer)
+        self._handlers[_path(subscribe)] = grpc.unary_stream_rpc_method_handler(EventStreams(calls).answer)
         converse = SERVICES["ChatService"].methods_by_name["Converse"]
-        self._handlers[_path(converse)] = grpc.stream_stream_rpc_method_handler(Conversations(desk).answer)
+        self._handlers[_path(converse)] = grpc.stream_stream_rpc_method_handler(Conversations(calls).answer)
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -50,11 +50,11 @@ class GrpcDoor(grpc.GenericRpcHandler):
     @property
     def open(self) -> int:
         """How many calls are being served."""
-        return self._desk.open
+        return self._calls.open
 
     async def streams_ended(self) -> None:
         """Wait until there is no stream."""
-        await self._desk.streams_ended()
+        await self._calls.streams_ended()
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ _OK: int = StatusCode.OK.value[0]
 _MAX_REQUEST_ID_CHARACTERS = 128
 
 
-class Desk:
+class CallContext:
     """What all calls share, and where they are counted: ``open`` are being served, ``streams`` of them are streams."""
 
     def __init__(self, sessions: Sessions, limits: Limits, on_end: OnEnd, proxies: Sequence[str]) -> None:
@@ -98,12 +98,12 @@ class Rpc:
     """
 
     __slots__ = (
-        "_context", "_desk", "caller", "credentials", "idempotency_key", "message", "method", "names", "request_id",
+        "_calls", "_context", "caller", "credentials", "idempotency_key", "message", "method", "names", "request_id",
         "started", "streams", "trailing",
     )  # fmt: skip
 
-    def __init__(self, desk: Desk, method: str, context: Context, *, streams: bool = False) -> None:
-        self._desk = desk
+    def __init__(self, calls: CallContext, method: str, context: Context, *, streams: bool = False) -> None:
+        self._calls = calls
         self._context = context
         self.started = perf_counter()
         self.method = method
@@ -116,7 +116,7 @@ class Rpc:
         given: dict[str, str] = dict(metadata)
         request_id = given.get("x-request-id")
         if request_id is None or not _is_sane(request_id):
-            request_id = desk.request_id()
+            request_id = calls.request_id()
         self.request_id = request_id
         self.trailing: Metadata = (("x-request-id", request_id),)
         self.idempotency_key = given.get("idempotency-key")
@@ -126,9 +126,9 @@ class Rpc:
             token = text.strip() if scheme.lower() == "bearer" else None
         address, forwarded = address_of(context.peer()), given.get("x-forwarded-for")
         if forwarded is not None:
-            address = desk.proxies.client(address, forwarded)
+            address = calls.proxies.client(address, forwarded)
         self.credentials = Credentials(address, given.get("x-tenant-id"), token, given.get("x-api-key"))
-        desk.begin(self)
+        calls.begin(self)
 
     @property
     def is_known(self) -> bool:
@@ -169,20 +169,20 @@ class Rpc:
     def succeed(self) -> None:
         """End well."""
         self._context.set_trailing_metadata(self.trailing)
-        self._desk.end(self, _OK)
+        self._calls.end(self, _OK)
 
     async def fail(self, error: BaseException) -> None:
         """End with what the serving raised: tell an error, and raise grpc's mark of that; note a cancellation."""
         if isinstance(error, Exception):
             status, text, details = self._explain(error)
             # It counts as ended, for a client that reads nothing can keep the status waiting.
-            self._desk.end(self, status.value[0])
+            self._calls.end(self, status.value[0])
             await self._context.abort(status, text, (*self.trailing, *details))
         else:
             left: float | None = self._context.time_remaining()
             late = left is not None and left <= 0
             status = StatusCode.DEADLINE_EXCEEDED if late else StatusCode.CANCELLED
-            self._desk.end(self, status.value[0])
+            self._calls.end(self, status.value[0])
 
     def _explain(self, error: Exception) -> tuple[StatusCode, str, Metadata]:
         if isinstance(error, Closed):

@@ -24,7 +24,7 @@ from core.live.delivery import Outlet
 from core.live.session import Session
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
 from protocols.grpc.buffer import WriteBuffer
-from protocols.grpc.rpc import Context, Desk, Rpc, parse
+from protocols.grpc.rpc import CallContext, Context, Rpc, parse
 from protocols.grpc.wire import (
     EventBatches,
     LiveMessages,
@@ -54,13 +54,13 @@ class Carrier:
 
     def __init__(
         self,
-        desk: Desk,
+        calls: CallContext,
         session: Session,
         context: Context,
         wire_format: WireFormat,
         split: Callable[[bytes], Iterable[bytes]],
     ) -> None:
-        self._patience = desk.limits.stall_seconds
+        self._patience = calls.limits.stall_seconds
         self._session = session
         self._context = context
         self._split = split
@@ -130,25 +130,25 @@ def _end(rpc: Rpc, session: Session) -> None:
 class EventStreams:
     """``EventService.Subscribe``."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, calls: CallContext) -> None:
+        self._calls = calls
 
     async def answer(self, data: bytes, context: Context) -> None:
         """Serve one subscriber until he goes or the store ends it."""
-        desk = self._desk
-        async with Rpc(desk, "EventService/Subscribe", context, streams=True) as rpc:
-            caller = rpc.take(await desk.store.admit(rpc.credentials))
-            _check_size(data, desk.limits.frame_bytes)
+        calls = self._calls
+        async with Rpc(calls, "EventService/Subscribe", context, streams=True) as rpc:
+            caller = rpc.take(await calls.store.admit(rpc.credentials))
+            _check_size(data, calls.limits.frame_bytes)
             request = rpc.read(events_pb2.SubscribeRequest, data)
-            session = desk.sessions.open(rpc.credentials, caller)
+            session = calls.sessions.open(rpc.credentials, caller)
             try:
                 await session.follow(check_params(Subscribe, read(request)))
                 assert session.subscription is not None
                 # Clients take the stream for open when this has come.
                 place = ("x-cursor", session.subscription.cursor)
                 await context.send_initial_metadata((("x-request-id", rpc.request_id), place))
-                with Carrier(desk, session, context, _BATCHES, split_batch) as carrier:
-                    carrier.beat(place_batch, desk.limits.heartbeat_seconds)
+                with Carrier(calls, session, context, _BATCHES, split_batch) as carrier:
+                    carrier.beat(place_batch, calls.limits.heartbeat_seconds)
                     await carrier.run()
                 _end(rpc, session)
             finally:
@@ -158,20 +158,20 @@ class EventStreams:
 class Conversations:
     """``ChatService.Converse``."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, calls: CallContext) -> None:
+        self._calls = calls
 
     async def answer(self, _: AsyncIterator[bytes], context: Context) -> None:
         """Serve one client until he has said all, goes, or the store ends it."""
-        desk = self._desk
-        async with Rpc(desk, "ChatService/Converse", context, streams=True) as rpc:
-            caller = rpc.take(await desk.store.admit(rpc.credentials, cost=1 if rpc.is_known else 0))
-            session = desk.sessions.open(rpc.credentials, caller, admitted=rpc.is_known, login_required=True)
+        calls = self._calls
+        async with Rpc(calls, "ChatService/Converse", context, streams=True) as rpc:
+            caller = rpc.take(await calls.store.admit(rpc.credentials, cost=1 if rpc.is_known else 0))
+            session = calls.sessions.open(rpc.credentials, caller, admitted=rpc.is_known, login_required=True)
             try:
                 await context.send_initial_metadata((("x-request-id", rpc.request_id),))
-                with Carrier(desk, session, context, _MESSAGES, split_messages) as carrier:
-                    carrier.beat(_pong, desk.limits.ping_seconds)
-                    await Conversation(rpc, session, context, carrier, desk.limits.frame_bytes).run()
+                with Carrier(calls, session, context, _MESSAGES, split_messages) as carrier:
+                    carrier.beat(_pong, calls.limits.ping_seconds)
+                    await Conversation(rpc, session, context, carrier, calls.limits.frame_bytes).run()
                 _end(rpc, session)
             finally:
                 session.leave()

@@ -7,15 +7,15 @@ from google.protobuf.message import Message
 from core.kernel.model import Page, Resource
 from core.models.chats import MessagePage
 from protocols.grpc.bindings import Binding
-from protocols.grpc.rpc import Context, Desk, Rpc
+from protocols.grpc.rpc import CallContext, Context, Rpc
 from protocols.grpc.wire import write
 
 
 class Unary:
     """Answers the calls of one binding."""
 
-    def __init__(self, desk: Desk, binding: Binding) -> None:
-        self._desk = desk
+    def __init__(self, calls: CallContext, binding: Binding) -> None:
+        self._calls = calls
         self._binding = binding
         self._request = binding.request
         self._names = {name: given for given, name in binding.names.items()}
@@ -28,15 +28,15 @@ class Unary:
 
     async def answer(self, data: bytes, context: Context) -> bytes:
         """Answer one call. What writes goes on to its end when the client leaves or its deadline passes."""
-        desk = self._desk
-        rpc = Rpc(desk, self._method, context)
+        calls = self._calls
+        rpc = Rpc(calls, self._method, context)
         rpc.names = self._names
         try:
-            caller = rpc.take(await desk.store.admit(rpc.credentials))
+            caller = rpc.take(await calls.store.admit(rpc.credentials))
             message = rpc.read(self._request, data)
             call = self._binding.call(message, rpc.request_id, rpc.idempotency_key)
-            running = desk.store.execute(caller, call)
-            outcome = await (desk.wholly(running) if self._writes else running)
+            running = calls.store.execute(caller, call)
+            outcome = await (calls.wholly(running) if self._writes else running)
             if outcome.replayed:
                 rpc.trailing = (*rpc.trailing, ("idempotent-replayed", "true"))
             encoded = self._encode(outcome.value)

@@ -12,7 +12,16 @@ from core.live.current_state import has_state
 from core.models import examples
 from core.models.catalogue import EVENTS
 from core.models.readings import TELEMETRY_TOPIC, ReadingDraft
-from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example, placeless
+from protocols.asyncapi import (
+    CURSOR,
+    Channel,
+    DoorDescription,
+    MessageDescription,
+    closed,
+    envelope,
+    envelope_example,
+    placeless,
+)
 from protocols.mqtt.errors import CONNECT_CODES, DISCONNECT_CODES, PUBLISH_CODES, SUBSCRIBE_CODES
 
 _VERSION = "0.2.0"
@@ -29,9 +38,9 @@ _MEANING = {
 _PREFIX = "tenants/{tenantId}/"
 
 
-def _of(kind: EventKind) -> Message:
+def _of(kind: EventKind) -> MessageDescription:
     placed = not kind.ephemeral
-    return Message(
+    return MessageDescription(
         kind.event_type,
         kind.event_type,
         kind.description,
@@ -42,10 +51,10 @@ def _of(kind: EventKind) -> Message:
     )
 
 
-def _state_of(kind: EventKind) -> Message:
+def _state_of(kind: EventKind) -> MessageDescription:
     example = envelope_example(kind)
     del example["cursor"]
-    return Message(
+    return MessageDescription(
         f"{kind.event_type}.retained",
         kind.event_type,
         f"{kind.description} Retained: the current state, which has no position in the log.",
@@ -115,7 +124,7 @@ def _delivery(*, qos: int, retain: bool) -> dict[str, Any]:
     return {"mqtt": {"qos": qos, "retain": retain, "bindingVersion": _VERSION}}
 
 
-_TELEMETRY = Message(
+_TELEMETRY = MessageDescription(
     "telemetry",
     "telemetry",
     "The health of a pet: at least one value. Every subscriber to the pet gets it.",
@@ -128,7 +137,7 @@ def _codes(table: Iterable[tuple[ErrorCode | CloseReason, Any]]) -> dict[str, in
     return {key.value: int(code) for key, code in table}
 
 
-DOOR = Door(
+DOOR = DoorDescription(
     "mqtt",
     tuple(_channels()),
     {

@@ -13,9 +13,9 @@ from core.models.catalogue import EVENTS
 from protocols.asyncapi import (
     CHAT_ID,
     Channel,
-    Door,
+    DoorDescription,
     Extended,
-    Message,
+    MessageDescription,
     chat_messages,
     closed,
     envelope,
@@ -26,56 +26,56 @@ from protocols.http.error_data import ErrorData, ExpiredData
 from protocols.socketio.client import Handshake
 
 _FAULT = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."}
-_REFUSED = Message(
+_REFUSED = MessageDescription(
     "refused",
     "refused",
     "The acknowledgement of an event that was refused.",
     closed({"ok": {"type": "boolean", "const": False}, "error": ErrorData}),
     {"ok": False, "error": _FAULT},
 )
-_ERROR = Message(
+_ERROR = MessageDescription(
     "error",
     "error",
     "An event without acknowledgement was refused, or the connection ends.",
     ErrorData,
     _FAULT,
 )
-_CONNECTED = Message(
+_CONNECTED = MessageDescription(
     "connected",
     "connected",
     "Who the client is; sent again when that changes.",
     Connected,
     {"sessionId": examples.SESSION_ID, "user": examples.USER, "topics": ["#"], "cursor": examples.CURSOR},
 )
-_ENTERED = Message(
+_ENTERED = MessageDescription(
     "connected.chat",
     "connected",
     "The client has joined a chat.",
     JoinedChat,
     examples.COMMANDS["joinChat"][1],
 )
-_EXPIRED = Message(
+_EXPIRED = MessageDescription(
     "cursorExpired",
     "cursorExpired",
     "The cursor expired while the stream was read; the client is disconnected.",
     ExpiredData,
     {"oldestCursor": examples.CURSOR},
 )
-_PONG = Message(
+_PONG = MessageDescription(
     "pong",
     "pong",
     "At intervals, the position that a subscriber has reached.",
     Pong,
     {"cursor": examples.CURSOR},
 )
-_CONNECT_ERROR = Message(
+_CONNECT_ERROR = MessageDescription(
     "connect_error",
     "connect_error",
     "The connection is refused.",
     closed({"message": {"type": "string"}, "data": ErrorData}),
     {"message": _FAULT["message"], "data": _FAULT},
 )
-_CONNECT = Message(
+_CONNECT = MessageDescription(
     "connect",
     "connect",
     "The handshake: what a client sends as `auth`.",
@@ -85,30 +85,32 @@ _CONNECT = Message(
 )
 
 
-def _command(name: str) -> Message:
+def _command(name: str) -> MessageDescription:
     command = COMMANDS[name]
     given, told = examples.COMMANDS[name]
-    answer = Message(
+    answer = MessageDescription(
         f"{name}.ack",
         "ack",
         f"The acknowledgement of `{name}`.",
         closed({"ok": {"type": "boolean", "const": True}, "data": command.answer}),
         {"ok": True, "data": told},
     )
-    return Message(name, name, summary_of(command.given), command.given, given, replies=(answer, _REFUSED))
+    return MessageDescription(
+        name, name, summary_of(command.given), command.given, given, replies=(answer, _REFUSED)
+    )
 
 
-def _event(kind: EventKind) -> Message:
-    return Message(
+def _event(kind: EventKind) -> MessageDescription:
+    return MessageDescription(
         f"event.{kind.event_type}", "event", kind.description, envelope(kind), envelope_example(kind)
     )
 
 
-def _of_chat(name: str, kind: EventKind, data: Extended, example: dict[str, Any]) -> Message:
-    return Message(f"chat.{name}", name, kind.description, data, example)
+def _of_chat(name: str, kind: EventKind, data: Extended, example: dict[str, Any]) -> MessageDescription:
+    return MessageDescription(f"chat.{name}", name, kind.description, data, example)
 
 
-DOOR = Door(
+DOOR = DoorDescription(
     "socketio",
     (
         Channel(

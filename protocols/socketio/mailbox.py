@@ -10,7 +10,7 @@ from engineio import packet as engine
 from core.kernel.limits import Limits
 from core.live.connection import Sink
 from protocols.http.frames import read_frames, text_frame
-from protocols.socketio.wire import BadPacket, Kind, kind_of
+from protocols.socketio.wire import BadPacket, PacketKind, kind_of
 
 #: Bytes that may wait for a client who polls before the outlet pauses; one batch more may be added to them.
 _ENOUGH = 64 * 1024
@@ -70,14 +70,14 @@ class Mailbox:
 
     # --- reading ---
 
-    def admit(self, text: str) -> Kind:
+    def admit(self, text: str) -> PacketKind:
         """Look at a packet of the client.
 
         Raises:
             BadPacket: the connection must end.
         """
         kind = kind_of(text)
-        if kind is Kind.OTHER:
+        if kind is PacketKind.OTHER:
             self.others += 1
             if self.others > _MOST_OTHERS:
                 raise BadPacket("Too many packets that are no events.")

@@ -25,7 +25,7 @@ _MESSAGE = re.compile(rf"4([0-6])(/[^,]*,?)?([0-9]{{0,{_LONGEST_MARK}}})(.*)", r
 _RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
 
 
-class Kind(Enum):
+class PacketKind(Enum):
     """What a packet of a client is to us."""
 
     COMMAND = auto()
@@ -71,7 +71,7 @@ def connect_error(namespace: str, message: str, data: object) -> bytes:
     return text_frame(f"44{namespace},".encode() + orjson.dumps({"message": message, "data": data}))
 
 
-def kind_of(packet: str) -> Kind:
+def kind_of(packet: str) -> PacketKind:
     """Look at a packet of a client before the library does, which forgives garbage at the price of a traceback.
 
     Raises:
@@ -79,11 +79,11 @@ def kind_of(packet: str) -> Kind:
     """
     match packet[:1]:
         case "3":
-            return Kind.PONG
+            return PacketKind.PONG
         case "1" | "5":
-            return Kind.OTHER
+            return PacketKind.OTHER
         case "2" if packet == "2probe":
-            return Kind.OTHER
+            return PacketKind.OTHER
         case "b":
             raise BadPacket("Events are text: binary is not taken.")
         case "4":
@@ -92,7 +92,7 @@ def kind_of(packet: str) -> Kind:
             raise BadPacket("This is no Engine.IO packet of a client.")
 
 
-def _message(packet: str) -> Kind:
+def _message(packet: str) -> PacketKind:
     found = _MESSAGE.fullmatch(packet)
     if found is None:
         raise BadPacket("This is no Socket.IO packet.")
@@ -103,12 +103,12 @@ def _message(packet: str) -> Kind:
         raise BadPacket("This is no Socket.IO packet of a client.")
     value = _json(rest) if rest else None
     if kind != "2":
-        return Kind.OTHER
+        return PacketKind.OTHER
     if not isinstance(value, list) or not value or not isinstance(value[0], str):
         raise BadPacket("An event is a list that begins with its name.")
     if value[0] in _RESERVED:
         raise BadPacket(f"'{value[0]}' is no event of clients.")
-    return Kind.COMMAND if namespace in (None, "/,") else Kind.OTHER
+    return PacketKind.COMMAND if namespace in (None, "/,") else PacketKind.OTHER
 
 
 def _json(text: str) -> Any:

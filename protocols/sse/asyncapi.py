@@ -6,7 +6,15 @@ from core.kernel.errors import CloseReason
 from core.kernel.events import EventKind
 from core.models import examples
 from core.models.catalogue import EVENTS
-from protocols.asyncapi import CURSOR, Channel, Door, Message, closed, envelope, envelope_example
+from protocols.asyncapi import (
+    CURSOR,
+    Channel,
+    DoorDescription,
+    MessageDescription,
+    closed,
+    envelope,
+    envelope_example,
+)
 from protocols.http.error_data import ExpiredData
 from protocols.sse.errors import ClosedData
 from protocols.sse.wire import RETRY
@@ -33,12 +41,12 @@ def _event(name: str) -> dict[str, Any]:
     return {"type": "string", "const": name}
 
 
-def _of(kind: EventKind) -> Message:
+def _of(kind: EventKind) -> MessageDescription:
     headers: dict[str, Any] = {"id": CURSOR, "event": _event(kind.event_type)}
     example = {"id": examples.CURSOR, "event": kind.event_type}
     if kind.ephemeral:
         del headers["id"], example["id"]
-    return Message(
+    return MessageDescription(
         kind.event_type,
         kind.event_type,
         kind.description,
@@ -49,14 +57,14 @@ def _of(kind: EventKind) -> Message:
     )
 
 
-_PLACE = Message(
+_PLACE = MessageDescription(
     "place",
     "place",
     "The position of the stream: a block without data, sent first and then at intervals.",
     headers=closed({"id": CURSOR, "retry": _RETRY}, "retry"),
     headers_example={"id": examples.CURSOR, "retry": RETRY},
 )
-_EXPIRED = Message(
+_EXPIRED = MessageDescription(
     "cursor-expired",
     "cursor-expired",
     "The stream ends: its cursor expired while it was read. Reconnecting begins at the oldest position that is kept.",
@@ -65,7 +73,7 @@ _EXPIRED = Message(
     closed({"id": CURSOR, "event": _event("cursor-expired")}),
     {"id": examples.CURSOR, "event": "cursor-expired"},
 )
-_CLOSED = Message(
+_CLOSED = MessageDescription(
     "closed",
     "closed",
     "The stream ends for another reason.",
@@ -75,7 +83,7 @@ _CLOSED = Message(
     {"event": "closed"},
 )
 
-DOOR = Door(
+DOOR = DoorDescription(
     "sse",
     (
         Channel(

@@ -13,9 +13,9 @@ from core.models.catalogue import EVENTS
 from protocols.asyncapi import (
     CHAT_ID,
     Channel,
-    Door,
+    DoorDescription,
     Extended,
-    Message,
+    MessageDescription,
     chat_messages,
     closed,
     envelope,
@@ -55,9 +55,9 @@ def _type(name: str) -> dict[str, Any]:
     return {"type": "string", "const": name}
 
 
-def _answer(key: str, name: str, summary: str, data: Any, example: Any) -> Message:
+def _answer(key: str, name: str, summary: str, data: Any, example: Any) -> MessageDescription:
     """What the server says, on its own or in reply to a message that had an ``id``."""
-    return Message(
+    return MessageDescription(
         key,
         name,
         summary,
@@ -88,7 +88,7 @@ _PONG = _answer(
     Pong,
     {"cursor": examples.CURSOR},
 )
-_EXPIRED = Message(
+_EXPIRED = MessageDescription(
     "cursorExpired",
     "cursorExpired",
     "The cursor expired while the stream was read; the connection ends.",
@@ -97,7 +97,7 @@ _EXPIRED = Message(
 )
 
 
-def _command(name: str) -> Message:
+def _command(name: str) -> MessageDescription:
     command = COMMANDS[name]
     given, told = examples.COMMANDS[name]
     fields = command.given.model_fields.values()
@@ -110,7 +110,7 @@ def _command(name: str) -> Message:
     answer = _PONG
     if name != "ping":
         answer = _answer(f"{name}.ack", "ack", f"The acknowledgement of `{name}`.", command.answer, told)
-    return Message(
+    return MessageDescription(
         name,
         name,
         summary_of(command.given),
@@ -121,8 +121,8 @@ def _command(name: str) -> Message:
     )
 
 
-def _event(kind: EventKind) -> Message:
-    return Message(
+def _event(kind: EventKind) -> MessageDescription:
+    return MessageDescription(
         f"event.{kind.event_type}",
         "event",
         kind.description,
@@ -131,8 +131,8 @@ def _event(kind: EventKind) -> Message:
     )
 
 
-def _of_chat(name: str, kind: EventKind, data: Extended, example: dict[str, Any]) -> Message:
-    return Message(
+def _of_chat(name: str, kind: EventKind, data: Extended, example: dict[str, Any]) -> MessageDescription:
+    return MessageDescription(
         f"chat.{name}",
         name,
         kind.description,
@@ -156,7 +156,7 @@ def _close_codes() -> dict[str, list[str]]:
     return dict(sorted(codes.items()))
 
 
-DOOR = Door(
+DOOR = DoorDescription(
     "websocket",
     (
         Channel(

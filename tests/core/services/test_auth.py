@@ -11,7 +11,7 @@ from core.kernel.caller import Caller, Credentials, Role, visitor
 from core.kernel.clock import utc_now
 from core.kernel.errors import Forbidden, RateLimited, Unauthorized, Unavailable
 from core.kernel.ids import SHARED_TENANT
-from core.models.auth import Session, Tokens
+from core.models.auth import LoginSession, Tokens
 from core.models.users import Login
 from core.ports.records import Query, TransientFailure
 from core.services import auth
@@ -356,7 +356,7 @@ async def test_logging_out_ends_the_login_at_once(shop: Shop) -> None:
     await shop.refusal(Unauthorized, REFRESH, shop.visitor, {"refreshToken": here.refresh_token})
     await by_token(shop, there.access_token)
     async with shop.store.storage.read(shop.tenant) as tx:
-        assert await tx.count(Query(Session)) == 1
+        assert await tx.count(Query(LoginSession)) == 1
 
 
 async def test_who_logs_in_again_within_the_same_second_is_in(shop: Shop) -> None:

@@ -9,7 +9,7 @@ from core.kernel.caller import STAFF_SCOPES, Role
 from core.kernel.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from core.kernel.ids import SHARED_TENANT, new_id
 from core.models.api_keys import ApiKey
-from core.models.auth import Session
+from core.models.auth import LoginSession
 from core.models.chats import Chat, Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
@@ -40,7 +40,7 @@ KINDS: tuple[Any, ...] = (
     Device,
     ApiKey,
     IdempotencyRecord,
-    Session,
+    LoginSession,
     User,
     Login,
 )
@@ -62,7 +62,7 @@ async def populate(shop: Shop) -> dict[str, str]:
     demo, device_id, key_id = user_in(shop.tenant, username="demo"), new_id(), new_id()
     caller = user_in(shop.tenant, user_id=shop.staff.user_id, username="boss", role=Role.STAFF)
     sessions = [
-        Session(
+        LoginSession(
             id=new_id(), tenant_id=shop.tenant, owner_id=owner, generation=1, created_at=now, expires_at=now
         )
         for owner in (demo.id, caller.id)
@@ -205,11 +205,11 @@ async def test_an_emptied_tenant_keeps_only_the_callers_account(shop: Shop) -> N
     before = await counts(other)
     assert set(await counts(shop)) == {kind.__name__ for kind in KINDS}
     assert await shop.call(RESET_TENANT, confirm=shop.tenant) is None
-    assert await counts(shop) == {"Session": 1, "User": 1, "Login": 1}
+    assert await counts(shop) == {"LoginSession": 1, "User": 1, "Login": 1}
     async with shop.store.storage.read(shop.tenant) as tx:
         assert await tx.get(User, ids["caller"]) is not None
         assert await tx.get(Login, ids["caller"]) is not None
-        assert [session.owner_id for session in await tx.find(Query(Session))] == [ids["caller"]]
+        assert [session.owner_id for session in await tx.find(Query(LoginSession))] == [ids["caller"]]
     assert await counts(other) == before
 
 

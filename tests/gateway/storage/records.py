@@ -7,7 +7,7 @@ from core.kernel.caller import Role, Scope
 from core.kernel.events import PUBLIC, Audience, Event
 from core.kernel.ids import TenantId, new_id
 from core.models.api_keys import ApiKey
-from core.models.auth import Session
+from core.models.auth import LoginSession
 from core.models.chats import Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
@@ -90,8 +90,10 @@ def a_login(tenant: TenantId, name: str, **changes: Any) -> Login:
     return _make(Login, tenant, given, changes)
 
 
-def a_session(tenant: TenantId, **changes: Any) -> Session:
-    return _make(Session, tenant, {"owner_id": new_id(), "generation": 1, "expires_at": later(60)}, changes)
+def a_session(tenant: TenantId, **changes: Any) -> LoginSession:
+    return _make(
+        LoginSession, tenant, {"owner_id": new_id(), "generation": 1, "expires_at": later(60)}, changes
+    )
 
 
 def an_api_key(tenant: TenantId, key_hash: str, **changes: Any) -> ApiKey:

@@ -7,7 +7,7 @@ import pytest
 
 from core.kernel.ids import new_id
 from core.models.api_keys import ApiKey
-from core.models.auth import Session
+from core.models.auth import LoginSession
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
@@ -343,7 +343,7 @@ async def test_sweeping_removes_what_has_expired(storage: Storage) -> None:
     await storage.sweep(later(0.5))
     async with storage.read(tenant) as tx:
         assert await tx.find(Query(IdempotencyRecord)) == [young]
-        assert await tx.find(Query(Session)) == [open_]
+        assert await tx.find(Query(LoginSession)) == [open_]
         assert await tx.find(Query(User)) == [user]
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from protocols.socketio.wire import BadPacket, Kind, kind_of
+from protocols.socketio.wire import BadPacket, PacketKind, kind_of
 from tests.protocols.live import Live, Socket, live
 from tests.protocols.socketio.clients import connected
 from tests.waiting import TIMEOUT_SECONDS, within
@@ -240,9 +240,13 @@ async def test_a_client_may_poll_twice_at_once(node: Live) -> None:
 
 
 def test_packets_of_clients_are_told_apart() -> None:
-    assert kind_of("3") is Kind.PONG
-    assert kind_of("40") is kind_of('40{"token":"x"}') is kind_of("41") is kind_of("2probe") is Kind.OTHER
-    assert kind_of('42["ping"]') is kind_of('427["ping",{}]') is kind_of('42/,7["ping"]') is Kind.COMMAND
-    assert kind_of('42/other,["ping"]') is Kind.OTHER
+    assert kind_of("3") is PacketKind.PONG
+    assert (
+        kind_of("40") is kind_of('40{"token":"x"}') is kind_of("41") is kind_of("2probe") is PacketKind.OTHER
+    )
+    assert (
+        kind_of('42["ping"]') is kind_of('427["ping",{}]') is kind_of('42/,7["ping"]') is PacketKind.COMMAND
+    )
+    assert kind_of('42/other,["ping"]') is PacketKind.OTHER
     with pytest.raises(BadPacket):
         kind_of("2probes")
