@@ -2,69 +2,70 @@
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.hub import Batch
 from core.kernel.caller import Scope
 from core.kernel.errors import BadRequest, StoreError
 from core.kernel.events import Draft, visible_to
 from core.live.commands import InChat, JoinChat, ReadMark, SendText
-from core.live.receipts import DeliveryMarks
+from core.live.receipts import Receipts
 from core.live.replies import JoinedChat, NamedChat, OneMessage
+from core.live.session import Session
+from core.live.sessions import Sessions
 from core.models.chats import CHAT_TYPING, PRESENCE_CHANGED, Chat, ChatTyping, PresenceChanged
 from core.services.chats import ASSIGN_WAITING_CHATS, GET_CHAT, OPEN_CHAT
 from core.services.messages import MARK_READ, SEND_MESSAGE
 from core.store.operation import AnyOperation
 from core.store.store import Call
 
-if TYPE_CHECKING:
-    from core.live.session import Session
-    from core.live.sessions import Sessions
-
 log = logging.getLogger(__name__)
 
 
 class JoinedChats:
-    """The chats that one client has joined, and what he says there."""
+    """The chats that one client has joined, and what it says there."""
 
-    __slots__ = ("_customers", "_marks", "_offered", "_session", "_sessions", "_store")
+    __slots__ = ("_available", "_customers", "_presence", "_queue", "_receipts", "_session", "_store")
 
-    def __init__(self, session: "Session", sessions: "Sessions") -> None:
+    def __init__(self, session: Session, sessions: Sessions) -> None:
         self._session = session
-        self._sessions = sessions
         self._store = sessions.store
+        self._presence = sessions.presence
+        self._queue = sessions.queue
+        self._receipts = Receipts(sessions.store)
         #: The customers of the chats, by the chats' ids.
         self._customers: dict[str, str] = {}
-        self._offered = False
-        self._marks = DeliveryMarks(self._store)
+        self._available = False
 
     async def join(self, command: JoinChat) -> JoinedChat:
         """Enter a chat, or open one."""
         session = self._session
         session.caller.require_known()
         cursor = command.cursor
-        known, most = f"chats/{command.chat_id}" in session.filters, self._store.limits.filters_per_connection
-        if not known and len(session.filters) >= most:
-            raise BadRequest(f"At most {most} topics per connection.")
+        known, bound = (
+            f"chats/{command.chat_id}" in session.filters,
+            self._store.limits.filters_per_connection,
+        )
+        if not known and len(session.filters) >= bound:
+            raise BadRequest(f"At most {bound} topics per connection.")
         if command.chat_id is None:
-            # So that an agent who is given the chat at its opening is told of like any other.
+            # An agent who is assigned at the opening is announced like any other.
             cursor = await self._store.hub.cursor_now(session.caller.tenant)
             body = {} if command.subject is None else {"subject": command.subject}
             chat: Chat = await self._run(OPEN_CHAT, {}, body)
         else:
             chat = await self._run(GET_CHAT, {"id": command.chat_id})
-        place = await session.listen(frozenset({f"chats/{chat.id}"}), cursor)
+        reached = await session.follow_permitted(frozenset({f"chats/{chat.id}"}), cursor)
         if chat.id not in self._customers:
             self._customers[chat.id] = chat.customer_id
-            if self._sessions.arrive(chat.id, self._user_id):
+            if self._presence.arrive(chat.id, self._user_id):
                 self._announce(chat.id, chat.customer_id, online=True)
-        return JoinedChat(session_id=session.id, user=session.who, chat=chat, cursor=place)
+        return JoinedChat(session_id=session.id, user=session.who, chat=chat, cursor=reached)
 
     async def leave(self, command: InChat) -> NamedChat:
         """Leave a chat; it goes on without this connection."""
         chat_id = self._joined(command)
-        if self._session.subscription is not None:
-            self._session.subscription.unsubscribe([f"chats/{chat_id}"])
+        self._session.unfollow([f"chats/{chat_id}"])
         self._part(chat_id)
         return NamedChat(chat_id=chat_id)
 
@@ -109,20 +110,20 @@ class JoinedChats:
                 continue
             message = event.payload["message"]
             if message["chatId"] in self._customers and message["senderId"] != caller.user_id:
-                self._marks.add(caller, message["chatId"], message["id"])
+                self._receipts.add(caller, message["chatId"], message["id"])
 
     async def offer(self) -> None:
-        """Be there, as an agent, for chats that wait, until `close`; nothing for anybody else."""
+        """Be available, as an agent, for waiting chats, until `close`; nothing for anybody else."""
         caller = self._session.caller
-        if self._offered or not caller.is_staff or Scope.CHAT_AGENT not in caller.scopes:
+        if self._available or not caller.is_staff or Scope.CHAT_AGENT not in caller.scopes:
             return
-        self._offered = True
+        self._available = True
         self._store.agents.arrive(caller.tenant, self._user_id)
-        self._sessions.offers.arrive(caller.tenant, self)
+        self._queue.arrive(caller.tenant, self)
         await self.take_waiting()
 
     async def take_waiting(self) -> None:
-        """Have the chats that wait given to the agents who are here."""
+        """Have the waiting chats assigned to the agents who are available."""
         try:
             await self._run(ASSIGN_WAITING_CHATS, {})
         except StoreError as error:
@@ -130,13 +131,13 @@ class JoinedChats:
 
     def close(self) -> None:
         """Leave every chat, for the client has gone."""
-        self._marks.close()
+        self._receipts.close()
         for chat_id in list(self._customers):
             self._part(chat_id)
-        if self._offered:
-            self._offered = False
+        if self._available:
+            self._available = False
             self._store.agents.leave(self._session.caller.tenant, self._user_id)
-            self._sessions.offers.leave(self._session.caller.tenant, self)
+            self._queue.leave(self._session.caller.tenant, self)
 
     @property
     def _user_id(self) -> str:
@@ -152,7 +153,7 @@ class JoinedChats:
 
     def _part(self, chat_id: str) -> None:
         customer_id = self._customers.pop(chat_id)
-        if self._sessions.depart(chat_id, self._user_id):
+        if self._presence.leave(chat_id, self._user_id):
             self._announce(chat_id, customer_id, online=False)
 
     def _announce(self, chat_id: str, customer_id: str, *, online: bool) -> None:

@@ -1,4 +1,4 @@
-"""Messages that reached a client are marked as delivered."""
+"""Delivery receipts: messages that reached a client are marked as delivered."""
 
 import asyncio
 import logging
@@ -11,12 +11,12 @@ from core.store.store import Call, Store
 
 log = logging.getLogger(__name__)
 
-#: Marks of one client that wait to be written; what comes beyond is marked when it is read.
-_MOST = 1000
+#: Receipts of one client that wait to be written; what comes beyond is marked when it is read.
+_MAX_WAITING_RECEIPTS = 1000
 
 
-class DeliveryMarks:
-    """The marks of one client that wait to be written, and the task that writes them while there are any."""
+class Receipts:
+    """The receipts of one client that wait to be written, and the task that writes them while there are any."""
 
     __slots__ = ("_store", "_task", "_waiting")
 
@@ -27,18 +27,18 @@ class DeliveryMarks:
 
     def add(self, caller: Caller, chat_id: str, message_id: str) -> None:
         """Write soon, for this caller, that a message of the chat was delivered."""
-        if len(self._waiting) >= _MOST:
+        if len(self._waiting) >= _MAX_WAITING_RECEIPTS:
             return
         self._waiting.append((caller, chat_id, message_id))
         if self._task is None:
-            self._task = asyncio.create_task(self._write_marks())
+            self._task = asyncio.create_task(self._write_receipts())
 
     def close(self) -> None:
         """Write no more."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _write_marks(self) -> None:
+    async def _write_receipts(self) -> None:
         try:
             while self._waiting:
                 caller, chat_id, message_id = self._waiting.popleft()

@@ -11,22 +11,22 @@ from core.models.chats import Chat, Message
 IF_ANY: Any = Field(default=None, exclude_if=lambda value: value is None)
 
 
-class Answer(Model):
-    """Something that a client is told."""
+class Reply(Model):
+    """What a live client is told."""
 
     def shown(self) -> dict[str, Any]:
-        """The answer as JSON has it."""
+        """The reply as JSON has it."""
         return self.model_dump(mode="json", by_alias=True)
 
 
-class Who(Answer):
+class Who(Reply):
     """Who a client is: the id of the user or the device, and its name."""
 
     id: str | None
     username: str | None
 
 
-class Connected(Answer):
+class Connected(Reply):
     """The greeting; ``user`` is null for a visitor. Topics and cursor are present when the client is
     subscribed already."""
 
@@ -36,28 +36,28 @@ class Connected(Answer):
     cursor: str | None = IF_ANY
 
 
-class Authenticated(Answer):
+class Authenticated(Reply):
     """The login is valid until ``expires_at``; null: until it is revoked."""
 
     user: Who | None
     expires_at: Timestamp | None
 
 
-class Subscribed(Answer):
+class Subscribed(Reply):
     """All topic filters of the subscription, and the position in the log from which on the client gets their events."""
 
     cursor: str
     topics: list[str]
 
 
-class Unsubscribed(Answer):
+class Unsubscribed(Reply):
     """The remaining topic filters, and the position that was reached."""
 
     cursor: str | None = IF_ANY
     topics: list[str]
 
 
-class JoinedChat(Answer):
+class JoinedChat(Reply):
     """The chat, and the position in the log from which on the client gets its events."""
 
     session_id: str
@@ -66,19 +66,19 @@ class JoinedChat(Answer):
     cursor: str
 
 
-class NamedChat(Answer):
+class NamedChat(Reply):
     """The chat of the command."""
 
     chat_id: str
 
 
-class OneMessage(Answer):
+class OneMessage(Reply):
     """The message after the change."""
 
     message: Message
 
 
-class Pong(Answer):
+class Pong(Reply):
     """A pong; a subscriber gets the position that they have reached."""
 
     cursor: str | None = IF_ANY

@@ -1,35 +1,37 @@
-"""All the connected clients of a node."""
+"""All sessions of a node: opened here, and ended together at a drain."""
 
 import asyncio
 import random
-from collections import Counter
+from collections.abc import Iterator
 
 from core.kernel.caller import Caller, Credentials
-from core.kernel.errors import Close, CloseReason, RateLimited, Unavailable
-from core.live.chat_queue import Offers
+from core.kernel.errors import Close, CloseReason, Unavailable
+from core.live.chat_presence import ChatPresence
+from core.live.chat_queue import ChatQueue
+from core.live.connection_counts import ConnectionCounts
 from core.live.session import Session
 from core.store.store import Store
 
 
 class Sessions:
-    """The connected clients of this node: bounded per caller, ended together at a drain."""
+    """The sessions of this node, and what they share: ``presence`` in chats, and the ``queue`` of waiting chats."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.presence = ChatPresence()
+        self.queue = ChatQueue()
+        self.connections = ConnectionCounts(store.limits.connections_per_caller)
         self._open: set[Session] = set()
-        self._per_caller: Counter[tuple[str, str]] = Counter()
-        self._in_chats: Counter[tuple[str, str]] = Counter()
-        self.offers = Offers()
         store.revocations.watchers.append(self._on_revoked)
-        store.hub.observers.add(self.offers)
+        store.hub.observers.add(self.queue)
 
     def open(
         self, credentials: Credentials, caller: Caller, *, admitted: bool = True, login_required: bool = False
     ) -> Session:
         """Let a client in whom the store knows as ``caller``.
 
-        Not ``admitted``, he gave no credentials yet and may do so with his first command. ``login_required``: he
-        must, and soon.
+        Not ``admitted``: the client gave no credentials yet and may do so with its first command. ``login_required``:
+        it must, and soon.
 
         Raises:
             Unavailable: this node is shutting down.
@@ -37,34 +39,26 @@ class Sessions:
         """
         if self.store.draining:
             raise Unavailable("This node is shutting down.")
-        self._enter(caller)
-        session = Session(self, credentials, caller, admitted=admitted, login_required=login_required)
+        self.connections.enter(caller)
+        session = Session(
+            self.store,
+            self.connections,
+            credentials,
+            caller,
+            admitted=admitted,
+            login_required=login_required,
+            on_left=self._open.discard,
+        )
         self._open.add(session)
         return session
-
-    def move(self, held: Caller, caller: Caller) -> None:
-        """Count a session that belonged to one caller for another.
-
-        Raises:
-            RateLimited: he has as many as he may.
-        """
-        if held.identity != caller.identity:
-            self._enter(caller)
-            self._exit(held)
-
-    def leave(self, session: Session) -> None:
-        """Forget a client that has gone."""
-        if session in self._open:
-            self._open.remove(session)
-            self._exit(session.caller)
 
     def close_all(self, close: Close, *, spread: float = 0.0) -> None:
         """End every session, as at a drain: each at a moment of its own within ``spread`` seconds from now.
 
-        Clients that all came back to another node at the same moment would be a flood there.
+        Clients that all came back to another node at the same moment would flood it.
         """
         loop = asyncio.get_running_loop()
-        for session in list(self._open):
+        for session in self:
             if spread:
                 loop.call_later(random.uniform(0, spread), session.close, close)  # noqa: S311 - no secret
             else:
@@ -73,34 +67,10 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def of(self, caller: Caller) -> int:
-        """How many connections a caller has on this node."""
-        return self._per_caller[caller.identity]
-
-    def arrive(self, chat_id: str, user_id: str) -> bool:
-        """Note that a session of a user has joined a chat; says whether it is his first there."""
-        self._in_chats[(chat_id, user_id)] += 1
-        return self._in_chats[(chat_id, user_id)] == 1
-
-    def depart(self, chat_id: str, user_id: str) -> bool:
-        """Note that a session of a user has left a chat; says whether it was his last there."""
-        self._in_chats[(chat_id, user_id)] -= 1
-        last = not self._in_chats[(chat_id, user_id)]
-        if last:
-            del self._in_chats[(chat_id, user_id)]
-        return last
-
-    def _enter(self, caller: Caller) -> None:
-        if self._per_caller[caller.identity] >= self.store.limits.connections_per_caller:
-            raise RateLimited(1, "Too many connections at once.")
-        self._per_caller[caller.identity] += 1
-
-    def _exit(self, caller: Caller) -> None:
-        self._per_caller[caller.identity] -= 1
-        if not self._per_caller[caller.identity]:
-            del self._per_caller[caller.identity]
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._open))
 
     def _on_revoked(self, subjects: frozenset[str]) -> None:
-        for session in list(self._open):
+        for session in self:
             if not subjects.isdisjoint(session.caller.subjects):
                 session.close(Close(CloseReason.REVOKED, "The login was revoked."))

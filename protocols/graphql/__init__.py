@@ -12,13 +12,12 @@ By request and answer (GraphQL over HTTP):
 
 Live (graphql-transport-ws on a WebSocket, graphql-sse as an event stream):
     ``socket``      one client on a WebSocket
-    ``operations``  what he has under way
+    ``operations``  what it has under way
     ``stream``      one client's event stream
     ``sharing``     one execution for all who ask the same in the same rights
-    ``delivery``    from a subscription, through an execution, to a sink
 
 Both:
     ``door``        what the two share
     ``wire``        requests, messages and blocks
-    ``errors``      how the store's faults look
+    ``errors``      how errors look
 """

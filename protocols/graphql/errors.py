@@ -6,7 +6,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from core.kernel.errors import Close, CloseReason, ErrorCode, Internal, StoreError
+from core.kernel.errors import Close, CloseReason, CursorExpired, ErrorCode, Internal, StoreError
 from protocols.http.error_data import members_of
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,10 @@ def error_entry(error: StoreError, **extensions: Any) -> dict[str, Any]:
     return {"message": error.detail, "extensions": {**extensions_of(error), **extensions}}
 
 
-def close_entry(close: Close, cursor: str) -> dict[str, Any]:
+def close_entry(close: Close, cursor: str | None) -> dict[str, Any]:
     """The end of a stream as an entry of ``errors``, with the place to resume from."""
+    if close.oldest_cursor is not None:
+        return error_entry(CursorExpired(close.oldest_cursor))
     extensions: dict[str, Any] = {"code": CODES[close.code], "cursor": cursor}
     if close.reason is CloseReason.DRAINING:
         extensions["retryAfter"] = 1

@@ -10,21 +10,21 @@ from graphql import OperationType
 
 from core.hub import Subscription
 from core.kernel.caller import Credentials
-from core.kernel.errors import Close, CursorExpired, Internal, RateLimited, StoreError
+from core.kernel.errors import Close, CloseReason, Internal, RateLimited, StoreError
 from core.live.connection import Sink
+from core.live.delivery import Delivery
 from core.live.session import Session
 from protocols.graphql.context import RequestContext
-from protocols.graphql.delivery import Delivery
 from protocols.graphql.door import Door
 from protocols.graphql.errors import ID_IN_USE, Breach, close_entry, error_entry
 from protocols.graphql.execution import Prepared, Refused, Request, encode
-from protocols.graphql.sharing import Membership
+from protocols.graphql.sharing import Membership, SharedDelivery
 from protocols.graphql.wire import SocketWire, next_message, places_message, server_message
 
 log = logging.getLogger(__name__)
 
 #: Operations of one connection that may go on at once.
-_MOST = 100
+_MAX_OPERATIONS = 100
 
 
 class _Operation:
@@ -61,7 +61,7 @@ class Operations:
         """
         if mark in self._under_way:
             raise Breach(ID_IN_USE, f"Subscriber for {mark} already exists")
-        if len(self._under_way) + len(self._tasks) >= 2 * _MOST:
+        if len(self._under_way) + len(self._tasks) >= 2 * _MAX_OPERATIONS:
             self._error(mark, error_entry(RateLimited(1, "Too many operations at once.")))
             return
         operation = self._under_way[mark] = _Operation(mark, session)
@@ -98,23 +98,23 @@ class Operations:
 
     async def _follow(self, operation: _Operation, prepared: Prepared) -> None:
         operation.membership = self._door.sharing.join(prepared, operation.session.caller)
-        operation.stream = await operation.session.open_stream(operation.membership.command)
+        operation.stream = await operation.session.follow_apart(operation.membership.command)
         # The protocol has no acknowledgement of a subscription, but lets either side send a pong that nobody asked for.
         self._sink.write(places_message("pong", {operation.id: operation.stream.cursor}))
-        operation.delivery = Delivery(
-            operation.stream,
+        operation.delivery = SharedDelivery(
+            self._sink,
             operation.membership.shared,
             SocketWire(operation.id),
-            self._sink,
             partial(self._on_end, operation),
         )
+        operation.delivery.attach(operation.stream)
 
-    def _on_end(self, operation: _Operation, reason: CursorExpired | Close) -> None:
+    def _on_end(self, operation: _Operation, close: Close) -> None:
         """A subscription has ended by itself: for its own reason, or with the connection."""
-        if isinstance(reason, CursorExpired):
-            self._fail(operation, [error_entry(reason)])
+        if close.reason is CloseReason.CURSOR_EXPIRED:
+            self._fail(operation, [close_entry(close, None)])
         else:
-            operation.session.close(reason)
+            operation.session.close(close)
 
     def _fail(self, operation: _Operation, errors: list[dict[str, Any]]) -> None:
         if self._under_way.get(operation.id) is operation:
@@ -125,7 +125,7 @@ class Operations:
         self._sink.write(server_message("error", mark, errors))
 
     def stop(self, mark: str) -> None:
-        """The client wants no more of an operation; one that has ended already is no fault."""
+        """The client wants no more of an operation; one that has ended already is passed over."""
         if (operation := self._under_way.get(mark)) is not None:
             self._stop(operation)
 
@@ -137,12 +137,12 @@ class Operations:
         elif operation.membership is not None and operation.task is not None:
             operation.task.cancel()
         if operation.stream is not None:
-            operation.session.close_stream(operation.stream)
+            operation.session.end_apart(operation.stream)
         if operation.membership is not None:
             operation.membership.leave()
 
     @property
-    def cursors(self) -> dict[str, str]:
+    def cursors(self) -> dict[str, str | None]:
         """The place of each subscription, by its id."""
         return {
             mark: operation.delivery.cursor
@@ -156,12 +156,15 @@ class Operations:
             if operation.delivery is not None:
                 operation.delivery.pump()
 
-    def say_goodbye(self, close: Close) -> None:
-        """Tell each subscription its place and why it ends."""
-        for operation in list(self._under_way.values()):
+    def farewell(self, close: Close) -> bytes:
+        """The end of each subscription: its place, and why it ends."""
+        told = []
+        for operation in self._under_way.values():
             if operation.delivery is not None:
                 operation.delivery.close()
-                self._error(operation.id, close_entry(close, operation.delivery.cursor))
+                entry = close_entry(close, operation.delivery.cursor)
+                told.append(server_message("error", operation.id, [entry]))
+        return b"".join(told)
 
     async def end(self) -> None:
         """Leave nothing behind."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, Protocol
@@ -12,18 +12,21 @@ from graphql import Executor, VariableNode
 
 from core.hub import Batch
 from core.kernel.caller import Caller, Role
+from core.kernel.errors import Close
 from core.kernel.events import Event
 from core.kernel.validation import check_params
 from core.live.commands import Subscribe
+from core.live.connection import Sink
+from core.live.delivery import Delivery
 from core.store.store import Store
 from protocols.graphql.context import RequestContext
 from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
 from protocols.graphql.schema import FEEDS, Feed
 
 #: Answers to events that are kept for subscribers who come to them later, and batches likewise.
-_MOST_ANSWERS, _MOST_BATCHES = 256, 2
+_MAX_ANSWERS, _MAX_BATCHES = 256, 2
 #: Batches as they go out are kept for so many ids; clients who count their operations all begin with the same.
-_MOST_IDS = 8
+_MAX_IDS = 8
 
 
 class Wire(Protocol):
@@ -80,7 +83,7 @@ class Shared:
 
     def _remember(self, batch: Batch, answers: list[bytes]) -> "_Written":
         written = self._batches[id(batch)] = _Written(batch, answers)
-        if len(self._batches) > _MOST_BATCHES:
+        if len(self._batches) > _MAX_BATCHES:
             self._batches.popitem(last=False)
         return written
 
@@ -88,7 +91,7 @@ class Shared:
         known = self._answers.get(event.id)
         if known is None:
             known = self._answers[event.id] = self._execute(event)
-            if len(self._answers) > _MOST_ANSWERS:
+            if len(self._answers) > _MAX_ANSWERS:
                 self._answers.popitem(last=False)
         return known
 
@@ -143,9 +146,29 @@ class _Written:
                 ]
             )
         finished = wire.finish(frames)
-        if len(self._finished) < _MOST_IDS:
+        if len(self._finished) < _MAX_IDS:
             self._finished[wire.mark] = finished
         return finished
+
+
+class SharedDelivery(Delivery):
+    """Delivers to one subscriber the answers of a shared execution."""
+
+    __slots__ = ("_shared", "_wire")
+
+    def __init__(self, sink: Sink, shared: Shared, wire: Wire, on_end: Callable[[Close], None]) -> None:
+        super().__init__(sink, on_end)
+        self._shared = shared
+        self._wire = wire
+
+    def deliver(self, batch: Batch) -> asyncio.Future[bytes] | None:
+        """Write the answers, or give the future where resolvers have to wait."""
+        encoded = self._shared.encoded(batch, self._wire)
+        if not isinstance(encoded, bytes):
+            return encoded
+        if encoded:
+            self._sink.write(encoded)
+        return None
 
 
 def _rights_of(caller: Caller) -> object:
@@ -224,7 +247,7 @@ class Sharing:
 
 
 class Membership:
-    """One subscriber's part in a shared document: ``command`` is what he subscribes to."""
+    """One subscriber's part in a shared document: ``command`` is what it follows."""
 
     __slots__ = ("_key", "_left", "_sharing", "command", "shared")
 

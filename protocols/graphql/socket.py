@@ -1,10 +1,9 @@
 """GraphQL over WebSocket: the protocol graphql-transport-ws as an ASGI application; one Connection per client.
 
-Pages of any origin may connect: cookies play no part, so a foreign page has no rights but those of a token that its
-user gave to it.
+Pages of any origin may connect: cookies play no part, so a foreign page has no permissions but those of a token that
+its user gave to it.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.kernel.caller import Credentials
 from core.kernel.errors import BadRequest, Close, RateLimited, StoreError
+from core.live.client import Client, refusal_reason
 from core.live.session import Session
 from protocols.graphql.door import Door
 from protocols.graphql.errors import (
@@ -30,7 +30,7 @@ from protocols.graphql.wire import (
     request_of,
     server_message,
 )
-from protocols.http.closing import CLOSE_CODES, TOO_BIG, refusal_reason
+from protocols.http.closing import CLOSE_CODES, TOO_BIG
 from protocols.http.credentials import bearer_of, read_credentials
 from protocols.http.headers import read_headers
 from protocols.http.sockets import Socket, exceeds
@@ -50,11 +50,15 @@ class GraphqlSocket:
 
 
 class Connection:
-    """One client: finds out who he is, reads his messages, and begins and ends his operations."""
+    """One client: finds out who it is, reads its messages, and begins and ends its operations.
+
+    Its events go out by its operations, each with a place of its own; the rest of its life is a `Client`: one until it
+    has said who it is, another from then on.
+    """
 
     __slots__ = (
-        "_acknowledged", "_connection", "_credentials", "_door", "_offered", "_operations", "_session", "_socket",
-        "_state", "_timer",
+        "_acknowledged", "_client", "_credentials", "_door", "_initialised", "_offered", "_operations", "_socket",
+        "_state", "sink",
     )  # fmt: skip
 
     def __init__(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,18 +67,18 @@ class Connection:
         self._credentials = read_credentials(scope, read_headers(scope["headers"]))
         self._offered = SUBPROTOCOL in scope.get("subprotocols", ())
         self._socket = Socket(scope, receive, send)
-        self._connection = self._socket.connection
-        self._operations = Operations(door, self._connection, self._state)
-        self._session: Session | None = None
+        self.sink = self._socket.connection
+        self._operations = Operations(door, self.sink, self._state)
+        self._client: Client[Connection] | None = None
+        self._initialised = False
         self._acknowledged = False
-        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Serve the client."""
         if not await self._socket.connected():
             return
         async with self._socket.accepted(SUBPROTOCOL if self._offered else None):
-            self._connection.on_writable = self._operations.pump
+            self.sink.on_writable = self._operations.pump
             try:
                 if not self._offered:
                     raise Breach(NO_SUBPROTOCOL, "Subprotocol not acceptable")
@@ -90,7 +94,7 @@ class Connection:
                 await self._release()
 
     async def _wait_for_init(self) -> None:
-        """Let somebody in whom nobody knows yet; he has to say soon who he is."""
+        """Let somebody in whom nobody knows yet, and who has to say soon who it is."""
         admission = await self._door.store.admit(self._credentials._replace(token=None, api_key=None), cost=0)
         if admission.refusal is not None:
             raise admission.refusal
@@ -98,43 +102,43 @@ class Connection:
             self._door.sessions.open(self._credentials, admission.caller, admitted=False, login_required=True)
         )
 
-    def _hold(self, session: Session) -> None:
+    def _hold(self, session: Session) -> "Client[Connection]":
         """Go on in a session, in place of the one before."""
-        if self._session is not None:
-            self._session.closed.remove_done_callback(self._on_closed)
-            self._session.leave()
-        self._session = session
+        if self._client is not None:
+            self._client.release()
+        self._client = client = Client(session, self, None)
         self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
-        session.closed.add_done_callback(self._on_closed)
+        return client
 
     # --- reading ---
 
     async def _read(self) -> None:
         limit = self._door.limits.frame_bytes
         while (frame := await self._socket.receive())["type"] != "websocket.disconnect":
-            assert self._session is not None
+            assert self._client is not None
+            session = self._client.session
             text = frame.get("text")
-            if self._session.closed.done():
+            if session.closed.done():
                 continue
             if text is None:
                 raise Breach(BAD_MESSAGE, "Messages are text.")
             if exceeds(text, limit):
                 raise Breach(TOO_BIG, f"Messages have at most {limit} bytes.")
             try:
-                await self._take(self._session, read_message(text))
-            except BadMessage as fault:
-                raise Breach(BAD_MESSAGE, str(fault)) from None
+                await self._take(session, read_message(text))
+            except BadMessage as error:
+                raise Breach(BAD_MESSAGE, str(error)) from None
             except RateLimited:
-                if not self._session.closed.done():
+                if not session.closed.done():
                     raise
 
     async def _take(self, session: Session, message: SocketMessage) -> None:
         session.spend()
         match message.kind:
             case "connection_init":
-                await self._init(message.payload or {})
+                await self._init(session, message.payload or {})
             case "ping":
-                self._connection.write(server_message("pong", None, message.payload))
+                self.sink.write(server_message("pong", None, message.payload))
             case "subscribe":
                 self._begin(session, message)
             case "complete":
@@ -142,58 +146,55 @@ class Connection:
             case _:
                 pass  # a pong
 
-    async def _init(self, payload: Mapping[str, Any]) -> None:
-        """Find out who the client is; what else stands in the payload is his own business."""
-        if self._acknowledged:
+    async def _init(self, held: Session, payload: Mapping[str, Any]) -> None:
+        """Find out who the client is; what else stands in the payload is its own business."""
+        if self._initialised:
             raise Breach(SECOND_INIT, "Too many initialisation requests")
-        self._acknowledged = True
+        self._initialised = True
         given = _credentials_of(self._credentials, payload)
         admission = await self._door.store.admit(given)
         if admission.refusal is not None:
             raise admission.refusal
-        assert self._session is not None
-        if self._session.closed.done():
+        if held.closed.done():
             return
-        self._hold(self._door.sessions.open(given, admission.caller))
+        session = self._door.sessions.open(given, admission.caller)
+        client = self._hold(session)
         self._credentials = given
-        self._connection.write(server_message("connection_ack", None, {"user": self._session.user}))
-        self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
+        self._acknowledged = True
+        self.sink.write(server_message("connection_ack", None, {"user": session.user}))
+        client.start_heartbeat(self._door.limits.ping_seconds)
 
     def _begin(self, session: Session, message: SocketMessage) -> None:
-        if not self._timer:
+        if not self._acknowledged:
             raise Breach(NOT_ACKNOWLEDGED, "Unauthorized")
         try:
             request = request_of(message.payload)
-        except BadRequest as fault:
-            raise BadMessage(f"payload: {fault.detail}") from None
+        except BadRequest as error:
+            raise BadMessage(f"payload: {error.detail}") from None
         self._operations.begin(message.id, request, session, self._credentials)
 
-    # --- writing ---
+    # --- what the client is shown ---
 
-    def _beat(self) -> None:
-        """Ask for a sign of life, and tell the place of each subscription, so that a quiet one's does not grow old."""
-        self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
-        if self._connection.writable and self._session is not None and not self._session.closed.done():
-            self._connection.write(places_message("ping", self._operations.cursors))
+    def heartbeat(self, _: str | None) -> bytes:
+        """See `Peer`: asks for a sign of life, and tells the place of each subscription."""
+        return places_message("ping", self._operations.cursors)
 
-    # --- ending ---
+    def farewell(self, close: Close, _: str | None) -> bytes:
+        """See `Peer`."""
+        return self._operations.farewell(close)
 
-    def _on_closed(self, closed: asyncio.Future[Close]) -> None:
-        self._socket.spawn(self._end(closed.result()))
-
-    async def _end(self, close: Close) -> None:
-        self._operations.say_goodbye(close)
-        await self._socket.close(CLOSE_CODES[close.reason], close.detail)
+    def disconnect(self, close: Close) -> None:
+        """See `Peer`."""
+        self._socket.spawn(self._socket.close(CLOSE_CODES[close.reason], close.detail))
 
     async def _release(self) -> None:
         """Leave nothing behind."""
-        self._connection.on_writable = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self.sink.on_writable = None
+        if self._client is not None:
+            self._client.stop()
         await self._operations.end()
-        if self._session is not None:
-            self._session.closed.remove_done_callback(self._on_closed)
-            self._session.leave()
+        if self._client is not None:
+            self._client.release()
 
 
 def _credentials_of(found: Credentials, payload: Mapping[str, Any]) -> Credentials:

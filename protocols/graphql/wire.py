@@ -154,7 +154,7 @@ def server_message(kind: str, mark: str | None = None, payload: object = None) -
     return text_frame(orjson.dumps(message))
 
 
-def places_message(kind: str, cursors: Mapping[str, str]) -> bytes:
+def places_message(kind: str, cursors: Mapping[str, str | None]) -> bytes:
     """A ping or pong that tells where subscriptions stand, framed."""
     return server_message(kind, None, {"cursors": cursors} if cursors else None)
 

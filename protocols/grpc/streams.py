@@ -1,11 +1,9 @@
-"""Streams: events as they happen, and conversations. Each is a Session of the store."""
+"""Streams: events as they happen, and conversations. Each client is a `core.live.client.Client`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from types import TracebackType
-from typing import Self
+from typing import Any
 
-from core.hub import WireFormat
 from core.kernel.errors import (
     BadRequest,
     Close,
@@ -19,8 +17,9 @@ from core.kernel.errors import (
     ValidationFailed,
 )
 from core.kernel.validation import check_params
+from core.live.client import Client, InteractiveClient, Taken
 from core.live.commands import Subscribe
-from core.live.delivery import Outlet
+from core.live.delivery import FrameDelivery
 from core.live.session import Session
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
 from protocols.grpc.buffer import WriteBuffer
@@ -29,7 +28,7 @@ from protocols.grpc.wire import (
     EventBatches,
     LiveMessages,
     camel,
-    framed,
+    length_prefixed,
     place_batch,
     read,
     snake,
@@ -38,91 +37,57 @@ from protocols.grpc.wire import (
     write,
 )
 
-Beat = Callable[[str], bytes]
-
 _BATCHES = EventBatches()
 _MESSAGES = LiveMessages()
 
 
 class Carrier:
-    """Writes to one client what is due to him, until the stream ends; a context manager that leaves nothing behind.
+    """Carries to one client what waits in its bounded ``sink``: what the door says and what it is due.
 
-    What the door says and what the outlet moves waits in one bounded sink. A client who is slow makes the outlet stop,
-    and later read the log for him; one who reads nothing at all for too long is sent off. ``split`` takes apart what
-    waited.
+    ``split`` takes apart what waited. How a stream ends is said by its status, so there is no farewell.
     """
 
     def __init__(
-        self,
-        calls: CallContext,
-        session: Session,
-        context: Context,
-        wire_format: WireFormat,
-        split: Callable[[bytes], Iterable[bytes]],
+        self, context: Context, split: Callable[[bytes], Iterable[bytes]], stall_seconds: float
     ) -> None:
-        self._patience = calls.limits.stall_seconds
-        self._session = session
+        self.sink = WriteBuffer()
         self._context = context
         self._split = split
-        self._sink = WriteBuffer()
-        self._timer: asyncio.TimerHandle | None = None
-        self._outlet = Outlet(session, self._sink, wire_format)
+        self._stall_seconds = stall_seconds
 
-    def __enter__(self) -> Self:
-        self._session.closed.add_done_callback(self._on_closed)
-        return self
+    async def carry(self, stalled: Callable[[], None]) -> None:
+        """Write until the end; ``stalled`` is called when the client reads nothing for too long.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._session.closed.remove_done_callback(self._on_closed)
-        self.end()
-
-    def say(self, data: bytes) -> None:
-        """Write something of the door's own, behind all that was written."""
-        self._sink.write(data)
-
-    def beat(self, make: Beat, seconds: float) -> None:
-        """From now on tell a subscriber his place again and again, so that a quiet one's does not grow old."""
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._beat, make, seconds)
-
-    def _beat(self, make: Beat, seconds: float) -> None:
-        self.beat(make, seconds)
-        subscription = self._session.subscription
-        if subscription is not None and self._sink.writable:
-            self._sink.write(make(subscription.cursor))
-
-    async def run(self) -> None:
-        """Write until the end. When the client leaves, the call is cancelled."""
+        When the client leaves, the call is cancelled.
+        """
         try:
-            while data := await self._sink.taken():
+            while data := await self.sink.taken():
                 for message in self._split(data):
-                    async with asyncio.timeout(self._patience):
+                    async with asyncio.timeout(self._stall_seconds):
                         await self._context.write(message)
         except TimeoutError:
-            self._session.close(Close(CloseReason.STALLED, "Nothing was read for too long."))
+            stalled()
 
-    def end(self) -> None:
-        """Take nothing more, so that the subscription's cursor stands still; what waits may still be written."""
-        self._outlet.close()
-        self._sink.end()
-        if self._timer is not None:
-            self._timer.cancel()
+    def farewell(self, close: Close, cursor: str | None) -> bytes:  # noqa: ARG002 see the class
+        """See `core.live.client.Peer`."""
+        return b""
 
-    def _on_closed(self, _: "asyncio.Future[Close]") -> None:
-        self.end()
+    def disconnect(self, _: Close) -> None:
+        """Take nothing more; what waits may still be written. See `core.live.client.Peer`."""
+        self.sink.end()
 
 
-def _end(rpc: Rpc, session: Session) -> None:
+def _end(rpc: Rpc, client: Client[Any]) -> None:
     """Put the place up to which the client was served behind the stream, and tell why the store ends it, if it does.
 
     Raises:
         Closed: it does.
     """
-    close = session.closed.result() if session.closed.done() else None
-    # Who reads nothing has not got all that was handed over.
-    if session.subscription is not None and (close is None or close.reason is not CloseReason.STALLED):
-        rpc.trailing = (*rpc.trailing, ("x-cursor", session.subscription.cursor))
+    closed, cursor = client.session.closed, client.cursor
+    close = closed.result() if closed.done() else None
+    # A client that reads nothing has not got all that was handed over.
+    if cursor is not None and (close is None or close.reason is not CloseReason.STALLED):
+        rpc.trailing = (*rpc.trailing, ("x-cursor", cursor))
     if close is not None:
         raise Closed(close)
 
@@ -134,25 +99,32 @@ class EventStreams:
         self._calls = calls
 
     async def answer(self, data: bytes, context: Context) -> None:
-        """Serve one subscriber until he goes or the store ends it."""
+        """Serve one subscriber until it goes or the store ends it."""
         calls = self._calls
         async with Rpc(calls, "EventService/Subscribe", context, streams=True) as rpc:
             caller = rpc.take(await calls.store.admit(rpc.credentials))
             _check_size(data, calls.limits.frame_bytes)
             request = rpc.read(events_pb2.SubscribeRequest, data)
             session = calls.sessions.open(rpc.credentials, caller)
+            peer = EventStream(context, split_batch, calls.limits.stall_seconds)
+            client = Client(session, peer, FrameDelivery(peer.sink, _BATCHES, session.close))
             try:
-                await session.follow(check_params(Subscribe, read(request)))
-                assert session.subscription is not None
+                cursor = await session.follow(check_params(Subscribe, read(request)))
                 # Clients take the stream for open when this has come.
-                place = ("x-cursor", session.subscription.cursor)
-                await context.send_initial_metadata((("x-request-id", rpc.request_id), place))
-                with Carrier(calls, session, context, _BATCHES, split_batch) as carrier:
-                    carrier.beat(place_batch, calls.limits.heartbeat_seconds)
-                    await carrier.run()
-                _end(rpc, session)
+                await context.send_initial_metadata((("x-request-id", rpc.request_id), ("x-cursor", cursor)))
+                client.start_heartbeat(calls.limits.heartbeat_seconds)
+                await peer.carry(client.stalled)
+                _end(rpc, client)
             finally:
-                session.leave()
+                client.release()
+
+
+class EventStream(Carrier):
+    """One subscriber."""
+
+    def heartbeat(self, cursor: str | None) -> bytes:
+        """See `core.live.client.Peer`."""
+        return b"" if cursor is None else place_batch(cursor)
 
 
 class Conversations:
@@ -162,32 +134,33 @@ class Conversations:
         self._calls = calls
 
     async def answer(self, _: AsyncIterator[bytes], context: Context) -> None:
-        """Serve one client until he has said all, goes, or the store ends it."""
+        """Serve one client until it has said all, goes, or the store ends it."""
         calls = self._calls
         async with Rpc(calls, "ChatService/Converse", context, streams=True) as rpc:
             caller = rpc.take(await calls.store.admit(rpc.credentials, cost=1 if rpc.is_known else 0))
             session = calls.sessions.open(rpc.credentials, caller, admitted=rpc.is_known, login_required=True)
+            conversation = Conversation(calls, rpc, session, context)
             try:
                 await context.send_initial_metadata((("x-request-id", rpc.request_id),))
-                with Carrier(calls, session, context, _MESSAGES, split_messages) as carrier:
-                    carrier.beat(_pong, calls.limits.ping_seconds)
-                    await Conversation(rpc, session, context, carrier, calls.limits.frame_bytes).run()
-                _end(rpc, session)
+                await conversation.run()
+                _end(rpc, conversation.client)
             finally:
-                session.leave()
+                conversation.client.release()
 
 
-class Conversation:
-    """One client who talks: his commands are carried out one after the other, and answered."""
+class Conversation(Carrier):
+    """One client that talks: its commands are carried out one after the other, and answered."""
 
-    __slots__ = ("_busy", "_carrier", "_context", "_largest", "_over", "_rpc", "_session")
-
-    def __init__(self, rpc: Rpc, session: Session, context: Context, carrier: Carrier, largest: int) -> None:
+    def __init__(self, calls: CallContext, rpc: Rpc, session: Session, context: Context) -> None:
+        limits = calls.limits
+        super().__init__(context, split_messages, limits.stall_seconds)
+        self.client = InteractiveClient(
+            calls.sessions, session, self, _MESSAGES, heartbeat_seconds=limits.ping_seconds
+        )
         self._rpc = rpc
-        self._session = session
-        self._context = context
-        self._carrier = carrier
-        self._largest = largest
+        self._frame_bytes = limits.frame_bytes
+        #: Why the client is not let in.
+        self._refused: StoreError | None = None
         self._busy = False
         self._over = False
 
@@ -198,11 +171,12 @@ class Conversation:
             StoreError: the client was refused, or has sent what cannot be read.
         """
         reader = asyncio.create_task(self._read())
-        writer = asyncio.create_task(self._carrier.run())
+        writer = asyncio.create_task(self.carry(self.client.stalled))
         try:
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
             if reader.done():
-                self._carrier.end()
+                self.client.stop()
+                self.sink.end()
                 await writer
                 reader.result()
         finally:
@@ -214,55 +188,69 @@ class Conversation:
             await asyncio.wait((reader, writer))
 
     async def _read(self) -> None:
-        if self._session.admitted:
-            await self._welcome()
+        if self.client.session.admitted:
+            self.client.greet()
+            await self._greeted()
         while not self._over:
             data: object = await self._context.read()
             if not isinstance(data, bytes):  # grpc.aio.EOF: the client has said all.
                 return
-            _check_size(data, self._largest)
+            _check_size(data, self._frame_bytes)
             self._busy = True
             try:
                 await self._take(data)
             finally:
                 self._busy = False
 
-    async def _welcome(self) -> None:
-        session = self._session
-        self._rpc.caller = session.caller
-        self._say("connected", {"sessionId": session.id, "user": session.user})
-        await session.chats.offer()
+    async def _greeted(self) -> None:
+        self._rpc.caller = self.client.session.caller
+        await self.client.chats.offer()
 
     async def _take(self, data: bytes) -> None:
-        """Carry out one command and answer it; whoever is not let in by then goes."""
-        session, mark = self._session, ""
-        before = session.caller if session.admitted else None
+        """Carry out one command and answer it.
+
+        Raises:
+            StoreError: it was refused, and the client has not been let in.
+        """
+        mark = ""
         try:
-            request = self._parse(data)
+            request = parse(chats_pb2.ConverseRequest, data)
             mark = request.id
             command = request.WhichOneof("command")
             if command is None:
-                session.spend()
                 raise BadRequest("The request holds no command.")
-            answer = await session.command(camel(command), read(getattr(request, command)))
-        except StoreError as error:
-            if not session.admitted:
-                raise
-            self._say("error", error_data(error), mark)
-            return
-        self._say("pong" if command == "ping" else "ack", answer, mark)
-        if before is None or before.key != session.caller.key:
-            await self._welcome()
+        except BadRequest as error:
+            self.client.reject(error, mark)
+        else:
+            given = read(getattr(request, command))
+            if await self.client.take(camel(command), given, mark) is Taken.GREETED:
+                await self._greeted()
+        if self._refused is not None:
+            raise self._refused
 
-    def _parse(self, data: bytes) -> chats_pb2.ConverseRequest:
-        try:
-            return parse(chats_pb2.ConverseRequest, data)
-        except BadRequest:
-            self._session.spend()
-            raise
+    # --- what the client is shown ---
 
-    def _say(self, name: str, data: object, reply_to: str = "") -> None:
-        self._carrier.say(_message(name, data, reply_to))
+    def greeting(self, content: dict[str, Any]) -> bytes:
+        """See `core.live.client.InteractivePeer`."""
+        return _message("connected", {"sessionId": content["sessionId"], "user": content["user"]})
+
+    def reply(
+        self, command: str, content: dict[str, Any], mark: str, greeting: dict[str, Any] | None
+    ) -> bytes:
+        """See `core.live.client.InteractivePeer`: the greeting comes last."""
+        shown = _message("pong" if command == "ping" else "ack", content, mark)
+        return shown if greeting is None else shown + self.greeting(greeting)
+
+    def refusal(self, error: StoreError, mark: str) -> bytes:
+        """See `core.live.client.InteractivePeer`: a client that is not let in is told by the status."""
+        if not self.client.session.admitted:
+            self._refused = error
+            return b""
+        return _message("error", error_data(error), mark)
+
+    def heartbeat(self, cursor: str | None) -> bytes:
+        """See `core.live.client.Peer`."""
+        return b"" if cursor is None else _message("pong", {"cursor": cursor})
 
 
 def _message(name: str, data: object, reply_to: str = "") -> bytes:
@@ -270,21 +258,17 @@ def _message(name: str, data: object, reply_to: str = "") -> bytes:
     part = getattr(response, name)
     part.SetInParent()
     write(part, data)
-    return framed(response)
-
-
-def _pong(cursor: str) -> bytes:
-    return _message("pong", {"cursor": cursor})
+    return length_prefixed(response)
 
 
 def error_data(error: StoreError) -> dict[str, object]:
-    """A fault as an ``Error`` has it."""
+    """An error as the message ``Error`` has it."""
     data: dict[str, object] = {"code": error.code.value, "message": error.detail}
     match error:
         case ValidationFailed():
             data["errors"] = [
-                {"field": snake(fault.field), "message": fault.message, "code": fault.code.value}
-                for fault in error.violations
+                {"field": snake(violation.field), "message": violation.message, "code": violation.code.value}
+                for violation in error.violations
             ]
         case CursorExpired():
             data["oldestCursor"] = error.oldest_cursor

@@ -351,17 +351,17 @@ class LiveMessages:
             response.event.CopyFrom(event_message(event))
         else:
             write(getattr(response, snake(live.name)), from_json(live.data))
-        return framed(response)
+        return length_prefixed(response)
 
 
-def framed(response: chats_pb2.ConverseResponse) -> bytes:
+def length_prefixed(response: chats_pb2.ConverseResponse) -> bytes:
     """A message with its length in front, for what carries several."""
     data = response.SerializeToString()
     return len(data).to_bytes(4, "big") + data
 
 
 def split_messages(data: bytes) -> Iterator[bytes]:
-    """The messages that `framed` put lengths in front of, joined."""
+    """The messages that `length_prefixed` put lengths in front of, joined."""
     place = 0
     while place < len(data):
         end = place + 4 + int.from_bytes(data[place : place + 4], "big")

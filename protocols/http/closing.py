@@ -1,6 +1,6 @@
 """How a WebSocket ends: close codes (RFC 6455, section 7.4; 4000 and up are this application's own)."""
 
-from core.kernel.errors import CloseReason, ErrorCode, StoreError
+from core.kernel.errors import CloseReason
 
 #: Going away; a frame of the wrong kind; one that is too big; a fault of ours.
 GOING_AWAY, UNACCEPTABLE, TOO_BIG, FAULT = 1001, 1003, 1009, 1011
@@ -18,18 +18,3 @@ CLOSE_CODES: dict[CloseReason, int] = {
     CloseReason.STALLED: GOING_AWAY,
     CloseReason.INTERNAL: FAULT,
 }
-
-
-def refusal_reason(error: StoreError) -> CloseReason:
-    """Why a connection ends whose credentials were refused."""
-    match error.code:
-        case ErrorCode.FORBIDDEN:
-            return CloseReason.FORBIDDEN
-        case ErrorCode.RATE_LIMITED:
-            return CloseReason.TOO_MANY_MESSAGES
-        case ErrorCode.UNAVAILABLE:
-            return CloseReason.DRAINING
-        case ErrorCode.INTERNAL:
-            return CloseReason.INTERNAL
-        case _:
-            return CloseReason.UNAUTHENTICATED

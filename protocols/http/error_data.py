@@ -12,7 +12,7 @@ from core.kernel.errors import (
     ViolationCode,
 )
 from core.kernel.model import Model
-from core.live.replies import IF_ANY, Answer
+from core.live.replies import IF_ANY, Reply
 
 
 class ViolationData(Model):
@@ -23,7 +23,7 @@ class ViolationData(Model):
     code: ViolationCode
 
 
-class ErrorData(Answer):
+class ErrorData(Reply):
     """The content of an error message: what every fault has, and what some kinds have besides.
 
     ``retry_after`` is in seconds. With a ``cursor`` the connection ends, and that is where to resume.
@@ -37,7 +37,7 @@ class ErrorData(Answer):
     cursor: str | None = IF_ANY
 
 
-class ExpiredData(Answer):
+class ExpiredData(Reply):
     """The content of the message that tells that a cursor has expired: where reading can begin."""
 
     oldest_cursor: str

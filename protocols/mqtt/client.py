@@ -7,7 +7,6 @@ from typing import Any
 from mqtt5 import DisconnectReasonCode
 
 from core.kernel.errors import Close, CloseReason, StoreError
-from core.live.commands import Authenticate
 from core.live.session import Session
 from protocols.mqtt import gate
 from protocols.mqtt.connect import ClientKey, session_expiry_of
@@ -161,7 +160,7 @@ class Client:
             raise ProtocolError("AUTH without the authentication method of CONNECT")
         token = (packet.properties.data(Property.AUTHENTICATION_DATA) or b"").decode(errors="replace")
         try:
-            await self.session.authenticate(Authenticate.model_construct(token=token))
+            await self.session.authenticate(token)
         except StoreError as error:
             self._writer.close(DisconnectReasonCode.NOT_AUTHORIZED, error.detail)
         else:
@@ -183,7 +182,7 @@ class Client:
 
     def _to_state(self) -> tuple[str | None, dict[str, Any]]:
         state = self._delivery.to_state() | self._subscriptions.to_state() | self._inbound.to_state()
-        return self._delivery.cursor(), state
+        return self._delivery.cursor, state
 
     async def _resume(self, state: dict[str, Any], cursor: str | None) -> bool:
         self._inbound.resume(state)
@@ -202,7 +201,7 @@ class Client:
         properties = []
         if close.reason is CloseReason.DRAINING:
             self._will = None  # It is not the client that is lost.
-            if (cursor := self._delivery.cursor()) is not None:
+            if (cursor := self._delivery.cursor) is not None:
                 properties.append(("cursor", cursor))
         elif close.reason is CloseReason.CURSOR_EXPIRED:
             self._persistent.expiry = timedelta()

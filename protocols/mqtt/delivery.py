@@ -9,7 +9,7 @@ from core.kernel.cursor import Cursor
 from core.kernel.events import Event
 from core.live.connection import Sink
 from core.live.current_state import has_state
-from core.live.delivery import Outlet
+from core.live.delivery import Delivery
 from core.live.session import Session
 from protocols.mqtt.encoder import ApplicationMessage, Encoder
 from protocols.mqtt.filters import FrameShape, GrantedSubscription, common_shape, match
@@ -19,7 +19,7 @@ from protocols.mqtt.in_flight import InFlight
 from protocols.mqtt.packets import ProtocolVersion
 
 
-class MessageDelivery(Outlet):
+class MessageDelivery(Delivery):
     """The events that one client is due, as messages.
 
     While all its subscriptions are alike, a batch goes out as it is, in frames shared with every client of the same
@@ -52,8 +52,8 @@ class MessageDelivery(Outlet):
         self._subscriptions: tuple[GrantedSubscription, ...] = ()
         self._shape: FrameShape | None = None
         self._waiting: deque[Event] = deque()
-        shape = FrameShape(0, retain_as_published=False, prefixed=False)
-        super().__init__(session, self.gate, FRAMES[(version, shape)])
+        super().__init__(self.gate, session.close)
+        session.on_subscription = self.attach
         self.gate.on_writable = self._go_on
 
     @property
@@ -71,6 +71,11 @@ class MessageDelivery(Outlet):
         self._subscriptions = tuple(one for one in subscriptions if one.share_name is None)
         # Each message has to be measured for a client that limits its packets.
         self._shape = common_shape(self._subscriptions) if self._max_packet_bytes is None else None
+
+    def close(self) -> None:
+        """Stop: no event goes out any more."""
+        super().close()
+        self.gate.on_writable = None
 
     # --- events ---
 
@@ -201,9 +206,10 @@ class MessageDelivery(Outlet):
 
     # --- the session's state ---
 
+    @property
     def cursor(self) -> str | None:
         """The cursor up to which the client has everything; None without a subscription."""
-        subscription = self._session.subscription
+        subscription = self.subscription
         if subscription is None:
             return None
         cursor = subscription.cursor

@@ -9,7 +9,7 @@ from core.auth.authorization import check_filters
 from core.kernel.cursor import Cursor
 from core.kernel.errors import CursorExpired, Forbidden, RateLimited, StoreError, Unavailable
 from core.kernel.validation import check_body
-from core.live.commands import Subscribe, Unsubscribe
+from core.live.commands import Subscribe
 from core.live.current_state import current_state
 from core.live.session import Session
 from core.store.store import Store
@@ -192,7 +192,7 @@ class Subscriptions:
         held = {one.event_filter for one in self._granted.values() if one.share_name is None}
         topics = [event_filter for event_filter in gone if event_filter not in held]
         if topics:
-            await self._session.unsubscribe(Unsubscribe(topics=topics))
+            self._session.unfollow(topics)
         self._delivery.set_subscriptions(self._granted.values())
         await self._save()
         self._writer.write(self._writer.encoder.unsuback(packet.packet_id, codes))
@@ -236,7 +236,7 @@ class Subscriptions:
 
     async def _begin_anew(self, followed: list[str]) -> None:
         if self._session.subscription is not None and followed:
-            await self._session.unsubscribe(Unsubscribe(topics=followed))
+            self._session.unfollow(followed)
         self._leave_shared()
 
     def close(self) -> None:

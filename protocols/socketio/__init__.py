@@ -1,14 +1,14 @@
 """The Socket.IO door at /socket.io/ (Engine.IO protocol 4, Socket.IO protocol 5): chat and domain events.
 
-python-socketio and python-engineio speak the protocols. What is due to a client goes past them, from the hub to his
+python-socketio and python-engineio speak the protocols. What is due to a client goes past them, from the hub to its
 connection.
 
-``adapter``   one request: what the library cannot work with is refused here
-``engine``    the Engine.IO layer: connections
-``server``    the Socket.IO layer: who connects, and his events
-``client``    one client: a session and its outlet
-``mailbox``   what waits for him
-``wire``      packets in both directions
-``errors``    how the store's faults look
-``asyncapi``  what the AsyncAPI document says of the door
+``adapter``     one request: what the library cannot work with is refused here
+``engine``      the Engine.IO layer: connections
+``server``      the Socket.IO layer: who connects, and their events
+``connection``  one client: its commands, and what it is told
+``mailbox``     what waits for it
+``wire``        packets in both directions
+``errors``      how errors look
+``asyncapi``    what the AsyncAPI document says of the door
 """

@@ -7,7 +7,7 @@ from core.kernel.errors import ErrorCode
 from core.kernel.events import EventKind
 from core.live.chat_messages import CHAT_FORMS
 from core.live.replies import Connected, JoinedChat, Pong
-from core.live.session import COMMANDS
+from core.live.vocabulary import COMMANDS
 from core.models import examples
 from core.models.catalogue import EVENTS
 from protocols.asyncapi import (
@@ -23,7 +23,7 @@ from protocols.asyncapi import (
     summary_of,
 )
 from protocols.http.error_data import ErrorData, ExpiredData
-from protocols.socketio.client import Handshake
+from protocols.socketio.connection import Handshake
 
 _FAULT = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."}
 _REFUSED = MessageDescription(
@@ -92,7 +92,7 @@ def _command(name: str) -> MessageDescription:
         f"{name}.ack",
         "ack",
         f"The acknowledgement of `{name}`.",
-        closed({"ok": {"type": "boolean", "const": True}, "data": command.answer}),
+        closed({"ok": {"type": "boolean", "const": True}, "data": command.reply}),
         {"ok": True, "data": told},
     )
     return MessageDescription(

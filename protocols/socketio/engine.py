@@ -16,8 +16,8 @@ from protocols.http.sockets import Socket, exceeds
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.wire import BadPacket, event_frame
 
-#: How long a client may take to fetch or read our farewell before he is dropped, in seconds.
-_FAREWELL = 2.0
+#: How long a client may take to fetch or read the farewell before it is dropped.
+_FAREWELL_SECONDS = 2.0
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no types
@@ -43,7 +43,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no 
         return Mailbox(self.limits)
 
     def start_background_task(self, target: Any, *args: Any, **kwargs: Any) -> Any:
-        """Start a task of the library; the ping that a client waits for must not outlive him."""
+        """Start a task of the library; the ping that a client waits for must not outlive it."""
         task = super().start_background_task(target, *args, **kwargs)
         mailbox = getattr(getattr(target, "__self__", None), "queue", None)
         if isinstance(mailbox, Mailbox):
@@ -65,7 +65,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # the library has no 
         mailbox = self.mailbox(sid)
         if mailbox is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_FAREWELL):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
                     await mailbox.fetched()
         await self.drop(sid)
 
@@ -158,7 +158,7 @@ class WebSocket:
             await self._wire.close(self._mailbox.close_code)
 
     async def _release(self) -> None:
-        """Leave nothing behind; a failed upgrade leaves the client where he was."""
+        """Leave nothing behind; a failed upgrade leaves the client where it was."""
         await self.close()
         if self._attached:
             await self._socket.close(wait=False, abort=True, reason=self._engine.reason.TRANSPORT_CLOSE)

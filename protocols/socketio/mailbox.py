@@ -12,12 +12,12 @@ from core.live.connection import Sink
 from protocols.http.frames import read_frames, text_frame
 from protocols.socketio.wire import BadPacket, PacketKind, kind_of
 
-#: Bytes that may wait for a client who polls before the outlet pauses; one batch more may be added to them.
-_ENOUGH = 64 * 1024
+#: Bytes that may wait for a client that polls before its delivery pauses; one batch more may be added to them.
+_HIGH_WATER_BYTES = 64 * 1024
 #: Packets in the answer to a poll: python-engineio's clients take no more ("Too many packets in payload").
-_MOST_AT_ONCE = 16
+_MAX_PACKETS_PER_POLL = 16
 #: Packets besides events and pongs that a connection may send in its life: it needs one or two.
-_MOST_OTHERS = 100
+_MAX_OTHER_PACKETS = 100
 
 
 class Due:
@@ -34,10 +34,10 @@ class Due:
 
 
 class Mailbox:
-    """Stands where the library has an unbounded queue, and is the sink of the client's outlet at the same time.
+    """Stands where the library has an unbounded queue, and is the sink of the client's delivery at the same time.
 
-    While a client polls, things wait here for the next poll; there are little more than `_ENOUGH` bytes of them, and
-    ``on_stalled`` is called when nothing was fetched for too long. Once he is on a WebSocket nothing waits: frames are
+    While a client polls, things wait here for the next poll; they are little more than `_HIGH_WATER_BYTES`, and
+    ``on_stalled`` is called when nothing was fetched for too long. Once it is on a WebSocket nothing waits: frames are
     written past the library, all clients' from the same bytes, one write for a wake-up. Only the library's pings
     still take its way, whose tasks tell by them that the connection lives.
     """
@@ -50,7 +50,7 @@ class Mailbox:
     def __init__(self, limits: Limits) -> None:
         self.on_writable: Callable[[], None] | None = None
         self.on_stalled: Callable[[], None] | None = None
-        #: Held while a payload of the client is worked through, so that his commands stay in order.
+        #: Held while a payload of the client is worked through, so that its commands stay in order.
         self.posting = asyncio.Lock()
         #: The library's task that sends the next ping.
         self.pinger: asyncio.Task[None] | None = None
@@ -79,7 +79,7 @@ class Mailbox:
         kind = kind_of(text)
         if kind is PacketKind.OTHER:
             self.others += 1
-            if self.others > _MOST_OTHERS:
+            if self.others > _MAX_OTHER_PACKETS:
                 raise BadPacket("Too many packets that are no events.")
         return kind
 
@@ -95,7 +95,7 @@ class Mailbox:
         """Whether less waits than should."""
         if self._ended:
             return False
-        return self._size < _ENOUGH if self._sink is None else self._sink.writable
+        return self._size < _HIGH_WATER_BYTES if self._sink is None else self._sink.writable
 
     def write(self, data: bytes) -> None:
         """Hand over text frames with one packet each; nothing happens after the end."""
@@ -199,7 +199,7 @@ class Mailbox:
                 return None
             self._filled.clear()
             await self._filled.wait()
-        self._left = _MOST_AT_ONCE
+        self._left = _MAX_PACKETS_PER_POLL
         return self._take()
 
     def get_nowait(self) -> Any:

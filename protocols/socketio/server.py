@@ -17,7 +17,7 @@ from core.live.sessions import Sessions
 from protocols.http.credentials import address_of, read_credentials
 from protocols.http.error_data import error_data
 from protocols.http.headers import read_headers
-from protocols.socketio.client import Client, Handshake
+from protocols.socketio.connection import Connection, Handshake
 from protocols.socketio.engine import Engine
 from protocols.socketio.errors import refusal
 from protocols.socketio.wire import Json, connect_error
@@ -30,27 +30,27 @@ _library_log.setLevel(logging.ERROR)
 
 
 class ClientManager(socketio.AsyncManager):  # type: ignore[misc]  # the library has no types
-    """Keeps no rooms of ours and emits nothing: each client has an outlet that the hub feeds.
+    """Keeps no rooms of ours and emits nothing: each client has a delivery that the hub feeds.
 
-    It is here for the one moment that the library tells nobody else: a client has been sent that he is connected.
+    It is here for the one moment that the library tells nobody else: a client has been sent that it is connected.
     """
 
     async def connect(self, sid: str, namespace: str) -> str:
-        """Note that a client is connected, and let his events begin."""
+        """Note that a client is connected, and let its events begin."""
         connected: str = await super().connect(sid, namespace)
         await self.server.begin(sid)
         return connected
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]
-    """Opens a session when a client connects to the default namespace, and hands it his events."""
+    """Opens a session when a client connects to the default namespace, and hands it its events."""
 
     eio: Engine
 
     def __init__(self, sessions: Sessions, limits: Limits) -> None:
         self.sessions = sessions
         self.limits = limits
-        self.clients: dict[str, Client] = {}
+        self.clients: dict[str, Connection] = {}
         #: Engine.IO connections whose client has not connected yet: the address, and when it is dropped.
         self._lobby: dict[str, tuple[str, asyncio.TimerHandle]] = {}
         self.waiting: Counter[str] = Counter()
@@ -75,14 +75,14 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         if namespace in (None, "/"):
             await super()._handle_connect(eio_sid, namespace, data)
         elif mailbox is not None:
-            fault = NotFound(f"There is no namespace '{namespace[:64]}'.")
-            mailbox.write(connect_error(namespace, fault.detail, error_data(fault)))
+            error = NotFound(f"There is no namespace '{namespace[:64]}'.")
+            mailbox.write(connect_error(namespace, error.detail, error_data(error)))
 
     async def admit(self, sid: str, environ: dict[str, Any], auth: object) -> None:
         """Open a session for a client, who is told of it later, by `begin`.
 
         Raises:
-            StoreError: he is refused.
+            StoreError: it is refused.
         """
         scope: Scope = environ["asgi.scope"]
         handshake = check_body(Handshake, {} if auth is None else auth)
@@ -107,11 +107,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             session.leave()
             raise
         scope.setdefault("state", {}).update(caller=session.caller.key, tenant=session.caller.tenant)
-        self.clients[sid] = Client(self.eio, eio_sid, mailbox, session, self.limits)
+        self.clients[sid] = Connection(eio_sid, mailbox, session, self.sessions, self.limits, self.finish)
         self._leave_lobby(eio_sid)
 
     async def begin(self, sid: str) -> None:
-        """Let the events of a client begin, unless he has gone meanwhile."""
+        """Let the events of a client begin, unless it has gone meanwhile."""
         client = self.clients[sid]
         if self.eio.find(client.eio_sid) is None:
             await self.manager.disconnect(sid, "/")
@@ -163,7 +163,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         task.add_done_callback(self._chores.discard)
 
     def release(self, sid: str) -> None:
-        """Leave nothing of a client who has left the namespace; his connection has a while to come back to it."""
+        """Leave nothing of a client that has left the namespace; its connection has a while to come back to it."""
         client = self.clients.pop(sid)
         client.release()
         environ = self.environ.get(client.eio_sid)
@@ -186,7 +186,7 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]
         self._sessions = server
 
     async def trigger_event(self, event: str, *args: Any) -> None:
-        """Called by the library for ``connect`` and ``disconnect``; all else goes to `Client.take`."""
+        """Called by the library for ``connect`` and ``disconnect``; all else goes to `Connection.take`."""
         if event == "disconnect":
             self._sessions.release(args[0])
             return
@@ -194,6 +194,6 @@ class Namespace(socketio.AsyncNamespace):  # type: ignore[misc]
             await self._sessions.admit(*args)
         except StoreError as error:
             raise refusal(error) from None
-        except Exception:  # The boundary: the client is told that it was not his fault.
+        except Exception:  # The boundary: the client is told that it is not to blame.
             log.exception("a Socket.IO connection failed")
             raise refusal(Internal()) from None

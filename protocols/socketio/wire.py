@@ -18,9 +18,9 @@ from protocols.http.frames import text_frame
 #: What stands between the packets of one HTTP payload (Engine.IO protocol 4, "HTTP long-polling").
 SEPARATOR = "\x1e"
 #: Digits of the number under which a client waits for an acknowledgement.
-_LONGEST_MARK = 15
+_MAX_MARK_DIGITS = 15
 #: Engine.IO's message (4) with a Socket.IO packet: kind, namespace, number, JSON.
-_MESSAGE = re.compile(rf"4([0-6])(/[^,]*,?)?([0-9]{{0,{_LONGEST_MARK}}})(.*)", re.DOTALL)
+_MESSAGE = re.compile(rf"4([0-6])(/[^,]*,?)?([0-9]{{0,{_MAX_MARK_DIGITS}}})(.*)", re.DOTALL)
 #: Names that the library calls handlers by; clients have no such events.
 _RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
 
@@ -50,8 +50,6 @@ class LiveFrames:
         return text_frame(b'42["%b",%b]' % (message.name.encode(), data))
 
 
-FRAMES = LiveFrames()
-
 #: The namespace's end (Socket.IO protocol 5, "DISCONNECT").
 DISCONNECT = text_frame(b"41")
 
@@ -62,7 +60,7 @@ def event_frame(name: str, data: object) -> bytes:
 
 
 def acknowledgement(mark: int, answer: object) -> bytes:
-    """The answer to a client's event; ``mark`` is the number that he gave it."""
+    """The acknowledgement of a client's event; ``mark`` is the number that it gave the event."""
     return text_frame(b"43%d" % mark + orjson.dumps([answer]))
 
 

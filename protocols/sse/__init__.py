@@ -2,7 +2,7 @@
 
 ``adapter``   one request, and the stream that answers it
 ``wire``      blocks of the stream
-``errors``    how the store's faults look: a problem before, a last block after
+``errors``    how errors look: a problem before, a last block after
 ``openapi``   what the OpenAPI document says of the door
 ``asyncapi``  what the AsyncAPI document says of it
 """

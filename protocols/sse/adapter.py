@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope, Send
 from core.kernel.errors import BadRequest, Close, StoreError
 from core.kernel.limits import Limits
 from core.kernel.validation import check_params
+from core.live.client import Client
 from core.live.commands import Subscribe
-from core.live.delivery import Outlet
+from core.live.delivery import FrameDelivery
 from core.live.session import Session
 from core.live.sessions import Sessions
 from protocols.http.connection import connection_of
@@ -21,13 +22,14 @@ from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, accepts, rate_limit_headers, read_headers, request_id_of
 from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, problem, problem_of
 from protocols.sse.errors import farewell
-from protocols.sse.wire import BLOCKS, RETRY, place_block
+from protocols.sse.wire import RETRY_MILLISECONDS, EventBlocks, place_block
 
 # The drain ends the streams, each with a farewell; the library would cut them off at the signal.
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
+_BLOCKS = EventBlocks()
 _ALLOW = b"GET, HEAD, OPTIONS"
-#: How long a peer may take to read our farewell before its connection is dropped.
+#: How long a peer may take to read the farewell before its connection is dropped.
 _FAREWELL_SECONDS = 2.0
 
 
@@ -84,12 +86,12 @@ class SseDoor:
                     raise admission.refusal
                 command = read_request(scope["query_string"], headers)
                 session = self.sessions.open(credentials, admission.caller)
-                await session.follow(command)
+                cursor = await session.follow(command)
             except StoreError as error:
                 status, own, body = problem_of(error, scope["path"], token_given=token_given)
                 await _answer(send, status, [*common, *own], b"" if scope["method"] == "HEAD" else body)
                 return
-            await Stream(session, scope, self.limits).serve(common, receive, send)
+            await Stream(session, scope, self.limits).serve(cursor, common, receive, send)
         finally:
             if session is not None:
                 session.leave()
@@ -128,51 +130,52 @@ async def _answer(send: Send, status: int, headers: list[Header], body: bytes) -
 
 
 class Stream:
-    """One client's stream: a first block with his place, his events, his place again and again, a word at the end."""
+    """One client's stream: a first block with its place, its events, its place again and again, the end."""
 
-    __slots__ = ("_connection", "_limits", "_outlet", "_session", "_subscription", "_timer")
+    __slots__ = ("_client", "_ended", "_limits", "_session", "_timer", "sink")
 
     def __init__(self, session: Session, scope: Scope, limits: Limits) -> None:
-        assert session.subscription is not None
+        self.sink = connection_of(scope)
         self._session = session
-        self._subscription = session.subscription
         self._limits = limits
-        self._connection = connection_of(scope)
-        self._outlet: Outlet | None = None
+        self._client: Client[Stream] | None = None
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def serve(self, common: list[Header], receive: Receive, send: Send) -> None:
+    async def serve(self, cursor: str, common: list[Header], receive: Receive, send: Send) -> None:
         """Answer with the stream, and return when it has ended."""
         scope = {"type": "http", "method": "GET"}
-        response = EventSourceResponse(self._blocks(), ping=0)
+        response = EventSourceResponse(self._blocks(cursor), ping=0)
         response.raw_headers.extend(common)
         try:
             await response(scope, receive, send)
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            if self._outlet is not None:
-                self._outlet.close()
+            if self._client is not None:
+                self._client.release()
 
-    async def _blocks(self) -> AsyncGenerator[bytes, None]:
-        """The parts of the response body that go through ASGI."""
-        yield place_block(self._subscription.cursor, retry=RETRY)
-        self._outlet = Outlet(self._session, self._connection, BLOCKS)
-        self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
-        # Events are written in the hub's wake-up; only the end is awaited here.
-        close = await asyncio.shield(self._session.closed)
-        yield self._farewell(close)
+    async def _blocks(self, cursor: str) -> AsyncGenerator[bytes, None]:
+        """The one block that goes through ASGI: all others are written to the connection."""
+        yield place_block(cursor, retry=RETRY_MILLISECONDS)
+        self._client = Client(self._session, self, FrameDelivery(self.sink, _BLOCKS, self._session.close))
+        self._client.start_heartbeat(self._limits.heartbeat_seconds)
+        await self._ended
 
-    def _beat(self) -> None:
-        """Send the reader their position. It is queued behind the events that were written, so it is never ahead."""
-        self._timer = asyncio.get_running_loop().call_later(self._limits.heartbeat_seconds, self._beat)
-        if self._connection.writable and not self._session.closed.done():
-            self._connection.write(place_block(self._subscription.cursor))
+    # --- what the client is shown ---
 
-    def _farewell(self, close: Close) -> bytes:
-        assert self._outlet is not None
-        self._outlet.close()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._connection.abort)
-        return farewell(close, self._subscription.cursor)
+    def heartbeat(self, cursor: str | None) -> bytes:
+        """See `core.live.client.Peer`."""
+        assert cursor is not None, "a stream follows from its beginning"
+        return place_block(cursor)
+
+    def farewell(self, close: Close, cursor: str | None) -> bytes:
+        """See `core.live.client.Peer`."""
+        assert cursor is not None, "a stream follows from its beginning"
+        return farewell(close, cursor)
+
+    def disconnect(self, _: Close) -> None:
+        """See `core.live.client.Peer`: the response ends behind what was written, if the peer reads that."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+        self._timer = asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self.sink.abort)

@@ -17,7 +17,7 @@ from protocols.asyncapi import (
 )
 from protocols.http.error_data import ExpiredData
 from protocols.sse.errors import ClosedData
-from protocols.sse.wire import RETRY
+from protocols.sse.wire import RETRY_MILLISECONDS
 
 _RETRY = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before reconnecting."}
 _TEXT = {"type": "string"}
@@ -62,7 +62,7 @@ _PLACE = MessageDescription(
     "place",
     "The position of the stream: a block without data, sent first and then at intervals.",
     headers=closed({"id": CURSOR, "retry": _RETRY}, "retry"),
-    headers_example={"id": examples.CURSOR, "retry": RETRY},
+    headers_example={"id": examples.CURSOR, "retry": RETRY_MILLISECONDS},
 )
 _EXPIRED = MessageDescription(
     "cursor-expired",

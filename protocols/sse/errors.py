@@ -1,4 +1,4 @@
-"""How the store's faults look in an event stream: as a problem document before it begins, as its last block after.
+"""How errors look in an event stream: as a problem document before it begins, as its last block after.
 
 The problem documents are those of all doors on HTTP (`protocols.http.problems`).
 """
@@ -8,12 +8,12 @@ import random
 import orjson
 
 from core.kernel.errors import Close, CloseReason
-from core.live.replies import Answer
+from core.live.replies import Reply
 from protocols.http.error_data import ExpiredData
-from protocols.sse.wire import RETRY, place_block
+from protocols.sse.wire import RETRY_MILLISECONDS, place_block
 
 
-class ClosedData(Answer):
+class ClosedData(Reply):
     """Why a stream ended; ``resumable``: whether to reconnect with the last event id."""
 
     reason: CloseReason
@@ -25,8 +25,10 @@ def farewell(close: Close, cursor: str) -> bytes:
     """The end of a stream whose reader has come as far as ``cursor``."""
     if close.oldest_cursor is not None:
         return _expired_block(close.oldest_cursor)
-    # All come back at once otherwise, and to fewer nodes than before.
-    retry = random.randint(RETRY // 2, RETRY * 2) if close.reason is CloseReason.DRAINING else None  # noqa: S311
+    retry = None
+    if close.reason is CloseReason.DRAINING:
+        # All would come back at once otherwise, and to fewer nodes than before.
+        retry = random.randint(RETRY_MILLISECONDS // 2, RETRY_MILLISECONDS * 2)  # noqa: S311
     return place_block(cursor, retry=retry) + _closed_block(close)
 
 
@@ -37,6 +39,6 @@ def _expired_block(oldest_cursor: str) -> bytes:
 
 
 def _closed_block(close: Close) -> bytes:
-    """The stream ends for another reason, which a reader should know before he comes back."""
+    """The stream ends for another reason, which a reader should know before it comes back."""
     content = ClosedData(reason=close.reason, message=close.detail, resumable=close.resumable)
     return b"event: closed\ndata: " + orjson.dumps(content.shown()) + b"\n\n"

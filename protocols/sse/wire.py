@@ -2,8 +2,8 @@
 
 from core.kernel.events import Event
 
-#: What a browser waits before it comes back, in milliseconds.
-RETRY = 2000
+#: What a browser waits before it reconnects.
+RETRY_MILLISECONDS = 2000
 
 
 class EventBlocks:
@@ -13,9 +13,6 @@ class EventBlocks:
         """One block. An ephemeral event has no place to resume from, and so no ``id``."""
         place = b"" if event.cursor is None else b"id: " + event.cursor.encode() + b"\n"
         return place + b"event: " + event.event_type.encode() + b"\ndata: " + event.envelope + b"\n\n"
-
-
-BLOCKS = EventBlocks()
 
 
 def place_block(cursor: str, *, retry: int | None = None) -> bytes:

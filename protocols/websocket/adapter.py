@@ -1,39 +1,32 @@
 """The WebSocket door as an ASGI application; one Connection per client.
 
-Pages of any origin may connect: cookies play no part, so a foreign page has no rights but those of a token that its
-user gave to it.
+Pages of any origin may connect: cookies play no part, so a foreign page has no permissions but those of a token that
+its user gave to it.
 """
 
-import asyncio
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from core.kernel.errors import BadRequest, Close, StoreError
+from core.kernel.errors import Close, StoreError
 from core.kernel.limits import Limits
-from core.live.delivery import Outlet
+from core.live.client import InteractiveClient, Taken, refusal_reason
 from core.live.session import Session
 from core.live.sessions import Sessions
-from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE, refusal_reason
+from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE
 from protocols.http.credentials import read_credentials
 from protocols.http.error_data import error_data
-from protocols.http.frames import text_frame
 from protocols.http.headers import read_headers
 from protocols.http.sockets import Socket, exceeds
 from protocols.websocket.errors import farewell
-from protocols.websocket.wire import (
-    BadMessage,
-    ChatFrames,
-    EventFrames,
-    read_message,
-    server_message,
-)
+from protocols.websocket.wire import BadMessage, ChatFrames, EventFrames, message_frame, read_message
 
-#: How long a client without credentials may be silent before he is welcomed as a visitor, in seconds.
-_GRACE = 1.0
+#: How long a client without credentials may be silent before it is greeted as a visitor.
+_VISITOR_GREETING_SECONDS = 1.0
 
 
 class WebSocketDoor:
-    """One of the two sockets. ``chat``: it wants a login and shows chat events under their chat names."""
+    """One of the two sockets. ``chat``: it requires a login and shows chat events under their chat names."""
 
     def __init__(self, sessions: Sessions, limits: Limits, *, chat: bool) -> None:
         self.sessions = sessions
@@ -47,37 +40,33 @@ class WebSocketDoor:
 
 
 class Connection:
-    """One client: reads his messages, answers them, and lets the outlet write his events."""
+    """One client: reads its messages and shows what it is told; its life is an `InteractiveClient`."""
 
-    __slots__ = (
-        "_connection", "_credentials", "_door", "_greeted", "_outlet", "_session", "_socket", "_state", "_timer",
-    )  # fmt: skip
+    __slots__ = ("_credentials", "_door", "_socket", "_state", "sink")
 
     def __init__(self, door: WebSocketDoor, scope: Scope, receive: Receive, send: Send) -> None:
         self._door = door
         self._state = scope.setdefault("state", {})
         self._credentials = read_credentials(scope, read_headers(scope["headers"]), in_query=True)
         self._socket = Socket(scope, receive, send)
-        self._connection = self._socket.connection
-        self._session: Session | None = None
-        self._outlet: Outlet | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._greeted = False
+        self.sink = self._socket.connection
 
     async def run(self) -> None:
         """Serve the client."""
         if not await self._socket.connected():
             return
         async with self._socket.accepted():
+            client = await self._open()
+            if client is None:
+                return
             try:
-                session = await self._open()
-                if session is not None:
-                    await self._read(session)
+                await self._begin(client)
+                await self._read(client)
             finally:
-                self._release()
+                client.release()
 
-    async def _open(self) -> Session | None:
-        """Let the client in: with his credentials, or without any until his first message."""
+    async def _open(self) -> InteractiveClient | None:
+        """Let the client in: with its credentials, or without any until its first message."""
         given, door = self._credentials, self._door
         known = given.token is not None or given.api_key is not None
         try:
@@ -86,120 +75,82 @@ class Connection:
                 raise admission.refusal
             session = door.sessions.open(given, admission.caller, admitted=known, login_required=door.chat)
         except StoreError as error:
-            self._say("error", error_data(error))
+            self.sink.write(self.refusal(error, None))
             await self._socket.close(CLOSE_CODES[refusal_reason(error)], error.detail)
             return None
-        self._session = session
-        self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
-        session.closed.add_done_callback(self._on_closed)
-        self._outlet = Outlet(session, self._connection, door.frames)
-        if known:
-            await self._welcome(session)
-        elif not door.chat:
-            self._timer = asyncio.get_running_loop().call_later(_GRACE, self._greet, session)
-        return session
+        return InteractiveClient(
+            door.sessions, session, self, door.frames, heartbeat_seconds=door.limits.ping_seconds
+        )
 
-    def _greet(self, session: Session, reply_to: object = None) -> None:
-        """Tell the client who he is: at first, and when that has changed."""
-        if not self._greeted:
-            self._greeted = True
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
-        self._say("connected", session.greeting(), reply_to)
+    async def _begin(self, client: InteractiveClient) -> None:
+        self._note_caller(client.session)
+        if client.session.admitted:
+            client.greet()
+            await self._offer(client)
+        elif not self._door.chat:
+            client.greet_later(_VISITOR_GREETING_SECONDS)
 
-    async def _welcome(self, session: Session, answer: object = None, reply_to: object = None) -> None:
+    def _note_caller(self, session: Session) -> None:
+        """For logs."""
         self._state.update(caller=session.caller.key, tenant=session.caller.tenant)
-        self._greet(session, reply_to)
-        if reply_to is not None:
-            self._say("ack", answer, reply_to)
+
+    async def _offer(self, client: InteractiveClient) -> None:
         if self._door.chat:
-            await session.chats.offer()
+            await client.chats.offer()
 
     # --- reading ---
 
-    async def _read(self, session: Session) -> None:
+    async def _read(self, client: InteractiveClient) -> None:
+        limit = self._door.limits.frame_bytes
         while (frame := await self._socket.receive())["type"] != "websocket.disconnect":
             text = frame.get("text")
-            if session.closed.done():
+            if client.session.closed.done():
                 continue
             if text is None:
                 await self._socket.close(UNACCEPTABLE, "Frames are text.")
                 return
-            if exceeds(text, self._door.limits.frame_bytes):
-                await self._socket.close(
-                    TOO_BIG, f"Frames have at most {self._door.limits.frame_bytes} bytes."
-                )
+            if exceeds(text, limit):
+                await self._socket.close(TOO_BIG, f"Frames have at most {limit} bytes.")
                 return
             try:
-                await self._take(session, text)
-            except StoreError as error:
-                self._refuse(session, error, None)
+                message = read_message(text)
+            except BadMessage as error:
+                client.reject(error, error.mark)
+                continue
+            if await client.take(message.name, message.data, message.id) is Taken.GREETED:
+                self._note_caller(client.session)
+                await self._offer(client)
 
-    async def _take(self, session: Session, text: str) -> None:
-        """Carry out one message and answer it."""
-        try:
-            message = read_message(text)
-        except BadRequest as error:
-            session.spend()
-            self._say("error", error_data(error), error.mark if isinstance(error, BadMessage) else None)
-            return
-        before = session.caller
-        try:
-            data = await session.command(message.name, message.data)
-        except StoreError as error:
-            self._refuse(session, error, message.id)
-            return
-        if message.name == "authenticate" and (not self._greeted or session.caller.key != before.key):
-            await self._welcome(session, data, message.id)
-            return
-        if not self._greeted:
-            self._greet(session)
-        self._say("pong" if message.name == "ping" else "ack", data, message.id)
+    # --- what the client is shown ---
 
-    def _refuse(self, session: Session, error: StoreError, reply_to: object) -> None:
-        """Answer with a fault; whoever was not let in yet goes."""
-        if session.admitted and not self._greeted:
-            self._greet(session)
-        self._say("error", error_data(error), reply_to)
-        if not session.admitted:
-            session.close(Close(refusal_reason(error), error.detail))
+    def greeting(self, content: dict[str, Any]) -> bytes:
+        """See `InteractivePeer`."""
+        return message_frame("connected", content)
 
-    # --- writing ---
+    def reply(
+        self, command: str, content: dict[str, Any], mark: Any, greeting: dict[str, Any] | None
+    ) -> bytes:
+        """See `InteractivePeer`: the greeting comes first."""
+        shown = message_frame("pong" if command == "ping" else "ack", content, mark)
+        if greeting is None:
+            return shown
+        if command != "authenticate":
+            return message_frame("connected", greeting) + shown
+        # The greeting says it all to a client that gave no mark.
+        return message_frame("connected", greeting, mark) + (b"" if mark is None else shown)
 
-    def _say(self, name: str, data: object, reply_to: object = None) -> None:
-        self._connection.write(text_frame(server_message(name, data, reply_to=reply_to)))
+    def refusal(self, error: StoreError, mark: Any) -> bytes:
+        """See `InteractivePeer`."""
+        return message_frame("error", error_data(error), mark)
 
-    def _beat(self) -> None:
-        """Tell a subscriber the current cursor now and then, so that a quiet one does not grow old."""
-        self._timer = asyncio.get_running_loop().call_later(self._door.limits.ping_seconds, self._beat)
-        assert self._session is not None
-        subscription = self._session.subscription
-        if subscription is not None and self._connection.writable and not self._session.closed.done():
-            self._say("pong", {"cursor": subscription.cursor})
+    def heartbeat(self, cursor: str | None) -> bytes:
+        """See `Peer`."""
+        return b"" if cursor is None else message_frame("pong", {"cursor": cursor})
 
-    # --- ending ---
+    def farewell(self, close: Close, cursor: str | None) -> bytes:
+        """See `Peer`."""
+        return farewell(close, cursor)
 
-    def _on_closed(self, closed: asyncio.Future[Close]) -> None:
-        self._socket.spawn(self._end(closed.result()))
-
-    async def _end(self, close: Close) -> None:
-        """Say goodbye with the last cursor, and close."""
-        assert self._session is not None
-        assert self._outlet is not None
-        self._outlet.close()
-        subscription = self._session.subscription
-        last = farewell(close, None if subscription is None else subscription.cursor)
-        if last is not None:
-            self._say(*last)
-        await self._socket.close(CLOSE_CODES[close.reason], close.detail)
-
-    def _release(self) -> None:
-        """Leave nothing behind."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._outlet is not None:
-            self._outlet.close()
-        if self._session is not None:
-            self._session.closed.remove_done_callback(self._on_closed)
-            self._session.leave()
+    def disconnect(self, close: Close) -> None:
+        """See `Peer`."""
+        self._socket.spawn(self._socket.close(CLOSE_CODES[close.reason], close.detail))

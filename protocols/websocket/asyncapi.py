@@ -7,7 +7,7 @@ from core.kernel.errors import ErrorCode
 from core.kernel.events import EventKind
 from core.live.chat_messages import CHAT_FORMS
 from core.live.replies import Connected, Pong
-from core.live.session import COMMANDS
+from core.live.vocabulary import COMMANDS
 from core.models import examples
 from core.models.catalogue import EVENTS
 from protocols.asyncapi import (
@@ -24,11 +24,11 @@ from protocols.asyncapi import (
 )
 from protocols.http.closing import CLOSE_CODES, TOO_BIG, UNACCEPTABLE
 from protocols.http.error_data import ErrorData, ExpiredData
-from protocols.websocket.wire import LONGEST_MARK
+from protocols.websocket.wire import MAX_MARK_CHARACTERS
 
 _MARK = {
     "type": ["string", "integer"],
-    "maxLength": LONGEST_MARK,
+    "maxLength": MAX_MARK_CHARACTERS,
     "description": "An id that the client chooses.",
 }
 _TEXT = {"type": "string"}
@@ -109,7 +109,7 @@ def _command(name: str) -> MessageDescription:
         optional.append("data")
     answer = _PONG
     if name != "ping":
-        answer = _answer(f"{name}.ack", "ack", f"The acknowledgement of `{name}`.", command.answer, told)
+        answer = _answer(f"{name}.ack", "ack", f"The acknowledgement of `{name}`.", command.reply, told)
     return MessageDescription(
         name,
         name,

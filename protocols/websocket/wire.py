@@ -10,18 +10,18 @@ from core.kernel.events import Event
 from core.live.chat_messages import LiveMessage, for_chat, plain
 from protocols.http.frames import text_frame
 
-#: Characters of a client's mark.
-LONGEST_MARK = 128
+#: Of the mark that a client gives a message.
+MAX_MARK_CHARACTERS = 128
 _MEMBERS = frozenset({"type", "id", "chatId", "data"})
 
 
-def server_message(name: str, data: object, *, reply_to: object = None) -> bytes:
-    """A message of the server as JSON, not yet framed."""
+def message_frame(name: str, data: object, reply_to: object = None) -> bytes:
+    """A message of the server as a text frame."""
     message: dict[str, object] = {"type": name}
     if reply_to is not None:
         message["replyTo"] = reply_to
     message["data"] = data
-    return orjson.dumps(message)
+    return text_frame(orjson.dumps(message))
 
 
 def live_payload(message: LiveMessage) -> bytes:
@@ -52,7 +52,7 @@ class ChatFrames(EventFrames):
 
 @dataclass(frozen=True, slots=True)
 class ClientMessage:
-    """A message of the client: ``id`` is his own mark, which comes back as ``replyTo``."""
+    """A message of the client: ``id`` is its own mark, which comes back as ``replyTo``."""
 
     name: str
     data: dict[str, Any]
@@ -80,8 +80,12 @@ def read_message(text: str) -> ClientMessage:
     if not isinstance(value, dict):
         raise BadMessage('A message is a JSON object with a "type".')
     mark = value.get("id")
-    if isinstance(mark, bool) or not isinstance(mark, str | int | None) or len(str(mark)) > LONGEST_MARK:
-        raise BadMessage(f'"id" is a text of at most {LONGEST_MARK} characters, or a whole number.')
+    if (
+        isinstance(mark, bool)
+        or not isinstance(mark, str | int | None)
+        or len(str(mark)) > MAX_MARK_CHARACTERS
+    ):
+        raise BadMessage(f'"id" is a text of at most {MAX_MARK_CHARACTERS} characters, or a whole number.')
     if not isinstance(value.get("type"), str):
         raise BadMessage('A message is a JSON object with a "type".', mark)
     if unknown := sorted(value.keys() - _MEMBERS):

@@ -148,9 +148,9 @@ class Live:
             if statistics.subscriptions or statistics.rings or statistics.selections:
                 found.append(statistics)
             found += [
-                *self.sessions._open,
-                *self.sessions._per_caller.items(),
-                *self.sessions._in_chats.items(),
+                *self.sessions,
+                *self.sessions.connections,
+                *self.sessions.presence,
                 *self.store.agents.agents(SHARED_TENANT),
             ]
             return [*found, *self.held_by_doors()]

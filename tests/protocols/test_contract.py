@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.kernel.errors import Close, CloseReason
-from core.live.session import COMMANDS
+from core.live.vocabulary import COMMANDS
 from tests.asyncapi import Contract, Misfit, Sender
 from tests.process import Gateway
 from tests.protocols.live import live

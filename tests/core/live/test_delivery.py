@@ -12,7 +12,7 @@ from core.kernel.caller import Credentials
 from core.kernel.errors import Close, CloseReason
 from core.kernel.events import PUBLIC, Event, EventKind
 from core.live.commands import Subscribe
-from core.live.delivery import Outlet
+from core.live.delivery import Delivery, FrameDelivery
 from core.live.session import Session
 from core.live.sessions import Sessions
 from core.store.store import Store
@@ -82,7 +82,16 @@ class Scene:
             Credentials("192.0.2.1", self.shop.tenant), self.shop.visitor
         )
         self.tap = Tap()
-        self.outlet = Outlet(self.session, self.tap, Numbers())
+        self.delivery = self.deliver()
+
+    def deliver(self) -> Delivery:
+        """Begin to deliver what the session follows, now or later, as a client does."""
+        delivery = FrameDelivery(self.tap, Numbers(), self.session.close)
+        self.tap.on_writable = delivery.pump
+        self.session.on_subscription = delivery.attach
+        if self.session.subscription is not None:
+            delivery.attach(self.session.subscription)
+        return delivery
 
     async def happen(self, *numbers: int, filling: int = 0) -> None:
         async with self.shop.context() as context:
@@ -104,7 +113,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         try:
             yield opened
         finally:
-            opened.outlet.close()
+            opened.delivery.close()
             opened.session.leave()
             assert store.hub.statistics().subscriptions == 0
             assert len(opened.sessions) == 0
@@ -157,11 +166,11 @@ async def test_nothing_goes_out_after_closing(scene: Scene) -> None:
     await scene.follow()
     await scene.happen(1)
     await scene.got(1)
-    scene.outlet.close()
+    scene.delivery.close()
     before = scene.session.subscription.cursor if scene.session.subscription else ""
     await scene.happen(2)
     scene.tap.open()
-    scene.outlet.pump()
+    scene.delivery.pump()
     assert scene.tap.got == [1]
     assert scene.session.subscription is not None
     assert scene.session.subscription.cursor == before
@@ -171,14 +180,14 @@ async def test_closing_in_the_middle_of_catching_up_keeps_the_place(scene: Scene
     await scene.happen(*range(1000))
     await scene.follow("earliest")
     await scene.got(1)
-    scene.outlet.close()
+    scene.delivery.close()
     assert scene.session.subscription is not None
     cursor = scene.session.subscription.cursor
     got = list(scene.tap.got)
     again = Scene(scene.store, scene.shop)
     await again.follow(cursor)
     assert got + (await again.got(1000 - len(got))) == list(range(1000))
-    again.outlet.close()
+    again.delivery.close()
     again.session.leave()
 
 
@@ -229,9 +238,9 @@ async def test_a_peer_that_goes_while_it_is_waited_for_is_no_fault(scene: Scene)
     assert not scene.session.closed.done()
 
 
-async def test_an_outlet_may_come_after_the_subscription(scene: Scene) -> None:
-    scene.outlet.close()
+async def test_a_delivery_may_come_after_the_subscription(scene: Scene) -> None:
+    scene.delivery.close()
     await scene.happen(1)
     await scene.follow("earliest")
-    scene.outlet = Outlet(scene.session, scene.tap, Numbers())
+    scene.delivery = scene.deliver()
     assert await scene.got(1) == [1]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,30 +31,15 @@ from core.kernel.errors import (
 from core.kernel.ids import new_id
 from core.kernel.limits import Limits
 from core.live.commands import Subscribe
-from core.live.delivery import Outlet
-from core.live.session import Session
 from core.live.sessions import Sessions
 from core.models.chats import Chat
 from core.services.chats import CLOSE_CHAT
 from core.store.store import Store
-from protocols.websocket.wire import ChatFrames
+from tests.core.live.fakes import FakeClient
 from tests.core.stores import Shop, customer_of, open_store, staff_of
 from tests.waiting import eventually, within
 
 ADDRESS = "192.0.2.1"
-
-
-class EagerReader:
-    """A sink that takes everything."""
-
-    on_writable: Callable[[], None] | None = None
-    writable = True
-
-    def write(self, data: bytes) -> None:
-        pass
-
-    async def drain(self) -> None:
-        pass
 
 
 class Clock:
@@ -75,13 +60,16 @@ class Scene:
         self.clock = clock
         self.shop = Shop(store)
         self.sessions = Sessions(store)
-        self.opened: list[Session] = []
+        self.opened: list[FakeClient] = []
 
-    def open(self, caller: Caller | None = None, **more: Any) -> Session:
-        credentials = Credentials(ADDRESS, self.shop.tenant)
+    def open(
+        self, caller: Caller | None = None, *, credentials: Credentials | None = None, **more: Any
+    ) -> FakeClient:
+        credentials = credentials or Credentials(ADDRESS, self.shop.tenant)
         session = self.sessions.open(credentials, caller or self.shop.visitor, **more)
-        self.opened.append(session)
-        return session
+        client = FakeClient(self.sessions, session)
+        self.opened.append(client)
+        return client
 
     def token(self, caller: Caller, *, lasts: float = 3600) -> str:
         expires_at = self.clock() + timedelta(seconds=lasts)
@@ -101,18 +89,18 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         try:
             yield made
         finally:
-            for session in made.opened:
-                session.leave()
+            for client in made.opened:
+                client.release()
             statistics = store.hub.statistics()
             assert (statistics.subscriptions, statistics.rings, len(made.sessions)) == (0, 0, 0)
-            assert not made.sessions._per_caller
-            assert not made.sessions._in_chats
+            assert not list(made.sessions.connections)
+            assert not list(made.sessions.presence)
             assert not store.agents.agents(made.shop.tenant)
 
 
-async def _refused(kind: type[StoreError], session: Session, name: str, **data: Any) -> StoreError:
+async def _refused(kind: type[StoreError], client: FakeClient, name: str, **data: Any) -> StoreError:
     with pytest.raises(kind) as caught:
-        await session.command(name, data)
+        await client.command(name, data)
     assert type(caught.value) is kind
     return caught.value
 
@@ -122,10 +110,10 @@ async def test_connections_are_counted_per_caller_and_never_twice(scene: Scene) 
     with pytest.raises(RateLimited):
         scene.open()
     scene.open(scene.shop.customer)
-    assert (len(scene.sessions), scene.sessions.of(scene.shop.visitor)) == (4, 3)
+    assert (len(scene.sessions), scene.sessions.connections.of(scene.shop.visitor)) == (4, 3)
     for _ in range(2):
-        sessions[0].leave()
-    assert scene.sessions.of(scene.shop.visitor) == 2
+        sessions[0].release()
+    assert scene.sessions.connections.of(scene.shop.visitor) == 2
     scene.open()
 
 
@@ -136,16 +124,16 @@ async def test_a_draining_node_lets_nobody_in(scene: Scene) -> None:
         scene.open()
     scene.sessions.close_all(Close(CloseReason.DRAINING))
     scene.sessions.close_all(Close(CloseReason.INTERNAL))
-    assert (await session.closed).reason is CloseReason.DRAINING
+    assert (await session.session.closed).reason is CloseReason.DRAINING
 
 
 async def test_logging_in_moves_the_count_to_the_known_caller(scene: Scene) -> None:
     session = scene.open()
     await session.command("authenticate", {"token": scene.token(scene.shop.customer)})
-    assert scene.sessions.of(scene.shop.visitor) == 0
-    assert scene.sessions.of(scene.shop.customer) == 1
+    assert scene.sessions.connections.of(scene.shop.visitor) == 0
+    assert scene.sessions.connections.of(scene.shop.customer) == 1
     await session.command("authenticate", {"token": scene.token(scene.shop.customer)})
-    assert scene.sessions.of(scene.shop.customer) == 1
+    assert scene.sessions.connections.of(scene.shop.customer) == 1
 
 
 async def test_a_login_beyond_the_bound_is_refused_and_counted_nowhere(scene: Scene) -> None:
@@ -153,8 +141,11 @@ async def test_a_login_beyond_the_bound_is_refused_and_counted_nowhere(scene: Sc
         scene.open(scene.shop.customer)
     session = scene.open()
     await _refused(RateLimited, session, "authenticate", token=scene.token(scene.shop.customer))
-    assert (scene.sessions.of(scene.shop.customer), scene.sessions.of(scene.shop.visitor)) == (3, 1)
-    assert session.user is None
+    assert (
+        scene.sessions.connections.of(scene.shop.customer),
+        scene.sessions.connections.of(scene.shop.visitor),
+    ) == (3, 1)
+    assert session.session.user is None
 
 
 async def test_whoever_must_log_in_is_closed_when_he_does_not(tmp_path: Path) -> None:
@@ -162,18 +153,18 @@ async def test_whoever_must_log_in_is_closed_when_he_does_not(tmp_path: Path) ->
         scene = Scene(store, Clock())
         late, soon = (scene.open(admitted=False, login_required=True) for _ in range(2))
         await soon.command("authenticate", {"token": scene.token(scene.shop.customer)})
-        assert (await within(late.closed)).reason is CloseReason.LOGIN_TIMEOUT
+        assert (await within(late.session.closed)).reason is CloseReason.LOGIN_TIMEOUT
         await _refused(Unauthorized, late, "ping")
-        assert not late.admitted
-        assert not soon.closed.done()
-        for session in scene.opened:
-            session.leave()
+        assert not late.session.admitted
+        assert not soon.session.closed.done()
+        for client in scene.opened:
+            client.release()
 
 
 async def test_a_client_without_credentials_becomes_a_visitor_by_his_first_command(scene: Scene) -> None:
     session = scene.open(admitted=False)
     await _refused(BadRequest, session, "dance")
-    assert session.admitted
+    assert session.session.admitted
 
 
 async def test_a_visitor_without_budget_is_not_admitted(tmp_path: Path) -> None:
@@ -182,37 +173,37 @@ async def test_a_visitor_without_budget_is_not_admitted(tmp_path: Path) -> None:
         first, second = scene.open(admitted=False), scene.open(admitted=False)
         await first.command("ping", None)
         await _refused(RateLimited, second, "ping")
-        assert not second.admitted
-        first.leave()
-        second.leave()
+        assert not second.session.admitted
+        first.release()
+        second.release()
 
 
 async def test_a_login_ends_at_its_expiry_even_when_the_clock_is_set(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.live.session._LOOK", 0.02)
+    monkeypatch.setattr("core.live.session._EXPIRY_CHECK_SECONDS", 0.02)
     session = scene.open()
     await session.command("authenticate", {"token": scene.token(scene.shop.customer)})
     scene.clock.ahead = timedelta(minutes=59)
     deadline = asyncio.get_running_loop().time() + 0.1
     await eventually(lambda: asyncio.get_running_loop().time() > deadline)
-    assert not session.closed.done()
+    assert not session.session.closed.done()
     scene.clock.ahead = timedelta(minutes=61)
-    assert (await within(session.closed)).reason is CloseReason.EXPIRED
+    assert (await within(session.session.closed)).reason is CloseReason.EXPIRED
 
 
 async def test_a_login_that_has_expired_meanwhile_ends_at_once(scene: Scene) -> None:
     session = scene.open(replace(scene.shop.customer, expires_at=scene.clock() - timedelta(seconds=1)))
-    assert session.closed.result().reason is CloseReason.EXPIRED
+    assert session.session.closed.result().reason is CloseReason.EXPIRED
 
 
 async def test_revocation_closes_the_sessions_it_concerns(scene: Scene) -> None:
     mine = scene.open(replace(scene.shop.customer, subjects=("user:1", "session:1")))
     other = scene.open(replace(scene.shop.customer, subjects=("user:1", "session:2")))
     await scene.store.revocations.revoke(["session:1"])
-    assert mine.closed.result().reason is CloseReason.REVOKED
-    assert not other.closed.done()
-    assert not mine.closed.result().resumable
+    assert mine.session.closed.result().reason is CloseReason.REVOKED
+    assert not other.session.closed.done()
+    assert not mine.session.closed.result().resumable
 
 
 async def test_a_connection_stays_with_its_caller_and_tenant(scene: Scene) -> None:
@@ -220,13 +211,12 @@ async def test_a_connection_stays_with_its_caller_and_tenant(scene: Scene) -> No
     await _refused(Forbidden, session, "authenticate", token=scene.token(scene.shop.staff))
     visitor = scene.open()
     await visitor.command("subscribe", {"topics": ["#"]})
-    free = scene.sessions.open(Credentials(ADDRESS), scene.shop.visitor)
-    scene.opened.append(free)
+    free = scene.open(credentials=Credentials(ADDRESS))
     await free.command("subscribe", {"topics": ["#"]})
     elsewhere = Shop(scene.store)
     await _refused(Forbidden, visitor, "authenticate", token=scene.token(elsewhere.customer))
     await _refused(Forbidden, free, "authenticate", token=scene.token(elsewhere.customer))
-    assert free.caller == scene.shop.visitor
+    assert free.session.caller == scene.shop.visitor
 
 
 async def test_a_renewal_with_fewer_rights_is_refused_when_it_does_not_cover_what_is_heard(
@@ -239,9 +229,9 @@ async def test_a_renewal_with_fewer_rights_is_refused_when_it_does_not_cover_wha
     again = scene.open(scene.shop.staff)
     await again.command("subscribe", {"topics": [f"orders/{new_id()}/#"]})
     await _refused(Forbidden, again, "authenticate", token=scene.token(demoted))
-    assert again.caller.is_staff
-    assert session.subscription is not None
-    assert session.subscription.viewer.kind == "user"
+    assert again.session.caller.is_staff
+    assert session.session.subscription is not None
+    assert session.session.subscription.viewer.kind == "user"
 
 
 async def test_too_many_messages_close_the_session(scene: Scene) -> None:
@@ -249,7 +239,7 @@ async def test_too_many_messages_close_the_session(scene: Scene) -> None:
     results = await asyncio.gather(*(session.command("ping", {}) for _ in range(45)), return_exceptions=True)
     assert 20 <= results.count({}) <= 40
     assert {type(result) for result in results} == {dict, RateLimited}
-    assert session.closed.result().reason is CloseReason.TOO_MANY_MESSAGES
+    assert session.session.closed.result().reason is CloseReason.TOO_MANY_MESSAGES
 
 
 async def test_a_database_that_is_away_is_told_and_the_session_goes_on(
@@ -264,16 +254,16 @@ async def test_a_database_that_is_away_is_told_and_the_session_goes_on(
         patched.setattr(scene.store.storage, "read", away)
         await _refused(StorageDown, session, "subscribe", topics=[f"orders/{new_id()}/#"])
         with pytest.raises(Unavailable):
-            await session.follow(Subscribe(topics=[f"orders/{new_id()}/#"]))
+            await session.session.follow(Subscribe(topics=[f"orders/{new_id()}/#"]))
     with monkeypatch.context() as patched:
         patched.setattr(scene.store.storage, "heads", away)
         await _refused(StorageDown, session, "subscribe", topics=["#"])
-    assert session.subscription is None
+    assert session.session.subscription is None
     await session.command("subscribe", {"topics": ["#"]})
 
 
 async def test_a_log_that_does_not_answer_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.live.session._PATIENCE", 0.02)
+    monkeypatch.setattr("core.live.session._SUBSCRIBE_TIMEOUT_SECONDS", 0.02)
     session = scene.open()
     answered = asyncio.Event()
     heads = scene.store.storage.heads
@@ -305,8 +295,8 @@ async def test_a_fault_of_ours_is_told_as_such_and_logged(
 async def test_a_stream_that_has_ended_takes_no_more_topics(scene: Scene) -> None:
     session = scene.open()
     await session.command("subscribe", {"topics": ["#"]})
-    assert session.subscription is not None
-    session.subscription.close(Close(CloseReason.DRAINING))
+    assert session.session.subscription is not None
+    session.session.subscription.close(Close(CloseReason.DRAINING))
     await _refused(Unavailable, session, "subscribe", topics=["a"])
     assert (await session.command("unsubscribe", {"topics": ["#"]}))["topics"] == ["#"]
 
@@ -352,7 +342,7 @@ async def test_presence_is_told_when_the_first_comes_and_the_last_goes(scene: Sc
     await two.command("joinChat", {"chatId": chat_id})
     await one.command("leaveChat", {})
     assert told == [("presence.changed", True)]
-    two.leave()
+    two.release()
     assert told == [("presence.changed", True), ("presence.changed", False)]
 
 
@@ -365,8 +355,8 @@ async def test_an_agent_at_a_chat_door_is_there_until_he_leaves(scene: Scene) ->
     assert scene.store.agents.agents(scene.shop.tenant) == {scene.shop.staff.user_id}
     joined = await customer.command("joinChat", {})
     assert joined["chat"]["agentId"] == scene.shop.staff.user_id
-    agent.leave()
-    agent.leave()
+    agent.release()
+    agent.release()
     assert not scene.store.agents.agents(scene.shop.tenant)
 
 
@@ -382,7 +372,6 @@ async def test_an_agent_is_there_though_the_waiting_chats_could_not_be_given_to_
 
 async def test_messages_are_marked_as_delivered_when_they_went_out(scene: Scene) -> None:
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
-    outlets = [Outlet(session, EagerReader(), ChatFrames()) for session in (customer, agent)]
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     await agent.command("joinChat", {"chatId": chat_id})
     sent = [
@@ -399,8 +388,6 @@ async def test_messages_are_marked_as_delivered_when_they_went_out(scene: Scene)
     await eventually(delivered)
     await agent.command("messageRead", {"messageId": sent[1]})
     assert await marked("chat.message_read") == [sent[1]]
-    for outlet in outlets:
-        outlet.close()
 
 
 async def test_a_mark_that_cannot_be_written_is_given_up(
@@ -408,7 +395,6 @@ async def test_a_mark_that_cannot_be_written_is_given_up(
 ) -> None:
     caplog.set_level(logging.DEBUG, "core.live")
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
-    outlet = Outlet(agent, EagerReader(), ChatFrames())
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     await agent.command("joinChat", {"chatId": chat_id})
     sent = scene.store.execute
@@ -421,41 +407,36 @@ async def test_a_mark_that_cannot_be_written_is_given_up(
     scene.store.execute = send_and_drain  # type: ignore[assignment, method-assign]
     await customer.command("chatMessage", {"text": "Hello"})
     await eventually(lambda: "was not marked" in caplog.text)
-    assert not agent.closed.done()
-    outlet.close()
+    assert not agent.session.closed.done()
 
 
 async def test_marks_beyond_the_bound_are_left_to_the_reading(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.live.receipts._MOST", 2)
+    monkeypatch.setattr("core.live.receipts._MAX_WAITING_RECEIPTS", 2)
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     for number in range(5):
         await customer.command("chatMessage", {"text": str(number)})
-    outlet = Outlet(agent, EagerReader(), ChatFrames())
     await agent.command("joinChat", {"chatId": chat_id, "cursor": "earliest"})
 
     async def delivered() -> int:
         return len([e for e in await scene.shop.events() if e["eventType"] == "chat.message_delivered"])
 
     await eventually(lambda: delivered())
-    await eventually(lambda: not [t for t in asyncio.all_tasks() if "_write_marks" in str(t)])
+    await eventually(lambda: not [t for t in asyncio.all_tasks() if "_write_receipts" in str(t)])
     assert await delivered() == 2
-    outlet.close()
 
 
 async def test_leaving_in_the_middle_of_marking_leaves_no_task(scene: Scene) -> None:
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
-    outlet = Outlet(agent, EagerReader(), ChatFrames())
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
     await agent.command("joinChat", {"chatId": chat_id})
     await customer.command("chatMessage", {"text": "Hello"})
     async with scene.store.storage.write(scene.shop.tenant):  # The marks wait for this.
-        await eventually(lambda: [t for t in asyncio.all_tasks() if "_write_marks" in str(t)])
-        outlet.close()
-        agent.leave()
-    await eventually(lambda: not [t for t in asyncio.all_tasks() if "_write_marks" in str(t)])
+        await eventually(lambda: [t for t in asyncio.all_tasks() if "_write_receipts" in str(t)])
+        agent.release()
+    await eventually(lambda: not [t for t in asyncio.all_tasks() if "_write_receipts" in str(t)])
 
 
 async def test_what_is_said_in_a_closed_chat_is_a_conflict(scene: Scene) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from core.live.chat_messages import CHAT_FORMS
-from core.live.session import COMMANDS
+from core.live.vocabulary import COMMANDS
 from core.models.catalogue import EVENTS
 from gateway.contracts.asyncapi import asyncapi_document
 from tests.asyncapi import DOCUMENT, Contract

@@ -53,7 +53,7 @@ async def test_a_password_with_two_dots_is_not_a_token(node: MqttNode) -> None:
     person = {"username": "dotty", "email": "d@example.com", "password": "one.two.three"}
     await Shop(node.store, SHARED_TENANT).call(REGISTER, body={**person, "firstName": "D", "lastName": "O"})
     async with node.client(username="dotty", password="one.two.three") as client:
-        assert next(iter(node.sessions._open)).caller.username == "dotty"
+        assert next(iter(node.sessions)).caller.username == "dotty"
         assert await client.codes("orders/#") == [0]
 
 
@@ -62,7 +62,7 @@ async def test_a_device_logs_in_with_its_own_name_from_any_tenant(node: MqttNode
     device = await node.device(tenant, topics=["orders/#"])
     async with node.client(username=device.username, password=device.password) as client:
         assert await client.codes("orders/#", "chats/#") == [0, NOT_AUTHORIZED]
-        assert next(iter(node.sessions._open)).caller.tenant == tenant
+        assert next(iter(node.sessions)).caller.tenant == tenant
 
 
 async def test_a_device_with_a_wrong_password_is_refused(node: MqttNode) -> None:
@@ -173,7 +173,7 @@ async def test_a_login_is_renewed_by_auth(node: MqttNode) -> None:
         )
         answer = await client.expect(mqtt5.AuthPacket)
         assert answer.reason_code == mqtt5.AuthReasonCode.SUCCESS
-        session = next(iter(node.sessions._open))
+        session = next(iter(node.sessions))
         assert session.caller.expires_at == later
 
 

@@ -89,7 +89,7 @@ async def test_a_revoked_login_ends_the_connection_for_good(node: Live) -> None:
 async def test_a_cursor_that_expires_while_it_is_read_is_said(node: Live) -> None:
     async with connected(node.port, topics=["#"]) as client:
         await client.until("connected")
-        (session,) = node.sessions._open
+        (session,) = node.sessions
         session.close(Close(CloseReason.CURSOR_EXPIRED, "Too old.", "oldest"))
         assert await client.until("cursorExpired") == {"oldestCursor": "oldest"}
         await client.until("disconnect")

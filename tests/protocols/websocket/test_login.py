@@ -72,7 +72,7 @@ async def test_a_silent_client_is_welcomed_as_a_visitor_and_may_still_log_in(nod
         assert (await socket.until("connected"))["data"]["user"]["id"] == caller.user_id
         await node.happen_to(caller, 5)
         assert await socket.numbers(1) == [5]
-        assert node.sessions.of(caller) == 1
+        assert node.sessions.connections.of(caller) == 1
 
 
 @pytest.mark.parametrize("path", ["/v1/ws/events", "/v1/ws/chat"])
@@ -213,8 +213,8 @@ async def test_a_caller_has_only_so_many_connections(tmp_path: Path) -> None:
                 await visitor.say("authenticate", 1, token=node.token(caller))
                 code, messages = await visitor.end()
                 assert (code, messages[0]["data"]["retryAfter"]) == (4429, 1)
-            assert node.sessions.of(caller) == 2
-        await eventually(lambda: node.sessions.of(caller) == 0)
+            assert node.sessions.connections.of(caller) == 2
+        await eventually(lambda: node.sessions.connections.of(caller) == 0)
         async with node.socket(path) as again:
             await again.until("connected")
 
