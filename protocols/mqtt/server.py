@@ -34,7 +34,7 @@ class MqttServer:
         self.limits = limits
         self.durable_sessions = DurableSessions(self.store)
         self.session_keeper = SessionKeeper(self.durable_sessions)
-        self.shared_subscriptions = SharedSubscriptions(self.store)
+        self.shared_subscriptions = SharedSubscriptions()
         self.wills = Wills(self.spawn)
         self.counters = Counters()
         self.clients: dict[ClientKey, ConnectedClient] = {}

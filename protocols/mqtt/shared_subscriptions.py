@@ -17,7 +17,6 @@ from core.kernel.events import Event
 from core.kernel.ids import TenantId
 from core.live.current_state import has_state
 from core.live.session import Session
-from core.store.store import Store
 from protocols.mqtt.delivery import MessageDelivery
 from protocols.mqtt.filters import GrantedSubscription, match
 
@@ -164,8 +163,7 @@ class SharedSubscription:
 class SharedSubscriptions:
     """The shared subscriptions of this node."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self) -> None:
         self._shared: dict[_Key, SharedSubscription] = {}
 
     def __len__(self) -> int:
@@ -181,15 +179,12 @@ class SharedSubscriptions:
         """
         assert granted.share_name is not None
         caller = session.caller
-        viewer = viewer_of(caller)
-        key = (caller.tenant, viewer, granted.share_name, granted.event_filter)
+        key = (caller.tenant, viewer_of(caller), granted.share_name, granted.event_filter)
         shared = self._shared.get(key)
         if shared is None:
             shared = self._shared[key] = SharedSubscription(lambda: self._forget(key, shared))
         subscriber = Subscriber(shared, session, delivery, granted)
-        await shared.join(
-            subscriber, lambda: self._store.hub.subscribe(caller.tenant, viewer, (granted.event_filter,))
-        )
+        await shared.join(subscriber, lambda: session.follow_shared(frozenset({granted.event_filter})))
         return subscriber
 
     def _forget(self, key: _Key, shared: SharedSubscription | None) -> None:
