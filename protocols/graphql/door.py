@@ -4,7 +4,7 @@ from core.kernel.limits import Limits
 from core.live.sessions import Sessions
 from protocols.graphql.execution import Engine
 from protocols.graphql.schema import executable_schema
-from protocols.graphql.sharing import Sharing
+from protocols.graphql.shared_executions import SharedExecutions
 
 
 class Door:
@@ -15,4 +15,4 @@ class Door:
         self.store = sessions.store
         self.limits = limits
         self.engine = Engine(executable_schema())
-        self.sharing = Sharing(sessions.store, self.engine)
+        self.shared_executions = SharedExecutions(sessions.store, self.engine)

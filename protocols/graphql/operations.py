@@ -18,7 +18,7 @@ from protocols.graphql.context import RequestContext
 from protocols.graphql.door import Door
 from protocols.graphql.errors import ID_IN_USE, Breach, close_entry, error_entry
 from protocols.graphql.execution import Prepared, Refused, Request, encode
-from protocols.graphql.sharing import Membership, SharedDelivery
+from protocols.graphql.shared_executions import Membership, SharedDelivery
 from protocols.graphql.wire import SocketWire, next_message, places_message, server_message
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Operations:
             self._fail(operation, [error_entry(Internal())])
 
     async def _follow(self, operation: _Operation, prepared: Prepared) -> None:
-        operation.membership = self._door.sharing.join(prepared, operation.session.caller)
+        operation.membership = self._door.shared_executions.join(prepared, operation.session.caller)
         operation.stream = await operation.session.follow_apart(operation.membership.command)
         # The protocol has no acknowledgement of a subscription, but lets either side send a pong that nobody asked for.
         self._sink.write(places_message("pong", {operation.id: operation.stream.cursor}))

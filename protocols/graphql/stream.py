@@ -12,7 +12,7 @@ from core.live.connection import ClientConnection
 from protocols.graphql.door import Door
 from protocols.graphql.errors import close_entry, error_entry
 from protocols.graphql.execution import Prepared, encode
-from protocols.graphql.sharing import SharedDelivery
+from protocols.graphql.shared_executions import SharedDelivery
 from protocols.graphql.wire import COMPLETE_BLOCK, EVENT_STREAM, STREAM_WIRE, next_block, place_block
 from protocols.http.connection import connection_of
 from protocols.http.headers import Header
@@ -54,7 +54,7 @@ async def serve_stream(
     stream = _Stream(connection_of(scope))
     try:
         try:
-            membership = door.sharing.join(prepared, caller)
+            membership = door.shared_executions.join(prepared, caller)
             cursor = await session.follow(membership.command)
         except StoreError as error:
             await serve_answer(encode({"errors": [error_entry(error)]}), common, send)

@@ -162,7 +162,7 @@ class Live:
 
     def held_by_doors(self) -> list[object]:
         """What the doors themselves hold of clients, beside their sessions."""
-        return [*self.graphql.sharing]
+        return [*self.graphql.shared_executions]
 
     # -- clients
 

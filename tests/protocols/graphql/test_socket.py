@@ -177,7 +177,7 @@ async def test_a_refused_subscription_ends_alone(node: Live, query: str, code: s
         assert message["payload"][0]["extensions"]["code"] == code
         await node.happen(1)
         assert (await client.hear())["id"] == "other"
-        assert len(list(node.graphql.sharing)) == 1
+        assert len(list(node.graphql.shared_executions)) == 1
 
 
 async def test_an_expired_cursor_ends_its_subscription_and_tells_where_to_begin(node: Live) -> None:
@@ -291,7 +291,7 @@ async def test_whoever_completes_at_once_is_told_nothing(node: Live) -> None:
             await client.subscribe(str(mark), topics=["pets/#"])
             await client.say("complete", str(mark))
         await client.subscribe("last", topics=["pets/#"])
-        await eventually(lambda: node.graphql.sharing.statistics().subscribers == 1)
+        await eventually(lambda: node.graphql.shared_executions.statistics().subscribers == 1)
         await subscribed(node, 1)
         await node.happen(1)
         assert (await client.hear())["id"] == "last"

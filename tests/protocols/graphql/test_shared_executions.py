@@ -20,7 +20,7 @@ from tests.protocols.live import Live
 
 
 def executions(node: Live) -> int:
-    return node.graphql.sharing.statistics().executions
+    return node.graphql.shared_executions.statistics().executions
 
 
 async def test_an_event_is_executed_once_for_all_who_asked_alike(node: Live) -> None:
@@ -31,7 +31,7 @@ async def test_an_event_is_executed_once_for_all_who_asked_alike(node: Live) -> 
             await client.subscribe(f"id-{number}", topics=["pets/#"])
             clients.append(client)
         await subscribed(node, 20)
-        statistics = node.graphql.sharing.statistics()
+        statistics = node.graphql.shared_executions.statistics()
         assert (statistics.documents, statistics.subscribers) == (1, 20)
         await node.happen(1, 2, 3)
         for number, client in enumerate(clients):
@@ -51,7 +51,7 @@ async def test_sockets_and_streams_share_and_so_does_whoever_resumes(node: Live)
         async with member(node) as late:
             await late.subscribe("later", topics=["pets/#"], after="earliest")
             assert await late.numbers(2) == [1, 2]
-            assert node.graphql.sharing.statistics().documents == 1
+            assert node.graphql.shared_executions.statistics().documents == 1
         assert executions(node) == 2
 
 
@@ -78,7 +78,7 @@ async def test_staff_share_and_customers_do_not(node: Live) -> None:
         for client in clients:
             await client.subscribe("1", topics=["pets/#"])
         await subscribed(node, 4)
-        assert node.graphql.sharing.statistics().documents == 3
+        assert node.graphql.shared_executions.statistics().documents == 3
         await node.happen(1)
         for client in clients:
             assert await client.numbers(1) == [1]
@@ -123,7 +123,7 @@ async def test_a_document_that_nobody_follows_is_forgotten(node: Live) -> None:
         for mark in range(5):
             await client.say("complete", str(mark))
         await subscribed(node, 0)
-        assert node.graphql.sharing.statistics().documents == 0
+        assert node.graphql.shared_executions.statistics().documents == 0
 
 
 async def test_a_batch_whose_links_are_not_looked_up_yet_is_not_behind_the_last_place(node: Live) -> None:

@@ -50,7 +50,7 @@ class Wire(Protocol):
         """Several answers, joined, as they go out."""
 
 
-class Shared:
+class SharedExecution:
     """One document with its variables in some rights. ``executions`` counts them, for metrics and tests."""
 
     def __init__(self, store: Store, executor: Executor[RequestContext], feed: Feed) -> None:
@@ -156,7 +156,9 @@ class SharedDelivery(Delivery):
 
     __slots__ = ("_shared", "_wire")
 
-    def __init__(self, sink: Sink, shared: Shared, wire: Wire, on_end: Callable[[Close], None]) -> None:
+    def __init__(
+        self, sink: Sink, shared: SharedExecution, wire: Wire, on_end: Callable[[Close], None]
+    ) -> None:
         super().__init__(sink, on_end)
         self._shared = shared
         self._wire = wire
@@ -187,16 +189,16 @@ class Statistics:
     executions: int
 
 
-class Sharing:
+class SharedExecutions:
     """The documents that somebody follows at the moment."""
 
     def __init__(self, store: Store, engine: Engine) -> None:
         self._store = store
         self._engine = engine
-        self._shared: dict[object, Shared] = {}
+        self._shared: dict[object, SharedExecution] = {}
         self._ended = 0
 
-    def __iter__(self) -> Iterator[Shared]:
+    def __iter__(self) -> Iterator[SharedExecution]:
         return iter(self._shared.values())
 
     def statistics(self) -> Statistics:
@@ -234,11 +236,11 @@ class Sharing:
         )
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[key] = Shared(self._store, executor, feed)
+            shared = self._shared[key] = SharedExecution(self._store, executor, feed)
         shared.members += 1
         return Membership(self, key, shared, command)
 
-    def leave(self, key: object, shared: Shared) -> None:
+    def leave(self, key: object, shared: SharedExecution) -> None:
         """Forget a document that nobody follows any more."""
         shared.members -= 1
         if not shared.members:
@@ -249,12 +251,14 @@ class Sharing:
 class Membership:
     """One subscriber's part in a shared document: ``command`` is what it follows."""
 
-    __slots__ = ("_key", "_left", "_sharing", "command", "shared")
+    __slots__ = ("_executions", "_key", "_left", "command", "shared")
 
-    def __init__(self, sharing: Sharing, key: object, shared: Shared, command: Subscribe) -> None:
+    def __init__(
+        self, executions: SharedExecutions, key: object, shared: SharedExecution, command: Subscribe
+    ) -> None:
         self.shared = shared
         self.command = command
-        self._sharing = sharing
+        self._executions = executions
         self._key = key
         self._left = False
 
@@ -262,4 +266,4 @@ class Membership:
         """Follow no more; a second time has no effect."""
         if not self._left:
             self._left = True
-            self._sharing.leave(self._key, self.shared)
+            self._executions.leave(self._key, self.shared)
