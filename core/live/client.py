@@ -83,7 +83,7 @@ class Client(Generic[P]):
         self._timer: asyncio.TimerHandle | None = None
         session.closed.add_done_callback(self._on_closed)
         if delivery is not None:
-            peer.sink.on_writable = delivery.pump
+            peer.sink.on_writable = delivery.go_on
             session.on_subscription = delivery.attach
             if session.subscription is not None:
                 delivery.attach(session.subscription)

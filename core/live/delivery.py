@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class Delivery(ABC):
     """Moves what a subscription brings to a sink; how a batch is encoded and written is the subclass's `deliver`.
 
-    The hub calls ``pump`` in its wake-up, so that a peer that keeps up costs no task, and so does the owner when the
-    sink is writable again. A peer that falls behind the hot tail gets a task that reads the log for it until it has
+    The hub calls ``pump`` in its wake-up, so that a peer that keeps up costs no task; the owner calls ``go_on`` when
+    the sink is writable again. A peer that falls behind the hot tail gets a task that reads the log for it until it has
     caught up; the task holds one page at a time. While the encoding of a batch waits nothing further is taken, so that
     what goes out keeps the order of the events.
 
@@ -67,6 +67,10 @@ class Delivery(ABC):
             self.subscription.on_ready = None
         if self._follower is not None:
             self._follower.cancel()
+
+    def go_on(self) -> None:
+        """Go on, for the sink is writable again."""
+        self.pump()
 
     def pump(self) -> None:
         """Write all that is due as far as the peer takes it."""

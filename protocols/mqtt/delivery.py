@@ -54,7 +54,7 @@ class MessageDelivery(Delivery):
         self._waiting: deque[Event] = deque()
         super().__init__(self.gate, session.close)
         session.on_subscription = self.attach
-        self.gate.on_writable = self._go_on
+        self.gate.on_writable = self.go_on
 
     @property
     def has_room(self) -> bool:
@@ -109,7 +109,8 @@ class MessageDelivery(Delivery):
             begin += size
         return bytes(frames)
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Send what waits here, then what the subscription has; tell who else waits for room."""
         self._flush()
         if not self._waiting:
             self.pump()

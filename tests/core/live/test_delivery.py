@@ -87,7 +87,7 @@ class Scene:
     def deliver(self) -> Delivery:
         """Begin to deliver what the session follows, now or later, as a client does."""
         delivery = FrameDelivery(self.tap, Numbers(), self.session.close)
-        self.tap.on_writable = delivery.pump
+        self.tap.on_writable = delivery.go_on
         self.session.on_subscription = delivery.attach
         if self.session.subscription is not None:
             delivery.attach(self.session.subscription)
