@@ -53,7 +53,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
     metrics.observe("hub", store.hub.statistics)
     metrics.observe("cache", store.cache.statistics)
     metrics.observe("socketio", socketio.statistics)
-    metrics.observe("graphql", graphql.sharing.statistics)
+    metrics.observe("graphql", graphql.shared_executions.statistics)
     metrics.observe_by("open", "Requests and live connections served now.", "door", lambda: router.open)
     metrics.observe_by("up", "Whether a part is well.", "part", lambda: {"bus": node.bus.healthy})
     return router
