@@ -1,1 +1,14 @@
-"""The vocabulary of all: ids, clock, errors, events, topics, cursors, callers, models, validation, limits."""
+"""The vocabulary of all: ids, clock, errors, events, topics, cursors, callers, models, validation, limits.
+
+``ids``         identifiers: UUID version 7
+``clock``       time: UTC, in whole milliseconds
+``errors``      the closed set of errors; a `StoreError` answers a call, a `Close` ends a stream
+``backoff``     how long to wait before another attempt
+``cursor``      opaque places in the event log
+``topics``      topics and topic filters
+``events``      events, their audience and their envelope
+``caller``      who calls, in which role and with which scopes
+``model``       the base of all models: names, closed bodies, money, text, time
+``validation``  input checked against a model, every violation at once; merge patches
+``limits``      the bounds of the store
+"""

@@ -1,1 +1,20 @@
-"""What the store keeps and shows: one module an aggregate, with its records, bodies, parameters and events."""
+"""What the store keeps and shows: one module an aggregate, with its records, bodies, parameters and events.
+
+``catalogue``         every kind of event
+``api_keys``          API keys
+``auth``              logins
+``chats``             support chats and their messages
+``devices``           devices
+``durable_sessions``  sessions of live clients that outlast their connections
+``examples``          example values for the documents, consistent with one another
+``idempotency``       responses that are kept to be replayed
+``images``            images of pets
+``inventory``         the stock
+``orders``            orders
+``payments``          payments and receipts
+``pet_search``        filters of the list of pets, and the criteria of a search
+``pets``              pets
+``readings``          what devices report
+``tenant``            emptying and seeding a tenant
+``users``             users
+"""

@@ -1,1 +1,20 @@
-"""The operations of the store: one module an aggregate, each with its rules and its declarations."""
+"""The operations of the store: one module an aggregate, each with its rules and its declarations.
+
+``catalogue``  every operation
+``paging``     pages of collections
+``lookups``    several resources at once by their ids
+``seed``       demo data
+``api_keys``   API keys
+``auth``       login, refresh, logout
+``chats``      chats: opened, assigned, closed
+``messages``   messages in chats: listed, sent, marked as delivered and read
+``devices``    devices
+``images``     images of pets
+``inventory``  the stock
+``orders``     orders
+``payments``   payments and receipts
+``pets``       pets
+``readings``   readings, taken from devices and announced
+``tenant``     emptying and seeding a tenant
+``users``      users
+"""

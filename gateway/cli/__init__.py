@@ -1,4 +1,13 @@
-"""The command line ``petstore``. Each command imports what it needs when it runs, so that help appears at once."""
+"""The command line `petstore`. Each command imports what it needs when it runs, so that help appears at once.
+
+``serve``   `petstore serve`
+``data``    `petstore migrate` and `petstore seed`
+``watch``   `petstore watch`
+``token``   `petstore token`
+``doctor``  `petstore doctor`
+``broker``  `petstore broker-account`
+``client``  what the commands share that talk to a server
+"""
 
 import os
 import sys

@@ -1,1 +1,12 @@
-"""The HTTP and WebSocket server that all doors on the HTTP port share."""
+"""The servers of the HTTP, gRPC and MQTT ports, and the connections that they hand to the doors.
+
+``server``              uvicorn with a drain of our own
+``listening``           sockets, bound before anything else starts
+``http_protocol``       HTTP/1.1 connections
+``http_exchange``       one request and its response
+``websocket_protocol``  WebSocket connections
+``tcp``                 TCP and TLS connections, for MQTT
+``grpc_server``         the gRPC port
+``progress``            whether a peer still reads, asked of the kernel
+``watcher``             ends stalled connections
+"""
