@@ -7,7 +7,7 @@ Where clients arrive:
     ``connection``     one connection: from bytes to packets, and its end
     ``writer``         its outgoing half, which is all that the parts of a client know of it
     ``connect``        what CONNECT says: credentials, client identifier, session expiry
-    ``client``         one client, from CONNECT until nothing is left of it
+    ``client``         one client, from CONNECT until nothing is left of it; its life is core's
 
 What clients send:
     ``inbound``        messages that they publish

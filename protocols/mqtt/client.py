@@ -7,6 +7,8 @@ from typing import Any
 from mqtt5 import DisconnectReasonCode
 
 from core.kernel.errors import Close, CloseReason, StoreError
+from core.live.client import Client
+from core.live.connection import Sink
 from core.live.session import Session
 from protocols.mqtt import gate
 from protocols.mqtt.connect import ClientKey, session_expiry_of
@@ -39,8 +41,11 @@ _DEFAULT_RECEIVE_MAXIMUM = 65_535
 _REAUTHENTICATE = 25
 
 
-class Client:
-    """One client, from its CONNECT, whose credentials were accepted, until nothing is left of it."""
+class MqttClient:
+    """One client, from its CONNECT, whose credentials were accepted, until nothing is left of it.
+
+    Its life, once it is accepted, is a `core.live.client.Client`, whose peer it is.
+    """
 
     def __init__(
         self,
@@ -57,10 +62,11 @@ class Client:
         self.released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._server = server
         self._writer = writer
+        #: None until the client is accepted.
+        self._life: Client[MqttClient] | None = None
         self._connect = connect
         self._will = connect.will
         self._key = ClientKey(caller.tenant, caller.key, client_id)
-        self._begun = False
         self._delivery = MessageDelivery(
             session,
             network,
@@ -93,10 +99,9 @@ class Client:
         present = await self._persistent.begin(clean_start=self._connect.clean_start, resume=self._resume)
         if self._writer.ended:
             return
-        self._begun = True
         self._persistent.on_lost = self.taken_over
         self._server.session_keeper.add(self._persistent)
-        self.session.closed.add_done_callback(self._on_closed)
+        self._life = Client(self.session, self, self._delivery)
         self._accept(session_present=present)
 
     async def _take_over(self) -> None:
@@ -195,24 +200,37 @@ class Client:
         self._server.counters.taken_over += 1
         self._writer.close(DisconnectReasonCode.SESSION_TAKEN_OVER, "The client connected again.")
 
-    def _on_closed(self, closed: "asyncio.Future[Close]") -> None:
-        """The store ends the session."""
-        close = closed.result()
+    @property
+    def sink(self) -> Sink:
+        """See `core.live.client.Peer`."""
+        return self._delivery.gate
+
+    def heartbeat(self, cursor: str | None) -> bytes:  # noqa: ARG002
+        """Nothing: it is the client that keeps the connection alive (section 3.1.2.10)."""
+        return b""
+
+    def farewell(self, close: Close, cursor: str | None) -> bytes:
+        """DISCONNECT with the reason for which the store ends the session."""
         properties = []
         if close.reason is CloseReason.DRAINING:
             self._will = None  # It is not the client that is lost.
-            if (cursor := self._delivery.cursor) is not None:
+            if cursor is not None:
                 properties.append(("cursor", cursor))
         elif close.reason is CloseReason.CURSOR_EXPIRED:
             self._persistent.expiry = timedelta()
             properties.append(("oldestCursor", close.oldest_cursor or ""))
         elif close.reason in (CloseReason.REVOKED, CloseReason.EXPIRED):
             self._will = None
-        self._writer.close(DISCONNECT_CODES[close.reason], close.detail, properties)
+        return self._writer.farewell(DISCONNECT_CODES[close.reason], close.detail, properties)
+
+    def disconnect(self, close: Close) -> None:
+        """End the connection behind what was written."""
+        self._writer.end(DISCONNECT_CODES[close.reason])
 
     def stop(self) -> None:
         """The connection ends: nothing more is delivered, and events of shared subscriptions go to others."""
-        self._delivery.close()
+        if self._life is not None:
+            self._life.stop()
         self._subscriptions.close()
 
     def gone(self) -> None:
@@ -223,15 +241,16 @@ class Client:
     async def release(self) -> None:
         """Save what is to be saved, publish the will, and leave nothing else behind."""
         try:
-            if self._begun:
+            if self._life is None:
+                self.session.leave()
+            else:
                 self._server.session_keeper.remove(self._persistent)
                 await self._persistent.end()
-            self.session.closed.remove_done_callback(self._on_closed)
-            self.session.leave()
+                self._life.release()
         finally:
             if self._server.clients.get(self._key) is self:
                 del self._server.clients[self._key]
-            if self._begun:
+            if self._life is not None:
                 self._send_will()
             self.released.set_result(None)
 

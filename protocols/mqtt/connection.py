@@ -11,7 +11,7 @@ from mqtt5 import ConnAckReasonCode, DisconnectReasonCode
 from core.kernel.caller import Credentials
 from core.kernel.errors import RateLimited, StoreError
 from core.live.session import Session
-from protocols.mqtt.client import Client
+from protocols.mqtt.client import MqttClient
 from protocols.mqtt.connect import ConnectRefused, authenticate, client_id_of
 from protocols.mqtt.decoder import decode_connect, decode_packet, protocol_version_of
 from protocols.mqtt.encoder import PINGRESP
@@ -72,7 +72,7 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = loop.call_later(server.limits.login_seconds, network.abort)
         self._last_received = loop.time()
         self._connect: ConnectPacket | None = None
-        self._client: Client | None = None
+        self._client: MqttClient | None = None
 
     @property
     def session(self) -> Session | None:
@@ -184,7 +184,7 @@ class Connection:
             client_id = client_id_of(connect)
             caller, credentials = await authenticate(self._server.store, self._credentials, connect)
             session = self._server.sessions.open(credentials, caller)
-            self._client = Client(self._server, session, connect, client_id, self._network, self._writer)
+            self._client = MqttClient(self._server, session, connect, client_id, self._network, self._writer)
             await self._client.begin()
         except ConnectRefused as refusal:
             self._refuse(refusal.code, str(refusal))

@@ -53,8 +53,6 @@ class MessageDelivery(Delivery):
         self._shape: FrameShape | None = None
         self._waiting: deque[Event] = deque()
         super().__init__(self.gate, session.close)
-        session.on_subscription = self.attach
-        self.gate.on_writable = self.go_on
 
     @property
     def has_room(self) -> bool:
@@ -71,11 +69,6 @@ class MessageDelivery(Delivery):
         self._subscriptions = tuple(one for one in subscriptions if one.share_name is None)
         # Each message has to be measured for a client that limits its packets.
         self._shape = common_shape(self._subscriptions) if self._max_packet_bytes is None else None
-
-    def close(self) -> None:
-        """Stop: no event goes out any more."""
-        super().close()
-        self.gate.on_writable = None
 
     # --- events ---
 

@@ -11,7 +11,7 @@ from core.kernel.errors import CursorExpired, Forbidden, RateLimited, StoreError
 from core.kernel.validation import check_body
 from core.live.commands import Subscribe
 from core.live.current_state import current_state
-from core.live.session import Session
+from core.live.session import Session, store_errors
 from core.store.store import Store
 from protocols.mqtt import gate
 from protocols.mqtt.delivery import MessageDelivery
@@ -137,9 +137,10 @@ class Subscriptions:
         return _GRANTED_CODES[granted.qos]
 
     async def _join(self, granted: GrantedSubscription) -> None:
-        await check_filters(
-            self._store.storage, self._store.limits, self._session.caller, (granted.event_filter,)
-        )
+        with store_errors():
+            await check_filters(
+                self._store.storage, self._store.limits, self._session.caller, (granted.event_filter,)
+            )
         subscriber = await self._shared.join(self._session, self._delivery, granted)
         if self._closed:
             subscriber.leave()

@@ -76,8 +76,15 @@ class PacketWriter:
         self, code: DisconnectReasonCode, reason: str, user_properties: Sequence[tuple[str, str]] = ()
     ) -> None:
         """Close, with DISCONNECT to a client that was accepted."""
-        packet = self.encoder.disconnect(code, reason, list(user_properties)) if self.accepted else b""
-        self.end(code, packet)
+        self.end(code, self.farewell(code, reason, user_properties))
+
+    def farewell(
+        self, code: DisconnectReasonCode, reason: str, user_properties: Sequence[tuple[str, str]] = ()
+    ) -> bytes:
+        """DISCONNECT; empty for a client that was not accepted, or whose connection ends already."""
+        if self.ended or not self.accepted:
+            return b""
+        return self.encoder.disconnect(code, reason, list(user_properties))
 
     def close_unavailable(self) -> None:
         """Close since the store cannot be read just now; the client should come again."""
