@@ -24,8 +24,14 @@ from protocols.asyncapi import (
 )
 from protocols.mqtt.errors import CONNECT_CODES, DISCONNECT_CODES, PUBLISH_CODES, SUBSCRIBE_CODES
 
-_VERSION = "0.2.0"
-_JSON = {"mqtt": {"payloadFormatIndicator": 1, "contentType": "application/json", "bindingVersion": _VERSION}}
+_BINDING_VERSION = "0.2.0"
+_JSON = {
+    "mqtt": {
+        "payloadFormatIndicator": 1,
+        "contentType": "application/json",
+        "bindingVersion": _BINDING_VERSION,
+    }
+}
 _MEANING = {
     "tenantId": "A private tenant: a UUID of version 4 or 7.",
     "petId": "The id of a pet.",
@@ -121,7 +127,7 @@ def _channels() -> Iterator[Channel]:
 
 
 def _delivery(*, qos: int, retain: bool) -> dict[str, Any]:
-    return {"mqtt": {"qos": qos, "retain": retain, "bindingVersion": _VERSION}}
+    return {"mqtt": {"qos": qos, "retain": retain, "bindingVersion": _BINDING_VERSION}}
 
 
 _TELEMETRY = MessageDescription(
