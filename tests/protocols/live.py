@@ -32,6 +32,7 @@ from protocols.graphql.socket import GraphqlSocket
 from protocols.socketio.adapter import SocketIoDoor
 from protocols.sse.adapter import SseDoor
 from protocols.websocket.adapter import WebSocketDoor
+from tests.clock import clock_of_loop
 from tests.core.stores import Shop, open_store
 from tests.gateway.server.serving import Client, connected, with_lifespan
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
@@ -221,7 +222,7 @@ async def live(
 ) -> AsyncIterator[Live]:
     """Run a node; nothing of any client may be left at the end."""
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
-    async with open_store(folder, url, limits=bounds) as store:
+    async with open_store(folder, url, limits=bounds, clock=clock_of_loop()) as store:
         sessions = Sessions(store)
         doors = Doors(sessions, bounds, origins)
         app = with_lifespan(doors)

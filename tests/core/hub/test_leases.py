@@ -46,7 +46,7 @@ class Storage(MemoryStorage):
 class Worker:
     """Somebody who wants the lease, and notes when he has it."""
 
-    def __init__(self, storage: MemoryStorage, holder: str, *, lasts: float = 0.5) -> None:
+    def __init__(self, storage: MemoryStorage, holder: str, *, lasts: float = 3) -> None:
         self.leases: list[Lease] = []
         self.working = False
         self.left_early: list[bool] = []
@@ -102,10 +102,10 @@ async def test_one_works_and_another_takes_over_when_he_stops() -> None:
 
 async def test_a_lease_is_prolonged_for_as_long_as_its_holder_works() -> None:
     storage = MemoryStorage()
-    one = Worker(storage, "one", lasts=0.2)
+    one = Worker(storage, "one", lasts=2)
     async with one.running():
         await eventually(lambda: one.working)
-        await passing(0.6)
+        await passing(4)
         assert one.working
         assert len(one.leases) == 1
         await one.leaseholder.confirm(one.leases[0])

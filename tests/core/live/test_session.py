@@ -35,6 +35,7 @@ from core.live.sessions import Sessions
 from core.models.chats import Chat
 from core.services.chats import CLOSE_CHAT
 from core.store.store import Store
+from tests.clock import skip
 from tests.core.live.fakes import FakeClient
 from tests.core.stores import Shop, customer_of, open_store, staff_of
 from tests.waiting import eventually, within
@@ -149,10 +150,11 @@ async def test_a_login_beyond_the_bound_is_refused_and_counted_nowhere(scene: Sc
 
 
 async def test_whoever_must_log_in_is_closed_when_he_does_not(tmp_path: Path) -> None:
-    async with open_store(tmp_path, limits=Limits(requests_per_minute=0, login_seconds=0.05)) as store:
+    async with open_store(tmp_path, limits=Limits(requests_per_minute=0, login_seconds=30)) as store:
         scene = Scene(store, Clock())
         late, soon = (scene.open(admitted=False, login_required=True) for _ in range(2))
         await soon.command("authenticate", {"token": scene.token(scene.shop.customer)})
+        skip(30)
         assert (await within(late.session.closed)).reason is CloseReason.LOGIN_TIMEOUT
         await _refused(Unauthorized, late, "ping")
         assert not late.session.admitted

@@ -244,9 +244,10 @@ async def test_a_write_whose_deadline_passes_is_done_wholly(node: Node) -> None:
             yield tx
 
     async with node.client(node.live.member(Role.STAFF)) as staff:
+        await staff.call(staff.pets.ListPets, pets_pb2.ListPetsRequest())  # The connection is made.
         storage.write = slowly  # type: ignore[method-assign]
         with pytest.raises(aio.AioRpcError) as caught:
-            await staff.call(staff.pets.CreatePet, PET, timeout=0.3)
+            await staff.call(staff.pets.CreatePet, PET, timeout=3)
         assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
         assert begun.is_set()
         await node.idle()

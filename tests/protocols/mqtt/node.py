@@ -23,6 +23,7 @@ from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.server import MqttServer
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.sse.adapter import SseDoor
+from tests.clock import clock_of_loop
 from tests.core.stores import Shop, open_store
 from tests.gateway.server.serving import with_lifespan
 from tests.protocols.live import Live
@@ -100,7 +101,7 @@ async def mqtt_node(
 ) -> AsyncIterator[MqttNode]:
     """Run a node; nothing of any client may be left at the end."""
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
-    async with open_store(folder, url, limits=bounds) as store:
+    async with open_store(folder, url, limits=bounds, clock=clock_of_loop()) as store:
         sessions = Sessions(store)
         mqtt = MqttServer(sessions, bounds)
         tcp = TcpServer(MqttDoor(mqtt).connect, stall_limit=stall_limit)
