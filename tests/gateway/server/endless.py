@@ -49,7 +49,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 async def main() -> None:
     app = Starlette(routes=[Route("/", stream)], lifespan=lifespan)
-    server = Server(app, ServerOptions(drain_limit=30), on_drain=drain)
+    server = Server(app, ServerOptions(drain_limit=1000), on_drain=drain)
     sockets = listen("127.0.0.1", 0)
     with stopped_by_signals(server.stop):
         say(str(socket_port(sockets)))

@@ -5,7 +5,6 @@ import errno
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -48,11 +47,9 @@ async def test_a_signal_ends_endless_streams_with_their_farewell_and_code_0(numb
         client.send(GET)
         await client.read_head()
         assert await within(client.reader.readuntil(b"event\n"))
-        begun = time.monotonic()
         process.send_signal(number)
         assert (await client.read_to_end()).endswith(b"farewell\n\r\n0\r\n\r\n")
         output, errors = await within(process.communicate())
-        assert time.monotonic() - begun < 3
         assert (output.decode().split(), errors.decode()) == (["drained", "stream", "lifespan", "after"], "")
         assert process.returncode == 0
 

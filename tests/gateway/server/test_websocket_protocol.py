@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 from core.live.connection import ClientConnection
 from gateway.server.websocket_protocol import WebSocketProtocol
 from protocols.http.connection import connection_of
+from tests.clock import skip
 from tests.gateway.server.serving import (
     CLOSE,
     PING,
@@ -215,7 +216,7 @@ async def test_an_application_may_abort_a_stalled_peer_itself() -> None:
 async def test_a_slow_reader_outlives_its_unanswered_pings() -> None:
     calls = Calls()
     async with (
-        serving(calls, ping_interval=0.1, ping_timeout=0.1, stall_limit=0.5) as running,
+        serving(calls, ping_interval=0.1, ping_timeout=0.1, stall_limit=60) as running,
         connected(running.port, receive_buffer=16384) as client,
     ):
         await client.upgrade()
@@ -235,13 +236,15 @@ async def test_a_slow_reader_outlives_its_unanswered_pings() -> None:
 async def test_a_push_only_application_keeps_clients_that_talk() -> None:
     calls = Calls(reads=False)
     async with (
-        serving(calls, ping_interval=0.05, ping_timeout=0.05) as running,
+        serving(calls, ping_interval=20, ping_timeout=20) as running,
         connected(running.port) as client,
     ):
         await client.upgrade()
         connection = await calls.connection()
         client.send(masked(b"one") + masked(b"two"))
+        await eventually(lambda: protocol_of(running).read_paused)
         for _ in range(6):  # The pongs stay unread behind these messages.
+            skip(20)
             opcode, payload = await client.read_frame()
             assert opcode == PING
             client.send(masked(payload, PONG))

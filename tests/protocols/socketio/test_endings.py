@@ -5,7 +5,6 @@ import json
 import signal
 import socket as sockets
 import struct
-import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -231,20 +230,18 @@ async def test_an_upgrade_that_fails_leaves_the_client_where_he_was(tmp_path: Pa
 
 
 async def test_a_served_node_sends_its_clients_off_and_stops_in_time(tmp_path: Path) -> None:
-    with Gateway(tmp_path, "--demo") as gateway:
+    with Gateway(tmp_path, "--demo", drain_seconds="1000") as gateway:
         async with (
             connected(gateway.port, "python-websocket", topics=["pets/#"]) as one,
             connected(gateway.port, "node-polling", topics=["pets/#"]) as other,
         ):
             for client in (one, other):
                 await client.until("connected")
-            started = time.monotonic()
             gateway.send(signal.SIGTERM)
             for client in (one, other):
                 assert (await client.until("error"))["code"] == "service-unavailable"
                 await client.until("disconnect")
             assert await asyncio.to_thread(gateway.wait) == 0
-            assert time.monotonic() - started < 10
 
 
 async def test_much_coming_and_going_leaves_nothing(node: Live) -> None:
