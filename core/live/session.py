@@ -250,7 +250,7 @@ class Session:
         return await self.follow_permitted(topics, command.cursor)
 
     async def follow_permitted(self, topics: frozenset[str], cursor: str | None) -> str:
-        """Do the same where the caller has been found to have the right."""
+        """Do the same where the caller's permission has been checked."""
         with store_errors():
             if self.subscription is not None:
                 async with asyncio.timeout(_SUBSCRIBE_TIMEOUT_SECONDS):
@@ -285,9 +285,9 @@ class Session:
         stream.close()
 
     async def follow_shared(self, topics: frozenset[str]) -> Subscription:
-        """Follow topics, in this caller's rights, in a stream that clients share: whoever shares it has to close it.
+        """Follow topics, with this caller's permissions, in a stream that clients share and that they have to close.
 
-        That the caller has the right to it has been found out before.
+        The caller's permission has been checked.
 
         Raises:
             StoreError: the events cannot be followed just now.

@@ -1,4 +1,4 @@
-"""Shared execution: subscribers with one document, equal variables and equal rights cost one execution an event."""
+"""Subscribers with one document, equal variables and equal permissions cost one execution for each event."""
 
 import asyncio
 from collections import OrderedDict
@@ -51,7 +51,7 @@ class Wire(Protocol):
 
 
 class SharedExecution:
-    """One document with its variables in some rights. ``executions`` counts them, for metrics and tests."""
+    """One document with its variables, for callers with equal permissions; ``executions`` counts how often it ran."""
 
     def __init__(self, store: Store, executor: Executor[RequestContext], feed: Feed) -> None:
         self.topics = feed.topics
@@ -173,7 +173,7 @@ class SharedDelivery(Delivery):
         return None
 
 
-def _rights_of(caller: Caller) -> object:
+def _permissions_of(caller: Caller) -> object:
     """Callers with equal permissions see the same: all visitors, all STAFF with equal scopes, and otherwise only each
     caller alone."""
     alike = caller.role in (Role.VISITOR, Role.STAFF)
@@ -229,7 +229,7 @@ class SharedExecutions:
             name: value for name, value in prepared.request.variables.items() if name not in of_cursor
         }
         key = (
-            _rights_of(caller),
+            _permissions_of(caller),
             prepared.request.query,
             prepared.request.operation_name,
             orjson.dumps(variables, option=orjson.OPT_SORT_KEYS),

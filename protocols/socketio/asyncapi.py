@@ -25,20 +25,20 @@ from protocols.asyncapi import (
 from protocols.http.error_data import ErrorData, ExpiredData
 from protocols.socketio.connection import Handshake
 
-_FAULT = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."}
+_FORBIDDEN = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."}
 _REFUSED = MessageDescription(
     "refused",
     "refused",
     "The acknowledgement of an event that was refused.",
     closed({"ok": {"type": "boolean", "const": False}, "error": ErrorData}),
-    {"ok": False, "error": _FAULT},
+    {"ok": False, "error": _FORBIDDEN},
 )
 _ERROR = MessageDescription(
     "error",
     "error",
     "An event without acknowledgement was refused, or the connection ends.",
     ErrorData,
-    _FAULT,
+    _FORBIDDEN,
 )
 _CONNECTED = MessageDescription(
     "connected",
@@ -73,7 +73,7 @@ _CONNECT_ERROR = MessageDescription(
     "connect_error",
     "The connection is refused.",
     closed({"message": {"type": "string"}, "data": ErrorData}),
-    {"message": _FAULT["message"], "data": _FAULT},
+    {"message": _FORBIDDEN["message"], "data": _FORBIDDEN},
 )
 _CONNECT = MessageDescription(
     "connect",
@@ -88,7 +88,7 @@ _CONNECT = MessageDescription(
 def _command(name: str) -> MessageDescription:
     command = COMMANDS[name]
     given, told = examples.COMMANDS[name]
-    answer = MessageDescription(
+    reply = MessageDescription(
         f"{name}.ack",
         "ack",
         f"The acknowledgement of `{name}`.",
@@ -96,7 +96,7 @@ def _command(name: str) -> MessageDescription:
         {"ok": True, "data": told},
     )
     return MessageDescription(
-        name, name, summary_of(command.given), command.given, given, replies=(answer, _REFUSED)
+        name, name, summary_of(command.given), command.given, given, replies=(reply, _REFUSED)
     )
 
 

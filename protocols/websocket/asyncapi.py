@@ -55,7 +55,7 @@ def _type(name: str) -> dict[str, Any]:
     return {"type": "string", "const": name}
 
 
-def _answer(key: str, name: str, summary: str, data: Any, example: Any) -> MessageDescription:
+def _message(key: str, name: str, summary: str, data: Any, example: Any) -> MessageDescription:
     """What the server says, on its own or in reply to a message that had an ``id``."""
     return MessageDescription(
         key,
@@ -67,21 +67,21 @@ def _answer(key: str, name: str, summary: str, data: Any, example: Any) -> Messa
     )
 
 
-_ERROR = _answer(
+_ERROR = _message(
     "error",
     "error",
     "A message was refused, or the connection ends.",
     ErrorData,
     {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."},
 )
-_CONNECTED = _answer(
+_CONNECTED = _message(
     "connected",
     "connected",
     "Who the client is; sent again when that changes.",
     Connected,
     {"sessionId": examples.SESSION_ID, "user": examples.USER},
 )
-_PONG = _answer(
+_PONG = _message(
     "pong",
     "pong",
     "A pong: the reply to `ping`, and sent at intervals with the position that a subscriber has reached.",
@@ -107,16 +107,16 @@ def _command(name: str) -> MessageDescription:
         del properties["chatId"]
     if not any(field.is_required() for field in fields):
         optional.append("data")
-    answer = _PONG
+    reply = _PONG
     if name != "ping":
-        answer = _answer(f"{name}.ack", "ack", f"The acknowledgement of `{name}`.", command.reply, told)
+        reply = _message(f"{name}.ack", "ack", f"The acknowledgement of `{name}`.", command.reply, told)
     return MessageDescription(
         name,
         name,
         summary_of(command.given),
         closed(properties, *optional),
         {"type": name, "id": 1, "data": given},
-        replies=(answer, _ERROR),
+        replies=(reply, _ERROR),
         more={"correlationId": {"location": "$message.payload#/id"}},
     )
 

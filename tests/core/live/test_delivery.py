@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from core.hub import Batch
 from core.kernel.caller import Credentials
 from core.kernel.errors import Close, CloseReason
 from core.kernel.events import PUBLIC, Event, EventKind
@@ -36,6 +37,9 @@ class Numbers:
         if number < 0:
             raise ValueError("cannot be shown")
         return b"%d;" % number
+
+
+NUMBERS = Numbers()
 
 
 class Tap:
@@ -71,6 +75,28 @@ class Tap:
             self.on_writable()
 
 
+class Waiting(Delivery):
+    """A delivery whose encoding of odd numbers waits until the test has it done."""
+
+    def __init__(self, tap: Tap, on_end: Callable[[Close], None]) -> None:
+        super().__init__(tap, on_end)
+        self.begun: list[asyncio.Future[bytes]] = []
+
+    def deliver(self, batch: Batch) -> asyncio.Future[bytes] | None:
+        encoded = batch.encoded(NUMBERS)
+        if not batch.first.payload["number"] % 2:
+            self._sink.write(encoded)
+            return None
+        waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.begun.append(waiting)
+        self.encoded = encoded
+        return waiting
+
+    def finish(self) -> None:
+        """The encoding is done."""
+        self.begun[-1].set_result(self.encoded)
+
+
 class Scene:
     """One subscriber of a store's shared pool."""
 
@@ -84,9 +110,9 @@ class Scene:
         self.tap = Tap()
         self.delivery = self.deliver()
 
-    def deliver(self) -> Delivery:
+    def deliver(self, delivery: Delivery | None = None) -> Delivery:
         """Begin to deliver what the session follows, now or later, as a client does."""
-        delivery = FrameDelivery(self.tap, Numbers(), self.session.close)
+        delivery = delivery or FrameDelivery(self.tap, NUMBERS, self.session.close)
         self.tap.on_writable = delivery.go_on
         self.session.on_subscription = delivery.attach
         if self.session.subscription is not None:
@@ -244,3 +270,48 @@ async def test_a_delivery_may_come_after_the_subscription(scene: Scene) -> None:
     await scene.follow("earliest")
     scene.delivery = scene.deliver()
     assert await scene.got(1) == [1]
+
+
+async def test_what_comes_behind_an_encoding_that_waits_waits_too(scene: Scene) -> None:
+    scene.delivery.close()
+    waiting = Waiting(scene.tap, scene.session.close)
+    scene.delivery = scene.deliver(waiting)
+    await scene.follow()
+    await scene.happen(2)
+    assert await scene.got(1) == [2]
+    served = waiting.cursor
+    await scene.happen(3)
+    await eventually(lambda: waiting.begun)
+    await scene.happen(4)
+    assert scene.tap.got == [2]
+    assert waiting.cursor == served, "what is not written does not count"
+    waiting.finish()
+    assert await scene.got(3) == [2, 3, 4]
+    assert waiting.cursor != served
+
+
+async def test_closing_while_an_encoding_waits_keeps_the_place(scene: Scene) -> None:
+    await scene.happen(1)
+    scene.delivery.close()
+    waiting = Waiting(scene.tap, scene.session.close)
+    scene.delivery = scene.deliver(waiting)
+    await scene.follow("earliest")
+    await eventually(lambda: waiting.begun)
+    place = waiting.cursor
+    waiting.close()
+    await eventually(lambda: waiting.begun[0].cancelled())
+    assert (scene.tap.got, waiting.cursor) == ([], place)
+
+
+async def test_an_encoding_that_waits_and_fails_ends_the_session(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.delivery.close()
+    waiting = Waiting(scene.tap, scene.session.close)
+    scene.delivery = scene.deliver(waiting)
+    await scene.follow()
+    await scene.happen(1)
+    await eventually(lambda: waiting.begun)
+    waiting.begun[0].set_exception(ValueError("cannot be shown"))
+    assert (await within(scene.session.closed)).reason is CloseReason.INTERNAL
+    assert "a stream failed" in caplog.text
