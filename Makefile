@@ -22,9 +22,10 @@ tools: $(VENV)/.dev ## Install what developing takes, and buf, a gRPC client for
 
 # The watchdog ends a run that stands still, and shows its stacks.
 PYTEST := $(BIN)/python -m tests.watchdog $(BIN)/pytest
+# Files go to the workers as they stand, so that the long ones, of the cluster and of conformance, come first.
 test: $(VENV)/.dev ## Run every test, with real servers
 	@tests/setup_servers.sh
-	$(PYTEST) --numprocesses auto --dist loadfile $(ARGS)
+	$(PYTEST) --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # A run of its own, over core's own tests on the storage in memory: tracing and the greenlets of SQLAlchemy's asyncio
 # layer can together let the interpreter run in circles, so that no process has both.

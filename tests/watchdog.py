@@ -23,7 +23,7 @@ from pathlib import Path
 VARIABLE = "WATCHDOG_FOLDER"
 #: More than the time-out of a single test, which ends most of what hangs before this has to.
 STALL_SECONDS = 600.0
-TOTAL_SECONDS = 3600.0
+TOTAL_SECONDS = 7200.0
 _POLL_SECONDS = 0.2
 _DUMP_SECONDS = 2.0
 _STACKS = "stacks-"

@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from core.live.connection import ClientConnection
 from gateway.server.http_protocol import LARGEST_HEAD
 from protocols.http.connection import connection_of
+from tests.clock import skip
 from tests.gateway.server.serving import Client, buffered, connected, serving
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
@@ -166,12 +167,13 @@ async def test_a_stream_whose_peer_reads_nothing_is_dropped() -> None:
 async def test_a_stream_that_waits_for_events_is_left_alone() -> None:
     streams = Streams()
     async with (
-        serving(streams, stall_limit=0.05, silence_limit=0.05) as running,
+        serving(streams, stall_limit=30, silence_limit=30) as running,
         connected(running.port) as quiet,
         connected(running.port) as witness,
     ):
         quiet.send(GET)
         connection = await streams.connection()
+        skip(30)
         assert await witness.read_to_end() == b""  # Dropped for its silence; it came later.
         connection.write(b"an event")
         await quiet.read_head()
@@ -242,7 +244,7 @@ async def test_an_empty_line_after_a_request_does_not_keep_the_connection() -> N
         await start(send, (b"content-length", b"0"))
         await finish(send)
 
-    async with serving(call, silence_limit=0.2, keep_alive=60) as running, connected(running.port) as client:
+    async with serving(call, silence_limit=2, keep_alive=60) as running, connected(running.port) as client:
         client.send(GET)
         await client.read_head()
         client.send(b"\r\n")
@@ -275,12 +277,14 @@ async def test_a_body_is_given_time_as_long_as_it_comes_or_we_do_not_listen() ->
         await finish(send, b"%d" % len(body + message["body"]))
 
     async with (
-        serving(call, silence_limit=0.1) as running,
+        serving(call, silence_limit=30) as running,
         connected(running.port) as client,
         connected(running.port) as witness,
     ):
         client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4000000\r\nConnection: close\r\n\r\n")
         client.send(b"x" * 4_000_000)
+        await eventually(lambda: running.server.server_state.tasks)
+        skip(30)
         await witness.read_to_end()
         listening.set()
         assert (await client.read_to_end()).endswith(b"7\r\n4000000\r\n0\r\n\r\n")

@@ -157,7 +157,7 @@ async def test_a_draining_server_takes_no_new_connection_and_ends_idle_ones() ->
         await enough.wait()
 
     async with (
-        serving(call, on_drain=on_drain, drain_limit=10.0) as running,
+        serving(call, on_drain=on_drain, drain_limit=1000) as running,
         connected(running.port) as idle,
     ):
         idle.send(GET)
