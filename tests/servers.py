@@ -176,7 +176,7 @@ class MosquittoServer(Server):
         self._directory.mkdir(parents=True)
         self.password = secrets.token_urlsafe(12) if guarded else None
         lines = [
-            # Root is not kept by itself; whoever else runs this stays who he is.
+            # Root is not kept by itself; any other user stays who they are.
             f"listener {self.port} 127.0.0.1", "user root", "log_dest stderr",
             f"persistence_location {self._directory}/", "persistence true", "autosave_interval 1",
             "autosave_on_changes true", f"allow_anonymous {str(not guarded).lower()}",

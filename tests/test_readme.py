@@ -33,7 +33,7 @@ EVENT = re.compile(
 
 
 def shell(script: str, gateway: Gateway, ports: dict[str, str], begin: str) -> list[str]:
-    """How a reader runs a block in a terminal that he has begun as the README says."""
+    """How a reader runs a block in a terminal that they have begun as the README says."""
     begin = begin.replace(". .venv/bin/activate", f"export PATH={Path(sys.executable).parent}:$PATH")
     script = f"{begin}\n{script}"
     for printed, taken in {"8080": str(gateway.port), **ports}.items():

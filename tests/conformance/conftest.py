@@ -134,7 +134,7 @@ def contract() -> Contract:
 
 @pytest.fixture
 def at(contract: Contract) -> Iterator[At]:
-    """Puts somebody at a door; what the doors send him must be what the AsyncAPI document says."""
+    """Puts somebody at a door; what the doors send them must be what the AsyncAPI document says."""
     frames: list[tuple[str, str | None, dict[str, Any]]] = []
 
     def put(door: Door, person: Person, node: Node) -> Driver:

@@ -174,7 +174,7 @@ OnFrame = Callable[[str, str | None, dict[str, Any]], None]
 class Driver:
     """One person at one door. A door overrides what it offers, and names it in ``operations`` and ``abilities``.
 
-    ``node`` is where he comes to. ``on_frame`` is told of each frame that comes at a door
+    ``node`` is where they come to. ``on_frame`` is told of each frame that comes at a door
     which the AsyncAPI document describes.
     """
 

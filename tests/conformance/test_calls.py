@@ -192,9 +192,9 @@ async def test_user(world: World, at: At, door: Door) -> None:
     tokens = (await visitor.call("login", body={"username": name, "password": PASSWORD})).value
     assert tokens["user"] == {"id": made["id"], "username": name, "email": f"{name}@example.com"}
     assert (tokens["tokenType"], tokens["token"]) == ("Bearer", tokens["accessToken"])
-    himself = at(door, Person(world.tenant, tokens["accessToken"]), world.target.last)
-    assert (await himself.call("getMe")).value == made
-    await himself.call("logout")
+    owner = at(door, Person(world.tenant, tokens["accessToken"]), world.target.last)
+    assert (await owner.call("getMe")).value == made
+    await owner.call("logout")
     at_first = at(door, Person(world.tenant, tokens["accessToken"]), world.target.last)
     assert (await refusal(at_first.call("getMe"))).code == "unauthorized"
 

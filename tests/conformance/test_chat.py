@@ -21,7 +21,7 @@ async def test_chat(world: World, at: At, door: Door, other: Door) -> None:
     async with contextlib.AsyncExitStack() as stack:
         here = await stack.enter_async_context(at(door, customer, world.target.first).converse())
         chat_id = (await here.join(subject="Momo"))["id"]
-        # The customer's other windows, one at each door that has chats: they see what he sees.
+        # The customer's other windows, one at each door that has chats: they see the same.
         watchers = []
         for found in others:
             watcher = await stack.enter_async_context(at(found, customer, world.target.last).converse())

@@ -48,6 +48,6 @@ async def by_key(shop: Shop, key: str, tenant: str | None = None) -> Caller:
 
 
 async def known(shop: Shop, username: str = "maria") -> Caller:
-    """Register somebody, log him in, and find out who he is by his token."""
+    """Register somebody, log them in, and find out who they are by their token."""
     await register(shop, username)
     return await by_token(shop, (await log_in(shop, username)).access_token)

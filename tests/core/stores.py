@@ -81,7 +81,7 @@ def customer_of(tenant: TenantId, user_id: str | None = None) -> Caller:
 def user_in(
     tenant: TenantId, *, user_id: str | None = None, username: str = "alex", role: Role = Role.CUSTOMER
 ) -> User:
-    """A user as storage keeps him."""
+    """A user as storage keeps them."""
     now = utc_now()
     return User(
         id=user_id or new_id(),

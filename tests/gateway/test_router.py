@@ -141,7 +141,7 @@ async def test_a_client_of_mqtt_is_counted_and_logged_when_he_has_gone(opened: O
     for client in (leaves, stranger):
         client.writer.close()
     entries = {line["status"]: line for line in opened.lines()}
-    assert entries.keys() == {0, 129, 255}  # He said goodbye; he sent no MQTT; he was lost.
+    assert entries.keys() == {0, 129, 255}  # A goodbye; no MQTT; a lost connection.
     seen = [
         (entries[code]["method"], entries[code]["route"], entries[code]["caller"]) for code in (0, 129, 255)
     ]

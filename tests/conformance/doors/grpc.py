@@ -123,7 +123,7 @@ class GrpcDriver(Driver):
 
 
 class GrpcConversation(Conversation):
-    """Somebody who converses: his commands have marks, by which their answers are found."""
+    """Somebody who converses: commands have marks, by which their replies are found."""
 
     def __init__(self, call: Any) -> None:
         super().__init__()

@@ -174,7 +174,7 @@ class MqttStream(Stream):
 
 
 class MqttDriver(Driver):
-    """Somebody who speaks MQTT 5 over TCP. He names his tenant in front of every topic."""
+    """Somebody who speaks MQTT 5 over TCP, and names their tenant in front of every topic."""
 
     abilities = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.RENEW, Ability.PUBLISH})
     version: ClassVar[MQTTProtocolVersion] = MQTTProtocolVersion.MQTTv5
@@ -216,7 +216,7 @@ class MqttDriver(Driver):
         return "" if self.person.tenant is None else f"tenants/{self.person.tenant}/"
 
     def _refusal(self, code: int) -> str:
-        """What SUBACK says. One code stands for two faults; which it is, a client knows by whether he logged in."""
+        """What SUBACK says. One code stands for two errors; which it is, a client knows by whether they logged in."""
         if code == NOT_AUTHORIZED and self.person.token is None:
             return "unauthorized"
         return _SUBSCRIBE[code]
@@ -291,7 +291,7 @@ class MqttSocketDriver(MqttDriver):
 
 
 class Mqtt3Driver(MqttDriver):
-    """Somebody who speaks MQTT 3.1.1: he is told no cursor, and not why a filter is refused or a connection ends."""
+    """Somebody who speaks MQTT 3.1.1, which tells no cursor, and not why a filter is refused or a connection ends."""
 
     abilities = frozenset({Ability.FOLLOW})
     version = MQTTProtocolVersion.MQTTv311

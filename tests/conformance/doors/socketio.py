@@ -44,7 +44,7 @@ class _Client(socketio.AsyncClient):  # type: ignore[misc]
 
 
 class Connection:
-    """A client at the default namespace. ``over`` is called with the end, unless the client left by himself."""
+    """A client at the default namespace. ``over`` is called with the end, unless the client left by itself."""
 
     def __init__(self, client: _Client, on_frame: OnFrame, tell: Tell, over: Callable[[End], None]) -> None:
         self._client = client

@@ -118,7 +118,7 @@ async def test_too_many_filters_are_a_bad_request(shop: Shop) -> None:
 
 
 async def may(shop: Shop, caller: Caller, *filters: str) -> str | None:
-    """What the caller is answered; None: he may."""
+    """What the caller is answered; None: they may."""
     try:
         await check_filters(shop.store.storage, shop.store.limits, caller, filters)
     except (Forbidden, Unauthorized) as error:

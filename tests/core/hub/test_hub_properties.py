@@ -58,7 +58,7 @@ def concerns(pattern: str, viewer: Viewer, event: Event) -> bool:
 
 
 class Client:
-    """A subscriber of some temper, who writes down what he gets and what he has a right to."""
+    """A subscriber of some temper, which writes down what it gets and what it has a right to."""
 
     def __init__(self, subscription: Subscription, filters: frozenset[str], temper: str) -> None:
         self.subscription = subscription
@@ -316,7 +316,7 @@ class Play:
         await asyncio.sleep(seconds)
 
     def look(self) -> None:
-        """At every moment, whoever leaves with his cursor must have had all that comes before it."""
+        """At every moment, whoever leaves with their cursor must have had all that comes before it."""
         for client in self.clients:
             if client.task is None or client.task.done() or not client.subscription.behind:
                 client.check(self.log, client.place)

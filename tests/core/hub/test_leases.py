@@ -44,7 +44,7 @@ class Storage(MemoryStorage):
 
 
 class Worker:
-    """Somebody who wants the lease, and notes when he has it."""
+    """A worker that wants the lease, and notes when it has it."""
 
     def __init__(self, storage: MemoryStorage, holder: str, *, lasts: float = 3) -> None:
         self.leases: list[Lease] = []

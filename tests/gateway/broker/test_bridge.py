@@ -137,7 +137,7 @@ async def test_a_broker_that_is_killed_and_comes_back_misses_nothing_and_gets_it
         told += heard_sequences(heard)
     await creating
     await eventually(lambda: not bridge.statistics().connected)
-    # The broker is back before the witness is; what comes meanwhile it would not keep for him.
+    # The broker is back before the witness is; what comes meanwhile the broker would not keep.
     before = bridge.statistics().counters.connections
     await bridge.stop()
     await asyncio.to_thread(mosquitto_server.start)

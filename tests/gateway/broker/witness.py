@@ -1,4 +1,4 @@
-"""Somebody at the broker: what he hears, and what he may do."""
+"""A client at the broker: what it hears, and what it may do."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ class Message:
 
 @dataclass
 class Heard:
-    """What a witness was told, in order; ``ended`` says why he was cut off."""
+    """What a witness was told, in order; ``ended`` says why it was cut off."""
 
     messages: list[Message] = field(default_factory=list)
     ended: str | None = None

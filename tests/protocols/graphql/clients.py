@@ -43,7 +43,7 @@ async def errors_of(node: Live, query: str, token: str | None = None, **more: An
 
 
 class Talker:
-    """A WebSocket client. ``places`` are those at which his subscriptions began, by their ids."""
+    """A WebSocket client. ``places`` are those at which its subscriptions began, by their ids."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection

@@ -75,7 +75,7 @@ async def refused(call: Awaitable[Any]) -> Refusal:
 
 
 class Client:
-    """Somebody on one connection: the stubs, and the metadata that his calls carry."""
+    """A client on one connection: the stubs, and the metadata that its calls carry."""
 
     def __init__(self, channel: aio.Channel, metadata: Metadata) -> None:
         self.channel = channel

@@ -374,12 +374,12 @@ async def test_a_chat_is_opened_taken_talked_in_and_closed(node: Node) -> None:
 async def test_the_same_request_is_answered_to_each_caller_by_their_own_permissions(node: Node) -> None:
     staff, customer = node.live.member(Role.STAFF), node.live.member(Role.CUSTOMER)
     request = orders_pb2.ListOrdersRequest()
-    async with node.client(staff) as his, node.client(customer) as hers, node.client() as nobody:
-        pet = await add(his)
+    async with node.client(staff) as one, node.client(customer) as other, node.client() as nobody:
+        pet = await add(one)
         placed = await hers.call(hers.orders.PlaceOrder, orders_pb2.PlaceOrderRequest(pet_id=pet.id))
         wanted = orders_pb2.GetOrderRequest(id=placed.id)
         for _ in range(2):
-            for client in (his, hers):
+            for client in (one, other):
                 assert (await client.call(client.orders.GetOrder, wanted)).id == placed.id
                 assert [order.id for order in (await client.call(client.orders.ListOrders, request)).orders]
             refusal = await nobody.refused(nobody.orders.ListOrders, request)

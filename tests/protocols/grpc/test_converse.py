@@ -65,7 +65,7 @@ class Talk:
 
 @contextlib.asynccontextmanager
 async def talking(node: Node, caller: Caller | None) -> AsyncIterator[Talk]:
-    """Somebody at a stream of his own."""
+    """A client at a stream of its own."""
     async with node.client(caller) as client:
         talk = Talk(client)
         if caller is not None:

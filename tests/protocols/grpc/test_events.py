@@ -230,7 +230,7 @@ async def test_no_caller_holds_more_streams_than_he_may(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_slow_reader_costs_bounded_memory_loses_nothing_and_harms_nobody(node: Node) -> None:
-    """He reads nothing while 60 MB happen, then everything, while somebody else keeps up."""
+    """A client reads nothing while 60 MB happen, then everything, while another keeps up."""
     count, filling = 3000, 20_000
     async with node.client() as client, node.client() as other:
         slow: Any = other.events.Subscribe(events_pb2.SubscribeRequest(topics=["pets/#"]))
@@ -261,7 +261,7 @@ async def test_one_who_reads_nothing_at_all_is_sent_off(tmp_path: Path) -> None:
         assert await events.numbers(20) == list(range(20))
         end = await events.end()
         assert (end.code, end.info.reason) == (StatusCode.RESOURCE_EXHAUSTED, "STALLED")
-        # The place from which he loses nothing is in the last event that he got.
+        # The place from which nothing is lost is in the last event that came.
         assert "x-cursor" not in end.trailing
 
 

@@ -44,7 +44,7 @@ async def test_every_service_is_healthy_until_the_drain_and_watchers_learn_it_fi
         stopping = asyncio.create_task(node.server.stop(5))
         assert (await within(watch.read())).status == NOT_SERVING
         assert not stopping.done()
-        # Who is served goes on until he is told.
+        # A client that is served goes on until it is told.
         await node.live.happen(1)
         assert await events.numbers(1) == [1]
         node.live.sessions.close_all(Close(CloseReason.DRAINING, "Come back."))

@@ -221,7 +221,7 @@ async def connected(port: int, kind: str = "python-websocket", **auth: Any) -> A
     """A client who is connected and has been greeted.
 
     Raises:
-        Refused: he was refused.
+        Refused: the client was refused.
     """
     language, transport = kind.split("-")
     url = f"http://127.0.0.1:{port}"

@@ -44,7 +44,7 @@ async def test_an_agent_here_and_a_customer_on_a_websocket_talk(node: Live, kind
         read = await helper.ask("messageRead", chatId=chat["id"], messageId=heard["id"])
         assert read["message"]["readAt"]
         assert (await customer.until("messageRead"))["data"]["id"] == heard["id"]
-        answer = await helper.ask("chatMessage", chatId=chat["id"], text="He does.")
+        answer = await helper.ask("chatMessage", chatId=chat["id"], text="It does.")
         assert (await customer.until("chatMessage"))["data"]["id"] == answer["message"]["id"]
         await customer.ask("typingStarted")
         assert (await helper.until("typingStarted"))["chatId"] == chat["id"]

@@ -1,4 +1,4 @@
-"""Who is let in on Socket.IO, who is not, and how he is told."""
+"""Which clients are let in on Socket.IO, which are not, and how they are told."""
 
 import json
 from pathlib import Path

@@ -62,7 +62,7 @@ async def test_a_message_reaches_the_other_side_and_is_marked_delivered_and_read
         await agent.ask("messageRead", messageId=sent["message"]["id"])
         read = await customer.until("messageRead")
         assert (read["data"]["id"], bool(read["data"]["readAt"])) == (sent["message"]["id"], True)
-        await agent.ask("chatMessage", text="He does.")
+        await agent.ask("chatMessage", text="It does.")
         assert (await customer.until("chatMessage"))["data"]["senderRole"] == "AGENT"
 
 
@@ -89,7 +89,7 @@ async def test_typing_is_shown_and_stored_nowhere(node: Live) -> None:
 
 async def test_coming_and_going_is_shown_once_per_user(node: Live) -> None:
     async with two_in_a_chat(node) as (_, agent, chat):
-        assert (await agent.until("presence"))["data"]["online"] is True  # That was himself.
+        assert (await agent.until("presence"))["data"]["online"] is True  # That was the agent's own.
         other = node.member(Role.STAFF)
         async with node.chat(other) as first:
             await first.ask("joinChat", chat_id=chat["id"])
