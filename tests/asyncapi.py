@@ -49,7 +49,7 @@ class _Message:
     headers: Any
     binding: Mapping[str, Any]
 
-    def faults(self, payload: object, headers: object) -> list[str]:
+    def violations(self, payload: object, headers: object) -> list[str]:
         """What is wrong with a frame if it should be this message."""
         found = [] if self.payload is not None or payload is None else ["it has no payload"]
         for validator, value in ((self.payload, payload), (self.headers, headers)):
@@ -133,11 +133,14 @@ class Contract:
             )
         complaints = []
         for found in candidates:
-            faults = found.faults(payload, headers) + _delivery_faults(found.binding, frame)
-            if not faults:
+            violations = found.violations(payload, headers) + _delivery_violations(found.binding, frame)
+            if not violations:
                 return found.key
             complaints.append(
-                (len(faults), f"  as {found.key}:\n" + "".join(f"    {fault}\n" for fault in faults))
+                (
+                    len(violations),
+                    f"  as {found.key}:\n" + "".join(f"    {violation}\n" for violation in violations),
+                )
             )
         nearest = sorted(complaints)[:3]
         raise Misfit(
@@ -154,9 +157,9 @@ class Contract:
             for key in channel.messages[sender]
         }
 
-    def faults(self, resource: str, payload: object, headers: object) -> list[str]:
+    def violations(self, resource: str, payload: object, headers: object) -> list[str]:
         """What keeps a payload and headers from being a message, which is named as in the document's components."""
-        return self._message(resource, resource, {}).faults(payload, headers)
+        return self._message(resource, resource, {}).violations(payload, headers)
 
     def _add(self, key: str, sender: Sender, references: Iterable[Mapping[str, str]], binding: Any) -> None:
         for reference in references:
@@ -235,13 +238,13 @@ def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str | bytes | bytearray) else value
 
 
-def _delivery_faults(binding: Mapping[str, Any], frame: Mapping[str, Any]) -> list[str]:
-    faults = []
+def _delivery_violations(binding: Mapping[str, Any], frame: Mapping[str, Any]) -> list[str]:
+    violations = []
     if frame.get("qos", 0) > binding.get("qos", 2):
-        faults.append(f"the quality of service is {frame['qos']}")
+        violations.append(f"the quality of service is {frame['qos']}")
     if frame.get("retain", False) and not binding.get("retain", True):
-        faults.append("it is retained")
-    return faults
+        violations.append("it is retained")
+    return violations
 
 
 def _pattern(address: str) -> re.Pattern[str]:

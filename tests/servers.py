@@ -34,7 +34,7 @@ class Server:
 
     stop_signal = signal.SIGTERM
     # What the server prints when it can't start yet, though it soon can.
-    passing_fault: str | None = None
+    passing_failure: str | None = None
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -112,7 +112,7 @@ class Server:
             return self.answers()
         self._process = None
         printed = self.log_file.read_text()
-        if self.passing_fault is None or self.passing_fault not in printed:
+        if self.passing_failure is None or self.passing_failure not in printed:
             raise RuntimeError(f"{self.command()[0]} ended at once:\n{printed[-2000:]}")
         self._spawn()
         return False
@@ -224,7 +224,7 @@ class PostgresServer(Server):
     # Fast shutdown: sessions are ended, not waited for.
     stop_signal = signal.SIGINT
     # The sessions of a killed server need a moment to notice and end.
-    passing_fault = "pre-existing shared memory block"
+    passing_failure = "pre-existing shared memory block"
 
     def __init__(self) -> None:
         super().__init__()

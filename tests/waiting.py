@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 T = TypeVar("T")
 
 POLL_SECONDS = 0.01
-#: How long a test waits for what will come, on however busy a machine; only a fault lets anything take as long.
+#: How long a test waits for what will come, on however busy a machine; only a failure lets anything take as long.
 TIMEOUT_SECONDS = 60.0
 
 

@@ -32,8 +32,8 @@ class Ability(StrEnum):
     IDEMPOTENCY = "takes an idempotency key"
 
 
-class Violation(Exception):
-    """A refusal, in the store's words: ``code`` is the slug; ``fields`` are (field, code) of each fault of a body."""
+class Refused(Exception):
+    """A refusal, in the store's words: ``code`` is the slug; ``fields`` are (field, code) of a body's violations."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class End:
-    """How a stream ended: the slug of the fault, or of the reason, and the cursor to go on from, as far as told."""
+    """How a stream ended: the slug of the error, or of the reason, and the cursor to go on from, as far as told."""
 
     code: str
     cursor: str | None = None
@@ -205,7 +205,7 @@ class Driver:
         """Call an operation of the catalogue; ``params`` are its parameters in camelCase, ``key`` is for idempotency.
 
         Raises:
-            Fault: it was refused.
+            Refused: it was refused.
         """
         raise NotImplementedError
 
@@ -213,7 +213,7 @@ class Driver:
         """Follow topics, open when nothing can be missed any more.
 
         Raises:
-            Fault: it was refused.
+            Refused: it was refused.
         """
         raise NotImplementedError
 
@@ -225,7 +225,7 @@ class Driver:
         """Publish telemetry, acknowledged.
 
         Raises:
-            Fault: it was refused.
+            Refused: it was refused.
         """
         raise NotImplementedError
 
@@ -234,13 +234,13 @@ class Driver:
         raise NotImplementedError
 
 
-async def refusal(attempt: Any) -> Violation:
-    """The fault of an attempt that must be refused: a coroutine, or the context of a stream or conversation."""
+async def refusal(attempt: Any) -> Refused:
+    """The error of an attempt that must be refused: a coroutine, or the context of a stream or conversation."""
     try:
         if isinstance(attempt, AbstractAsyncContextManager):
             async with attempt as opened:
                 raise AssertionError(f"not refused: {opened}")
         answer = await attempt
-    except Violation as fault:
-        return fault
+    except Refused as error:
+        return error
     raise AssertionError(f"not refused: {answer}")

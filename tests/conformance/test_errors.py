@@ -1,4 +1,4 @@
-"""Every fault of the table is the same fault at every door."""
+"""Every error of the table is the same error at every door."""
 
 import uuid
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from core.kernel.cursor import Cursor
 from core.kernel.ids import TenantId
 from tests.conformance.conftest import At
-from tests.conformance.door import Ability, Violation, refusal
+from tests.conformance.door import Ability, Refused, refusal
 from tests.conformance.manifest import Door
 from tests.conformance.people import PASSWORD, Person, World
 from tests.conformance.scenario import scenario
@@ -81,9 +81,9 @@ async def test_taken(world: World, at: At, door: Door) -> None:
 async def test_validation(world: World, at: At, door: Door) -> None:
     staff = at(door, await world.staff(), world.target.first)
     body = {"name": "x" * 51, "species": "DOG", "ageMonths": -1, "price": "cheap"}
-    fault = await refusal(staff.call("createPet", body=body))
-    assert fault.code == "validation-error"
-    assert sorted(fault.fields) == [
+    error = await refusal(staff.call("createPet", body=body))
+    assert error.code == "validation-error"
+    assert sorted(error.fields) == [
         ("ageMonths", "OUT_OF_RANGE"),
         ("name", "INVALID_LENGTH"),
         ("price", "INVALID_FORMAT"),
@@ -105,18 +105,18 @@ async def test_rate_limit(strict: Target, at: At, door: Door) -> None:
     async with World(strict) as world:
         customer = at(door, await world.customer(), strict.first)
 
-        async def until_refused() -> Violation:
+        async def until_refused() -> Refused:
             for _ in range(50):
                 try:
                     await customer.call("listPets")
-                except Violation as fault:
-                    return fault
+                except Refused as error:
+                    return error
             raise AssertionError("never refused")
 
-        fault = await until_refused()
-    assert fault.code == "rate-limit-exceeded"
-    assert fault.retry_after is not None
-    assert 1 <= fault.retry_after <= 60
+        error = await until_refused()
+    assert error.code == "rate-limit-exceeded"
+    assert error.retry_after is not None
+    assert 1 <= error.retry_after <= 60
 
 
 @scenario("A stream is refused to a bad token, a token of elsewhere, and a bad filter", Ability.FOLLOW)
@@ -165,8 +165,8 @@ async def test_bad_cursor(world: World, at: At, door: Door) -> None:
     async with visitor.follow("pets/#") as stream:
         here = Cursor.decode(stream.cursor, TenantId(world.tenant))
     for gone in (replace(here, sequence=here.sequence + 1000), replace(here, epoch=here.epoch ^ 1)):
-        fault = await refusal(visitor.follow("pets/#", cursor=gone.encode()))
-        assert fault.code == "cursor-expired"
-        assert fault.oldest_cursor is not None
-        async with visitor.follow("pets/#", cursor=fault.oldest_cursor) as again:
+        error = await refusal(visitor.follow("pets/#", cursor=gone.encode()))
+        assert error.code == "cursor-expired"
+        assert error.oldest_cursor is not None
+        async with visitor.follow("pets/#", cursor=error.oldest_cursor) as again:
             assert (await again.next())["eventType"] == "pet.created"

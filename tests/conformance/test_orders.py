@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.conformance.conftest import At
-from tests.conformance.door import Violation, refusal
+from tests.conformance.door import Refused, refusal
 from tests.conformance.manifest import Door
 from tests.conformance.people import World
 from tests.conformance.scenario import scenario
@@ -125,8 +125,8 @@ async def test_one_winner(world: World, at: At, doors: tuple[Door, ...]) -> None
     async def attempt(number: int) -> str:
         try:
             await callers[number].call("placeOrder", body={"petId": pet["id"]})
-        except Violation as fault:
-            return fault.code
+        except Refused as error:
+            return error.code
         return "won"
 
     outcomes = await asyncio.gather(*map(attempt, range(len(callers))))

@@ -143,13 +143,13 @@ class Shop:
         assert len(await self.events()) == before
         return caught.value
 
-    async def faults(
+    async def violations(
         self, operation: AnyOperation, caller: Caller | None = None, body: object = None, **more: Any
     ) -> dict[str, str]:
-        """The faults of a body, each field with its code."""
+        """The violations of a body, each field with its code."""
         error = await self.refusal(ValidationFailed, operation, caller, body, **more)
         assert isinstance(error, ValidationFailed)
-        return {fault.field: fault.code.value for fault in error.violations}
+        return {violation.field: violation.code.value for violation in error.violations}
 
     async def events(self, after: int = 0) -> list[dict[str, Any]]:
         """The envelopes of all events behind a sequence, as clients see them, and ``audience`` beside."""

@@ -177,7 +177,7 @@ def test_the_doctor_finds_nothing_where_all_is_well(
     assert "All is well." in done.stdout
 
 
-def test_the_doctor_names_each_fault_and_its_cure(tmp_path: Path, postgres_url: str) -> None:
+def test_the_doctor_names_each_problem_and_its_cure(tmp_path: Path, postgres_url: str) -> None:
     redis_url = f"redis://:hush@127.0.0.1:{free_port()}"
     settings = {
         "database_url": postgres_url,

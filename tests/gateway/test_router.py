@@ -186,7 +186,7 @@ async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
     assert f'petstore_request_seconds_count{{door="{door}"' not in metrics
 
 
-async def test_a_door_that_fails_is_answered_for_and_the_fault_is_logged(
+async def test_a_door_that_fails_is_answered_for_and_the_error_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:

@@ -80,7 +80,7 @@ def test_settings_do_not_show_their_secrets() -> None:
     assert SECRET not in repr(good)
 
 
-def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     text = complaint(monkeypatch, PORT="x", RATE_LIMIT="-1")
     assert "PETSTORE_PORT" in text
     assert "PETSTORE_RATE_LIMIT" in text

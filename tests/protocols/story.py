@@ -264,7 +264,7 @@ class Story:
         await call("POST", f"/chats/{chat}/closure")
 
     async def _refuse(self) -> None:
-        """Everything that is answered with a fault."""
+        """Everything that is answered with an error."""
         async with self._socket(SOCKETS[0], "demo") as socket:
             await socket.refusal("subscribe", topics=["orders/019e2d11-0b52-7c44-8a13-2f4e6b9d1c05/status"])
             await socket.refusal("subscribe", topics=[], cursor=7)

@@ -34,7 +34,7 @@ from core.kernel.caller import Scope
 from core.models.pet_search import SortKey
 from protocols.graphql.bindings import BINDINGS, Binding
 from protocols.graphql.errors import CODES
-from tests.conformance.door import Ability, Answer, Driver, End, Stream, Violation
+from tests.conformance.door import Ability, Answer, Driver, End, Refused, Stream
 from tests.conformance.people import TLS, headers_of
 from tests.conformance.shapes import compact
 from tests.waiting import TIMEOUT_SECONDS
@@ -92,7 +92,7 @@ class GraphqlDriver(Driver):
             )
         told = answer.json()
         if "errors" in told:
-            raise _fault(told["errors"][0])
+            raise _refused(told["errors"][0])
         return _answer(binding, told["data"][binding.name])
 
     @contextlib.asynccontextmanager
@@ -113,9 +113,9 @@ class GraphqlDriver(Driver):
                 await _say(socket, type="subscribe", id=_ID, payload=_subscription(topics, cursor))
                 message = await _hear(socket)
             except ConnectionClosed as closed:
-                raise Violation(_CLOSED[0 if closed.rcvd is None else closed.rcvd.code]) from None
+                raise Refused(_CLOSED[0 if closed.rcvd is None else closed.rcvd.code]) from None
             if message["type"] == "error":
-                raise _fault(message["payload"][0])
+                raise _refused(message["payload"][0])
             assert message["type"] == "pong", message
             stream.cursor = message["payload"]["cursors"][_ID]
             reader = asyncio.create_task(_read(socket, stream))
@@ -141,11 +141,11 @@ class GraphqlSseDriver(Driver):
             client.stream("POST", PATH, json=_subscription(topics, cursor), headers=headers) as answer,
         ):
             if answer.status_code != 200:
-                raise _fault(json.loads(await answer.aread())["errors"][0])
+                raise _refused(json.loads(await answer.aread())["errors"][0])
             lines = answer.aiter_lines()
             first = await _block(lines)
             if "data" in first:
-                raise _fault(json.loads(first["data"])["errors"][0])
+                raise _refused(json.loads(first["data"])["errors"][0])
             stream.cursor = first["id"]
             reader = asyncio.create_task(_read_blocks(lines, stream))
             try:
@@ -235,11 +235,11 @@ def _shown(value: Any, kind: GraphQLOutputType) -> Any:
     return value
 
 
-def _fault(error: dict[str, Any]) -> Violation:
+def _refused(error: dict[str, Any]) -> Refused:
     extensions = error["extensions"]
-    return Violation(
+    return Refused(
         _SLUGS[extensions["code"]],
-        fields=[(fault["field"], fault["code"]) for fault in extensions.get("errors", ())],
+        fields=[(violation["field"], violation["code"]) for violation in extensions.get("errors", ())],
         oldest_cursor=extensions.get("oldestCursor"),
         retry_after=extensions.get("retryAfter"),
     )
@@ -265,8 +265,8 @@ def _event(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _end(error: dict[str, Any], place: str | None) -> End:
-    fault = _fault(error)
-    return End(fault.code, error["extensions"].get("cursor", place), fault.oldest_cursor)
+    refused = _refused(error)
+    return End(refused.code, error["extensions"].get("cursor", place), refused.oldest_cursor)
 
 
 async def _say(socket: ClientConnection, **message: Any) -> None:

@@ -26,7 +26,7 @@ from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceSt
 from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
 from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc.bindings import BINDINGS, Binding
-from tests.conformance.door import Ability, Answer, Conversation, Driver, End, Stream, Violation
+from tests.conformance.door import Ability, Answer, Conversation, Driver, End, Refused, Stream
 from tests.conformance.people import Person
 from tests.waiting import TIMEOUT_SECONDS, within
 
@@ -38,7 +38,7 @@ _STUBS: dict[str, Any] = {
     "PetService": PetServiceStub,
     "UserService": UserServiceStub,
 }
-#: The reasons of a stream's end, as the faults that they are.
+#: The reasons of a stream's end, as the errors that they are.
 _ENDS = {
     CloseReason.DRAINING.value: "service-unavailable",
     CloseReason.EXPIRED.value: "unauthorized",
@@ -83,7 +83,7 @@ class GrpcDriver(Driver):
             try:
                 response = await call
             except aio.AioRpcError as error:
-                raise _fault(error) from None
+                raise _refused(error) from None
             trailing = dict(await call.trailing_metadata())
         replayed = trailing.get("idempotent-replayed") == "true"
         return Answer(_value(response), getattr(response, "etag", None), replayed)
@@ -99,7 +99,7 @@ class GrpcDriver(Driver):
                 try:
                     await call.read()
                 except aio.AioRpcError as error:
-                    raise _fault(error) from None
+                    raise _refused(error) from None
             stream.cursor = initial["x-cursor"]
             reader = asyncio.create_task(_read(call, stream))
             try:
@@ -157,7 +157,7 @@ class GrpcConversation(Conversation):
         except aio.AioRpcError as error:
             for waiting in (self.greeted, *self._answers.values()):
                 if not waiting.done():
-                    waiting.set_exception(_fault(error))
+                    waiting.set_exception(_refused(error))
 
     async def _ask(self, **command: Any) -> Any:
         mark = str(next(self._marks))
@@ -171,9 +171,9 @@ class GrpcConversation(Conversation):
         message = getattr(response, name)
         if response.reply_to and name == "error":
             self._answers.pop(response.reply_to).set_exception(
-                Violation(
+                Refused(
                     message.code,
-                    fields=[(_camel(fault.field), fault.code) for fault in message.errors],
+                    fields=[(_camel(violation.field), violation.code) for violation in message.errors],
                     oldest_cursor=message.oldest_cursor or None,
                     retry_after=message.retry_after or None,
                 )
@@ -205,9 +205,9 @@ async def _read(call: Any, stream: Stream) -> None:
                 place = event.cursor or place
                 stream.put(_shown(event))
     except aio.AioRpcError as error:
-        fault = _fault(error)
+        refused = _refused(error)
         place = dict(error.trailing_metadata() or ()).get("x-cursor", place)
-        stream.end(End(_ENDS.get(fault.code, fault.code), place, fault.oldest_cursor))
+        stream.end(End(_ENDS.get(refused.code, refused.code), place, refused.oldest_cursor))
 
 
 async def _stop(reader: "asyncio.Task[None]") -> None:
@@ -332,20 +332,20 @@ def _one(field: FieldDescriptor, value: Any) -> Any:
             return _shown(value)
 
 
-def _fault(error: aio.AioRpcError) -> Violation:
+def _refused(error: aio.AioRpcError) -> Refused:
     """What a status and its details say."""
     details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
     if not isinstance(details, bytes):
         # Messages that are too big are refused by gRPC itself.
         assert error.code() is StatusCode.RESOURCE_EXHAUSTED, error
-        return Violation("payload-too-large")
-    info, faults, retry = ErrorInfo(), BadRequest(), RetryInfo()
+        return Refused("payload-too-large")
+    info, violations, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for packed in Status.FromString(details).details:
-        for part in (info, faults, retry):
+        for part in (info, violations, retry):
             packed.Unpack(part)
-    return Violation(
+    return Refused(
         info.reason.lower().replace("_", "-"),
-        fields=[(_path(one.field), one.reason) for one in faults.field_violations if one.reason],
+        fields=[(_path(one.field), one.reason) for one in violations.field_violations if one.reason],
         oldest_cursor=info.metadata.get("oldestCursor"),
         retry_after=retry.retry_delay.seconds or None,
     )

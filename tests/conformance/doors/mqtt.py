@@ -14,14 +14,14 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from core.kernel.topics import matches
-from tests.conformance.door import UNTOLD, Ability, Driver, End, Stream, Violation
+from tests.conformance.door import UNTOLD, Ability, Driver, End, Refused, Stream
 from tests.conformance.shapes import compact
 from tests.waiting import TIMEOUT_SECONDS
 
 T = TypeVar("T")
 
 NOT_AUTHORIZED = 135
-#: Reason codes as the faults that they are: of CONNACK, SUBACK, PUBACK, and of DISCONNECT.
+#: Reason codes as the errors that they are: of CONNACK, SUBACK, PUBACK, and of DISCONNECT.
 _CONNECT = {
     128: "internal-server-error",
     134: "unauthorized",
@@ -126,13 +126,13 @@ class Connection:
         """What is answered.
 
         Raises:
-            Fault: the connection ended instead.
+            Refused: the connection ended instead.
         """
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await asyncio.wait((answer, self.over), return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
-        raise Violation(end_of(*self.over.result()).code)
+        raise Refused(end_of(*self.over.result()).code)
 
     def _answer(self, mid: int, codes: list[ReasonCode], told: Properties | None) -> None:
         self._answers.pop(mid).set_result((codes, _user_properties(told)))
@@ -195,7 +195,7 @@ class MqttDriver(Driver):
             codes, told = await connection.answer(mid)
             for code in codes:
                 if code.is_failure:
-                    raise Violation(self._refusal(code.value), oldest_cursor=told.get("oldestCursor"))
+                    raise Refused(self._refusal(code.value), oldest_cursor=told.get("oldestCursor"))
             stream.cursor = told.get("cursor", "")
             yield stream
 
@@ -205,7 +205,7 @@ class MqttDriver(Driver):
             mid = connection.client.publish(wire_topic, json.dumps(payload), qos=1).mid
             (code,), _ = await connection.answer(mid)
             if code.is_failure:
-                raise Violation(_PUBLISH[code.value])
+                raise Refused(_PUBLISH[code.value])
 
     async def renew(self, stream: Stream, token: str) -> None:
         assert isinstance(stream, MqttStream)
@@ -265,7 +265,7 @@ class MqttDriver(Driver):
         try:
             code = await connection.welcome()
             if code.is_failure:
-                raise Violation(_CONNECT[code.value])
+                raise Refused(_CONNECT[code.value])
             yield connection
         finally:
             reader.cancel()

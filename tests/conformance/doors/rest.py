@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from protocols.rest.bindings import BINDINGS, Binding
-from tests.conformance.door import Ability, Answer, Driver, Violation
+from tests.conformance.door import Ability, Answer, Driver, Refused
 from tests.conformance.people import TLS, headers_of
 from tests.conformance.shapes import compact
 from tests.waiting import TIMEOUT_SECONDS
@@ -54,7 +54,7 @@ class RestDriver(Driver):
                 **content,
             )
         if not answer.is_success:
-            raise fault_of(answer)
+            raise error_of_response(answer)
         replayed = answer.headers.get("Idempotent-Replayed") == "true"
         if binding.serves_image:
             return Answer(answer.content)
@@ -62,13 +62,13 @@ class RestDriver(Driver):
         return Answer(value, answer.headers.get("ETag"), replayed)
 
 
-def fault_of(answer: httpx.Response) -> Violation:
+def error_of_response(answer: httpx.Response) -> Refused:
     """What a problem says (RFC 9457)."""
     problem = answer.json()
     retry_after = answer.headers.get("Retry-After")
-    return Violation(
+    return Refused(
         problem["type"].rpartition("/")[2],
-        fields=[(fault["field"], fault["code"]) for fault in problem.get("errors", ())],
+        fields=[(violation["field"], violation["code"]) for violation in problem.get("errors", ())],
         oldest_cursor=problem.get("oldestCursor"),
         retry_after=None if retry_after is None else int(retry_after),
     )

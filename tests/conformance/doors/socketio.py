@@ -11,7 +11,7 @@ import engineio
 import socketio
 
 from tests.conformance.door import Ability, Conversation, Driver, End, OnFrame, Stream
-from tests.conformance.doors.rest import fault_of
+from tests.conformance.doors.rest import error_of_response
 from tests.conformance.doors.websocket import SocketConversation, SocketStream, error_of
 from tests.conformance.people import Person
 from tests.conformance.shapes import compact
@@ -62,7 +62,7 @@ class Connection:
         """Connect.
 
         Raises:
-            Fault: it was refused.
+            Refused: it was refused.
         """
         auth = compact({"token": person.token, "tenantId": person.tenant})
         try:
@@ -72,7 +72,7 @@ class Connection:
                 case {"data": dict(data)}:
                     raise error_of(data) from None
                 case {"type": _}:  # Refused before it came to a connection.
-                    raise fault_of(self._refusal) from None
+                    raise error_of_response(self._refusal) from None
             raise
 
     async def ask(self, name: str, chat_id: str | None = None, **data: Any) -> dict[str, Any]:

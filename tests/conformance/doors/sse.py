@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import httpx
 
 from tests.conformance.door import Ability, Driver, End, Stream
-from tests.conformance.doors.rest import fault_of
+from tests.conformance.doors.rest import error_of_response
 from tests.conformance.people import TLS, headers_of
 
 CHANNEL = "/v1/events"
-#: The reasons of a stream's end, as the faults that they are.
+#: The reasons of a stream's end, as the errors that they are.
 _ENDS = {"draining": "service-unavailable", "expired": "unauthorized", "revoked": "unauthorized"}
 
 
@@ -34,7 +34,7 @@ class SseDriver(Driver):
         ):
             if answer.status_code != 200:
                 await answer.aread()
-                raise fault_of(answer)
+                raise error_of_response(answer)
             lines = answer.aiter_lines()
             stream.cursor = (await self._block(lines))["id"]
             reader = asyncio.create_task(self._read(lines, stream))

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from tests.conformance.door import Ability, Conversation, Driver, End, OnFrame, Stream, Violation
-from tests.conformance.doors.rest import fault_of
+from tests.conformance.door import Ability, Conversation, Driver, End, OnFrame, Refused, Stream
+from tests.conformance.doors.rest import error_of_response
 from tests.conformance.people import headers_of
 from tests.conformance.shapes import compact
 from tests.waiting import within
 
 EVENTS, CHAT = "/v1/ws/events", "/v1/ws/chat"
-#: Close codes, as the faults that they are.
+#: Close codes, as the errors that they are.
 _CLOSES = {
     1001: "service-unavailable",
     1003: "bad-request",
@@ -39,7 +39,7 @@ class Asks(Protocol):
         """Send a message; the data of its acknowledgement.
 
         Raises:
-            Fault: it was refused, or the connection was ended instead.
+            Refused: it was refused, or the connection was ended instead.
         """
 
 
@@ -182,7 +182,7 @@ class WebSocketDriver(Driver):
         try:
             socket = await connecting
         except websockets.InvalidStatus as refused:
-            raise fault_of(json.loads(refused.response.body or b"")) from None
+            raise error_of_response(json.loads(refused.response.body or b"")) from None
         line = Line(socket, path, self.on_frame, tell)
 
         async def read() -> None:
@@ -200,11 +200,11 @@ class WebSocketDriver(Driver):
             await socket.close()
 
 
-def error_of(data: dict[str, Any]) -> Violation:
+def error_of(data: dict[str, Any]) -> Refused:
     """What the data of an error message says."""
-    return Violation(
+    return Refused(
         data["code"],
-        fields=[(fault["field"], fault["code"]) for fault in data.get("errors", ())],
+        fields=[(violation["field"], violation["code"]) for violation in data.get("errors", ())],
         oldest_cursor=data.get("oldestCursor"),
         retry_after=data.get("retryAfter"),
     )

@@ -35,7 +35,7 @@ class Reader:
     lease: Lease
     seen: dict[TenantId, list[int]] = field(default_factory=dict)
     pages: list[int] = field(default_factory=list)
-    fault: Exception | None = None
+    failure: Exception | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     busy: int = 0
     busiest: int = 0
@@ -49,9 +49,9 @@ class Reader:
             self.busy -= 1
         self.pages.append(len(events))
         self.seen.setdefault(tenant, []).extend(event.sequence for event in events)
-        if self.fault is not None:
-            fault, self.fault = self.fault, None
-            raise fault
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
@@ -142,7 +142,7 @@ async def test_a_handler_that_fails_ends_it_without_a_step_forward_and_without_h
     reader = await a_reader(storage, poll=0.05)
     for tenant in tenants:
         await storage.append(draft("t", tenant=tenant))
-    reader.fault = Broken()
+    reader.failure = Broken()
     async with reader.running() as task:
         await asyncio.wait({task}, timeout=TIMEOUT_SECONDS)
         assert isinstance(task.exception(), Broken)

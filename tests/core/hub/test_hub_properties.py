@@ -154,7 +154,7 @@ class Client:
             assert any(concerns(pattern, viewer, event) for pattern in patterns)
 
 
-class Faults(logging.Handler):
+class Errors(logging.Handler):
     """Keeps what is logged."""
 
     def __init__(self, level: int) -> None:
@@ -184,15 +184,15 @@ class Play:
         self.hubs = [
             await started_hub(self.storage, self.air, f"node {node}", limits) for node in range(NODES)
         ]
-        faults = Faults(logging.ERROR)
-        logging.getLogger("core.hub").addHandler(faults)
+        errors = Errors(logging.ERROR)
+        logging.getLogger("core.hub").addHandler(errors)
         try:
             yield
             for hub in self.hubs:
                 await hub.stop()
         finally:
-            logging.getLogger("core.hub").removeHandler(faults)
-        assert faults.records == []
+            logging.getLogger("core.hub").removeHandler(errors)
+        assert errors.records == []
 
     @property
     def floor(self) -> int:

@@ -51,14 +51,14 @@ class Worker:
         self.working = False
         self.left_early: list[bool] = []
         self._storage = storage
-        self.fault: BaseException | None = None
+        self.failure: BaseException | None = None
         self.leaseholder = Leaseholder(storage, NAME, holder, self._work, lasts=lasts, every=0.02)
 
     async def _work(self, lease: Lease) -> None:
         self.leases.append(lease)
-        if self.fault is not None:
-            fault, self.fault = self.fault, None
-            raise fault
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
         self.working = True
         try:
             await asyncio.Event().wait()
@@ -171,11 +171,11 @@ async def test_a_database_that_is_away_from_the_start_is_asked_again(
     ]
 
 
-@pytest.mark.parametrize("fault", [LeaseLost(), RuntimeError("broken")])
-async def test_work_that_fails_is_tried_again(fault: Exception, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("failure", [LeaseLost(), RuntimeError("broken")])
+async def test_work_that_fails_is_tried_again(failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
     one = Worker(MemoryStorage(), "one")
-    one.fault = fault
+    one.failure = failure
     async with one.running():
         await eventually(lambda: one.working)
     assert len(one.leases) == 2
-    assert ("broken" in caplog.text) == isinstance(fault, RuntimeError)
+    assert ("broken" in caplog.text) == isinstance(failure, RuntimeError)

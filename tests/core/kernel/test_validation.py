@@ -1,4 +1,4 @@
-"""What is told of faults."""
+"""What is told of violations."""
 
 import pytest
 from pydantic import BaseModel
@@ -27,4 +27,4 @@ def test_a_text_is_told_to_be_one_and_a_list_to_be_a_list(
 ) -> None:
     with pytest.raises(ValidationFailed) as caught:
         check_body(model, body)
-    assert [fault.message for fault in caught.value.violations] == [message]
+    assert [violation.message for violation in caught.value.violations] == [message]

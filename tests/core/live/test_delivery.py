@@ -253,7 +253,7 @@ async def test_a_log_that_was_trimmed_under_a_reader_ends_the_session(scene: Sce
     assert close.oldest_cursor
 
 
-async def test_a_peer_that_goes_while_it_is_waited_for_is_no_fault(scene: Scene) -> None:
+async def test_a_peer_that_goes_while_it_is_waited_for_is_no_error(scene: Scene) -> None:
     await scene.happen(1)
     scene.tap.shut()
     await scene.follow("earliest")

@@ -280,7 +280,7 @@ async def test_a_log_that_does_not_answer_is_given_up(scene: Scene, monkeypatch:
     await eventually(lambda: scene.store.hub.statistics().rings == 0)
 
 
-async def test_a_fault_of_ours_is_told_as_such_and_logged(
+async def test_an_internal_error_is_told_as_such_and_logged(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = scene.open()

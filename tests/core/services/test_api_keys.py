@@ -79,22 +79,24 @@ async def test_a_stale_deletion_is_refused(shop: Shop) -> None:
     await shop.call(DELETE_API_KEY, id=made.id, if_match=shown.etag)
 
 
-async def test_every_fault_of_a_key_is_told(shop: Shop) -> None:
+async def test_every_violation_of_a_key_is_told(shop: Shop) -> None:
     odd = {"name": " ", "scopes": ["all", "read:pets", 1], "key": "psk_mine"}
-    assert await shop.faults(CREATE_API_KEY, body=odd) == {
+    assert await shop.violations(CREATE_API_KEY, body=odd) == {
         "name": "INVALID_LENGTH",
         "scopes[0]": "INVALID_ENUM_VALUE",
         "scopes[2]": "INVALID_TYPE",
         "key": "UNKNOWN_FIELD",
     }
-    assert await shop.faults(CREATE_API_KEY, body={"name": "k", "scopes": []}) == {"scopes": "INVALID_LENGTH"}
-    assert await shop.faults(CREATE_API_KEY, body={"name": "k", "scopes": ["all"]}) == {
+    assert await shop.violations(CREATE_API_KEY, body={"name": "k", "scopes": []}) == {
+        "scopes": "INVALID_LENGTH"
+    }
+    assert await shop.violations(CREATE_API_KEY, body={"name": "k", "scopes": ["all"]}) == {
         "scopes[0]": "INVALID_ENUM_VALUE"
     }
     past = rfc3339(utc_now() - timedelta(seconds=1))
-    assert await shop.faults(CREATE_API_KEY, body={**BODY, "expiresAt": past}) == {
+    assert await shop.violations(CREATE_API_KEY, body={**BODY, "expiresAt": past}) == {
         "expiresAt": "OUT_OF_RANGE"
     }
-    assert await shop.faults(CREATE_API_KEY, body={**BODY, "expiresAt": "2026-01-31"}) == {
+    assert await shop.violations(CREATE_API_KEY, body={**BODY, "expiresAt": "2026-01-31"}) == {
         "expiresAt": "INVALID_FORMAT"
     }

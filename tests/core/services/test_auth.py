@@ -143,8 +143,8 @@ async def test_a_hash_is_checked_even_where_there_is_no_user(
     assert [hashed is None for hashed in checked] == [False, True]
 
 
-async def test_a_body_that_is_no_login_is_told_all_its_faults(shop: Shop) -> None:
-    assert await shop.faults(LOG_IN, shop.visitor, {"username": "", "password": 1, "x": 1}) == {
+async def test_a_body_that_is_no_login_is_told_all_its_violations(shop: Shop) -> None:
+    assert await shop.violations(LOG_IN, shop.visitor, {"username": "", "password": 1, "x": 1}) == {
         "username": "INVALID_LENGTH",
         "password": "INVALID_TYPE",
         "x": "UNKNOWN_FIELD",
@@ -280,7 +280,7 @@ async def test_garbage_refreshes_nothing(shop: Shop, bad: str) -> None:
     if bad:
         await shop.refusal(Unauthorized, REFRESH, shop.visitor, {"refreshToken": bad})
     else:
-        await shop.faults(REFRESH, shop.visitor, {"refreshToken": bad})
+        await shop.violations(REFRESH, shop.visitor, {"refreshToken": bad})
 
 
 async def test_a_changed_refresh_token_refreshes_nothing(shop: Shop) -> None:

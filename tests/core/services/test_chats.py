@@ -78,7 +78,7 @@ async def test_a_subject_may_be_left_out_and_so_may_the_whole_body(shop: Shop) -
     assert (await shop.call(OPEN_CHAT, shop.customer, {})).subject is None
     assert (await shop.call(OPEN_CHAT, shop.customer)).subject is None
     odd = {"subject": "x" * 201, "customerId": new_id()}
-    assert await shop.faults(OPEN_CHAT, shop.customer, odd) == {
+    assert await shop.violations(OPEN_CHAT, shop.customer, odd) == {
         "subject": "INVALID_LENGTH",
         "customerId": "UNKNOWN_FIELD",
     }
@@ -162,10 +162,10 @@ async def test_only_staff_is_given_chats(shop: Shop, chat: Chat) -> None:
     customer = user_in(shop.tenant)
     await shop.add(customer)
     for agent_id in (customer.id, new_id()):
-        assert await shop.faults(ASSIGN_CHAT, body={"agentId": agent_id}, id=chat.id) == {
+        assert await shop.violations(ASSIGN_CHAT, body={"agentId": agent_id}, id=chat.id) == {
             "agentId": "INVALID_FORMAT"
         }
-    assert await shop.faults(ASSIGN_CHAT, body={"agentId": "x", "a": 1}, id=chat.id) == {
+    assert await shop.violations(ASSIGN_CHAT, body={"agentId": "x", "a": 1}, id=chat.id) == {
         "agentId": "INVALID_FORMAT",
         "a": "UNKNOWN_FIELD",
     }
@@ -289,7 +289,7 @@ async def test_an_agent_who_answers_a_waiting_chat_takes_it(shop: Shop, chat: Ch
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "violations"),
     [
         ({}, {"text": "REQUIRED_FIELD"}),
         ({"text": ""}, {"text": "INVALID_LENGTH"}),
@@ -299,10 +299,10 @@ async def test_an_agent_who_answers_a_waiting_chat_takes_it(shop: Shop, chat: Ch
          {"text": "INVALID_TYPE", "clientMessageId": "INVALID_LENGTH", "senderRole": "UNKNOWN_FIELD"}),
     ],
 )  # fmt: skip
-async def test_every_fault_of_a_message_is_told(
-    shop: Shop, chat: Chat, body: dict[str, Any], faults: dict[str, str]
+async def test_every_violation_of_a_message_is_told(
+    shop: Shop, chat: Chat, body: dict[str, Any], violations: dict[str, str]
 ) -> None:
-    assert await shop.faults(SEND_MESSAGE, shop.customer, body, id=chat.id) == faults
+    assert await shop.violations(SEND_MESSAGE, shop.customer, body, id=chat.id) == violations
 
 
 async def test_messages_keep_their_order_though_clocks_differ(

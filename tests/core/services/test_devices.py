@@ -77,7 +77,7 @@ async def test_a_device_reads_its_orders_and_no_others(shop: Shop) -> None:
 async def test_what_a_device_is_given_must_be_there(store: Store, shop: Shop) -> None:
     pet_id, order_id = await order_of(Shop(store))
     mine, _ = await order_of(shop)
-    assert await shop.faults(
+    assert await shop.violations(
         CREATE_DEVICE, body={"name": "k", "petIds": [mine, pet_id], "orderIds": [order_id]}
     ) == {
         "petIds[1]": "INVALID_FORMAT",
@@ -85,7 +85,7 @@ async def test_what_a_device_is_given_must_be_there(store: Store, shop: Shop) ->
     }
 
 
-async def test_every_fault_of_a_device_is_told(shop: Shop) -> None:
+async def test_every_violation_of_a_device_is_told(shop: Shop) -> None:
     body = {
         "name": "",
         "petIds": ["1"],
@@ -93,7 +93,7 @@ async def test_every_fault_of_a_device_is_told(shop: Shop) -> None:
         "topics": ["pets/#/x", "pets/+", ""],
         "password": "mine",
     }
-    assert await shop.faults(CREATE_DEVICE, body=body) == {
+    assert await shop.violations(CREATE_DEVICE, body=body) == {
         "name": "INVALID_LENGTH",
         "petIds[0]": "INVALID_FORMAT",
         "orderIds": "INVALID_TYPE",

@@ -87,8 +87,8 @@ async def test_anything_else_is_refused(shop: Shop, content: bytes) -> None:
 
 async def test_an_upload_without_an_image_is_refused(shop: Shop) -> None:
     pet = await pet_in(shop)
-    assert await shop.faults(UPLOAD_IMAGE, body={"file": b""}, id=pet.id) == {"file": "INVALID_LENGTH"}
-    assert await shop.faults(UPLOAD_IMAGE, body={"x": "1"}, id=pet.id) == {
+    assert await shop.violations(UPLOAD_IMAGE, body={"file": b""}, id=pet.id) == {"file": "INVALID_LENGTH"}
+    assert await shop.violations(UPLOAD_IMAGE, body={"x": "1"}, id=pet.id) == {
         "file": "REQUIRED_FIELD",
         "x": "UNKNOWN_FIELD",
     }

@@ -164,7 +164,7 @@ _ID, _OTHER = new_id(), new_id()
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "violations"),
     [
         ({}, {"petId": "REQUIRED_FIELD"}),
         ({"petId": None}, {"petId": "REQUIRED_FIELD"}),
@@ -186,8 +186,8 @@ _ID, _OTHER = new_id(), new_id()
         ("pet", {"": "INVALID_TYPE"}),
     ],
 )
-async def test_a_faulty_order_is_refused(shop: Shop, body: object, faults: dict[str, str]) -> None:
-    assert await shop.faults(PLACE_ORDER, shop.visitor, body) == faults
+async def test_a_faulty_order_is_refused(shop: Shop, body: object, violations: dict[str, str]) -> None:
+    assert await shop.violations(PLACE_ORDER, shop.visitor, body) == violations
 
 
 async def test_the_first_pet_may_be_named_twice_over(shop: Shop) -> None:
@@ -212,7 +212,7 @@ async def test_only_staff_orders_for_somebody_else(shop: Shop) -> None:
     await shop.refusal(Unauthorized, PLACE_ORDER, shop.visitor, body)
     await shop.refusal(Forbidden, PLACE_ORDER, shop.customer, body)
     nobody = {"petId": pet.id, "userId": new_id()}
-    assert await shop.faults(PLACE_ORDER, body=nobody) == {"userId": "INVALID_FORMAT"}
+    assert await shop.violations(PLACE_ORDER, body=nobody) == {"userId": "INVALID_FORMAT"}
     assert (await shop.call(PLACE_ORDER, body=body)).user_id == user.id
 
 
@@ -376,8 +376,8 @@ async def test_only_staff_moves_orders_and_says_where(shop: Shop) -> None:
     order = await order_of(shop, shop.customer)
     await shop.refusal(Unauthorized, UPDATE_ORDER, shop.visitor, {"status": "SHIPPED"}, id=order.id)
     await shop.refusal(Forbidden, UPDATE_ORDER, shop.customer, {"status": "SHIPPED"}, id=order.id)
-    assert await shop.faults(UPDATE_ORDER, body={}, id=order.id) == {"status": "REQUIRED_FIELD"}
-    assert await shop.faults(UPDATE_ORDER, body={"status": "LOST", "x": 1}, id=order.id) == {
+    assert await shop.violations(UPDATE_ORDER, body={}, id=order.id) == {"status": "REQUIRED_FIELD"}
+    assert await shop.violations(UPDATE_ORDER, body={"status": "LOST", "x": 1}, id=order.id) == {
         "status": "INVALID_ENUM_VALUE",
         "x": "UNKNOWN_FIELD",
     }

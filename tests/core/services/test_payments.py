@@ -165,7 +165,7 @@ async def test_numbers_of_every_length_pass_their_check(number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "faults"),
+    ("changes", "violations"),
     [
         ({"number": "4242424242424241"}, {"source.number": "INVALID_FORMAT"}),
         ({"number": "424242424242"}, {"source.number": "INVALID_FORMAT"}),
@@ -184,13 +184,15 @@ async def test_numbers_of_every_length_pass_their_check(number: str) -> None:
         ({"object": None}, {"source.object": "INVALID_ENUM_VALUE"}),
     ],
 )
-async def test_a_faulty_card_is_refused(shop: Shop, changes: dict[str, Any], faults: dict[str, str]) -> None:
+async def test_a_faulty_card_is_refused(
+    shop: Shop, changes: dict[str, Any], violations: dict[str, str]
+) -> None:
     order = await order_of(shop, shop.visitor)
-    assert await shop.faults(PAY_ORDER, shop.visitor, card(**changes), id=order.id) == faults
+    assert await shop.violations(PAY_ORDER, shop.visitor, card(**changes), id=order.id) == violations
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "violations"),
     [
         ({}, dict.fromkeys(("amount", "currency", "source"), "REQUIRED_FIELD")),
         ({**CARD, "currency": "JPY"}, {"currency": "INVALID_ENUM_VALUE"}),
@@ -209,28 +211,28 @@ async def test_a_faulty_card_is_refused(shop: Shop, changes: dict[str, Any], fau
         ({**CARD, "currency": "eur"}, {"currency": "INVALID_ENUM_VALUE"}),
     ],
 )
-async def test_a_faulty_payment_is_refused(shop: Shop, body: object, faults: dict[str, str]) -> None:
+async def test_a_faulty_payment_is_refused(shop: Shop, body: object, violations: dict[str, str]) -> None:
     order = await order_of(shop, shop.visitor)
-    assert await shop.faults(PAY_ORDER, shop.visitor, body, id=order.id) == faults
+    assert await shop.violations(PAY_ORDER, shop.visitor, body, id=order.id) == violations
 
 
 @pytest.mark.parametrize(
-    ("month", "year", "fault"),
+    ("month", "year", "violation"),
     [(1, 2027, None), (12, 2026, None), (11, 2026, "source.expMonth"), (12, 2025, "source.expYear")],
 )
 async def test_a_card_is_good_to_the_end_of_its_month(
-    tmp_path: Path, month: int, year: int, fault: str | None
+    tmp_path: Path, month: int, year: int, violation: str | None
 ) -> None:
     async with open_store(tmp_path, clock=lambda: datetime(2026, 12, 31, 23, 59, tzinfo=UTC)) as store:
         shop = Shop(store)
         order = await order_of(shop, shop.visitor)
         body = card(expMonth=month, expYear=year)
-        if fault is None:
+        if violation is None:
             await shop.call(PAY_ORDER, shop.visitor, body, id=order.id)
         else:
             wrong = {**body, "amount": "1.00"}
-            expected = {"amount": "OUT_OF_RANGE", fault: "OUT_OF_RANGE"}
-            assert await shop.faults(PAY_ORDER, shop.visitor, wrong, id=order.id) == expected
+            expected = {"amount": "OUT_OF_RANGE", violation: "OUT_OF_RANGE"}
+            assert await shop.violations(PAY_ORDER, shop.visitor, wrong, id=order.id) == expected
 
 
 async def test_an_order_is_paid_once(shop: Shop) -> None:
@@ -305,7 +307,10 @@ async def test_numbers_are_neither_stored_nor_logged_nor_told(
         mistyped = card(number=NUMBER[:-1] + "1")
         error = await shop.refusal(ValidationFailed, PAY_ORDER, shop.visitor, mistyped, id=faulty.id)
         told = (
-            json.dumps(await shop.events()) + caplog.text + repr(error) + repr(getattr(error, "faults", ""))
+            json.dumps(await shop.events())
+            + caplog.text
+            + repr(error)
+            + repr(getattr(error, "violations", ""))
         )
     kept = files(tmp_path)
     for number in (NUMBER, NUMBER[:-1] + "1", "cvc", "000123456789", "110000000"):

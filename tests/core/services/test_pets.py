@@ -96,7 +96,7 @@ async def test_enumerations_are_read_without_regard_to_case(shop: Shop) -> None:
     ]
 
 
-async def test_every_fault_of_a_pet_is_told_at_once(shop: Shop) -> None:
+async def test_every_violation_of_a_pet_is_told_at_once(shop: Shop) -> None:
     body = {
         "name": " ",
         "species": "DRAGON",
@@ -111,7 +111,7 @@ async def test_every_fault_of_a_pet_is_told_at_once(shop: Shop) -> None:
         "medicalInfo": {"vaccinated": 1, "mood": "good"},
         "wings": 2,
     }
-    assert await shop.faults(CREATE_PET, body=body) == {
+    assert await shop.violations(CREATE_PET, body=body) == {
         "name": "INVALID_LENGTH",
         "species": "INVALID_ENUM_VALUE",
         "ageMonths": "OUT_OF_RANGE",
@@ -130,7 +130,7 @@ async def test_every_fault_of_a_pet_is_told_at_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "violations"),
     [
         ({}, dict.fromkeys(("name", "species", "ageMonths", "price"), "REQUIRED_FIELD")),
         ([], {"": "INVALID_TYPE"}),
@@ -148,8 +148,8 @@ async def test_every_fault_of_a_pet_is_told_at_once(shop: Shop) -> None:
         ({**CAT, "photos": ["https://e.com"] * 51}, {"photos": "INVALID_LENGTH"}),
     ],
 )
-async def test_a_faulty_pet_is_refused(shop: Shop, body: object, faults: dict[str, str]) -> None:
-    assert await shop.faults(CREATE_PET, body=body) == faults
+async def test_a_faulty_pet_is_refused(shop: Shop, body: object, violations: dict[str, str]) -> None:
+    assert await shop.violations(CREATE_PET, body=body) == violations
 
 
 async def test_only_who_may_write_pets_does(shop: Shop) -> None:
@@ -322,7 +322,7 @@ async def test_a_search_is_paged(shop: Shop) -> None:
     assert page.pagination.model_dump() == {"page": 2, "limit": 3, "totalItems": 4, "totalPages": 2}
 
 
-async def test_every_fault_of_a_search_is_told_at_once(shop: Shop) -> None:
+async def test_every_violation_of_a_search_is_told_at_once(shop: Shop) -> None:
     body = {
         "criteria": {
             "species": ["DOG", "DRAGON"],
@@ -335,7 +335,7 @@ async def test_every_fault_of_a_search_is_told_at_once(shop: Shop) -> None:
         "pagination": {"page": 0, "limit": 101},
         "more": 1,
     }
-    assert await shop.faults(SEARCH_PETS, shop.visitor, body) == {
+    assert await shop.violations(SEARCH_PETS, shop.visitor, body) == {
         "criteria.species[1]": "INVALID_ENUM_VALUE",
         "criteria.ageRange.max": "OUT_OF_RANGE",
         "criteria.priceRange.max": "OUT_OF_RANGE",
@@ -347,7 +347,7 @@ async def test_every_fault_of_a_search_is_told_at_once(shop: Shop) -> None:
         "pagination.limit": "OUT_OF_RANGE",
         "more": "UNKNOWN_FIELD",
     }
-    assert await shop.faults(SEARCH_PETS, shop.visitor, {"sort": {"field": 1}}) == {
+    assert await shop.violations(SEARCH_PETS, shop.visitor, {"sort": {"field": 1}}) == {
         "sort.field": "INVALID_TYPE"
     }
 
@@ -388,7 +388,7 @@ async def test_a_patch_changes_what_it_names_and_null_removes(shop: Shop) -> Non
 
 async def test_the_result_of_a_patch_is_checked_whole(shop: Shop) -> None:
     pet = await create(shop)
-    assert await shop.faults(
+    assert await shop.violations(
         UPDATE_PET, body={"name": None, "x": 1, "y": None, "price": "no"}, id=pet.id
     ) == {
         "name": "REQUIRED_FIELD",
@@ -396,10 +396,10 @@ async def test_the_result_of_a_patch_is_checked_whole(shop: Shop) -> None:
         "y": "UNKNOWN_FIELD",
         "price": "INVALID_FORMAT",
     }
-    assert await shop.faults(UPDATE_PET, body={"medicalInfo": {"mood": None}}, id=pet.id) == {
+    assert await shop.violations(UPDATE_PET, body={"medicalInfo": {"mood": None}}, id=pet.id) == {
         "medicalInfo.mood": "UNKNOWN_FIELD"
     }
-    assert await shop.faults(UPDATE_PET, body=[], id=pet.id) == {"": "INVALID_TYPE"}
+    assert await shop.violations(UPDATE_PET, body=[], id=pet.id) == {"": "INVALID_TYPE"}
 
 
 async def test_a_null_for_what_is_not_there_changes_nothing(shop: Shop) -> None:
@@ -589,4 +589,4 @@ async def test_a_repeated_request_with_a_key_adds_one_pet(shop: Shop) -> None:
     assert (first.replayed, again.replayed) == (False, True)
     assert again.value == first.value
     assert (await shop.call(COUNT_PETS))["AVAILABLE"] == 1
-    assert await shop.faults(CREATE_PET, body=CAT, key="k1") == {"Idempotency-Key": "INVALID_FORMAT"}
+    assert await shop.violations(CREATE_PET, body=CAT, key="k1") == {"Idempotency-Key": "INVALID_FORMAT"}

@@ -51,7 +51,7 @@ async def test_of_many_who_register_at_once_one_is_the_owner(shop: Shop) -> None
 
 
 async def test_a_registration_that_fails_leaves_the_ownership_to_the_next(shop: Shop) -> None:
-    await shop.faults(REGISTER, shop.visitor, profile(password="short"))
+    await shop.violations(REGISTER, shop.visitor, profile(password="short"))
     assert (await register(shop)).roles == (Role.STAFF,)
 
 
@@ -109,8 +109,8 @@ async def test_tenants_do_not_share_names(store: Store, shop: Shop) -> None:
     assert (await register(Shop(store))).roles == (Role.STAFF,)
 
 
-async def test_every_fault_of_a_registration_is_told(shop: Shop) -> None:
-    assert await shop.faults(
+async def test_every_violation_of_a_registration_is_told(shop: Shop) -> None:
+    assert await shop.violations(
         REGISTER, shop.visitor, {"username": "ab", "email": "x", "password": "short", "role": "STAFF"}
     ) == {
         "username": "INVALID_LENGTH",
@@ -120,7 +120,7 @@ async def test_every_fault_of_a_registration_is_told(shop: Shop) -> None:
         "lastName": "REQUIRED_FIELD",
         "role": "UNKNOWN_FIELD",
     }
-    assert await shop.faults(
+    assert await shop.violations(
         REGISTER,
         shop.visitor,
         profile(
@@ -138,15 +138,15 @@ async def test_every_fault_of_a_registration_is_told(shop: Shop) -> None:
         "phone": "INVALID_FORMAT",
         "preferences.spam": "UNKNOWN_FIELD",
     }
-    assert await shop.faults(REGISTER, shop.visitor, profile(password=12345678)) == {
+    assert await shop.violations(REGISTER, shop.visitor, profile(password=12345678)) == {
         "password": "INVALID_TYPE"
     }
-    assert await shop.faults(REGISTER, shop.visitor, profile(password="x" * 257)) == {
+    assert await shop.violations(REGISTER, shop.visitor, profile(password="x" * 257)) == {
         "password": "INVALID_LENGTH"
     }
 
 
-async def test_a_fault_does_not_repeat_the_password(shop: Shop) -> None:
+async def test_a_violation_does_not_repeat_the_password(shop: Shop) -> None:
     error = await shop.refusal(ValidationFailed, REGISTER, shop.visitor, profile(password="geheim"))
     assert isinstance(error, ValidationFailed)
     assert "geheim" not in f"{error!r} {error.violations}"
@@ -240,7 +240,7 @@ async def test_a_patch_changes_what_it_names(shop: Shop) -> None:
         True,
     )
     assert (await shop.call(UPDATE_USER, maria, {"phone": None}, id=maria.user_id)).phone is None
-    assert await shop.faults(
+    assert await shop.violations(
         UPDATE_USER, maria, {"email": None, "x": 1, "password": "short"}, id=maria.user_id
     ) == {
         "email": "REQUIRED_FIELD",

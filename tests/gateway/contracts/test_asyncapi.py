@@ -34,7 +34,7 @@ def test_the_committed_document_is_the_one_that_is_served() -> None:
 @pytest.mark.parametrize("key", MESSAGES)
 def test_an_example_fits_its_own_message(contract: Contract, key: str) -> None:
     [example] = MESSAGES[key]["examples"]
-    assert contract.faults(key, example.get("payload"), example.get("headers")) == []
+    assert contract.violations(key, example.get("payload"), example.get("headers")) == []
 
 
 @pytest.mark.parametrize("door", ["websocket", "socketio"])
@@ -56,7 +56,7 @@ def test_chat_doors_name_every_event_in_its_own_form(contract: Contract, door: s
 
 
 def parsed(text: str) -> tuple[list[dict[str, Any]], dict[str, int] | None]:
-    """What the official parser finds fault with, and how much it found."""
+    """What the official parser finds wrong, and how much it found."""
     done = subprocess.run(
         ["node", NODE / "asyncapi.mjs"],
         input=text,
@@ -78,12 +78,12 @@ def test_the_official_parser_takes_the_document() -> None:
         "operations": len(document["operations"]),
         "messages": len(MESSAGES),
     }
-    # That there is a version 3.1 besides is no fault.
+    # That there is a version 3.1 besides is no error.
     assert [one for one in diagnostics if one["code"] != "asyncapi-latest-version"] == []
 
 
 @pytest.mark.slow
-def test_the_official_parser_finds_a_fault() -> None:
+def test_the_official_parser_finds_an_error() -> None:
     document = asyncapi_document()
     del document["servers"]["mqtt"]["host"]
     diagnostics, _ = parsed(json.dumps(document))

@@ -66,7 +66,7 @@ async def test_javascript_clients_follow_events_and_resume(node: Live, kind: str
 
 
 @pytest.mark.parametrize("kind", ["ws", "sse"])
-async def test_javascript_clients_write_and_are_told_of_faults(node: Live, kind: str) -> None:
+async def test_javascript_clients_write_and_are_told_of_errors(node: Live, kind: str) -> None:
     mutation = 'mutation { createPet(input: {name: "A", species: CAT, ageMonths: 1, price: 1}) { name } }'
     async with node_client(kind, node, mutation, node.staff_token()) as output:
         assert (await line(output))["data"] == {"createPet": {"name": "A"}}

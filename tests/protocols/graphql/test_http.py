@@ -30,7 +30,7 @@ def test_every_operation_has_a_field_or_a_reason() -> None:
     assert not bound & set(LEFT_OUT)
 
 
-def test_every_fault_has_a_code_of_its_own() -> None:
+def test_every_error_has_a_code_of_its_own() -> None:
     assert set(CODES) == set(ErrorCode)
     assert len(set(CODES.values())) == len(CODES)
 
@@ -148,7 +148,7 @@ async def test_somebody_registers_logs_in_and_reads_himself(node: Live) -> None:
         ("{ pets(limit: 101) { id } }", "BAD_REQUEST"),
     ],
 )  # fmt: skip
-async def test_a_fault_has_the_code_of_the_table(node: Live, query: str, code: str) -> None:
+async def test_an_error_has_the_code_of_the_table(node: Live, query: str, code: str) -> None:
     assert [error["extensions"]["code"] for error in await errors_of(node, query)] == [code]
 
 
@@ -156,9 +156,9 @@ async def test_known_callers_without_the_right_are_forbidden_and_conflicts_told(
     customer, staff = node.token(node.member()), node.staff_token()
     query = 'mutation { createPet(input: {name: "", species: DOG, ageMonths: -1, price: "1.234"}) { id } }'
     assert (await errors_of(node, query, customer))[0]["extensions"]["code"] == "FORBIDDEN"
-    fault = (await errors_of(node, query, staff))[0]["extensions"]
-    assert fault["code"] == "VALIDATION_ERROR"
-    assert {(one["field"], one["code"]) for one in fault["errors"]} == {
+    error = (await errors_of(node, query, staff))[0]["extensions"]
+    assert error["code"] == "VALIDATION_ERROR"
+    assert {(one["field"], one["code"]) for one in error["errors"]} == {
         ("name", "INVALID_LENGTH"),
         ("ageMonths", "OUT_OF_RANGE"),
         ("price", "INVALID_FORMAT"),
@@ -306,7 +306,7 @@ async def test_pages_of_other_origins_are_let_in_where_they_are_named(tmp_path: 
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
 
 
-async def test_a_fault_of_ours_tells_nothing(node: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_tells_nothing(node: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object) -> None:
         raise RuntimeError("a secret")
 

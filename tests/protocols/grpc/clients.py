@@ -31,14 +31,14 @@ Metadata = tuple[tuple[str, str], ...]
 
 @dataclass
 class Refusal:
-    """What a client is told of a fault: the status and its details."""
+    """What a client is told of an error: the status and its details."""
 
     code: StatusCode
     text: str
     trailing: dict[str, str | bytes]
     info: error_details_pb2.ErrorInfo
     retry: error_details_pb2.RetryInfo | None = None
-    faults: list[tuple[str, str]] = field(default_factory=list)
+    violations: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
     def of(cls, error: aio.AioRpcError) -> "Refusal":
@@ -51,9 +51,9 @@ class Refusal:
         assert info is not None
         assert info.domain == "petstoreapi.com"
         violations = _unpacked(details, error_details_pb2.BadRequest)
-        faults = [] if violations is None else [(v.field, v.reason) for v in violations.field_violations]
+        violations = [] if violations is None else [(v.field, v.reason) for v in violations.field_violations]
         retry = _unpacked(details, error_details_pb2.RetryInfo)
-        return cls(error.code(), error.details() or "", trailing, info, retry, faults)
+        return cls(error.code(), error.details() or "", trailing, info, retry, violations)
 
 
 def _unpacked(details: list[Packed], kind: Any) -> Any:

@@ -145,7 +145,7 @@ async def test_a_mask_that_names_no_field_is_told(node: Node) -> None:
             staff.pets.UpdatePet, pets_pb2.UpdatePetRequest(id=pet.id, update_mask=mask)
         )
         assert told.code is StatusCode.INVALID_ARGUMENT
-        assert told.faults == [("update_mask", "UNKNOWN_FIELD")] * 3
+        assert told.violations == [("update_mask", "UNKNOWN_FIELD")] * 3
 
 
 async def test_the_older_name_of_the_price_is_taken(node: Node) -> None:
@@ -376,7 +376,7 @@ async def test_the_same_request_is_answered_to_each_caller_by_their_own_permissi
     request = orders_pb2.ListOrdersRequest()
     async with node.client(staff) as one, node.client(customer) as other, node.client() as nobody:
         pet = await add(one)
-        placed = await hers.call(hers.orders.PlaceOrder, orders_pb2.PlaceOrderRequest(pet_id=pet.id))
+        placed = await other.call(other.orders.PlaceOrder, orders_pb2.PlaceOrderRequest(pet_id=pet.id))
         wanted = orders_pb2.GetOrderRequest(id=placed.id)
         for _ in range(2):
             for client in (one, other):

@@ -154,14 +154,16 @@ async def test_topics_may_be_subscribed_to_and_resumed_in_a_conversation(node: N
         assert (await talk.until("event")).event.data["number"] == 2
 
 
-async def test_a_fault_is_answered_and_the_conversation_goes_on(node: Node) -> None:
+async def test_an_error_is_answered_and_the_conversation_goes_on(node: Node) -> None:
     async with talking(node, node.live.member()) as talk:
         error = await talk.ask(join_chat={"chat_id": "019e2d16-7f03-7b58-8c24-5a6e8d0f1b33"})
         assert (error.code, error.HasField("retry_after")) == ("not-found", False)
         error = await talk.ask(chat_message={"text": "x"})
         assert error.code == "bad-request"
         error = await talk.ask(message_read={})
-        assert [(fault.field, fault.code) for fault in error.errors] == [("message_id", "REQUIRED_FIELD")]
+        assert [(violation.field, violation.code) for violation in error.errors] == [
+            ("message_id", "REQUIRED_FIELD")
+        ]
         await talk.call.write(chats_pb2.ConverseRequest(id="nothing"))
         empty = await talk.until("error")
         assert (empty.reply_to, empty.error.code) == ("nothing", "bad-request")

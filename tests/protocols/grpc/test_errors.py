@@ -1,4 +1,4 @@
-"""Faults as gRPC clients meet them."""
+"""Errors as gRPC clients meet them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tests.protocols.grpc.clients import Node, Refusal, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
 from tests.waiting import eventually, within
 
-FAULTS: dict[StoreError, StatusCode] = {
+ERRORS: dict[StoreError, StatusCode] = {
     errors.BadRequest("no"): StatusCode.INVALID_ARGUMENT,
     errors.Unauthorized("no"): StatusCode.UNAUTHENTICATED,
     errors.Forbidden("no"): StatusCode.PERMISSION_DENIED,
@@ -46,22 +46,22 @@ def told(code: StatusCode, text: str, trailing: tuple[tuple[str, str | bytes], .
 
 
 def test_both_tables_are_total() -> None:
-    assert set(STATUS_CODES) == set(ErrorCode) == {fault.code for fault in FAULTS}
+    assert set(STATUS_CODES) == set(ErrorCode) == {error.code for error in ERRORS}
     assert set(CLOSE_CODES) == set(CloseReason)
     assert StatusCode.OK not in {*STATUS_CODES.values(), *CLOSE_CODES.values()}
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
-def test_each_fault_is_a_status_with_its_reason(fault: StoreError) -> None:
-    refusal = told(*status_of(fault, lambda path: path))
-    assert (refusal.code, refusal.text) == (FAULTS[fault], fault.detail)
-    assert refusal.info.reason == fault.code.replace("-", "_").upper()
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_each_error_is_a_status_with_its_reason(error: StoreError) -> None:
+    refusal = told(*status_of(error, lambda path: path))
+    assert (refusal.code, refusal.text) == (ERRORS[error], error.detail)
+    assert refusal.info.reason == error.code.replace("-", "_").upper()
     metadata = dict(refusal.info.metadata)
-    assert metadata == ({"oldestCursor": "oldest"} if isinstance(fault, errors.CursorExpired) else {})
-    retry = fault.retry_after if isinstance(fault, errors.RateLimited | errors.Unavailable) else None
+    assert metadata == ({"oldestCursor": "oldest"} if isinstance(error, errors.CursorExpired) else {})
+    retry = error.retry_after if isinstance(error, errors.RateLimited | errors.Unavailable) else None
     assert (None if refusal.retry is None else refusal.retry.retry_delay.seconds) == retry
-    if isinstance(fault, errors.ValidationFailed):
-        assert refusal.faults == [("ageMonths", "OUT_OF_RANGE")]
+    if isinstance(error, errors.ValidationFailed):
+        assert refusal.violations == [("ageMonths", "OUT_OF_RANGE")]
 
 
 @pytest.mark.parametrize("reason", CloseReason)
@@ -73,14 +73,14 @@ def test_each_end_of_a_stream_is_a_status_with_its_reason(reason: CloseReason) -
     assert refusal.info.metadata.get("oldestCursor") == close.oldest_cursor
 
 
-async def test_every_fault_of_a_request_is_told_in_its_own_names(node: Node) -> None:
+async def test_every_violation_of_a_request_is_told_in_its_own_names(node: Node) -> None:
     async with node.client(node.live.member(Role.STAFF)) as staff:
         request = pets_pb2.CreatePetRequest(name=" ", age_months=-1, photos=["ok", "no web address"])
         request.MergeFromString(b"\x18\x63")  # a species that is none of ours
         request.medical_info.health_notes = "x" * 3000
         refusal = await staff.refused(staff.pets.CreatePet, request)
         assert refusal.code is StatusCode.INVALID_ARGUMENT
-        assert sorted(refusal.faults) == [
+        assert sorted(refusal.violations) == [
             ("age_months", "OUT_OF_RANGE"),
             ("medical_info.health_notes", "INVALID_LENGTH"),
             ("name", "INVALID_LENGTH"),
@@ -96,45 +96,47 @@ async def test_what_the_store_calls_otherwise_is_told_as_the_request_calls_it(no
         page = pets_pb2.ListPetsRequest(limit=101)
         page.MergeFromString(b"\x08\x63")  # a species that is none of ours
         refusal = await staff.refused(staff.pets.ListPets, page)
-        assert refusal.faults == [("limit", "OUT_OF_RANGE"), ("species", "INVALID_ENUM_VALUE")]
+        assert refusal.violations == [("limit", "OUT_OF_RANGE"), ("species", "INVALID_ENUM_VALUE")]
         refusal = await staff.refused(staff.pets.GetPet, pets_pb2.GetPetRequest(id="x"))
-        assert refusal.faults == [("id", "INVALID_FORMAT")]
+        assert refusal.violations == [("id", "INVALID_FORMAT")]
         refusal = await staff.refused(staff.chats.ListMessages, chats_pb2.ListMessagesRequest(chat_id="x"))
-        assert refusal.faults == [("chat_id", "INVALID_FORMAT")]
+        assert refusal.violations == [("chat_id", "INVALID_FORMAT")]
         long = ("idempotency-key", "k" * 500)
         refusal = await staff.refused(staff.pets.CreatePet, PET, long)
-        assert refusal.faults == [("idempotency-key", "INVALID_LENGTH")]
+        assert refusal.violations == [("idempotency-key", "INVALID_LENGTH")]
         async with staff.subscribed() as events:
-            assert (await events.end()).faults == [("topics", "REQUIRED_FIELD")]
+            assert (await events.end()).violations == [("topics", "REQUIRED_FIELD")]
 
 
-async def test_faults_of_a_card_are_told_where_they_are(node: Node) -> None:
+async def test_violations_of_a_card_are_told_where_they_are(node: Node) -> None:
     async with node.client(node.live.member(Role.STAFF)) as staff:
         pet = await staff.call(staff.pets.CreatePet, PET)
         order = await staff.call(staff.orders.PlaceOrder, orders_pb2.PlaceOrderRequest(pet_id=pet.id))
         card = orders_pb2.Card(name="Alex", number="4242424242424241", cvc="123", exp_month=13, exp_year=2029)
         request = orders_pb2.PayOrderRequest(id=order.id, amount="350.10", currency="USD", card=card)
         refusal = await staff.refused(staff.orders.PayOrder, request)
-        assert sorted(refusal.faults) == [
+        assert sorted(refusal.violations) == [
             ("card.exp_month", "OUT_OF_RANGE"),
             ("card.number", "INVALID_FORMAT"),
         ]
         request = orders_pb2.PayOrderRequest(id=order.id, amount="350.10", currency="USD")
-        assert (await staff.refused(staff.orders.PayOrder, request)).faults == [("source", "REQUIRED_FIELD")]
+        assert (await staff.refused(staff.orders.PayOrder, request)).violations == [
+            ("source", "REQUIRED_FIELD")
+        ]
 
 
-async def test_more_faults_than_metadata_holds_are_counted(node: Node) -> None:
+async def test_more_violations_than_metadata_holds_are_counted(node: Node) -> None:
     async with node.client(node.live.member(Role.STAFF)) as staff:
         items = [orders_pb2.OrderItemDraft(pet_id="no uuid") for _ in range(50)]
         refusal = await staff.refused(staff.orders.PlaceOrder, orders_pb2.PlaceOrderRequest(items=items))
         assert refusal.code is StatusCode.INVALID_ARGUMENT
-        assert refusal.faults[0] == ("items[0].pet_id", "INVALID_FORMAT")
-        assert len(refusal.faults) == 50
+        assert refusal.violations[0] == ("items[0].pet_id", "INVALID_FORMAT")
+        assert len(refusal.violations) == 50
         mask = pets_pb2.UpdatePetRequest(id="x")
         mask.update_mask.paths.extend("no_such_field" * 5 for _ in range(500))
         refusal = await staff.refused(staff.pets.UpdatePet, mask)
-        assert refusal.faults[-1] == ("", "")
-        assert 10 < len(refusal.faults) < 200
+        assert refusal.violations[-1] == ("", "")
+        assert 10 < len(refusal.violations) < 200
 
 
 async def test_the_budget_is_the_one_of_all_doors(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is what the table says, and never a fault of ours."""
+"""Whatever is sent, the answer is what the table says, and never an internal error."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ async def test_broken_json_is_a_bad_request(full_shop: Shop, binding: Binding) -
 
 
 @pytest.mark.parametrize("binding", WITH_BODY, ids=lambda binding: f"{binding.method} {binding.path}")
-async def test_json_of_another_shape_has_faults(full_shop: Shop, binding: Binding) -> None:
+async def test_json_of_another_shape_has_violations(full_shop: Shop, binding: Binding) -> None:
     for name, body in FAULTY.items():
         answer = await sent(full_shop, binding, body)
         assert answer.status_code == 422, (name, answer.text[:200])
@@ -112,7 +112,7 @@ def distorted(draw: st.DrawFn, value: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("binding", WITH_BODY, ids=lambda binding: f"{binding.method} {binding.path}")
-async def test_no_body_is_a_fault_of_ours(full_shop: Shop, binding: Binding) -> None:
+async def test_no_body_is_an_internal_error(full_shop: Shop, binding: Binding) -> None:
     example = request_for(binding, full_shop)["json"]
     bodies: list[Any] = []
 
@@ -128,7 +128,7 @@ async def test_no_body_is_a_fault_of_ours(full_shop: Shop, binding: Binding) -> 
 
 
 @pytest.mark.slow
-async def test_no_parameter_is_a_fault_of_ours(full_shop: Shop) -> None:
+async def test_no_parameter_is_an_internal_error(full_shop: Shop) -> None:
     texts = ["", "\0", "-1", "9" * 30, "٣", "💥", ",,,"]
     for binding in BINDINGS:
         if binding.operation.name == "resetTenant":

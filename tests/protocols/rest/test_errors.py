@@ -1,4 +1,4 @@
-"""Faults: each row of the table as a client sees it."""
+"""Errors: each row of the table as a client sees it."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     return found
 
 
-def test_every_fault_of_the_store_has_a_row() -> None:
+def test_every_error_of_the_store_has_a_row() -> None:
     assert set(PROBLEMS) == set(ErrorCode)
 
 
@@ -159,7 +159,7 @@ def test_an_expired_cursor_is_told_with_the_oldest_one() -> None:
     assert json.loads(answer.body)["oldestCursor"] == "oldest"
 
 
-def test_a_fault_of_ours_tells_nothing_of_it() -> None:
+def test_an_internal_error_tells_nothing_of_it() -> None:
     answer = answer_of(Internal(), "/v1/pets")
     assert answer.status == 500
     assert json.loads(answer.body)["detail"] == "Something went wrong on our side."
@@ -209,10 +209,10 @@ async def test_json_by_any_of_its_names_is_taken(shop: Shop, media_type: str) ->
     assert answer.status_code == 201
 
 
-async def test_a_body_is_answered_with_all_its_faults(shop: Shop) -> None:
+async def test_a_body_is_answered_with_all_its_violations(shop: Shop) -> None:
     draft = {"species": "DRAGON", "ageMonths": -1, "price": "x", "wings": 2}
     found = problem(await shop.staff.post("/v1/pets", json=draft), 422, "validation-error")
-    assert {(fault["field"], fault["code"]) for fault in found["errors"]} == {
+    assert {(violation["field"], violation["code"]) for violation in found["errors"]} == {
         ("name", "REQUIRED_FIELD"),
         ("species", "INVALID_ENUM_VALUE"),
         ("ageMonths", "OUT_OF_RANGE"),
@@ -223,7 +223,7 @@ async def test_a_body_is_answered_with_all_its_faults(shop: Shop) -> None:
 
 async def test_no_body_is_a_body_without_members(shop: Shop) -> None:
     found = problem(await shop.staff.post("/v1/pets"), 422, "validation-error")
-    assert {fault["field"] for fault in found["errors"]} >= {"name", "species", "price"}
+    assert {violation["field"] for violation in found["errors"]} >= {"name", "species", "price"}
 
 
 @pytest.mark.parametrize("limits", [Limits(requests_per_minute=12)])

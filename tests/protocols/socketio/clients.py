@@ -71,7 +71,7 @@ class Client:
         return answer["data"]
 
     async def refusal(self, name: str, *arguments: Any) -> Any:
-        """Send a command that must be refused; the fault."""
+        """Send a command that must be refused; the error."""
         answer = await self.call(name, *arguments)
         assert answer["ok"] is False, answer
         assert answer.keys() == {"ok", "error"}

@@ -69,12 +69,12 @@ async def test_a_cursor_that_has_expired_is_refused_with_the_oldest(node: Live) 
         ({"unknown": 1}, "unknown", "UNKNOWN_FIELD"),
     ],
 )
-async def test_an_ill_formed_handshake_lists_its_faults(
+async def test_an_ill_formed_handshake_lists_its_violations(
     node: Live, auth: dict[str, Any], field: str, code: str
 ) -> None:
     data = await refusal(node, **auth)
     assert data["code"] == "validation-error"
-    assert [(fault["field"], fault["code"]) for fault in data["errors"]] == [(field, code)]
+    assert [(violation["field"], violation["code"]) for violation in data["errors"]] == [(field, code)]
 
 
 async def test_too_many_connections_of_one_caller_are_refused(tmp_path: Path) -> None:

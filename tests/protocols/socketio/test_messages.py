@@ -75,19 +75,19 @@ async def test_wrong_arguments_are_answered(
     node: Live, name: str, arguments: tuple[Any, ...], code: str
 ) -> None:
     async with connected(node.port) as client:
-        fault = await client.refusal(name, *arguments)
-        assert fault["code"] == code
-        assert ("errors" in fault) == (code == "validation-error")
+        error = await client.refusal(name, *arguments)
+        assert error["code"] == code
+        assert ("errors" in error) == (code == "validation-error")
         await client.ask("ping")
 
 
-async def test_who_wants_no_answer_is_still_told_of_faults(node: Live, kind: str) -> None:
+async def test_who_wants_no_answer_is_still_told_of_errors(node: Live, kind: str) -> None:
     async with connected(node.port, kind) as client:
         await client.until("connected")
         await client.emit("subscribe", {"topics": ["pets/#"]})
         await client.emit("subscribe", {"topics": "pets/#"})
-        fault = await client.until("error", "event")
-        assert fault["code"] == "validation-error"
+        error = await client.until("error", "event")
+        assert error["code"] == "validation-error"
         await node.happen(1)
         assert await client.numbers(1) == [1]
 

@@ -217,4 +217,4 @@ async def test_messages_of_4000_characters_are_taken_and_longer_ones_not(node: L
         assert len((await agent.until("chatMessage"))["data"]["text"]) == 4000
         for text, code in [("x" * 4001, "INVALID_LENGTH"), ("", "INVALID_LENGTH")]:
             answer = await customer.refusal("chatMessage", text=text)
-            assert [fault["code"] for fault in answer["errors"]] == [code]
+            assert [violation["code"] for violation in answer["errors"]] == [code]

@@ -101,14 +101,14 @@ WRONG: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 ]
 
 
-async def test_every_fault_of_the_data_is_named(tmp_path: Path) -> None:
+async def test_every_violation_of_the_data_is_named(tmp_path: Path) -> None:
     async with live(tmp_path, messages_per_second=0) as node, node.socket() as socket:
         await socket.say("authenticate", token=node.token(node.member()))
         await socket.until("connected")
-        for name, data, faults in WRONG:
+        for name, data, violations in WRONG:
             answer = await socket.refusal(name, **data)
             assert answer["code"] == "validation-error", (name, data)
-            assert {fault["field"]: fault["code"] for fault in answer["errors"]} == faults
+            assert {violation["field"]: violation["code"] for violation in answer["errors"]} == violations
 
 
 async def test_chat_commands_need_a_joined_chat(node: Live) -> None:

@@ -1,4 +1,4 @@
-"""A database that is away or slow is told from a fault of ours."""
+"""A database that is away or slow is told from an error of ours."""
 
 import asyncio
 import sqlite3

@@ -224,13 +224,13 @@ async def test_a_drain_does_not_wait_for_a_reader_that_stands_still(tmp_path: Pa
 
 
 class _Broken:
-    """A rate limiter with a fault that nobody foresaw."""
+    """A rate limiter with an error that nobody foresaw."""
 
     async def hit(self, *_: object) -> Allowance:
         raise ZeroDivisionError
 
 
-async def test_a_fault_of_ours_is_told_1011(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_internal_error_is_told_1011(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with live(tmp_path, requests_per_minute=9) as node:
         node.store.limiter = _Broken()
         async with node.socket() as socket:
