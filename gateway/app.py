@@ -27,10 +27,10 @@ def build_app(node: Node, access: AccessLog) -> Router:
     settings, store, sessions, metrics = node.settings, node.store, node.sessions, node.metrics
     limits, origins = settings.limits, settings.allowed_origins
     graphql = Graphql(sessions, limits)
-    pages = GraphqlPages()
+    pages = GraphqlPages(origins=origins)
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
-    probes = Probes(node.health, metrics)
+    probes = Probes(node.health, metrics, origins=origins)
     router = Router(
         Mount("rest", RestDoor(store, Pages(DOCUMENTS), origins=origins)),
         paths={

@@ -11,8 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.kernel.errors import Internal
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
+from protocols.http.cors import Cors
+from protocols.http.exchange import Exchange, problem_for
 from protocols.http.headers import read_headers, request_id_of
-from protocols.http.problems import problem_of
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Mount(NamedTuple):
 class Router:
     """Plain ASGI and no framework: it adds a few microseconds to a request.
 
-    ``paths`` leads from exact paths to doors, ``sockets`` does so for WebSockets; any other request is for ``rest``.
+    ``paths`` maps exact paths to doors, ``sockets`` does so for WebSockets; any other request is for ``rest``.
     ``open`` counts what each door is serving at the moment.
     """
 
@@ -48,7 +49,7 @@ class Router:
         access: AccessLog,
     ) -> None:
         self._rest = rest
-        self._paths = dict(paths)
+        self.paths = dict(paths)
         self._sockets = dict(sockets)
         self._metrics = metrics
         self._access = access
@@ -67,7 +68,7 @@ class Router:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         path = scope["path"]
-        mount = self._paths.get(path, self._rest)
+        mount = self.paths.get(path, self._rest)
         door, serve, lasting = mount
         state = scope.setdefault("state", {})
         status = CLIENT_LEFT
@@ -84,7 +85,8 @@ class Router:
         except Exception:  # The boundary of all doors: whatever went wrong, the client is answered.
             log.exception("a request failed", extra={"request_id": state.get("request_id")})
             if status == CLIENT_LEFT:
-                await _apologise(watched, path)
+                exchange = Exchange(scope, receive, watched, Cors(()))
+                await exchange.respond(problem_for(exchange, Internal()))
         finally:
             self.open[door] -= 1
             route = state.get("route", "") if mount is self._rest else path
@@ -145,10 +147,3 @@ async def _live(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-
-async def _apologise(send: Send, path: str) -> None:
-    status, headers, body = problem_of(Internal(), path)
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -1,28 +1,16 @@
 """GraphQL over HTTP as an ASGI application: queries, mutations, and subscriptions as event streams (graphql-sse)."""
 
-import logging
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
-from core.kernel.caller import Caller
-from core.kernel.errors import (
-    BadRequest,
-    Internal,
-    PayloadTooLarge,
-    RateLimited,
-    StoreError,
-    Unauthorized,
-    Unavailable,
-    UnsupportedMediaType,
-)
+from core.kernel.errors import BadRequest, StoreError, UnsupportedMediaType
 from protocols.graphql.context import RequestContext
 from protocols.graphql.door import Door
 from protocols.graphql.errors import error_entry
-from protocols.graphql.execution import Prepared, Refused, encode
-from protocols.graphql.pages import PAGE, PAGE_HEADERS, wants_page
+from protocols.graphql.execution import Refused, encode
+from protocols.graphql.pages import PAGE, PAGE_CACHE, PAGE_HEADERS, wants_page
 from protocols.graphql.stream import serve_answer, serve_stream
 from protocols.graphql.wire import (
     EVENT_STREAM,
@@ -34,163 +22,61 @@ from protocols.graphql.wire import (
     request_of_query,
 )
 from protocols.http.cors import Cors
-from protocols.http.credentials import read_credentials
-from protocols.http.headers import Header, rate_limit_headers, read_headers, request_id_of
-from protocols.http.problems import PROBLEMS
+from protocols.http.exchange import Exchange
+from protocols.http.problems import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, PROBLEMS, HttpError, error_headers
+from protocols.http.response import Response
 
-log = logging.getLogger(__name__)
-
-_ALLOW = b"GET, HEAD, POST, OPTIONS"
-_VARY: Header = (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID")
-
-
-class _Gone(Exception):
-    """The client left before it had sent its whole request."""
-
-
-class _Answer(NamedTuple):
-    status: int
-    body: bytes
-    media_type: bytes | None
-    headers: tuple[Header, ...] = ()
-
-
-class _Refusal(Exception):
-    """A request of HTTP that is refused before GraphQL comes into it."""
-
-    def __init__(self, status: int, error: StoreError, *headers: Header) -> None:
-        super().__init__(error.detail)
-        self.status = status
-        self.error = error
-        self.headers = headers
+_METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
 
 class GraphqlDoor:
     """``/v1/graphql`` over HTTP, as the GraphQL-over-HTTP specification has it.
 
-    A browser that asks for a page gets GraphiQL. ``origins``: which web pages may use it. For logs,
-    ``scope["state"]`` holds ``request_id``, ``caller`` (his key) and ``tenant``.
+    A browser that asks for a page gets GraphiQL. ``origins``: whose web pages may use it.
     """
 
     def __init__(self, door: Door, *, origins: Sequence[str] = ()) -> None:
         self._door = door
-        self._cors = Cors(origins) if origins else None
+        self._cors = Cors(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = read_headers(scope["headers"])
-        request_id = request_id_of(headers)
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
-        common: list[Header] = [(b"x-request-id", request_id), _VARY, (b"x-content-type-options", b"nosniff")]
-        if self._cors is not None:
-            common += self._cors.headers(scope["method"], headers)
-        kind = answer_type(headers.get(b"accept"))
-        try:
-            answer = await self._serve(scope, headers, kind, common, receive, send)
-        except _Gone:
-            return
-        except _Refusal as refusal:
-            answer = _refused(refusal.status, refusal.error, kind, refusal.headers)
-        except StoreError as error:
-            answer = _refused(PROBLEMS[error.code][0], error, kind)
-        except Exception:  # The door's boundary: a fault of ours is told as one.
-            log.exception("a request failed", extra={"request_id": request_id.decode()})
-            answer = _refused(500, Internal(), kind)
-        if answer is not None:
-            await _send(send, answer, common, head=scope["method"] == "HEAD")
+        await Exchange(scope, receive, send, self._cors).run(self._answer, methods=_METHODS, tell=_refused)
 
-    async def _serve(
-        self,
-        scope: Scope,
-        headers: dict[bytes, bytes],
-        kind: bytes | None,
-        common: list[Header],
-        receive: Receive,
-        send: Send,
-    ) -> _Answer | None:
+    async def _answer(self, exchange: Exchange) -> Response | None:
         """Answer a request; None when that has been done already."""
-        method = scope["method"]
-        if method == "OPTIONS":
-            return _Answer(204, b"", None, ((b"allow", _ALLOW),))
-        if method not in ("GET", "HEAD", "POST"):
-            raise _Refusal(405, BadRequest("This path is for GET and POST."), (b"allow", _ALLOW))
-        if wants_page(method, headers, scope["query_string"]):
-            return _Answer(200, PAGE, b"text/html; charset=utf-8", PAGE_HEADERS)
-        if kind is None or (kind == EVENT_STREAM and method == "HEAD"):
-            raise _Refusal(406, BadRequest(f"Answers are {RESPONSE_JSON.decode()} or {JSON.decode()}."))
-        caller = await self._admit(scope, headers, common)
-        reads_only = method != "POST"
+        headers, query_string = exchange.headers, exchange.scope["query_string"]
+        if wants_page(exchange.method, headers, query_string):
+            return Response(200, PAGE, b"text/html; charset=utf-8", PAGE_HEADERS, PAGE_CACHE)
+        kind = answer_type(headers.get(b"accept"))
+        if kind is None or (kind == EVENT_STREAM and exchange.method == "HEAD"):
+            raise HttpError(NOT_ACCEPTABLE, f"Answers are {RESPONSE_JSON.decode()} or {JSON.decode()}.")
+        caller = await exchange.admit(self._door.store)
+        reads_only = exchange.method != "POST"
         if reads_only:
-            request = request_of_query(scope["query_string"])
+            request = request_of_query(query_string)
         else:
             _check_media_type(headers)
-            request = request_of_body(await self._body(headers, receive))
+            request = request_of_body(await exchange.body(self._door.limits.body_bytes))
         try:
             prepared = self._door.engine.prepare(request)
             if reads_only and prepared.kind is OperationType.MUTATION:
-                raise _Refusal(405, BadRequest("Mutations are for POST."), (b"allow", b"POST"))
-            return await self._run(scope, prepared, caller, kind, common, receive, send)
-        except Refused as refused:
-            body = encode({"errors": refused.errors})
-            if kind == EVENT_STREAM:
-                await serve_answer(body, common, send)
+                raise HttpError(METHOD_NOT_ALLOWED, "Mutations are for POST.", [(b"allow", b"POST")])
+            if prepared.kind is OperationType.SUBSCRIPTION:
+                if not accepts_stream(headers.get(b"accept")):
+                    raise BadRequest("Subscriptions are for text/event-stream, or for graphql-transport-ws.")
+                await serve_stream(self._door, prepared, caller, exchange)
                 return None
-            return _Answer(400 if kind == RESPONSE_JSON else 200, body, kind)
-
-    async def _admit(self, scope: Scope, headers: dict[bytes, bytes], common: list[Header]) -> Caller:
-        """Who calls, if he may go on."""
-        credentials = read_credentials(scope, headers)
-        admission = await self._door.store.admit(credentials)
-        scope["state"].update(caller=admission.caller.key, tenant=admission.caller.tenant)
-        if admission.allowance is not None:
-            common += rate_limit_headers(admission.allowance)
-        if admission.refusal is not None:
-            raise admission.refusal
-        return admission.caller
-
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        limit = self._door.limits.body_bytes
-        announced = headers.get(b"content-length", b"")
-        body = b""
-        more = not (announced.isdigit() and int(announced[:20]) > limit)
-        if not more:
-            raise PayloadTooLarge(f"The request body has more than {limit} bytes.")
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise _Gone
-            body += message.get("body", b"")
-            if len(body) > limit:
-                raise PayloadTooLarge(f"The request body has more than {limit} bytes.")
-            more = message.get("more_body", False)
-        return body
-
-    async def _run(
-        self,
-        scope: Scope,
-        prepared: Prepared,
-        caller: Caller,
-        kind: bytes,
-        common: list[Header],
-        receive: Receive,
-        send: Send,
-    ) -> _Answer | None:
-        door = self._door
-        if prepared.kind is OperationType.SUBSCRIPTION:
-            headers = read_headers(scope["headers"])
-            if not accepts_stream(headers.get(b"accept")):
-                raise _Refusal(
-                    400, BadRequest("Subscriptions are for text/event-stream, or for graphql-transport-ws.")
-                )
-            credentials = read_credentials(scope, headers)
-            await serve_stream(door, prepared, credentials, caller, scope, common, receive, send)
-            return None
-        context = RequestContext(door.store, caller, scope["state"]["request_id"])
-        body = encode(await door.engine.run(door.engine.build(prepared, context)))
+            context = RequestContext(self._door.store, caller, exchange.request_id)
+            status = 200
+            body = encode(await self._door.engine.run(self._door.engine.build(prepared, context)))
+        except Refused as refused:
+            status = 400 if kind == RESPONSE_JSON else 200
+            body = encode({"errors": refused.errors})
         if kind == EVENT_STREAM:
-            await serve_answer(body, common, send)
+            await serve_answer(body, exchange)
             return None
-        return _Answer(200, body, kind)
+        return Response(status, body, _in_utf8(kind))
 
 
 def _check_media_type(headers: dict[bytes, bytes]) -> None:
@@ -204,22 +90,17 @@ def _check_media_type(headers: dict[bytes, bytes]) -> None:
             raise UnsupportedMediaType("The body must be in UTF-8.")
 
 
-def _refused(status: int, error: StoreError, kind: bytes | None, headers: tuple[Header, ...] = ()) -> _Answer:
-    if isinstance(error, Unauthorized):
-        headers = (*headers, (b"www-authenticate", b"Bearer"))
-    elif isinstance(error, RateLimited | Unavailable):
-        headers = (*headers, (b"retry-after", b"%d" % max(1, error.retry_after)))
+def _refused(exchange: Exchange, error: StoreError | HttpError) -> Response:
+    """An error as GraphQL tells it, in the media type that the client takes."""
+    if isinstance(error, HttpError):
+        status, headers, error = error.kind.status, error.headers, BadRequest(error.detail)
+    else:
+        status = PROBLEMS[error.code][0]
+        headers = error_headers(error, credentials_refused=exchange.credentials_refused)
+    kind = answer_type(exchange.headers.get(b"accept"))
     body = encode({"errors": [error_entry(error)]})
-    return _Answer(status, body, RESPONSE_JSON if kind == RESPONSE_JSON else JSON, headers)
+    return Response(status, body, _in_utf8(RESPONSE_JSON if kind == RESPONSE_JSON else JSON), headers)
 
 
-async def _send(send: Send, answer: _Answer, common: list[Header], *, head: bool) -> None:
-    headers = [*common, *answer.headers]
-    if answer.media_type is not None:
-        kind = answer.media_type
-        headers.append((b"content-type", kind if b"charset" in kind else kind + b"; charset=utf-8"))
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    if not any(name == b"cache-control" for name, _ in answer.headers):
-        headers.append((b"cache-control", b"no-store"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else answer.body})
+def _in_utf8(media_type: bytes) -> bytes:
+    return media_type + b"; charset=utf-8"

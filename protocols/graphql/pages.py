@@ -3,14 +3,17 @@
 import asyncio
 import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
 from protocols.graphql.schema import schema_text
-from protocols.http.headers import Header, read_headers, request_id_of
+from protocols.http.cors import Cors
+from protocols.http.exchange import Exchange
+from protocols.http.headers import Header
+from protocols.http.response import Response
 
 _ASSETS = {
     "graphiql.min.css": b"text/css; charset=utf-8",
@@ -67,10 +70,9 @@ _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-PAGE_HEADERS: tuple[Header, ...] = (
-    (b"content-security-policy", _POLICY),
-    (b"cache-control", b"no-cache"),
-)
+PAGE_HEADERS: tuple[Header, ...] = ((b"content-security-policy", _POLICY),)
+PAGE_CACHE = b"no-cache"
+_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def wants_page(method: str, headers: Mapping[bytes, bytes], query_string: bytes) -> bool:
@@ -81,9 +83,10 @@ def wants_page(method: str, headers: Mapping[bytes, bytes], query_string: bytes)
 
 
 class GraphqlPages:
-    """Serves GraphiQL's assets and ``/v1/schema.graphql``."""
+    """Serves GraphiQL's assets and ``/v1/schema.graphql``. ``origins``: whose web pages may read them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, origins: Sequence[str] = ()) -> None:
+        self._cors = Cors(origins)
         folder = _assets()
         self._content: dict[str, tuple[Callable[[], bytes], bytes]] = {
             "/v1/schema.graphql": (lambda: schema_text().encode(), b"text/plain; charset=utf-8"),
@@ -101,35 +104,22 @@ class GraphqlPages:
         """Where they are."""
         return tuple(self._content)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Give one file."""
-        path, method = scope["path"], scope["method"]
-        headers = read_headers(scope["headers"])
-        answer: list[Header] = [
-            (b"x-request-id", request_id_of(headers)),
-            (b"x-content-type-options", b"nosniff"),
-        ]
-        if method not in ("GET", "HEAD"):
-            await _send(send, 405, [*answer, (b"allow", b"GET, HEAD"), (b"content-length", b"0")], b"")
-            return
-        make, media_type = self._content[path]
-        made = self._made.get(path)
+        await Exchange(scope, receive, send, self._cors).run(self._answer, methods=_METHODS)
+
+    async def _answer(self, exchange: Exchange) -> Response:
+        make, media_type = self._content[exchange.path]
+        made = self._made.get(exchange.path)
         if made is None:
             body = await asyncio.to_thread(make)
             tag = b'"%b"' % hashlib.blake2b(body, digest_size=12).hexdigest().encode()
-            made = self._made[path] = (body, tag)
+            made = self._made[exchange.path] = (body, tag)
         body, tag = made
-        answer += [(b"etag", tag), (b"cache-control", b"no-cache")]
-        if tag in headers.get(b"if-none-match", b""):
-            await _send(send, 304, answer, b"")
-            return
-        answer += [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
-        await _send(send, 200, answer, b"" if method == "HEAD" else body)
-
-
-async def _send(send: Send, status: int, headers: list[Header], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        headers: tuple[Header, ...] = ((b"etag", tag),)
+        if tag in exchange.headers.get(b"if-none-match", b""):
+            return Response(304, headers=headers, cache=PAGE_CACHE)
+        return Response(200, body, media_type, headers, PAGE_CACHE)
 
 
 def _assets() -> Path:

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
 
-from core.kernel.caller import Caller, Credentials
+from core.kernel.caller import Caller
 from core.kernel.errors import Close, StoreError
 from core.live.client import Client
 from core.live.connection import ClientConnection
@@ -15,6 +15,7 @@ from protocols.graphql.execution import Prepared, encode
 from protocols.graphql.shared_executions import SharedDelivery
 from protocols.graphql.wire import COMPLETE_BLOCK, EVENT_STREAM, STREAM_WIRE, next_block, place_block
 from protocols.http.connection import connection_of
+from protocols.http.exchange import Exchange
 from protocols.http.headers import Header
 
 #: How long a peer may take to read the farewell before its connection is dropped.
@@ -26,22 +27,18 @@ _HEADERS: tuple[Header, ...] = (
 )
 
 
-async def serve_answer(body: bytes, common: list[Header], send: Send) -> None:
+async def serve_answer(body: bytes, exchange: Exchange) -> None:
     """One answer as a stream that ends."""
-    await send({"type": "http.response.start", "status": 200, "headers": [*common, *_HEADERS]})
-    await send({"type": "http.response.body", "body": next_block(body) + COMPLETE_BLOCK})
+    await _start(exchange)
+    await exchange.send({"type": "http.response.body", "body": next_block(body) + COMPLETE_BLOCK})
 
 
-async def serve_stream(
-    door: Door,
-    prepared: Prepared,
-    credentials: Credentials,
-    caller: Caller,
-    scope: Scope,
-    common: list[Header],
-    receive: Receive,
-    send: Send,
-) -> None:
+async def _start(exchange: Exchange) -> None:
+    headers = [*exchange.common, *_HEADERS]
+    await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def serve_stream(door: Door, prepared: Prepared, caller: Caller, exchange: Exchange) -> None:
     """Let a client follow a document until it goes or the store ends it.
 
     Raises:
@@ -49,23 +46,24 @@ async def serve_stream(
         Unavailable, RateLimited: it cannot be let in.
     """
     membership = None
-    scope["state"]["follows"] = True
-    session = door.sessions.open(credentials, caller)
-    stream = _Stream(connection_of(scope))
+    assert exchange.credentials is not None
+    exchange.state["follows"] = True
+    session = door.sessions.open(exchange.credentials, caller)
+    stream = _Stream(connection_of(exchange.scope))
     try:
         try:
             membership = door.shared_executions.join(prepared, caller)
             cursor = await session.follow(membership.command)
         except StoreError as error:
-            await serve_answer(encode({"errors": [error_entry(error)]}), common, send)
+            await serve_answer(encode({"errors": [error_entry(error)]}), exchange)
             return
-        await send({"type": "http.response.start", "status": 200, "headers": [*common, *_HEADERS]})
-        await send({"type": "http.response.body", "body": place_block(cursor), "more_body": True})
+        await _start(exchange)
+        await exchange.send({"type": "http.response.body", "body": place_block(cursor), "more_body": True})
         delivery = SharedDelivery(stream.sink, membership.shared, STREAM_WIRE, session.close)
         client = Client(session, stream, delivery)
         try:
             client.start_heartbeat(door.limits.heartbeat_seconds)
-            await _until_ended(stream.ended, receive, send)
+            await _until_ended(stream.ended, exchange.receive, exchange.send)
         finally:
             client.release()
     finally:

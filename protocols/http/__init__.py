@@ -1,10 +1,12 @@
 """What the doors on HTTP share; no door itself.
 
-Requests:
+Requests and responses:
+    ``exchange``     one request, from its headers to its response
+    ``response``     a response that ends
     ``credentials``  where a client puts them
     ``headers``      fields that every door reads and writes
     ``cors``         which web pages may call
-    ``problems``     faults as problem documents (RFC 9457), with the one table of statuses
+    ``problems``     errors as problem documents (RFC 9457), with the one table of statuses
     ``error_data``   errors in JSON messages
 
 Sockets and streams:

@@ -16,7 +16,7 @@ _EXPOSED = (
 
 
 class Cors:
-    """Lets pages of some origins in, or of any (``*``). Cookies play no part: credentials are headers here."""
+    """Lets pages of some origins in, of any (``*``), or of none. Cookies play no part: credentials are headers here."""
 
     def __init__(self, origins: Sequence[str]) -> None:
         self._any = "*" in origins

@@ -1,16 +1,20 @@
-"""The store's faults as HTTP problem documents: the one table of statuses for all doors on HTTP."""
+"""Errors as HTTP problem documents (RFC 9457): the one table of statuses for all doors on HTTP."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import orjson
 
-from core.kernel.errors import ErrorCode, StoreError, Unauthorized
+from core.kernel.errors import ErrorCode, RateLimited, StoreError, Unauthorized, Unavailable
 from protocols.http.error_data import members_of
+from protocols.http.headers import Header
+from protocols.http.response import Response
 
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "https://petstoreapi.com/errors/"
 
-#: Status (RFC 9110, section 15) and title of each fault.
+#: Status (RFC 9110, section 15) and title of each of the store's errors.
 PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.BAD_REQUEST: (400, "Bad Request"),
     ErrorCode.UNAUTHORIZED: (401, "Unauthorized"),
@@ -27,36 +31,71 @@ PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.UNAVAILABLE: (503, "Service Unavailable"),
 }
 
-#: Faults of a request that none of the store's are: slug, status, title.
-METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "Method Not Allowed")
-NOT_ACCEPTABLE = ("not-acceptable", 406, "Not Acceptable")
 
-RawHeaders = list[tuple[bytes, bytes]]
+class ProblemType(NamedTuple):
+    """A kind of problem: the last part of its ``type`` URI, its status and its title."""
 
-
-def problem(slug: str, status: int, title: str, detail: str, instance: str, **members: Any) -> bytes:
-    """A problem document (RFC 9457, section 3.1)."""
-    document = {
-        "type": _TYPES + slug,
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "instance": instance,
-    }
-    return orjson.dumps(document | members)
+    slug: str
+    status: int
+    title: str
 
 
-def problem_of(
-    error: StoreError, instance: str, *, token_given: bool = False
-) -> tuple[int, RawHeaders, bytes]:
-    """Status, headers and body of the answer to a fault; ``instance`` is the path of the request."""
-    status, title = PROBLEMS[error.code]
-    headers: RawHeaders = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
+#: Errors of a request that none of the store's are.
+METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Method Not Allowed")
+NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "Not Acceptable")
+
+
+def problem_type(code: ErrorCode) -> ProblemType:
+    """What one of the store's errors is on HTTP."""
+    return ProblemType(code.value, *PROBLEMS[code])
+
+
+class HttpError(Exception):
+    """An error of the HTTP request itself, found before the store was asked."""
+
+    def __init__(self, kind: ProblemType, detail: str, headers: Iterable[Header] = ()) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.headers = tuple(headers)
+
+
+def method_not_allowed(allow: bytes) -> HttpError:
+    """A path that exists, asked with a method it does not have (RFC 9110, section 15.5.6)."""
+    return HttpError(METHOD_NOT_ALLOWED, f"This path takes {allow.decode()}.", [(b"allow", allow)])
+
+
+def error_headers(error: StoreError, *, credentials_refused: bool = False) -> tuple[Header, ...]:
+    """The header fields that tell of an error: how to authenticate (RFC 6750, section 3), when to come again."""
     if isinstance(error, Unauthorized):
-        challenge = b'Bearer error="invalid_token"' if token_given else b"Bearer"
-        headers.append((b"www-authenticate", challenge))
-    members = members_of(error)
-    retry_after = members.pop("retryAfter", None)
-    if retry_after is not None:
-        headers.append((b"retry-after", str(max(1, retry_after)).encode()))
-    return status, headers, problem(error.code.value, status, title, error.detail, instance, **members)
+        return ((b"www-authenticate", b'Bearer error="invalid_token"' if credentials_refused else b"Bearer"),)
+    if isinstance(error, RateLimited | Unavailable):
+        return ((b"retry-after", b"%d" % max(1, error.retry_after)),)
+    return ()
+
+
+def problem_response(
+    error: StoreError | HttpError, path: str, *, credentials_refused: bool = False
+) -> Response:
+    """The response that tells of an error; ``path`` is the request's.
+
+    ``credentials_refused``: the client sent credentials, and they are why it is refused.
+    """
+    members: dict[str, Any] = {}
+    if isinstance(error, HttpError):
+        kind, headers = error.kind, error.headers
+    else:
+        kind, headers = (
+            problem_type(error.code),
+            error_headers(error, credentials_refused=credentials_refused),
+        )
+        members = members_of(error)
+        members.pop("retryAfter", None)
+    document = {
+        "type": _TYPES + kind.slug,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": error.detail,
+        "instance": quote(path, safe="/:@!$&'()*+,;=~"),
+    }
+    return Response(kind.status, orjson.dumps(document | members), MEDIA_TYPE.encode(), headers)

@@ -4,8 +4,9 @@
 ``routing``     what a path and a method lead to
 ``bindings``    the operations, their methods and their paths
 ``endpoint``    one operation: from a request to a call, from its outcome to an answer
-``wire``        reading requests and writing responses
-``errors``      how the store's faults look: problem documents
+``wire``        reading requests
+
+How the store's errors look is said once for all doors on HTTP, in ``protocols.http.problems``.
 
 The OpenAPI document:
     ``openapi``     made of the operations and the bindings

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from protocols.rest.errors import ProblemType
+from protocols.http.problems import ProblemType
 
 INFO: dict[str, Any] = {
     "title": "Petstore Gateway",

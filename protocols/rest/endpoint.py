@@ -1,4 +1,4 @@
-"""One operation at one method of one path: from a request to a call, and from its outcome to an answer."""
+"""One operation at one method of one path: from a request to a call, and from its outcome to a response."""
 
 from typing import Any, ClassVar
 
@@ -9,14 +9,14 @@ from core.kernel.errors import UnsupportedMediaType
 from core.kernel.model import Page, Resource
 from core.ports.images import StoredImage
 from core.store.store import Call, Outcome, Store
+from protocols.http.exchange import Exchange
 from protocols.http.headers import Header, accepts
+from protocols.http.problems import NOT_ACCEPTABLE, HttpError, problem_type
+from protocols.http.response import Response
 from protocols.rest.bindings import SHOWN, Binding
-from protocols.rest.errors import NOT_ACCEPTABLE, HttpError, problem_type
 from protocols.rest.wire import (
     JSON,
     MERGE_PATCH,
-    Answer,
-    Request,
     entity_tags,
     link_header,
     read_json,
@@ -29,13 +29,8 @@ _PATCH_TYPES = (MERGE_PATCH, JSON)
 _ASK_AGAIN = b"private, no-cache"
 #: An image never changes: a new one has a new id.
 _FOR_EVER = b"public, max-age=31536000, immutable"
-
-
 #: What somebody uploaded is shown as an image or not at all.
-_AN_IMAGE_ONLY: tuple[Header, ...] = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; sandbox"),
-)
+_IMAGE_POLICY: Header = (b"content-security-policy", b"default-src 'none'; sandbox")
 _REPLAYED: Header = (b"idempotent-replayed", b"true")
 
 
@@ -54,30 +49,31 @@ class Endpoint:
         self._ok = binding.status
         self._tagged = binding.operation.result in SHOWN
 
-    async def __call__(self, caller: Caller, request: Request) -> Answer:
+    async def __call__(self, caller: Caller, exchange: Exchange, values: list[str]) -> Response:
         """Run the operation for one request."""
-        self._check_accept(request.headers.get(b"accept"))
-        query: bytes = request.scope["query_string"]
+        self._check_accept(exchange.headers.get(b"accept"))
+        query: bytes = exchange.scope["query_string"]
         params: dict[str, object] = read_query(query, self._query_names) if query else {}
-        params.update(zip(self._path_names, request.values, strict=True))
+        params.update(zip(self._path_names, values, strict=True))
         body = None
         if self._operation.body is not None:
             # The store asks again; this spares reading megabytes for somebody who may not send them.
             self._operation.authorise(caller)
-            body = await self._read_body(request)
+            body = await self._read_body(exchange)
         if self._reads:
-            call = Call(self._operation, params, body, request.request_id)
+            call = Call(self._operation, params, body, exchange.request_id)
         else:
-            if_match = request.headers.get(b"if-match")
+            key = exchange.headers.get(b"idempotency-key")
+            if_match = exchange.headers.get(b"if-match")
             call = Call(
                 self._operation,
                 params,
                 body,
-                request.request_id,
-                request.text(b"idempotency-key"),
+                exchange.request_id,
+                None if key is None else key.decode("latin-1"),
                 None if if_match is None else entity_tags(if_match, weak=False),
             )
-        return self._render(request, await self._store.execute(caller, call))
+        return self._render(exchange, values, await self._store.execute(caller, call))
 
     def _check_accept(self, accept: bytes | None) -> None:
         if accept is None or accept == b"*/*" or self._operation.result is None:
@@ -90,52 +86,51 @@ class Endpoint:
         elif not accepts(accept, JSON):
             raise HttpError(NOT_ACCEPTABLE, "The answer is application/json.")
 
-    async def _read_body(self, request: Request) -> object:
+    async def _read_body(self, exchange: Exchange) -> object:
         limits = self._store.limits
         if self._binding.upload:
-            return await read_upload(request, limits.image_bytes)
+            return await read_upload(exchange, limits.image_bytes)
         if not self._operation.patch:
-            return await read_json(request, limits.body_bytes)
+            return await read_json(exchange, limits.body_bytes)
         try:
-            return await read_json(request, limits.body_bytes, _PATCH_TYPES)
+            return await read_json(exchange, limits.body_bytes, _PATCH_TYPES)
         except UnsupportedMediaType as error:
             accepted = (b"accept-patch", b", ".join(_PATCH_TYPES))
             raise HttpError(problem_type(error.code), error.detail, [accepted]) from None
 
-    def _render(self, request: Request, outcome: Outcome) -> Answer:
+    def _render(self, exchange: Exchange, values: list[str], outcome: Outcome) -> Response:
         value: Any = outcome.value
         headers: list[Header] = [_REPLAYED] if outcome.replayed else []
         if self._ok == 204:
-            return Answer(204, headers=tuple(headers))
+            return Response(204, headers=tuple(headers))
         cache = _ASK_AGAIN if self._reads else b"no-store"
         if isinstance(value, Resource):
             if self._tagged:
                 headers.append((b"etag", b'"%b"' % value.etag.encode()))
-                if self._reads and _is_known(request, value.etag):
-                    return Answer(304, headers=tuple(headers), cache=cache)
+                if self._reads and _is_known(exchange, value.etag):
+                    return Response(304, headers=tuple(headers), cache=cache)
             encoded = value.encoded
         elif isinstance(value, StoredImage):
-            return self._render_image(request, value)
+            return self._render_image(exchange, values[-1].lower(), value)
         else:
             encoded = to_json(value, by_alias=True)
             if isinstance(value, Page) and "page" in self._query_names:
-                link = link_header(request.scope["path"], request.scope["query_string"], value.pagination)
+                link = link_header(exchange.scope["path"], exchange.scope["query_string"], value.pagination)
                 headers.append((b"link", link))
         if self._binding.location is not None:
             headers.append((b"location", self._binding.location(value).encode()))
-        return Answer(self._ok, encoded, JSON, tuple(headers), cache)
+        return Response(self._ok, encoded, JSON, tuple(headers), cache)
 
-    def _render_image(self, request: Request, image: StoredImage) -> Answer:
-        tag = request.values[-1].lower()
+    def _render_image(self, exchange: Exchange, tag: str, image: StoredImage) -> Response:
         etag = (b"etag", b'"%b"' % tag.encode())
-        if _is_known(request, tag):
-            return Answer(304, headers=(etag,), cache=_FOR_EVER)
-        return Answer(self._ok, image.content, image.media_type.encode(), (etag, *_AN_IMAGE_ONLY), _FOR_EVER)
+        if _is_known(exchange, tag):
+            return Response(304, headers=(etag,), cache=_FOR_EVER)
+        return Response(self._ok, image.content, image.media_type.encode(), (etag, _IMAGE_POLICY), _FOR_EVER)
 
 
-def _is_known(request: Request, tag: str) -> bool:
+def _is_known(exchange: Exchange, tag: str) -> bool:
     """Whether the client has what it would get (RFC 9110, section 13.1.2)."""
-    condition = request.headers.get(b"if-none-match")
+    condition = exchange.headers.get(b"if-none-match")
     if condition is None:
         return False
     tags = entity_tags(condition, weak=True)

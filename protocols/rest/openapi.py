@@ -5,9 +5,9 @@ from typing import Any
 
 from core.kernel.errors import ErrorCode
 from core.kernel.model import Page
+from protocols.http.problems import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, ProblemType, problem_type
 from protocols.rest import components
 from protocols.rest.bindings import BINDINGS, SHOWN, Binding
-from protocols.rest.errors import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, ProblemType, problem_type
 from protocols.rest.schemas import Schema, Schemas
 from protocols.rest.wire import JSON, MERGE_PATCH
 

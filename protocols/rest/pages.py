@@ -12,7 +12,9 @@ import yaml
 from pydantic_core import to_json
 
 from core.kernel.caller import Caller
-from protocols.rest.wire import JSON, Answer, Request, entity_tags
+from protocols.http.exchange import Exchange
+from protocols.http.response import Response
+from protocols.rest.wire import JSON, entity_tags
 
 _UI = "/v1/swagger-ui"
 _ASSETS = {
@@ -88,9 +90,9 @@ class Pages:
         """Where the documents are."""
         return tuple(self._content)
 
-    async def __call__(self, caller: Caller, request: Request) -> Answer:  # noqa: ARG002 - they are for everybody
+    async def __call__(self, caller: Caller, exchange: Exchange, values: list[str]) -> Response:  # noqa: ARG002 - for everybody
         """Give one document."""
-        path = request.scope["path"]
+        path = exchange.path
         content, media_type = self._content[path]
         made = self._made.get(path)
         if made is None:
@@ -98,10 +100,10 @@ class Pages:
             made = self._made[path] = (body, hashlib.blake2b(body, digest_size=12).hexdigest())
         body, tag = made
         headers = ((b"etag", f'"{tag}"'.encode()), (b"content-security-policy", _POLICY))
-        known = entity_tags(request.headers.get(b"if-none-match", b""), weak=True)
+        known = entity_tags(exchange.headers.get(b"if-none-match", b""), weak=True)
         if tag in known:
-            return Answer(304, headers=headers, cache=b"no-cache")
-        return Answer(200, body, media_type, headers, b"no-cache")
+            return Response(304, headers=headers, cache=b"no-cache")
+        return Response(200, body, media_type, headers, b"no-cache")
 
 
 def _as_json(make: Callable[[], dict[str, Any]]) -> bytes:

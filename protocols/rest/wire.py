@@ -1,64 +1,30 @@
-"""Reading requests and writing responses: headers, parameters, bodies."""
+"""Reading requests: headers, parameters, bodies; and links to other pages."""
 
 import re
-from collections.abc import AsyncGenerator, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.types import Receive, Scope
 
 from core.kernel.errors import (
     BadRequest,
-    PayloadTooLarge,
     UnsupportedMediaType,
     ValidationFailed,
     Violation,
     ViolationCode,
 )
 from core.kernel.model import Pagination
-from protocols.http.headers import Header
+from protocols.http.exchange import Exchange, body_too_large
 
 JSON = b"application/json"
 MERGE_PATCH = b"application/merge-patch+json"
 #: No more query parameters than this are read.
-_MOST_PARAMETERS = 200
+_MAX_PARAMETERS = 200
 #: What a multipart body may hold beside its file.
-_MULTIPART_FRAME = 64 * 1024
-
-
-class ClientGone(Exception):
-    """The client left before it had sent its whole request: nobody waits for an answer."""
-
-
-class Answer(NamedTuple):
-    """A response: ``headers`` beside content type and length. A tuple, for a frozen dataclass is slow to make."""
-
-    status: int
-    body: bytes = b""
-    media_type: bytes | None = None
-    headers: tuple[Header, ...] = ()
-    cache: bytes = b"no-store"
-
-
-@dataclass(slots=True)
-class Request:
-    """What is read of a request: ``values`` are the parts of its path that stand for placeholders."""
-
-    scope: Scope
-    receive: Receive
-    headers: dict[bytes, bytes]
-    request_id: str
-    values: list[str] = field(default_factory=list)
-
-    def text(self, name: bytes) -> str | None:
-        """A header as text; bytes beyond ASCII stay apart from one another."""
-        value = self.headers.get(name)
-        return None if value is None else value.decode("latin-1")
+_MULTIPART_FRAME_BYTES = 64 * 1024
 
 
 # --- Negotiation ---------------------------------------------------------------------------------------------
@@ -91,7 +57,7 @@ def read_query(query: bytes, known: Mapping[str, bool]) -> dict[str, object]:
     """
     try:
         pairs = parse_qsl(
-            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
         )
     except ValueError:
         raise BadRequest("The query of the URL is not URL-encoded UTF-8, or has too many parts.") from None
@@ -113,29 +79,7 @@ def media_type_of(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
-async def _chunks(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    announced = request.headers.get(b"content-length", b"")
-    if announced.isdigit() and int(announced[:20]) > limit:
-        raise _too_large(limit)
-    size = 0
-    more = True
-    while more:
-        message = await request.receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        yield chunk
-        more = message.get("more_body", False)
-
-
-def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The request body has more than {limit} bytes.")
-
-
-async def read_json(request: Request, limit: int, accepted: Collection[bytes] | None = None) -> object:
+async def read_json(exchange: Exchange, limit: int, accepted: Collection[bytes] | None = None) -> object:
     """The JSON value of the body; one without a single byte counts as an empty object.
 
     ``accepted`` are the media types taken; without it those of JSON, also by suffix (RFC 6839).
@@ -147,10 +91,10 @@ async def read_json(request: Request, limit: int, accepted: Collection[bytes] | 
         ValidationFailed: it is ``null``.
         ClientGone: it did not come to its end.
     """
-    body = b"".join([chunk async for chunk in _chunks(request, limit)])
+    body = await exchange.body(limit)
     if not body:
         return {}
-    kind = media_type_of(request.headers)
+    kind = media_type_of(exchange.headers)
     if not (kind in accepted if accepted else kind == JSON or kind.endswith(b"+json")):
         raise UnsupportedMediaType(f"The body must be {(MERGE_PATCH if accepted else JSON).decode()}.")
     try:
@@ -173,7 +117,7 @@ class _InMemory(MultiPartParser):
         self.ended = True
 
 
-async def read_upload(request: Request, limit: int) -> dict[str, object]:
+async def read_upload(exchange: Exchange, limit: int) -> dict[str, object]:
     """The parts of a multipart form (RFC 7578), with the file parts as bytes.
 
     The name of a file part named ``file`` comes along as ``filename``.
@@ -184,17 +128,17 @@ async def read_upload(request: Request, limit: int) -> dict[str, object]:
         BadRequest: it is broken, or has a part twice.
         ClientGone: it did not come to its end.
     """
-    if media_type_of(request.headers) != b"multipart/form-data":
+    if media_type_of(exchange.headers) != b"multipart/form-data":
         raise UnsupportedMediaType("The body must be multipart/form-data.")
-    if not parse_options_header(request.headers[b"content-type"])[1].get(b"boundary"):
+    if not parse_options_header(exchange.headers[b"content-type"])[1].get(b"boundary"):
         raise BadRequest("The Content-Type names no boundary.")
-    stream = _chunks(request, limit + _MULTIPART_FRAME)
+    stream = exchange.chunks(limit + _MULTIPART_FRAME_BYTES)
     parser = _InMemory(
-        Headers({"content-type": request.headers[b"content-type"].decode("latin-1")}),
+        Headers({"content-type": exchange.headers[b"content-type"].decode("latin-1")}),
         stream,
         max_files=4,
         max_fields=16,
-        max_part_size=_MULTIPART_FRAME,
+        max_part_size=_MULTIPART_FRAME_BYTES,
     )
     try:
         form = await parser.parse()
@@ -213,7 +157,7 @@ async def read_upload(request: Request, limit: int) -> dict[str, object]:
                 parts[name] = value
                 continue
             if (value.size or 0) > limit:
-                raise _too_large(limit)
+                raise body_too_large(limit)
             parts[name] = await value.read()
             if name == "file" and value.filename:
                 parts["filename"] = value.filename

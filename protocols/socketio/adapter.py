@@ -18,14 +18,13 @@ from core.live.sessions import Sessions
 from protocols.http.cors import Cors
 from protocols.http.credentials import address_of
 from protocols.http.error_data import error_data
-from protocols.http.headers import Header, read_headers, request_id_of
-from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, problem, problem_of
+from protocols.http.exchange import Exchange, problem_for
+from protocols.http.response import Response
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.server import Server
 from protocols.socketio.wire import SEPARATOR, BadPacket, event_frame
 
-_PLAIN: list[Header] = [(b"content-type", b"text/plain; charset=UTF-8"), (b"cache-control", b"no-store")]
-_ALLOW = b"GET, POST, OPTIONS"
+_METHODS = ("GET", "POST", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +49,16 @@ class SocketIoDoor:
         self._store = sessions.store
         self._limits = limits
         self._polling = polling
-        self._cors = Cors(origins) if origins else None
+        self._cors = Cors(origins)
         self._server = Server(sessions, limits)
         self._engine = self._server.eio
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one WebSocket."""
-        query = {
-            name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()
-        }
         if scope["type"] == "websocket":
-            await self._websocket(scope, query, receive, send)
+            await self._websocket(scope, receive, send)
         else:
-            await self._http(scope, query, receive, send)
+            await Exchange(scope, receive, send, self._cors).run(self._http, methods=_METHODS)
 
     def statistics(self) -> Statistics:
         """Who is here now."""
@@ -71,7 +67,8 @@ class SocketIoDoor:
         waiting = sum(socket.queue.size for socket in sockets)
         return Statistics(len(sockets), len(self._server.clients), polling, waiting)
 
-    async def _websocket(self, scope: Scope, query: dict[str, str], receive: Receive, send: Send) -> None:
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = _query_of(scope)
         try:
             self._check(scope, query, "websocket")
             if "sid" in query:
@@ -80,41 +77,22 @@ class SocketIoDoor:
                     raise BadRequest("This session is upgrading already.")
         except StoreError as error:
             # Before it is accepted, so that whoever looks at the handshake's answer sees why.
-            status, headers, body = problem_of(error, scope["path"])
-            await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-            await send({"type": "websocket.http.response.body", "body": body})
+            async def deny(message: Message) -> None:
+                await send({**message, "type": f"websocket.{message['type']}"})
+
+            exchange = Exchange({**scope, "method": "GET"}, receive, deny, self._cors)
+            await exchange.respond(problem_for(exchange, error))
             return
         await self._engine.handle_request(scope, receive, send)
 
-    async def _http(self, scope: Scope, query: dict[str, str], receive: Receive, send: Send) -> None:
-        headers = read_headers(scope["headers"])
-        method = scope["method"]
-        request_id = request_id_of(headers)
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
-        common: list[Header] = [
-            (b"x-request-id", request_id),
-            (b"vary", b"Origin"),
-            (b"x-content-type-options", b"nosniff"),
-        ]
-        if self._cors is not None:
-            common += self._cors.headers(method, headers)
-        answer = Answer(send, common)
-        if method == "OPTIONS":
-            await answer.give(204, [(b"allow", _ALLOW)], b"")
-        elif method not in ("GET", "POST"):
-            body = problem(*METHOD_NOT_ALLOWED, "This path is for GET and POST.", scope["path"])
-            await answer.give(405, [(b"content-type", MEDIA_TYPE.encode()), (b"allow", _ALLOW)], body)
-        else:
-            try:
-                self._check(scope, query, "polling")
-                if method == "POST":
-                    await self._post(query, headers, receive)
-                    await answer.give(200, _PLAIN, b"ok")
-                else:
-                    await self._get(scope, query, receive, answer)
-            except StoreError as error:
-                status, own, body = problem_of(error, scope["path"])
-                await answer.give(status, own, body)
+    async def _http(self, exchange: Exchange) -> Response | None:
+        query = _query_of(exchange.scope)
+        self._check(exchange.scope, query, "polling")
+        if exchange.method == "POST":
+            await self._post(query, exchange)
+            return Response(200, b"ok", b"text/plain; charset=UTF-8")
+        await self._get(query, exchange)
+        return None
 
     def _check(self, scope: Scope, query: dict[str, str], transport: str) -> None:
         """Pass what the library can work with.
@@ -149,31 +127,31 @@ class SocketIoDoor:
 
     # --- polling ---
 
-    async def _get(self, scope: Scope, query: dict[str, str], receive: Receive, answer: "Answer") -> None:
-        """A poll, or the beginning of a session. A client who leaves while he polls ends his session."""
-        request = await receive()
+    async def _get(self, query: dict[str, str], exchange: Exchange) -> None:
+        """A poll, or the beginning of a session. A client who leaves while it polls ends its session."""
+        request = await exchange.receive()
         sid = query.get("sid")
         watcher: asyncio.Task[None] | None = None
         if sid is not None:
             self._find(sid)
-            watcher = asyncio.create_task(self._watch(sid, receive, answer))
+            watcher = asyncio.create_task(self._watch(sid, exchange))
 
         async def given() -> Message:
             return request
 
         try:
-            await self._engine.handle_request(scope, given, answer)
+            await self._engine.handle_request(exchange.scope, given, EngineSend(exchange))
         finally:
             if watcher is not None:
                 watcher.cancel()
 
-    async def _watch(self, sid: str, receive: Receive, answer: "Answer") -> None:
-        while (await receive())["type"] != "http.disconnect":
+    async def _watch(self, sid: str, exchange: Exchange) -> None:
+        while (await exchange.receive())["type"] != "http.disconnect":
             pass
-        if not answer.given:
+        if not exchange.started:
             self._server.drop(sid)
 
-    async def _post(self, query: dict[str, str], headers: dict[bytes, bytes], receive: Receive) -> None:
+    async def _post(self, query: dict[str, str], exchange: Exchange) -> None:
         """Take a payload of the client. Garbage ends the session by an event, for a failed request tells no reason.
 
         Raises:
@@ -182,7 +160,7 @@ class SocketIoDoor:
         sid = query["sid"]
         mailbox: Mailbox = self._find(sid).queue
         try:
-            body = await self._body(headers, receive)
+            body = await exchange.body(self._limits.frame_bytes)
             async with mailbox.posting, asyncio.timeout(self._limits.stall_seconds):
                 await mailbox.drain()
                 for text in _text_of(body).split(SEPARATOR):
@@ -195,22 +173,10 @@ class SocketIoDoor:
             self._server.drop(sid)
             raise error if isinstance(error, StoreError) else BadRequest("The session has ended.") from None
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        limit = self._limits.frame_bytes
-        fault = PayloadTooLarge(f"Payloads have at most {limit} bytes.")
-        if int(headers.get(b"content-length", b"0")) > limit:
-            raise fault
-        parts, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise ConnectionResetError
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
-                raise fault
-            more = message.get("more_body", False)
-        return b"".join(parts)
+
+def _query_of(scope: Scope) -> dict[str, str]:
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    return {name: values[0] for name, values in query.items()}
 
 
 def _text_of(body: bytes) -> str:
@@ -220,31 +186,17 @@ def _text_of(body: bytes) -> str:
         raise BadPacket("A payload is text in UTF-8.") from None
 
 
-class Answer:
-    """The way of an answer to its client: adds the common headers, and notes that it was given."""
+class EngineSend:
+    """ASGI's ``send`` for the library, which gives a body in one piece: its response goes out as the door's."""
 
-    def __init__(self, send: Send, common: list[Header]) -> None:
-        self._send = send
-        self._common = common
-        self._start: Message | None = None
-        self.given = False
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._start: Message = {}
 
     async def __call__(self, message: Message) -> None:
-        """ASGI's send, for the library, which gives a body in one piece."""
+        """Take the head, then the body."""
         if message["type"] == "http.response.start":
             self._start = message
         else:
-            assert self._start is not None
-            own = [(name.lower(), value) for name, value in self._start["headers"]]
-            own.append((b"cache-control", b"no-store"))
-            await self.give(self._start["status"], own, message["body"])
-
-    async def give(self, status: int, headers: list[Header], body: bytes) -> None:
-        """Answer."""
-        self.given = True
-        if status != 204:
-            headers = [*headers, (b"content-length", b"%d" % len(body))]
-        await self._send(
-            {"type": "http.response.start", "status": status, "headers": [*self._common, *headers]}
-        )
-        await self._send({"type": "http.response.body", "body": body})
+            headers = tuple((name.lower(), value) for name, value in self._start["headers"])
+            await self._exchange.respond(Response(self._start["status"], message["body"], headers=headers))

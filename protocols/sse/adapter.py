@@ -8,7 +8,7 @@ from sse_starlette import EventSourceResponse
 from sse_starlette.sse import AppStatus
 from starlette.types import Receive, Scope, Send
 
-from core.kernel.errors import BadRequest, Close, StoreError
+from core.kernel.errors import BadRequest, Close
 from core.kernel.limits import Limits
 from core.kernel.validation import check_params
 from core.live.client import Client
@@ -18,9 +18,9 @@ from core.live.session import Session
 from core.live.sessions import Sessions
 from protocols.http.connection import connection_of
 from protocols.http.cors import Cors
-from protocols.http.credentials import read_credentials
-from protocols.http.headers import Header, accepts, rate_limit_headers, read_headers, request_id_of
-from protocols.http.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, problem, problem_of
+from protocols.http.exchange import Exchange
+from protocols.http.headers import accepts
+from protocols.http.problems import NOT_ACCEPTABLE, HttpError
 from protocols.sse.errors import farewell
 from protocols.sse.wire import RETRY_MILLISECONDS, EventBlocks, place_block
 
@@ -28,7 +28,7 @@ from protocols.sse.wire import RETRY_MILLISECONDS, EventBlocks, place_block
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 _BLOCKS = EventBlocks()
-_ALLOW = b"GET, HEAD, OPTIONS"
+_METHODS = ("GET", "HEAD", "OPTIONS")
 #: How long a peer may take to read the farewell before its connection is dropped.
 _FAREWELL_SECONDS = 2.0
 
@@ -36,65 +36,30 @@ _FAREWELL_SECONDS = 2.0
 class SseDoor:
     """``GET /v1/events?topics=a,b``; resumes from ``Last-Event-ID`` or ``?cursor=``.
 
-    ``origins``: of which web pages may read it. For logs, ``scope["state"]`` holds ``request_id``, ``caller``
-    (his key) and ``tenant``.
+    ``origins``: whose web pages may read it.
     """
 
     def __init__(self, sessions: Sessions, limits: Limits, *, origins: Sequence[str] = ()) -> None:
         self.sessions = sessions
         self.limits = limits
-        self._cors = Cors(origins) if origins else None
+        self._cors = Cors(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it goes or the store ends it."""
-        headers = read_headers(scope["headers"])
-        method: str = scope["method"]
-        request_id = request_id_of(headers)
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
-        common: list[Header] = [
-            (b"x-request-id", request_id),
-            (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID"),
-            (b"x-content-type-options", b"nosniff"),
-        ]
-        if self._cors is not None:
-            common += self._cors.headers(method, headers)
-        if method == "OPTIONS":
-            await _answer(send, 204, [*common, (b"allow", _ALLOW)], b"")
-        elif method not in ("GET", "HEAD"):
-            body = problem(*METHOD_NOT_ALLOWED, "This path is for GET.", scope["path"])
-            await _answer(send, 405, [*common, *_PROBLEM, (b"allow", _ALLOW)], body)
-        elif not accepts(headers.get(b"accept", b"*/*"), b"text/event-stream"):
-            body = problem(*NOT_ACCEPTABLE, "This is a text/event-stream.", scope["path"])
-            await _answer(send, 406, [*common, *_PROBLEM], body)
-        else:
-            await self._serve(scope, headers, common, receive, send)
+        await Exchange(scope, receive, send, self._cors).run(self._serve, methods=_METHODS)
 
-    async def _serve(
-        self, scope: Scope, headers: dict[bytes, bytes], common: list[Header], receive: Receive, send: Send
-    ) -> None:
-        credentials = read_credentials(scope, headers, in_query=True)
-        token_given = False
-        session: Session | None = None
+    async def _serve(self, exchange: Exchange) -> None:
+        if not accepts(exchange.headers.get(b"accept", b"*/*"), b"text/event-stream"):
+            raise HttpError(NOT_ACCEPTABLE, "This is a text/event-stream.")
+        caller = await exchange.admit(self.sessions.store, in_query=True)
+        assert exchange.credentials is not None
+        command = read_request(exchange.scope["query_string"], exchange.headers)
+        session = self.sessions.open(exchange.credentials, caller)
         try:
-            try:
-                admission = await self.sessions.store.admit(credentials)
-                scope["state"].update(caller=admission.caller.key, tenant=admission.caller.tenant)
-                if admission.allowance is not None:
-                    common += rate_limit_headers(admission.allowance)
-                if admission.refusal is not None:
-                    token_given = credentials.token is not None or credentials.api_key is not None
-                    raise admission.refusal
-                command = read_request(scope["query_string"], headers)
-                session = self.sessions.open(credentials, admission.caller)
-                cursor = await session.follow(command)
-            except StoreError as error:
-                status, own, body = problem_of(error, scope["path"], token_given=token_given)
-                await _answer(send, status, [*common, *own], b"" if scope["method"] == "HEAD" else body)
-                return
-            await Stream(session, scope, self.limits).serve(cursor, common, receive, send)
+            cursor = await session.follow(command)
+            await Stream(session, exchange, self.limits).serve(cursor)
         finally:
-            if session is not None:
-                session.leave()
+            session.leave()
 
 
 def read_request(query_string: bytes, headers: dict[bytes, bytes]) -> Subscribe:
@@ -119,36 +84,27 @@ def read_request(query_string: bytes, headers: dict[bytes, bytes]) -> Subscribe:
     return check_params(Subscribe, {"topics": topics, "cursor": place or None})
 
 
-_PROBLEM: list[Header] = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
-
-
-async def _answer(send: Send, status: int, headers: list[Header], body: bytes) -> None:
-    if status != 204:
-        headers = [*headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 class Stream:
     """One client's stream: a first block with its place, its events, its place again and again, the end."""
 
-    __slots__ = ("_client", "_ended", "_limits", "_session", "_timer", "sink")
+    __slots__ = ("_client", "_ended", "_exchange", "_limits", "_session", "_timer", "sink")
 
-    def __init__(self, session: Session, scope: Scope, limits: Limits) -> None:
-        self.sink = connection_of(scope)
+    def __init__(self, session: Session, exchange: Exchange, limits: Limits) -> None:
+        self.sink = connection_of(exchange.scope)
+        self._exchange = exchange
         self._session = session
         self._limits = limits
         self._client: Client[Stream] | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def serve(self, cursor: str, common: list[Header], receive: Receive, send: Send) -> None:
+    async def serve(self, cursor: str) -> None:
         """Answer with the stream, and return when it has ended."""
         scope = {"type": "http", "method": "GET"}
         response = EventSourceResponse(self._blocks(cursor), ping=0)
-        response.raw_headers.extend(common)
+        response.raw_headers.extend(self._exchange.common)
         try:
-            await response(scope, receive, send)
+            await response(scope, self._exchange.receive, self._exchange.send)
         finally:
             if self._timer is not None:
                 self._timer.cancel()

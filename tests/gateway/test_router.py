@@ -14,6 +14,7 @@ import mqtt5
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from core.kernel.ids import new_id
 from gateway.app import build_app, build_mqtt
 from gateway.demo import ACCOUNTS, open_demo
 from gateway.node import Node, open_node
@@ -78,6 +79,40 @@ async def test_probes_answer(opened: Opened) -> None:
     drained = await opened.client.get("/readyz?exclude=redis")
     assert (drained.status_code, drained.json()["status"]) == (503, "draining")
     assert drained.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "BREW"])
+async def test_every_response_of_every_door_has_the_same_common_headers(opened: Opened, method: str) -> None:
+    router: Router = opened.client._transport.app  # type: ignore[attr-defined]
+    paths = [
+        *router.paths,
+        "/v1/pets",
+        f"/v1/pets/{new_id()}",
+        "/v1/openapi.json",
+        "/v1/nothing",
+        "/",
+        "/v1/login",
+    ]
+    sent = {
+        "X-Request-ID": "mine-1",
+        "Origin": "https://a.example",
+        "Access-Control-Request-Method": "PUT",
+        "Accept": "application/json",  # Else the event stream begins, and does not end.
+    }
+    for path in paths:
+        answer = await opened.client.request(method, path, headers=sent)
+        found = [answer.headers.get(name) for name in ("x-request-id", "x-content-type-options", "vary")]
+        assert found == ["mine-1", "nosniff", "Accept, Authorization, Origin, X-API-Key, X-Tenant-ID"], path
+        assert answer.headers["access-control-allow-origin"] == "https://a.example", path
+        assert answer.headers["cache-control"], path
+        assert ("access-control-allow-methods" in answer.headers) == (method == "OPTIONS"), path
+        if method == "OPTIONS" and answer.status_code != 404:
+            assert (answer.status_code, answer.content) == (204, b""), path
+            assert "OPTIONS" in answer.headers["allow"], path
+        if method == "BREW" and answer.status_code != 404:
+            assert (answer.status_code, "OPTIONS" in answer.headers["allow"]) == (405, True), path
+        if method == "HEAD":
+            assert answer.content == b"", path
 
 
 async def test_requests_are_counted_by_operation_and_status(opened: Opened) -> None:

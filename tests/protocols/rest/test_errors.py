@@ -12,8 +12,7 @@ from core.kernel.errors import CursorExpired, ErrorCode, Internal
 from core.kernel.ids import new_id
 from core.kernel.limits import Limits
 from core.models import examples
-from protocols.http.problems import PROBLEMS
-from protocols.rest.errors import answer_of
+from protocols.http.problems import PROBLEMS, problem_response
 from tests.protocols.rest.shop import Door, Shop
 from tests.waiting import eventually
 
@@ -154,13 +153,13 @@ async def test_a_state_that_forbids_it_is_a_conflict(shop: Shop) -> None:
 
 
 def test_an_expired_cursor_is_told_with_the_oldest_one() -> None:
-    answer = answer_of(CursorExpired("oldest"), "/v1/events")
+    answer = problem_response(CursorExpired("oldest"), "/v1/events")
     assert answer.status == 410
     assert json.loads(answer.body)["oldestCursor"] == "oldest"
 
 
 def test_an_internal_error_tells_nothing_of_it() -> None:
-    answer = answer_of(Internal(), "/v1/pets")
+    answer = problem_response(Internal(), "/v1/pets")
     assert answer.status == 500
     assert json.loads(answer.body)["detail"] == "Something went wrong on our side."
 
