@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 #: Seconds that a server has to answer, and for which its answer is used again: anybody may ask.
-_PATIENCE = 2.0
-_FRESH = 0.5
+_ANSWER_TIMEOUT_SECONDS = 2.0
+_FRESH_SECONDS = 0.5
 
 Check = Callable[[], Awaitable[None]]
 
@@ -35,13 +35,13 @@ class Health:
     checks: Mapping[str, Check]
     doors: dict[str, str] = field(default_factory=dict)
     draining: bool = False
-    _asked_at: float = -_FRESH
+    _asked_at: float = -_FRESH_SECONDS
     _asking: asyncio.Task[dict[str, dict[str, str]]] | None = None
 
     async def readiness(self) -> Readiness:
         """Ask every server, at most a few times a second whoever asks."""
         now = asyncio.get_running_loop().time()
-        if self._asking is None or (self._asking.done() and now - self._asked_at >= _FRESH):
+        if self._asking is None or (self._asking.done() and now - self._asked_at >= _FRESH_SECONDS):
             self._asked_at = now
             self._asking = asyncio.create_task(self._ask())
         servers = await asyncio.shield(self._asking)
@@ -57,10 +57,10 @@ class Health:
 
 async def _state(check: Check) -> dict[str, str]:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_ANSWER_TIMEOUT_SECONDS):
             await check()
     except TimeoutError:
-        return {"state": "down", "reason": f"no answer within {_PATIENCE:g} s"}
+        return {"state": "down", "reason": f"no answer within {_ANSWER_TIMEOUT_SECONDS:g} s"}
     except Exception as error:  # noqa: BLE001 - the boundary to whatever client library asks; it is the answer
         return {"state": "down", "reason": type(error).__name__}
     return {"state": "up"}

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 #: The status that stands for a client who left before the answer began; it is never sent.
 CLIENT_LEFT = 499
 #: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
-_ABNORMAL = 1006
-_CLIENTS_OWN = 3000
+_ABNORMAL_CLOSURE = 1006
+_LEAST_PRIVATE_CODE = 3000
 
 
 class Mount(NamedTuple):
@@ -102,7 +102,7 @@ class Router:
         door, serve, _ = self._sockets[path]
         request_id = request_id_of(read_headers(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
-        status = _ABNORMAL
+        status = _ABNORMAL_CLOSURE
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -115,9 +115,9 @@ class Router:
         async def heard() -> Message:
             nonlocal status
             message = await receive()
-            if message["type"] == "websocket.disconnect" and status == _ABNORMAL:
+            if message["type"] == "websocket.disconnect" and status == _ABNORMAL_CLOSURE:
                 # A client may send any of thousands of private codes: they count as one.
-                status = min(message.get("code", _ABNORMAL), _CLIENTS_OWN)
+                status = min(message.get("code", _ABNORMAL_CLOSURE), _LEAST_PRIVATE_CODE)
             return message
 
         self.open[door] += 1

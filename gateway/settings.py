@@ -237,16 +237,16 @@ def load_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise BadSettings("; ".join(_complaint(fault) for fault in error.errors())) from None
+        raise BadSettings("; ".join(_complaint(violation) for violation in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f".env: {error}") from None
 
 
-def _complaint(fault: Any) -> str:
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    if not fault["loc"]:
+def _complaint(violation: Any) -> str:
+    message = str(violation["msg"]).removeprefix("Value error, ")
+    if not violation["loc"]:
         return message
-    name = str(fault["loc"][0])
+    name = str(violation["loc"][0])
     secret = not Settings.model_fields[name].repr or name == "jwt_secret"
-    shown = "" if secret else f"={str(fault['input'])[:100]}"
+    shown = "" if secret else f"={str(violation['input'])[:100]}"
     return f"{PREFIX}{name.upper()}{shown}: {message}"

@@ -76,7 +76,7 @@ def _masked(source: CardDraft | BankAccountDraft) -> MaskedCard | MaskedBankAcco
     )
 
 
-def _faults(ctx: Context, order: Order, draft: PaymentDraft) -> tuple[Violation, ...]:
+def _violations(ctx: Context, order: Order, draft: PaymentDraft) -> tuple[Violation, ...]:
     violations = []
     if draft.amount != order.total_amount:
         message = f"must be the order's, {order.total_amount:.2f}"
@@ -102,7 +102,7 @@ async def begin_payment(ctx: Context, order: Order, draft: PaymentDraft) -> Paym
     if order.status is not OrderStatus.PLACED:
         raise Conflict(f"An order that is {order.status} cannot be paid.")
     await check_no_payment_runs(ctx, order)
-    if violations := _faults(ctx, order, draft):
+    if violations := _violations(ctx, order, draft):
         raise ValidationFailed(violations)
     payment = Payment(
         id=new_id(),

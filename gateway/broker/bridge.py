@@ -136,11 +136,11 @@ class Bridge:
                 async with Link(self.address, IDENTIFIER) as link:
                     self._counters.connections += 1
                     await self._converse(link, lease)
-            except (LinkFailed, StorageDown, TransientFailure) as fault:
+            except (LinkFailed, StorageDown, TransientFailure) as error:
                 self._counters.failures += 1
-                if str(fault) != known:
-                    log.warning("%s: %s; trying again", self.address, fault)
-                known = str(fault)
+                if str(error) != known:
+                    log.warning("%s: %s; trying again", self.address, error)
+                known = str(error)
             if loop.time() - began > _MAX_PAUSE_SECONDS:
                 failures, known = 0, ""
             failures += 1
@@ -154,8 +154,8 @@ class Bridge:
             try:
                 await self.consumer.enrol()
                 await self._devices.load()
-            except (StorageDown, TransientFailure) as fault:
-                log.warning("%s cannot be served yet: %s", self.address, fault)
+            except (StorageDown, TransientFailure) as error:
+                log.warning("%s cannot be served yet: %s", self.address, error)
                 await asyncio.sleep(_REFRESH_SECONDS)
             else:
                 return
@@ -186,8 +186,8 @@ class Bridge:
         provisioner = await self._provisioner(link, control)
         try:
             await link.subscribe(FILTERS)
-        except Refused as fault:
-            log.error("%s: no readings are taken: %s", self.address, fault)
+        except Refused as error:
+            log.error("%s: no readings are taken: %s", self.address, error)
         self._connected = True
         log.info("%s is served", self.address)
 
@@ -214,8 +214,8 @@ class Bridge:
         try:
             await link.subscribe([RESPONSES])
             await admit_gateway(control, self.address.username)
-        except (NoControl, Refused) as fault:
-            log.warning("%s: dynamic security: %s; its accounts are not provisioned", self.address, fault)
+        except (NoControl, Refused) as error:
+            log.warning("%s: dynamic security: %s; its accounts are not provisioned", self.address, error)
             return None
         return Provisioner(control, self._store)
 
@@ -235,11 +235,11 @@ class Bridge:
                     if provisioner is not None:
                         await provisioner.create(new)
                         await provisioner.remove([device.username for device in gone])
-            except (StorageDown, TransientFailure, NoControl) as fault:
-                if str(fault) != known:
-                    log.warning("%s: the devices' accounts cannot be kept: %s", self.address, fault)
+            except (StorageDown, TransientFailure, NoControl) as error:
+                if str(error) != known:
+                    log.warning("%s: the devices' accounts cannot be kept: %s", self.address, error)
                 # The changes are known by now, but were not carried out: compare everything again.
-                compared, known = float("-inf"), str(fault)
+                compared, known = float("-inf"), str(error)
             else:
                 known = ""
             await asyncio.sleep(_REFRESH_SECONDS)
@@ -254,7 +254,7 @@ async def _together(*works: Coroutine[Any, Any, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    faults = [fault for task in tasks if not task.cancelled() and (fault := task.exception()) is not None]
+    errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
     # Among several errors, the lost lease must not be swallowed.
-    for fault in sorted(faults, key=lambda fault: not isinstance(fault, LeaseLost)):
-        raise fault
+    for error in sorted(errors, key=lambda error: not isinstance(error, LeaseLost)):
+        raise error

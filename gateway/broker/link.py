@@ -218,8 +218,8 @@ class Link:
             wanted.cancel()
         if not ended.done():
             raise LinkFailed(f"the broker did not answer within {seconds:g} s")
-        fault = ended.exception()
-        raise LinkFailed(_reason(fault) if fault is not None else "disconnected")
+        error = ended.exception()
+        raise LinkFailed(_reason(error) if error is not None else "disconnected")
 
 
 class _Client(aiomqtt.Client):

@@ -100,8 +100,8 @@ class RedisBus:
             begun = loop.time()
             try:
                 await work()
-            except (RedisError, OSError) as fault:
-                log.warning("cannot %s over Redis, trying again: %s", what, fault)
+            except (RedisError, OSError) as error:
+                log.warning("cannot %s over Redis, trying again: %s", what, error)
             except Exception:
                 log.exception("cannot %s over Redis, trying again", what)
             if loop.time() - begun > _MAX_PAUSE_SECONDS:

@@ -45,9 +45,9 @@ def run() -> None:
     console = Console(highlight=False)
     settings = load_settings()
     found = asyncio.run(_examine(settings, console))
-    faults = sum(finding.advice is not None for finding in found)
-    if faults:
-        console.print(f"\n{faults} of {len(found)} checks failed.", style="bold red")
+    failed = sum(finding.advice is not None for finding in found)
+    if failed:
+        console.print(f"\n{failed} of {len(found)} checks failed.", style="bold red")
         sys.exit(1)
     console.print("\nAll is well.", style="bold green")
 

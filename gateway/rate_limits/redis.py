@@ -58,17 +58,17 @@ class RedisRateLimiter:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._ask(key, limit, window, cost)
-        except _REDIS_ERRORS as fault:
-            self._trip(fault)
+        except _REDIS_ERRORS as error:
+            self._trip(error)
             return self._local.count(key, limit, window, cost)
 
     async def _ask(self, key: str, limit: int, window: int, cost: int) -> Allowance:
         allowed, spent, left = await self._script(keys=[_KEY_PREFIX + key], args=[limit, window * 1000, cost])
         return Allowance(bool(allowed), limit, max(0, limit - spent), math.ceil(left / 1000))
 
-    def _trip(self, fault: Exception) -> None:
+    def _trip(self, error: Exception) -> None:
         if self._probing is None:
-            log.warning("rate limits are counted on this node alone", extra={"fault": repr(fault)})
+            log.warning("rate limits are counted on this node alone", extra={"error": repr(error)})
             self._probing = asyncio.create_task(self._probe(), name="rate limit probe")
 
     async def _probe(self) -> None:

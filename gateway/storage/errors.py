@@ -22,7 +22,7 @@ ERRORS = (DBAPIError, PoolTimeout, OSError)
 
 
 def translated(error: Exception) -> Exception:
-    """The store's name for a database's error, or the error itself when it is a fault of ours."""
+    """The store's name for a database's error, or the error itself when it is a defect of ours."""
     if not isinstance(error, DBAPIError):
         return StorageDown(str(error) or type(error).__name__)
     state = _sqlstate(error)

@@ -26,7 +26,7 @@ from gateway.storage.upserts import UPSERTS
 R = TypeVar("R", bound=Record)
 
 #: How much one statement asks for or one transaction trims, so that nothing waits long for it.
-_BATCH = 1000
+_BATCH_ROWS = 1000
 
 
 class SqlStorage:
@@ -93,8 +93,8 @@ class SqlStorage:
         """See core.ports.storage.Storage."""
         found: dict[TenantId, int] = dict.fromkeys(tenants, 0)
         async with _connection(self._single) as connection:
-            for start in range(0, len(tenants), _BATCH):
-                rows = await run(connection, log.HEADS, {"of_tenants": tenants[start : start + _BATCH]})
+            for start in range(0, len(tenants), _BATCH_ROWS):
+                rows = await run(connection, log.HEADS, {"of_tenants": tenants[start : start + _BATCH_ROWS]})
                 found.update((row.tenant_id, row.head) for row in rows)
         return found
 
@@ -110,7 +110,7 @@ class SqlStorage:
         trimmed = held = unread = 0
         behind = ""
         while True:
-            page = {"behind": behind, "at_most": _BATCH, "held_by": held_by}
+            page = {"behind": behind, "at_most": _BATCH_ROWS, "held_by": held_by}
             async with _connection(self._single) as connection:
                 kept = (await run(connection, log.KEPT, page)).all()
             for row in kept:
@@ -122,9 +122,9 @@ class SqlStorage:
                     held += wanted - target
                     unread += max(0, target - max(floor, row.position))
                 while floor < target:
-                    floor = min(floor + _BATCH, target)
+                    floor = min(floor + _BATCH_ROWS, target)
                     trimmed += await self._trim(tenant, floor)
-            if len(kept) < _BATCH:
+            if len(kept) < _BATCH_ROWS:
                 return Trimmed(trimmed, held, unread)
             behind = kept[-1].tenant_id
 

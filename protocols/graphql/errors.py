@@ -1,4 +1,4 @@
-"""How the store's faults look in GraphQL: ``extensions.code``, and close codes of a WebSocket."""
+"""How the store's errors look in GraphQL: ``extensions.code``, and close codes of a WebSocket."""
 
 import logging
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from protocols.http.error_data import members_of
 
 log = logging.getLogger(__name__)
 
-#: ``extensions.code`` of each fault.
+#: ``extensions.code`` of each error.
 CODES: dict[ErrorCode, str] = {
     ErrorCode.BAD_REQUEST: "BAD_REQUEST",
     ErrorCode.UNAUTHORIZED: "UNAUTHENTICATED",
@@ -42,12 +42,12 @@ class Breach(Exception):
 
 
 def extensions_of(error: StoreError) -> dict[str, Any]:
-    """The ``extensions`` of an error: its code, and what this kind of fault has besides."""
+    """The ``extensions`` of an error: its code, and what this kind of error has besides."""
     return {"code": CODES[error.code], **members_of(error)}
 
 
 def error_entry(error: StoreError, **extensions: Any) -> dict[str, Any]:
-    """A fault as an entry of ``errors`` that belongs to no field."""
+    """An error as an entry of ``errors`` that belongs to no field."""
     return {"message": error.detail, "extensions": {**extensions_of(error), **extensions}}
 
 
@@ -62,12 +62,12 @@ def close_entry(close: Close, cursor: str | None) -> dict[str, Any]:
 
 
 def refusals_of(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
-    """The ``errors`` of a request that cannot be executed, which is always the client's fault."""
+    """The ``errors`` of a request that cannot be executed, which is always an error of the client's."""
     return [{**error.formatted, "extensions": {"code": CODES[ErrorCode.BAD_REQUEST]}} for error in errors]
 
 
 def entries_of(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
-    """The ``errors`` of a result; a fault of ours tells no more than that it is one."""
+    """The ``errors`` of a result; a defect of ours tells no more than that it is one."""
     return [_entry_of(error) for error in errors]
 
 
@@ -76,7 +76,7 @@ def _entry_of(error: GraphQLError) -> dict[str, Any]:
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     if cause is None and error.nodes:
-        # The argument of a field: a client's fault that only the execution found.
+        # The argument of a field: an error of the client's that only the execution found.
         return {**error.formatted, "extensions": {"code": CODES[ErrorCode.BAD_REQUEST]}}
     if not isinstance(cause, StoreError):
         log.error("a field failed", exc_info=cause or error)

@@ -19,7 +19,7 @@ JSON, RESPONSE_JSON, EVENT_STREAM = (
     b"text/event-stream",
 )
 #: Characters of a subscription's id.
-_LONGEST_ID = 128
+_MAX_ID_CHARACTERS = 128
 
 
 # --- GraphQL over HTTP ---
@@ -139,8 +139,8 @@ def read_message(text: str) -> SocketMessage:
     payload, mark = value.get("payload"), value.get("id", "")
     if not isinstance(payload, dict | None):
         raise BadMessage("The payload is not an object.")
-    if not isinstance(mark, str) or (_KINDS[kind] and not mark) or len(mark) > _LONGEST_ID:
-        raise BadMessage(f"The id is a text of 1 to {_LONGEST_ID} characters.")
+    if not isinstance(mark, str) or (_KINDS[kind] and not mark) or len(mark) > _MAX_ID_CHARACTERS:
+        raise BadMessage(f"The id is a text of 1 to {_MAX_ID_CHARACTERS} characters.")
     return SocketMessage(kind, mark, payload)
 
 

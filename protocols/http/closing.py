@@ -2,7 +2,7 @@
 
 from core.kernel.errors import CloseReason
 
-#: Going away; a frame of the wrong kind; one that is too big; a fault of ours.
+#: Going away; a frame of the wrong kind; one that is too big; a defect of ours.
 GOING_AWAY, UNACCEPTABLE, TOO_BIG, FAULT = 1001, 1003, 1009, 1011
 
 #: Where graphql-transport-ws has codes of its own, these agree with them.

@@ -1,4 +1,4 @@
-"""The store's faults as the doors tell them that talk in JSON."""
+"""The store's errors, for the doors that talk in JSON."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class ViolationData(Model):
 
 
 class ErrorData(Reply):
-    """The content of an error message: what every fault has, and what some kinds have besides.
+    """The content of an error message: what every error has, and what some kinds have besides.
 
     ``retry_after`` is in seconds. With a ``cursor`` the connection ends, and that is where to resume.
     """
@@ -45,20 +45,22 @@ class ExpiredData(Reply):
 
 def error_data(error: StoreError) -> dict[str, Any]:
     """The content of an error message, as JSON has it."""
-    faults = None
+    violations = None
     if isinstance(error, ValidationFailed):
-        faults = tuple(ViolationData(field=f.field, message=f.message, code=f.code) for f in error.violations)
+        violations = tuple(
+            ViolationData(field=f.field, message=f.message, code=f.code) for f in error.violations
+        )
     return ErrorData(
         code=error.code,
         message=error.detail,
-        errors=faults,
+        errors=violations,
         oldest_cursor=error.oldest_cursor if isinstance(error, CursorExpired) else None,
         retry_after=error.retry_after if isinstance(error, RateLimited | Unavailable) else None,
     ).shown()
 
 
 def members_of(error: StoreError) -> dict[str, Any]:
-    """What a kind of fault has besides its code and its message."""
+    """What a kind of error has besides its code and its message."""
     data = error_data(error)
     del data["code"], data["message"]
     return data

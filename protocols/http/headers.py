@@ -28,7 +28,7 @@ def read_headers(raw: Iterable[Header]) -> dict[bytes, bytes]:
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> bytes:
-    """The client's own id for his request when it is sane, else a new one."""
+    """The client's own id for its request when it is sane, else a new one."""
     given = headers.get(b"x-request-id")
     if given is not None and _SANE_REQUEST_ID.fullmatch(given):
         return given

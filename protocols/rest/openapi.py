@@ -93,7 +93,7 @@ def _operation(binding: Binding, name: str, schemas: Schemas) -> dict[str, Any]:
         **_success(binding, schemas),
         **{
             str(kind.status): {"$ref": f"#/components/responses/{response_name(kind)}"}
-            for kind in _faults(binding)
+            for kind in _error_kinds(binding)
         },
     }
     return described
@@ -197,7 +197,7 @@ def _success(binding: Binding, schemas: Schemas) -> dict[str, Any]:
 _SUCCESS = {200: "Done.", 201: "Created.", 204: "Done; the response has no body."}
 
 
-def _faults(binding: Binding) -> list[ProblemType]:
+def _error_kinds(binding: Binding) -> list[ProblemType]:
     operation = binding.operation
     codes = {*_ANY_TIME, *operation.errors}
     if operation.body is not None:

@@ -119,7 +119,7 @@ class WebSocket:
         self._mailbox.attach(self._wire.connection)
 
     async def wait(self) -> str:
-        """The next packet. It is not read before the client has read enough of what was written to him.
+        """The next packet. It is not read before the client has read enough of what was written to it.
 
         Raises:
             OSError: the connection has ended, or ends now.
