@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from tests.http_clients import ask
 from tests.servers import Server
 from tests.waiting import TIMEOUT_SECONDS
 
@@ -66,7 +67,7 @@ class Gateway(Server):
 
     def answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=TIMEOUT_SECONDS).status_code == 200
+            return ask("GET", f"{self.url}/readyz", timeout=TIMEOUT_SECONDS).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -11,7 +11,8 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.http_clients import http_client
+from tests.waiting import eventually
 
 Event = dict[str, Any]
 
@@ -64,7 +65,7 @@ async def over_sse(
         headers["Last-Event-ID"] = cursor
     heard = Heard()
     async with (
-        httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS) as client,
+        http_client(base_url=url) as client,
         client.stream("GET", "/v1/events", params={"topics": topics}, headers=headers) as answer,
     ):
         assert answer.status_code == 200, await answer.aread()

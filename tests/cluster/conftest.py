@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.http_clients import ask
 from tests.process import Gateway
 from tests.servers import RedisServer
 from tests.waiting import TIMEOUT_SECONDS
@@ -61,7 +61,8 @@ def pair(tmp_path: Path, postgres_url: str, redis_server: RedisServer) -> Iterat
 
 def log_in(url: str, name: str = "demo-staff") -> str:
     """An access token of one of the demo accounts."""
-    answer = httpx.post(
+    answer = ask(
+        "POST",
         f"{url}/v1/auth/tokens",
         json={"username": name, "password": f"{name}-password"},
         timeout=TIMEOUT_SECONDS,

@@ -24,6 +24,7 @@ from tests.conformance.people import Person, World, headers_of
 from tests.conformance.target import Node, Target
 from tests.conformance.test_events import all_hear, everywhere
 from tests.deployment import COMPOSE, HaproxyServer, Ports, deploy, environment
+from tests.http_clients import TLS, http_client
 from tests.process import Gateway
 from tests.servers import MosquittoServer, PostgresServer, RedisServer, free_port
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
@@ -121,7 +122,7 @@ def at(door: Door, person: Person, node: Node) -> Driver:
 
 async def work_of(node: Gateway) -> dict[str, float]:
     """What a node has done so far, and holds at the moment, by metric."""
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         lines = (await client.get(f"{node.url}/metrics")).text.splitlines()
     shown = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return {name: float(value) for name, _, value in shown}
@@ -195,7 +196,9 @@ def left(answer: httpx.Response) -> int:
 
 def calling_from(address: str, proxy: HaproxyServer) -> httpx.AsyncClient:
     """A client with another address of this machine."""
-    return httpx.AsyncClient(base_url=proxy.url, transport=httpx.AsyncHTTPTransport(local_address=address))
+    return httpx.AsyncClient(
+        base_url=proxy.url, transport=httpx.AsyncHTTPTransport(verify=TLS, local_address=address)
+    )
 
 
 async def test_callers_are_told_apart_by_their_addresses_whatever_they_claim(deployment: Deployment) -> None:
@@ -213,7 +216,7 @@ async def test_a_caller_over_grpc_is_counted_with_his_address_too(
     deployment: Deployment, world: World
 ) -> None:
     async def now_left() -> int:
-        async with httpx.AsyncClient(base_url=deployment.patient.url) as client:
+        async with http_client(base_url=deployment.patient.url) as client:
             return left(await client.get("/v1/pets", headers=headers_of(world.visitor)))
 
     pet, before = await world.pet(), await now_left()
@@ -229,7 +232,7 @@ async def test_headers_and_the_method_query_go_through_and_tokens_do_not_reach_t
 ) -> None:
     staff = await world.staff()
     pet = await world.pet(name="Proxima")
-    async with httpx.AsyncClient(base_url=deployment.patient.url) as client:
+    async with http_client(base_url=deployment.patient.url) as client:
         found = await client.request(
             "QUERY", "/v1/pets", json={"criteria": {"species": ["DOG"]}},
             headers={**headers_of(world.visitor), "X-Request-ID": "asked-through-the-proxy"},
@@ -285,9 +288,7 @@ async def customers_about(target: Target, *, only_read: bool = False) -> AsyncIt
     async with contextlib.AsyncExitStack() as stack:
         world = await stack.enter_async_context(World(target))
         staff, pet, node = await world.staff(), await world.pet(), target.first
-        kept = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=node.url, headers=headers_of(staff))
-        )
+        kept = await stack.enter_async_context(http_client(base_url=node.url, headers=headers_of(staff)))
         channel = await stack.enter_async_context(aio.insecure_channel(node.grpc))
         metadata = tuple((name.lower(), value) for name, value in headers_of(staff).items())
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.cluster.clients import Heard, Listen, over_sse, over_websocket
 from tests.cluster.conftest import Pair, log_in, pair_of, start, stop
+from tests.http_clients import http_client
 from tests.servers import PostgresServer, RedisServer
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +23,7 @@ PET = {"name": "Rex", "species": "DOG", "ageMonths": 12, "price": "75.00"}
 
 @contextlib.asynccontextmanager
 async def staff_of(url: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(
-        base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS
-    ) as client:
+    async with http_client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
         yield client
 
 

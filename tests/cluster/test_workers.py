@@ -5,14 +5,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.cluster.clients import over_sse
 from tests.cluster.conftest import SECRET, log_in
+from tests.http_clients import http_client
 from tests.process import Gateway
 from tests.servers import RedisServer
-from tests.waiting import TIMEOUT_SECONDS, eventually, wait_until
+from tests.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +46,7 @@ async def test_a_worker_that_dies_is_replaced_and_no_event_is_lost(gateway: Gate
     token = log_in(gateway.url)
     before = workers_of(gateway)
     assert len(before) == 2
-    async with httpx.AsyncClient(
-        headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS
-    ) as client:
+    async with http_client(headers={"Authorization": f"Bearer {token}"}) as client:
         pet = {"name": "Rex", "species": "DOG", "ageMonths": 1, "price": "1.00"}
         async with over_sse(gateway.url, "pets/+", token=token) as heard:
             begin = heard.cursor

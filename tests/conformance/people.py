@@ -1,7 +1,6 @@
 """Who comes to the doors: each scenario has a private tenant of its own, made by being named."""
 
 import contextlib
-import ssl
 import uuid
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -10,11 +9,9 @@ import httpx
 
 from tests.conformance.shapes import compact
 from tests.conformance.target import Node, Target
-from tests.waiting import TIMEOUT_SECONDS
+from tests.http_clients import http_client
 
 PASSWORD = "a password for conformance"
-#: Made once: reading the certificates takes longer than most calls.
-TLS = ssl.create_default_context()
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,7 @@ class World:
     target: Target
     tenant: str = field(default_factory=lambda: str(uuid.uuid4()))
     _people: dict[str, Person] = field(default_factory=dict)
-    _client: httpx.AsyncClient = field(
-        default_factory=lambda: httpx.AsyncClient(verify=TLS, timeout=TIMEOUT_SECONDS)
-    )
+    _client: httpx.AsyncClient = field(default_factory=lambda: http_client())
 
     @property
     def visitor(self) -> Person:

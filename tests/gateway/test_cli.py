@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.http_clients import ask
 from tests.process import PROGRAM, Gateway, environment, petstore
 from tests.servers import RedisServer, free_port
 from tests.waiting import TIMEOUT_SECONDS, wait_until
@@ -45,7 +46,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
 
 def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path) -> None:
     with Gateway(tmp_path, "--demo") as gateway:
-        assert httpx.get(f"{gateway.url}/v1/pets").status_code == 200
+        assert ask("GET", f"{gateway.url}/v1/pets").status_code == 200
         data = tmp_path / "data"
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (data, *data.rglob("*"))}
     assert {"petstore.db", "petstore.db-wal", "jwt-secret"} <= modes.keys()
@@ -88,7 +89,7 @@ def test_port_0_is_any_free_one_which_is_printed_and_a_signal_ends_it_well(
     )  # fmt: skip
     assert process.stdout is not None
     address = next(word for line in process.stdout for word in line.split() if word.endswith("/v1"))
-    assert httpx.get(f"{address}/pets").status_code == 200
+    assert ask("GET", f"{address}/pets").status_code == 200
     process.send_signal(number)
     _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0
@@ -98,7 +99,7 @@ def test_port_0_is_any_free_one_which_is_printed_and_a_signal_ends_it_well(
 def test_a_token_is_printed_alone(demo: Gateway, tmp_path: Path) -> None:
     done = petstore("token", "demo", "--url", demo.url, cwd=tmp_path, password="demo-password")
     assert done.stdout.count("\n") == 1
-    me = httpx.get(f"{demo.url}/v1/users/me", headers={"Authorization": f"Bearer {done.stdout.strip()}"})
+    me = ask("GET", f"{demo.url}/v1/users/me", headers={"Authorization": f"Bearer {done.stdout.strip()}"})
     assert me.json()["username"] == "demo"
     same = petstore("token", "demo", "--url", demo.url, cwd=tmp_path, stdin="demo-password\n")
     assert same.returncode == 0
@@ -119,7 +120,7 @@ def test_a_tail_of_the_log_goes_on_after_the_server_was_restarted(tmp_path: Path
         names = ["before", "meanwhile", "after"]
         for name in names:
             pet = {"name": name, "species": "CAT", "ageMonths": 1, "price": "1.00"}
-            made = httpx.post(f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
+            made = ask("POST", f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
             assert made.status_code == 201
             if name == "before":
                 wait_until(lambda: "before" in (tmp_path / "out").read_text())
@@ -209,10 +210,10 @@ def test_the_doctor_finds_that_passwords_are_hashed_for_tests(tmp_path: Path) ->
 def test_a_node_that_is_to_stop_says_so_before_it_refuses_work(tmp_path: Path) -> None:
     with Gateway(tmp_path, "--demo", drain_notice_seconds="1000") as gateway:
         gateway.send(signal.SIGTERM)
-        wait_until(lambda: httpx.get(f"{gateway.url}/readyz").json()["status"] == "draining")
-        assert httpx.get(f"{gateway.url}/readyz").status_code == 503
+        wait_until(lambda: ask("GET", f"{gateway.url}/readyz").json()["status"] == "draining")
+        assert ask("GET", f"{gateway.url}/readyz").status_code == 503
         pet = {"name": "Rex", "species": "DOG", "ageMonths": 1, "price": "1.00"}
-        made = httpx.post(f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
+        made = ask("POST", f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
         assert made.status_code == 201
         gateway.send(signal.SIGTERM)
         assert gateway.wait() == 0
@@ -227,6 +228,6 @@ def test_the_notice_of_a_stop_ends_by_itself(tmp_path: Path) -> None:
 def test_a_second_signal_does_not_wait_for_the_notice_to_end(tmp_path: Path) -> None:
     with Gateway(tmp_path, drain_notice_seconds="1000") as gateway:
         gateway.send(signal.SIGTERM)
-        wait_until(lambda: httpx.get(f"{gateway.url}/readyz").status_code == 503)
+        wait_until(lambda: ask("GET", f"{gateway.url}/readyz").status_code == 503)
         gateway.send(signal.SIGTERM)
         assert gateway.wait() == 0

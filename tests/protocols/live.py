@@ -35,6 +35,7 @@ from protocols.websocket.adapter import WebSocketDoor
 from tests.clock import clock_of_loop
 from tests.core.stores import Shop, open_store
 from tests.gateway.server.serving import Client, connected, with_lifespan
+from tests.http_clients import http_client
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 
@@ -190,7 +191,7 @@ class Live:
         """An SSE client; ``more`` are query parameters, and ``headers``."""
         headers = more.pop("headers", {})
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client,
+            http_client(base_url=f"http://127.0.0.1:{self.port}") as client,
             client.stream(
                 "GET", "/v1/events", params={"topics": topics, **more}, headers=headers
             ) as response,
@@ -199,9 +200,7 @@ class Live:
 
     async def get(self, url: str = "/v1/events", method: str = "GET", **more: Any) -> httpx.Response:
         """One answer that ends."""
-        async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT_SECONDS
-        ) as client:
+        async with http_client(base_url=f"http://127.0.0.1:{self.port}") as client:
             return await client.request(method, url, **more)
 
     @contextlib.asynccontextmanager

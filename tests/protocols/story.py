@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
 
 from core.live.chat_messages import CHAT_FORMS
 from core.models.catalogue import EVENTS
 from tests.asyncapi import Sender
+from tests.http_clients import http_client
 from tests.protocols.live import EventStream, Socket
 from tests.protocols.mqtt.raw import QOS, Raw
 from tests.protocols.socketio.clients import Client, Refused, connected
-from tests.waiting import TIMEOUT_SECONDS, eventually, within
+from tests.waiting import eventually, within
 
 SOCKETS = ("/v1/ws/events", "/v1/ws/chat")
 CARD = {"object": "card", "name": "Sam", "cvc": "123", "expMonth": 12, "expYear": 2099}
@@ -99,7 +99,7 @@ class Story:
     async def tell(self) -> Record:
         """Let it happen; gives what was seen."""
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT_SECONDS) as http,
+            http_client(base_url=f"http://127.0.0.1:{self.port}") as http,
             contextlib.AsyncExitStack() as listeners,
         ):
             for name in ("demo", "demo-staff"):
@@ -154,7 +154,7 @@ class Story:
         token = self.tokens["demo-staff"]
         url = f"http://127.0.0.1:{self.port}/v1/events"
         async with (
-            httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client,
+            http_client() as client,
             client.stream("GET", url, params={"topics": "#", "token": token}) as response,
         ):
             stream = EventStream(response)

@@ -35,9 +35,9 @@ from core.models.pet_search import SortKey
 from protocols.graphql.bindings import BINDINGS, Binding
 from protocols.graphql.errors import CODES
 from tests.conformance.door import Ability, Answer, Driver, End, Refused, Stream
-from tests.conformance.people import TLS, headers_of
+from tests.conformance.people import headers_of
 from tests.conformance.shapes import compact
-from tests.waiting import TIMEOUT_SECONDS
+from tests.http_clients import http_client
 
 PATH = "/v1/graphql"
 _BOUND: dict[str, Binding] = {binding.operation.name: binding for binding in BINDINGS}
@@ -84,7 +84,7 @@ class GraphqlDriver(Driver):
             arguments["ifMatch"] = if_match
         if key is not None:
             arguments["idempotencyKey"] = key
-        async with httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=TIMEOUT_SECONDS) as client:
+        async with http_client(base_url=self.node.url) as client:
             answer = await client.post(
                 PATH,
                 json=_request(binding, arguments),
@@ -137,7 +137,7 @@ class GraphqlSseDriver(Driver):
         headers = {**headers_of(self.person), "Accept": "text/event-stream"}
         stream, timeout = Stream(), httpx.Timeout(20, read=None)
         async with (
-            httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=timeout) as client,
+            http_client(base_url=self.node.url, timeout=timeout) as client,
             client.stream("POST", PATH, json=_subscription(topics, cursor), headers=headers) as answer,
         ):
             if answer.status_code != 200:

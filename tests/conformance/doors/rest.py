@@ -7,9 +7,9 @@ import httpx
 
 from protocols.rest.bindings import BINDINGS, Binding
 from tests.conformance.door import Ability, Answer, Driver, Refused
-from tests.conformance.people import TLS, headers_of
+from tests.conformance.people import headers_of
 from tests.conformance.shapes import compact
-from tests.waiting import TIMEOUT_SECONDS
+from tests.http_clients import http_client
 
 _BOUND: dict[str, Binding] = {}
 for _binding in BINDINGS:
@@ -45,7 +45,7 @@ class RestDriver(Driver):
                 "files": {"file": body["file"]},
                 "data": {name: value for name, value in body.items() if name != "file"},
             }
-        async with httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=TIMEOUT_SECONDS) as client:
+        async with http_client(base_url=self.node.url) as client:
             answer = await client.request(
                 binding.method,
                 path,

@@ -9,7 +9,8 @@ import httpx
 
 from tests.conformance.door import Ability, Driver, End, Stream
 from tests.conformance.doors.rest import error_of_response
-from tests.conformance.people import TLS, headers_of
+from tests.conformance.people import headers_of
+from tests.http_clients import http_client
 
 CHANNEL = "/v1/events"
 #: The reasons of a stream's end, as the errors that they are.
@@ -29,7 +30,7 @@ class SseDriver(Driver):
         stream = Stream()
         timeout = httpx.Timeout(20, read=None)
         async with (
-            httpx.AsyncClient(verify=TLS, base_url=self.node.url, timeout=timeout) as client,
+            http_client(base_url=self.node.url, timeout=timeout) as client,
             client.stream("GET", CHANNEL, params={"topics": ",".join(topics)}, headers=headers) as answer,
         ):
             if answer.status_code != 200:

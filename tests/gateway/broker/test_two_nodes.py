@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.gateway.broker.test_bridge import PET, heard_sequences
 from tests.gateway.broker.test_provisioning import lets_in
 from tests.gateway.broker.witness import Heard, client_at, witness
+from tests.http_clients import http_client
 from tests.process import Gateway, petstore
 from tests.servers import MosquittoServer, RedisServer, free_port
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually
 
 SECRET = "a secret that only these two nodes know"
 STAFF = {"X-API-Key": "special-key"}
@@ -47,7 +47,7 @@ def nodes(
 
 async def figure(node: Gateway, name: str) -> float:
     """A metric without labels."""
-    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+    async with http_client() as client:
         lines = (await client.get(f"{node.url}/metrics")).text.splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"petstore_broker_{name} "))
 
@@ -69,7 +69,7 @@ async def _any_serves(nodes: list[Gateway]) -> bool:
 
 async def create(node: Gateway, names: list[str]) -> None:
     """Create pets one after the other; a request that fails is an error."""
-    async with httpx.AsyncClient(base_url=node.url, headers=STAFF, timeout=TIMEOUT_SECONDS) as client:
+    async with http_client(base_url=node.url, headers=STAFF) as client:
         for name in names:
             made = await client.post("/v1/pets", json=PET | {"name": name})
             assert made.status_code == 201, made.text
@@ -117,7 +117,7 @@ async def test_when_the_node_that_takes_telemetry_is_killed_each_reading_is_told
     nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer
 ) -> None:
     holder, other = await holder_among(nodes)
-    async with httpx.AsyncClient(base_url=other.url, headers=STAFF, timeout=TIMEOUT_SECONDS) as staff:
+    async with http_client(base_url=other.url, headers=STAFF) as staff:
         pet_id = (await staff.post("/v1/pets", json=PET)).json()["id"]
         device = (await staff.post("/v1/devices", json={"name": "Collar", "petIds": [pet_id]})).json()
     account = (device["username"], device["password"])
@@ -168,7 +168,7 @@ async def test_readiness_names_the_broker_and_can_do_without_it(
     nodes: list[Gateway], guarded_mosquitto_server: MosquittoServer
 ) -> None:
     await holder_among(nodes)
-    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+    async with http_client() as client:
 
         async def ready(node: Gateway, query: str = "") -> tuple[int, str]:
             answer = await client.get(f"{node.url}/readyz{query}")

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
@@ -11,6 +10,7 @@ from gateway.server.http_protocol import LARGEST_HEAD
 from protocols.http.connection import connection_of
 from tests.clock import skip
 from tests.gateway.server.serving import Client, buffered, connected, serving
+from tests.http_clients import http_client
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -93,7 +93,7 @@ async def test_direct_writes_and_sends_make_one_body_and_the_connection_serves_o
         await finish(send, b"end")
         connection.write(b"too late")
 
-    async with serving(call) as running, httpx.AsyncClient() as client:
+    async with serving(call) as running, http_client() as client:
         expected = "".join(f"{n},{n};" for n in range(500)) + "end"
         for _ in range(3):
             response = await client.get(f"http://127.0.0.1:{running.port}/")
@@ -115,7 +115,7 @@ async def test_writing_before_the_response_or_beside_its_length_is_a_clear_error
         errors.append(str(caught.value))
         await finish(send, b"ok")
 
-    async with serving(call) as running, httpx.AsyncClient() as client:
+    async with serving(call) as running, http_client() as client:
         assert (await client.get(f"http://127.0.0.1:{running.port}/")).text == "ok"
     assert errors == [
         "the response has not been started yet",

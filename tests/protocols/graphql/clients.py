@@ -10,8 +10,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.http_clients import http_client
 from tests.protocols.live import EventStream, Live
-from tests.waiting import TIMEOUT_SECONDS, eventually, within
+from tests.waiting import eventually, within
 
 SUBPROTOCOL = Subprotocol("graphql-transport-ws")
 EVENTS = """subscription($topics: [String!]!, $after: String) {
@@ -24,7 +25,7 @@ async def post(node: Live, query: str, token: str | None = None, **more: Any) ->
     headers = {"Accept": "application/graphql-response+json", **more.pop("headers", {})}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client:
+    async with http_client(base_url=f"http://127.0.0.1:{node.port}") as client:
         return await client.post("/v1/graphql", json={"query": query, **more}, headers=headers)
 
 
@@ -136,7 +137,7 @@ async def answers(
         headers["Authorization"] = f"Bearer {token}"
     body = {"query": query, "variables": variables}
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
+        http_client(base_url=f"http://127.0.0.1:{node.port}") as client,
         client.stream("POST", "/v1/graphql", json=body, headers=headers) as response,
     ):
         yield Answers(response)

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from core.kernel.cursor import Cursor
 from core.kernel.ids import SHARED_TENANT
 from tests.clock import skip
+from tests.http_clients import http_client
 from tests.protocols.graphql.clients import Answers, answers, subscribed
 from tests.protocols.live import Live, live
-from tests.waiting import TIMEOUT_SECONDS
 
 
 async def test_a_stream_begins_with_its_place_and_then_shows_answers(node: Live) -> None:
@@ -51,7 +50,7 @@ async def test_subscriptions_may_come_by_get(node: Live, accept: str) -> None:
     query = {"query": "subscription($t: [String!]!) { events(topics: $t) { cursor data } }"}
     params = {**query, "variables": '{"t": ["pets/#"]}'}
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
+        http_client(base_url=f"http://127.0.0.1:{node.port}") as client,
         client.stream("GET", "/v1/graphql", params=params, headers={"Accept": accept}) as response,
     ):
         stream = Answers(response)

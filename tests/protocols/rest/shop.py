@@ -9,7 +9,7 @@ import httpx
 from core.models import examples
 from core.store.store import Store
 from protocols.rest.bindings import Binding
-from tests.waiting import TIMEOUT_SECONDS
+from tests.http_clients import http_client
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 PASSWORD = "correct horse battery"
@@ -52,7 +52,7 @@ class Door:
     clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     def client(self, **headers: str) -> httpx.AsyncClient:
-        self.clients.append(httpx.AsyncClient(base_url=self.url, headers=headers, timeout=TIMEOUT_SECONDS))
+        self.clients.append(http_client(base_url=self.url, headers=headers))
         return self.clients[-1]
 
     async def close(self) -> None:

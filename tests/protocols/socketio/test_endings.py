@@ -9,16 +9,15 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
-
 from core.kernel.errors import Close, CloseReason
 from tests.clock import skip
 from tests.gateway.server.serving import Client, masked
+from tests.http_clients import http_client
 from tests.process import Gateway
 from tests.protocols.live import Live, live
 from tests.protocols.socketio.clients import TRANSPORTS, NodeClient, connected
 from tests.protocols.socketio.test_messages import POLL, SOCKET
-from tests.waiting import TIMEOUT_SECONDS, eventually
+from tests.waiting import eventually
 
 
 async def test_at_a_drain_clients_get_their_cursor_and_lose_the_connection(node: Live, kind: str) -> None:
@@ -196,7 +195,7 @@ async def test_a_client_who_leaves_in_the_midst_of_a_poll_is_gone(node: Live) ->
 async def test_a_poller_who_never_polls_is_dropped(tmp_path: Path) -> None:
     async with (
         live(tmp_path, stall_limit=0.5) as node,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
+        http_client(base_url=f"http://127.0.0.1:{node.port}") as client,
     ):
         sid = json.loads((await client.get(POLL)).text[1:])["sid"]
         await client.post(f"{POLL}&sid={sid}", content='40{"topics":["#"]}')
@@ -208,7 +207,7 @@ async def test_a_poller_who_never_polls_is_dropped(tmp_path: Path) -> None:
 async def test_an_upgrade_that_fails_leaves_the_client_where_he_was(tmp_path: Path) -> None:
     async with (
         live(tmp_path, login_seconds=30, ping_seconds=1000) as node,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
+        http_client(base_url=f"http://127.0.0.1:{node.port}") as client,
     ):
         sid = json.loads((await client.get(POLL)).text[1:])["sid"]
         address = f"{POLL}&sid={sid}"
@@ -255,9 +254,7 @@ async def test_much_coming_and_going_leaves_nothing(node: Live) -> None:
                 client.writer.transport.abort()
 
     async def poll_and_go(number: int) -> None:
-        async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS
-        ) as client:
+        async with http_client(base_url=f"http://127.0.0.1:{node.port}") as client:
             sid = json.loads((await client.get(POLL)).text[1:])["sid"]
             address = f"{POLL}&sid={sid}"
             await client.post(address, content='40{"topics":["#"]}')

@@ -12,9 +12,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from protocols.socketio.wire import BadPacket, PacketKind, kind_of
+from tests.http_clients import http_client
 from tests.protocols.live import Live, Socket, live
 from tests.protocols.socketio.clients import connected
-from tests.waiting import TIMEOUT_SECONDS, within
+from tests.waiting import within
 
 SOCKET = "/socket.io/?EIO=4&transport=websocket"
 POLL = "/socket.io/?EIO=4&transport=polling"
@@ -172,7 +173,7 @@ async def test_answers_wait_for_who_reads_them(tmp_path: Path) -> None:
     """A client who asks and asks and never fetches an answer is not listened to any longer, then dropped."""
     async with (
         live(tmp_path, stall_limit=2, messages_per_second=0) as node,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client,
+        http_client(base_url=f"http://127.0.0.1:{node.port}") as client,
     ):
         sid = json.loads((await client.get(POLL)).text[1:])["sid"]
         address = f"{POLL}&sid={sid}"
@@ -204,7 +205,7 @@ class Poller:
 
 @contextlib.asynccontextmanager
 async def poller(node: Live) -> AsyncIterator[Poller]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.port}", timeout=TIMEOUT_SECONDS) as client:
+    async with http_client(base_url=f"http://127.0.0.1:{node.port}") as client:
         yield Poller(client, json.loads((await client.get(POLL)).text[1:])["sid"])
 
 
