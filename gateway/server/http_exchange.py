@@ -3,13 +3,10 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uvicorn._types import ASGI3Application, ASGIReceiveEvent
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
-
-if TYPE_CHECKING:
-    from gateway.server.http_protocol import HttpProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 Header = tuple[bytes, bytes]
 
@@ -17,9 +14,16 @@ Header = tuple[bytes, bytes]
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 #: Names found to be right, so that one look tells it of nearly every response. Their number is bounded.
 _names: frozenset[bytes] = frozenset()
-_MOST_NAMES = 1_000
+_MAX_NAMES = 1_000
 #: What no field may hold but the tabulator; the line ends are counted against those that belong to the head.
 _CONTROLS = bytes(byte for byte in range(0x20) if byte != 0x09) + b"\x7f"
+
+
+class ExchangeProtocol(HttpToolsProtocol):
+    """What an `Exchange` needs of its connection, beside uvicorn's own."""
+
+    #: Called each time the connection becomes writable again.
+    on_writable: Callable[[], None] | None = None
 
 
 class Exchange(RequestResponseCycle):
@@ -30,7 +34,7 @@ class Exchange(RequestResponseCycle):
     with the first part of a body whose length it announces.
     """
 
-    def __init__(self, protocol: "HttpProtocol", *, keep_alive: bool) -> None:
+    def __init__(self, protocol: ExchangeProtocol, *, keep_alive: bool) -> None:
         super().__init__(
             scope=protocol.scope,
             transport=protocol.transport,
@@ -59,7 +63,7 @@ class Exchange(RequestResponseCycle):
             self._protocol.tasks.discard(asyncio.current_task())
 
     async def receive(self) -> ASGIReceiveEvent:
-        """Wait for the client; whoever does that before his body lets the client have the head meanwhile."""
+        """Wait for the client; a held head is sent before."""
         self._release()
         return await super().receive()
 
@@ -191,5 +195,5 @@ def _learn(fields: Iterable[bytes]) -> None:
     for name in fields:
         if not _NAME.fullmatch(name):
             raise RuntimeError("Invalid HTTP header name.")
-    if len(_names) < _MOST_NAMES:
+    if len(_names) < _MAX_NAMES:
         _names |= frozenset(fields)

@@ -1,15 +1,14 @@
 """uvicorn's HTTP/1.1 protocol, opened for direct writes, and with bounds on unfinished requests."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.server.http_exchange import Exchange
+from gateway.server.http_exchange import Exchange, ExchangeProtocol
 from gateway.server.progress import PeerProgress
 from protocols.http.connection import EXTENSION
 
@@ -21,7 +20,7 @@ _HEAD_TOO_LARGE = (
 )
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(ExchangeProtocol):
     """One HTTP/1.1 connection until it closes or becomes a WebSocket.
 
     Beside answering through an `Exchange`, it bounds the size of a request head, and knows since when the peer
@@ -30,7 +29,6 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     progress: PeerProgress
-    on_writable: Callable[[], None] | None = None
     _owing_since: float | None = None
     _ended_at = 0.0
     _in_head = False
