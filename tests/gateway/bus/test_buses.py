@@ -96,12 +96,18 @@ async def test_connections_that_redis_ends_are_replaced_and_the_gap_is_told(
 ) -> None:
     bus, other = RedisBus(redis_server.url), RedisBus(redis_server.url)
     async with running(bus) as ear, running(other), Redis.from_url(redis_server.url) as admin:
-        for round_number in range(2, 5):
+        for number in range(3):
+            gaps, message = ear.gaps, b"again %d" % number
             await admin.client_kill_filter(_type="pubsub")
-            await eventually(lambda: ear.gaps == round_number)  # noqa: B023
+            await eventually(lambda: ear.gaps > gaps)  # noqa: B023
             await admin.client_kill_filter(_type="normal", skipme=True)
-            other.publish(b"again %d" % round_number)
-            await eventually(lambda: b"again %d" % round_number in ear.heard)  # noqa: B023
+
+            def heard_again() -> bool:
+                # What was under way on a connection that was ended is lost.
+                other.publish(message)  # noqa: B023
+                return message in ear.heard  # noqa: B023
+
+            await eventually(heard_again)
 
 
 async def test_a_frozen_redis_makes_the_bus_unhealthy_until_it_is_thawed(redis_server: RedisServer) -> None:
@@ -129,7 +135,7 @@ async def test_a_bus_starts_without_redis_and_finds_it_later(redis_server: Redis
         bus.publish(b"to somebody")
         await eventually(lambda: ear.heard == [b"to somebody"])
         redis_server.restart()
-        await eventually(lambda: ear.gaps == 2)
+        await eventually(lambda: ear.gaps >= 2)
         await eventually(lambda: bus.healthy)
 
 
