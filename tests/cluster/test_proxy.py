@@ -32,7 +32,7 @@ from tests.waiting import TIMEOUT_SECONDS, eventually, within
 pytestmark = pytest.mark.slow
 
 #: By so much all is quicker that is about quiet connections: the gateway's signs of life, and the proxy's patience.
-HASTE = 25
+HASTE = 10
 #: More than anybody asks here, so that nobody is refused, and each answer says how much is left.
 PLENTY = 100_000
 REQUESTS = 'petstore_requests_total{door="rest"'
