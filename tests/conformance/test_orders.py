@@ -126,7 +126,8 @@ async def test_one_winner(world: World, at: At, doors: tuple[Door, ...]) -> None
         try:
             await callers[number].call("placeOrder", body={"petId": pet["id"]})
         except Refused as error:
-            return error.code
+            # On a busy machine somebody may have waited for their turn too long, and asks again.
+            return await attempt(number) if error.code == "service-unavailable" else error.code
         return "won"
 
     outcomes = await asyncio.gather(*map(attempt, range(len(callers))))
