@@ -136,5 +136,5 @@ async def _readable(tx: Transaction, root: str, ids: tuple[str, ...], user_id: s
 
 
 def _refusal(caller: Caller, pattern: str) -> StoreError:
-    detail = f"You may not listen to '{pattern}'."
+    detail = f"You may not subscribe to '{pattern}'."
     return Unauthorized(detail) if caller.is_visitor else Forbidden(detail)

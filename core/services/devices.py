@@ -26,7 +26,7 @@ from core.store.operation import AnyOperation, Operation
 async def _create(ctx: Context, _: NoParams, body: DeviceDraft) -> NewDevice:
     for pattern in (*body.topics, *map(order_topics, body.order_ids)):
         if not may_grant(ctx.caller, pattern):
-            raise Forbidden(f"You may not listen to '{pattern}' yourself.")
+            raise Forbidden(f"You may not subscribe to '{pattern}' yourself.")
     tx = await ctx.tx()
     violations = [
         *await _missing(tx, Pet, "petIds", body.pet_ids),

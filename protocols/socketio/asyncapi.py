@@ -25,7 +25,7 @@ from protocols.asyncapi import (
 from protocols.http.error_data import ErrorData, ExpiredData
 from protocols.socketio.connection import Handshake
 
-_FORBIDDEN = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."}
+_FORBIDDEN = {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to 'chats/#'."}
 _REFUSED = MessageDescription(
     "refused",
     "refused",

@@ -72,7 +72,7 @@ _ERROR = _message(
     "error",
     "A message was refused, or the connection ends.",
     ErrorData,
-    {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to that."},
+    {"code": ErrorCode.FORBIDDEN.value, "message": "You may not subscribe to 'chats/#'."},
 )
 _CONNECTED = _message(
     "connected",

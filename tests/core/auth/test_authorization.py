@@ -176,7 +176,7 @@ async def test_a_chat_is_heard_by_its_customer_and_agents(shop: Shop) -> None:
 async def test_an_odd_id_is_refused_like_a_missing_one(shop: Shop, subject: str) -> None:
     for root in ("orders", "payments", "chats", "adoptions"):
         answer = await may(shop, shop.visitor, f"{root}/{subject}/status")
-        assert answer == "Unauthorized: You may not listen to '…'."
+        assert answer == "Unauthorized: You may not subscribe to '…'."
 
 
 async def test_an_order_of_another_tenant_is_not_there(store: Store, shop: Shop) -> None:
