@@ -3,7 +3,7 @@
 ``server``              uvicorn with a drain of our own
 ``listening``           sockets, bound before anything else starts
 ``http_protocol``       HTTP/1.1 connections
-``http_exchange``       one request and its response
+``http_connection``     the client's connection during one request
 ``websocket_protocol``  WebSocket connections
 ``tcp``                 TCP and TLS connections, for MQTT
 ``grpc_server``         the gRPC port

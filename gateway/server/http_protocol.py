@@ -8,7 +8,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.server.http_exchange import Exchange, ExchangeProtocol
+from gateway.server.http_connection import HttpConnection, WritableProtocol
 from gateway.server.progress import PeerProgress
 from protocols.http.connection import EXTENSION
 
@@ -20,11 +20,11 @@ _HEAD_TOO_LARGE = (
 )
 
 
-class HttpProtocol(ExchangeProtocol):
+class HttpProtocol(WritableProtocol):
     """One HTTP/1.1 connection until it closes or becomes a WebSocket.
 
-    Beside answering through an `Exchange`, it bounds the size of a request head, and knows since when the peer
-    owes the rest of a request: uvicorn itself waits without end for a first request, and for the remainder of any.
+    Beside giving the application an `HttpConnection`, it bounds the size of a request head, and knows since when the
+    peer owes the rest of a request: uvicorn itself waits without end for a first request, and for the remainder of any.
     It has no timer for idle connections either: the server's watcher ends them.
     """
 
@@ -92,7 +92,7 @@ class HttpProtocol(ExchangeProtocol):
             self._owing_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
-        """Begin the exchange, or leave a WebSocket handshake for the end of the head.
+        """Begin the call, or leave a WebSocket handshake for the end of the head.
 
         It stands in for uvicorn's method, which names the class of its cycle in its midst.
         """
@@ -110,17 +110,17 @@ class HttpProtocol(ExchangeProtocol):
         scope["raw_path"] = url.path
         scope["query_string"] = url.query or b""
         before: RequestResponseCycle | None = self.cycle  # uvicorn says it is never None; at first it is.
-        exchange = Exchange(self, keep_alive=version != "1.0" and parser.should_keep_alive())
-        scope["extensions"] = {EXTENSION: exchange}
-        self.cycle = exchange
+        connection = HttpConnection(self, keep_alive=version != "1.0" and parser.should_keep_alive())
+        scope["extensions"] = {EXTENSION: connection}
+        self.cycle = connection
         if before is None or before.response_complete:
-            self._start_asgi_task(exchange, self.app)
+            self._start_asgi_task(connection, self.app)
         else:  # Pipelined: it waits until the ones before it are answered.
             self.flow.pause_reading()
-            self.pipeline.appendleft((exchange, self.app))
+            self.pipeline.appendleft((connection, self.app))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        # The exchange takes itself out again: a callback for it would cost a turn of the loop.
+        # The call takes itself out again: a callback for it would cost a turn of the loop.
         self.tasks.add(self.loop.create_task(cycle.run_asgi(app)))
 
     def on_body(self, body: bytes) -> None:
