@@ -67,7 +67,7 @@ def build_grpc(node: Node, access: AccessLog) -> GrpcServer:
         certificate=settings.tls_certificate,
         certificate_key=settings.tls_key,
         ping_interval=settings.ping_seconds,
-        largest_message=settings.limits.body_bytes,
+        max_message_bytes=settings.limits.body_bytes,
     )
     server = GrpcServer(door, options, node.health)
     node.metrics.observe("grpc", server.statistics)

@@ -223,5 +223,5 @@ def _options(settings: Settings) -> ServerOptions:
         drain_limit=settings.drain_seconds,
         stall_limit=settings.stall_seconds,
         ping_interval=settings.ping_seconds,
-        largest_message=settings.frame_bytes,
+        max_message_bytes=settings.frame_bytes,
     )

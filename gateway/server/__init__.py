@@ -1,6 +1,6 @@
 """The servers of the HTTP, gRPC and MQTT ports, and the connections that they hand to the doors.
 
-``server``              uvicorn with a drain of our own
+``server``              uvicorn with a drain in place of its shutdown
 ``listening``           sockets, bound before anything else starts
 ``http_protocol``       HTTP/1.1 connections
 ``http_connection``     the client's connection during one request
@@ -8,5 +8,5 @@
 ``tcp``                 TCP and TLS connections, for MQTT
 ``grpc_server``         the gRPC port
 ``progress``            whether a peer still reads, asked of the kernel
-``watcher``             ends stalled connections
+``monitor``             ends stalled, silent and idle connections
 """

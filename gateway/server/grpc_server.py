@@ -1,4 +1,4 @@
-"""The gRPC port: grpc.aio with health, reflection, limits, and an end of our own."""
+"""The gRPC port: grpc.aio with health, reflection, limits, and a shutdown of its own."""
 
 import asyncio
 import contextlib
@@ -18,15 +18,15 @@ from gateway.health import Health
 from gateway.server.listening import listen, socket_port
 from protocols.grpc.adapter import GrpcDoor
 
-#: How often a client may ask whether the connection lives, in seconds; one who asks more often is sent away.
-_LEAST_PING = 10.0
-_PING_TIMEOUT = 20.0
+#: How often a client may ask whether the connection lives; one that asks more often is disconnected.
+_MIN_PING_SECONDS = 10.0
+_PING_TIMEOUT_SECONDS = 20.0
 #: Calls at once on one connection, which may be a proxy's.
-_MOST_CALLS = 1000
-#: What calls under way get at the end, in seconds. Not more, for a watch on our health ends with its client alone.
-_LAST_WORD = 2.0
-#: Seconds between two looks at whether this node should get work.
-_LOOK = 1.0
+_MAX_CALLS = 1000
+#: What calls under way get at the end. Not more, since a health watch ends only when its client goes.
+_STOP_SECONDS = 2.0
+#: Time between two checks whether this node should get work.
+_HEALTH_CHECK_SECONDS = 1.0
 #: What clients ask first for what there is; the library knows its predecessor, v1alpha, alone.
 _REFLECTION = "grpc.reflection.v1.ServerReflection"
 
@@ -42,7 +42,7 @@ class GrpcOptions:
     certificate: Path | None = None
     certificate_key: Path | None = None
     ping_interval: float = 25.0
-    largest_message: int = 1024 * 1024
+    max_message_bytes: int = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class GrpcServer:
         add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
         add(shown, standard)
         self._server.add_generic_rpc_handlers((_present_reflection(shown),))
-        self._looking: asyncio.Task[None] | None = None
+        self._health_task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Lock()
 
     async def start(self, host: str, port: int) -> None:
@@ -122,16 +122,16 @@ class GrpcServer:
         else:
             credentials = grpc.ssl_server_credentials([(key.read_bytes(), chain.read_bytes())])
             self._server.add_secure_port(address, credentials)
-        await self._tell(serving=True)
+        await self._set_serving(serving=True)
         await self._server.start()
-        self._looking = asyncio.create_task(self._keep_looking(), name="grpc health")
+        self._health_task = asyncio.create_task(self._publish_health(), name="grpc health")
 
     def statistics(self) -> GrpcStatistics:
         """Count calls."""
         return GrpcStatistics(self._door.open)
 
     async def refuse_work(self) -> None:
-        """Tell whoever asks for our health to go elsewhere, for good."""
+        """Tell whoever asks for this node's health to go elsewhere, for good."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace: float) -> None:
@@ -140,27 +140,27 @@ class GrpcServer:
         It may be called again, after it was cancelled, too.
         """
         await self.refuse_work()
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._health_task is not None:
+            self._health_task.cancel()
         # One at a time: a second call of grpc's own stop that runs beside the first one crashes the process.
         async with self._stopping:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._door.streams_ended(), grace)
-            await self._server.stop(min(grace, _LAST_WORD))
+            await self._server.stop(min(grace, _STOP_SECONDS))
 
-    async def _tell(self, *, serving: bool) -> None:
+    async def _set_serving(self, *, serving: bool) -> None:
         status = _SERVING if serving else _NOT_SERVING
         for service in ("", *self._door.services):
             await self._health.set(service, status)
 
-    async def _keep_looking(self) -> None:
-        told = True
+    async def _publish_health(self) -> None:
+        published = True
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_HEALTH_CHECK_SECONDS)
             serving = (await self._state.readiness()).status == "ready"
-            if serving is not told:
-                told = serving
-                await self._tell(serving=serving)
+            if serving is not published:
+                published = serving
+                await self._set_serving(serving=serving)
 
 
 def _present_reflection(shown: Any) -> grpc.GenericRpcHandler:
@@ -181,11 +181,11 @@ def _present_reflection(shown: Any) -> grpc.GenericRpcHandler:
 
 def _channel_options(options: GrpcOptions) -> tuple[tuple[str, int], ...]:
     return (
-        ("grpc.max_receive_message_length", options.largest_message),
-        ("grpc.max_concurrent_streams", _MOST_CALLS),
+        ("grpc.max_receive_message_length", options.max_message_bytes),
+        ("grpc.max_concurrent_streams", _MAX_CALLS),
         ("grpc.keepalive_time_ms", int(options.ping_interval * 1000)),
-        ("grpc.keepalive_timeout_ms", int(_PING_TIMEOUT * 1000)),
+        ("grpc.keepalive_timeout_ms", int(_PING_TIMEOUT_SECONDS * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", int(_LEAST_PING * 1000)),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(_MIN_PING_SECONDS * 1000)),
         ("grpc.so_reuseport", 1),
     )

@@ -12,8 +12,8 @@ from gateway.server.http_connection import HttpConnection, WritableProtocol
 from gateway.server.progress import PeerProgress
 from protocols.http.connection import EXTENSION
 
-#: Bytes after which a request head that is still not complete is refused.
-LARGEST_HEAD = 64 * 1024
+#: A request head that is longer, or still not complete then, is refused.
+MAX_HEAD_BYTES = 64 * 1024
 
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -25,7 +25,7 @@ class HttpProtocol(WritableProtocol):
 
     Beside giving the application an `HttpConnection`, it bounds the size of a request head, and knows since when the
     peer owes the rest of a request: uvicorn itself waits without end for a first request, and for the remainder of any.
-    It has no timer for idle connections either: the server's watcher ends them.
+    It has no timer for idle connections either: the server's monitor ends them.
     """
 
     progress: PeerProgress
@@ -49,7 +49,7 @@ class HttpProtocol(WritableProtocol):
         return self.progress.stalled_for()
 
     def silent_for(self) -> float:
-        """Seconds for which the peer has owed us the rest of a request; 0 when nothing is owed.
+        """Seconds for which the peer has owed the rest of a request; 0 when nothing is owed.
 
         A head counts from its first byte, so that drops of it gain no time; a body from its last one.
         """
@@ -57,7 +57,7 @@ class HttpProtocol(WritableProtocol):
             return 0.0
         now = self.loop.time()
         if self.flow.read_paused:
-            self._owing_since = now  # It is we who do not listen.
+            self._owing_since = now  # It is the server that does not read.
         return now - self._owing_since
 
     def idle_for(self) -> float:
@@ -79,7 +79,7 @@ class HttpProtocol(WritableProtocol):
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             self._head_size += len(data)
-            if self._head_size > LARGEST_HEAD:
+            if self._head_size > MAX_HEAD_BYTES:
                 self.transport.write(_HEAD_TOO_LARGE)
                 self.transport.close()
 
@@ -129,13 +129,13 @@ class HttpProtocol(WritableProtocol):
         self._owing_since = self.loop.time()
 
     def on_message_complete(self) -> None:
-        """End the request: the next word is ours."""
+        """End the request: the server is to respond."""
         super().on_message_complete()
         self._owing_since = None
         self._ended_at = self.loop.time()
 
     def on_response_complete(self) -> None:
-        """End the answer, and with it the application's interest in the connection; go on to the next request."""
+        """End the answer, and with it the application's use of the connection; go on to the next request."""
         self.on_writable = None
         self.server_state.total_requests += 1
         if self.transport.is_closing():

@@ -5,15 +5,15 @@ import errno
 import os
 import socket
 
-#: Connections that the kernel completes and keeps until we accept them.
+#: Connections that the kernel completes and keeps until they are accepted.
 BACKLOG = 2048
 
-#: Bytes that the kernel takes beyond what is under way to the peer. Without a bound it grows to megabytes for
-#: each peer that reads slowly, out of sight of every buffer limit of ours.
-_UNSENT = 128 * 1024
+#: What the kernel takes beyond what is under way to the peer. Without a bound it grows to megabytes for
+#: each peer that reads slowly, out of sight of every limit of this process.
+_MAX_UNSENT_BYTES = 128 * 1024
 
 #: A host name may stand for addresses of a family that this machine does not have.
-_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_ABSENT_FAMILY_ERRORS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def listen(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
@@ -38,7 +38,7 @@ def listen(host: str, port: int, *, reuse_port: bool = False) -> list[socket.soc
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 failure = OSError(error.errno, f"cannot listen on {host}:{chosen[1]}: {reason}")
-                if error.errno not in _ABSENT:
+                if error.errno not in _ABSENT_FAMILY_ERRORS:
                     raise failure from None
             else:
                 undo.callback(listener.close)
@@ -64,7 +64,7 @@ def _listen_on(family: int, address: tuple[object, ...], *, alone: bool, reuse_p
             # Its IPv4 half would collide with the IPv4 socket of the same port.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # Inherited by the accepted sockets.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MAX_UNSENT_BYTES)
         listener.setblocking(False)
         listener.bind(address)
         # Two sockets may bind one port as long as neither listens, so only this settles who has it.

@@ -1,4 +1,4 @@
-"""Does the peer still read? Asked of the kernel, because the size of our own buffer does not tell."""
+"""Does the peer still read? Asked of the kernel, because the size of this process's buffer does not tell."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ _TCP_INFO = struct.Struct("=120xQ100xI")
 
 
 class PeerProgress:
-    """Watches one connection for a peer that stands still while data waits for it.
+    """Finds out whether the peer of a connection stands still while data waits for it.
 
     The right edge of the peer's receive window (bytes acknowledged + window) moves on only when the program
     at the other end takes bytes from its socket. Neither of the simpler signs would do: the buffer of this

@@ -1,4 +1,4 @@
-"""The HTTP and WebSocket server: uvicorn with an end of our own."""
+"""The HTTP and WebSocket server: uvicorn with a shutdown of its own."""
 
 import asyncio
 import contextlib
@@ -15,16 +15,16 @@ from starlette.types import ASGIApp
 
 from gateway.server.http_protocol import HttpProtocol
 from gateway.server.listening import BACKLOG
-from gateway.server.watcher import WatchedConnection, Watcher
+from gateway.server.monitor import ConnectionMonitor, MonitoredConnection
 from gateway.server.websocket_protocol import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
 
-_POLL = 0.02
+_POLL_SECONDS = 0.02
 
-#: Seconds that a step of the cut after the drain may take.
-_FLUSH = 1.0
-_CLEANUP = 5.0
+#: How long a step of the cut after the drain may take.
+_FLUSH_SECONDS = 1.0
+_CLEANUP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class ServerOptions:
     keep_alive: float = 75.0
     ping_interval: float = 25.0
     ping_timeout: float = 20.0
-    #: Largest WebSocket message a client may send; larger ones end the connection with 1009.
-    largest_message: int = 64 * 1024
+    #: A WebSocket message of a client; a larger one ends the connection with 1009.
+    max_message_bytes: int = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class Server(uvicorn.Server):
         self._options = options
         self._on_drain = on_drain
         self._hurry = asyncio.Event()
-        connections = cast("set[WatchedConnection]", self.server_state.connections)
-        self._watcher = Watcher(
+        connections = cast("set[MonitoredConnection]", self.server_state.connections)
+        self._monitor = ConnectionMonitor(
             connections,
             stall_limit=options.stall_limit,
             silence_limit=options.silence_limit,
@@ -102,7 +102,7 @@ class Server(uvicorn.Server):
     def statistics(self) -> ServerStatistics:
         """Count connections."""
         return ServerStatistics(
-            len(self.server_state.connections), self._watcher.stalled, self._watcher.silent
+            len(self.server_state.connections), self._monitor.stalled, self._monitor.silent
         )
 
     def stop(self) -> None:
@@ -123,20 +123,20 @@ class Server(uvicorn.Server):
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # Inherited by the accepted sockets.
                 limit = int(self._options.stall_limit * 1000)
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
-        watch = asyncio.create_task(self._watcher.run(), name="connection watcher")
+        monitoring = asyncio.create_task(self._monitor.run(), name="connection monitor")
         try:
             await super().serve(sockets)
         except SystemExit as error:
             # uvicorn's way to say it; the cause is in the log.
             raise RuntimeError("the application failed to start") from error
         finally:
-            watch.cancel()
+            monitoring.cancel()
             for server in getattr(self, "servers", []):  # Not there before the start.
                 server.close()
             for listener in sockets:
                 listener.close()
             for connection in list(self.server_state.connections):
-                cast(WatchedConnection, connection).abort()
+                cast(MonitoredConnection, connection).abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -159,12 +159,12 @@ class Server(uvicorn.Server):
         )
         drain.cancel()
         hurry.cancel()
-        await asyncio.wait((drain, hurry), timeout=_CLEANUP)
+        await asyncio.wait((drain, hurry), timeout=_CLEANUP_SECONDS)
         await self._cut_off()
         try:
-            await asyncio.wait_for(self.lifespan.shutdown(), _CLEANUP)
+            await asyncio.wait_for(self.lifespan.shutdown(), _CLEANUP_SECONDS)
         except TimeoutError:
-            logger.error("the application did not shut down within %g s", _CLEANUP)
+            logger.error("the application did not shut down within %g s", _CLEANUP_SECONDS)
 
     async def _drain(self) -> None:
         try:
@@ -180,17 +180,17 @@ class Server(uvicorn.Server):
                 connection.shutdown()
             else:
                 cast(HttpProtocol, connection).abort()
-        await _emptied(_FLUSH, state.connections)
+        await _emptied(_FLUSH_SECONDS, state.connections)
         for connection in list(state.connections):
-            cast(WatchedConnection, connection).abort()
+            cast(MonitoredConnection, connection).abort()
         # Its disconnected client ends a call in order; cancelling is for those that do not listen.
-        await _emptied(_FLUSH, state.tasks)
+        await _emptied(_FLUSH_SECONDS, state.tasks)
         if state.tasks:
             logger.warning("cancelled %d calls that outlived their connections", len(state.tasks))
             with _cancellations_unlogged():
                 for task in list(state.tasks):
                     task.cancel()
-                await _emptied(_CLEANUP, state.tasks)
+                await _emptied(_CLEANUP_SECONDS, state.tasks)
 
 
 @contextlib.contextmanager
@@ -212,7 +212,7 @@ async def _emptied(limit: float | None, *collections: Collection[object]) -> Non
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
             while any(collections):  # noqa: ASYNC110 - uvicorn's sets tell nobody when they change
-                await asyncio.sleep(_POLL)
+                await asyncio.sleep(_POLL_SECONDS)
 
 
 def _config(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
@@ -222,7 +222,7 @@ def _config(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
         ws=WebSocketProtocol,
         interface="asgi3",
         lifespan="on",
-        ws_max_size=options.largest_message,
+        ws_max_size=options.max_message_bytes,
         ws_ping_interval=options.ping_interval,
         ws_ping_timeout=options.ping_timeout,
         ws_per_message_deflate=False,

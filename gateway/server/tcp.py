@@ -13,16 +13,16 @@ from gateway.server.progress import PeerProgress
 
 log = logging.getLogger(__name__)
 
-#: Looks per stall limit, so that a peer is dropped at most an eighth of it late.
-_LOOKS = 8
-#: Seconds of silence after which the kernel asks whether a peer is still there.
-_QUIET = 60
-#: Seconds for which a connection that was closed still reads.
-_LINGER = 1.0
-#: Seconds between two looks whether all connections have ended.
-_POLL = 0.02
+#: Checks per stall limit, so that a peer is dropped at most an eighth of it late.
+_CHECKS_PER_LIMIT = 8
+#: Silence after which the kernel asks whether a peer is still there.
+_KEEPALIVE_IDLE_SECONDS = 60
+#: How long a connection that was closed still reads.
+_LINGER_SECONDS = 1.0
+#: Time between two checks whether all connections have ended.
+_POLL_SECONDS = 0.02
 #: How long a connection may take to end when it is dropped.
-_FLUSH = 1.0
+_FLUSH_SECONDS = 1.0
 
 
 class Receiver(Protocol):
@@ -128,7 +128,7 @@ class TcpConnection(asyncio.Protocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._transport.resume_reading()
-            self._linger = asyncio.get_running_loop().call_later(_LINGER, self._transport.close)
+            self._linger = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
         else:  # TLS has an end of its own.
             self._transport.close()
 
@@ -151,15 +151,15 @@ class TcpConnection(asyncio.Protocol):
         return self._progress.stalled_for()
 
 
-def _find_the_dead(listener: socket.socket, limit: float) -> None:
+def _enable_keepalive(listener: socket.socket, limit: float) -> None:
     """Let the kernel drop peers that have vanished: ``limit`` seconds after they should have said that they are there.
 
-    Nothing else would be noticed of one who never speaks, and to whom nothing is sent. The accepted sockets inherit it.
+    Nothing else tells of a peer that never sends and to which nothing is sent. The accepted sockets inherit it.
     """
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (
-        ("TCP_KEEPIDLE", _QUIET),
-        ("TCP_KEEPINTVL", max(1, int(limit / _LOOKS))),
+        ("TCP_KEEPIDLE", _KEEPALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", max(1, int(limit / _CHECKS_PER_LIMIT))),
         ("TCP_USER_TIMEOUT", int(limit * 1000)),
     ):
         if hasattr(socket, name):
@@ -189,28 +189,28 @@ class TcpServer:
     ) -> AsyncIterator[None]:
         """Accept connections while the block runs; at its end whatever is open is dropped."""
         loop = asyncio.get_running_loop()
-        watch = asyncio.create_task(self._watch(), name="TCP watcher")
+        check = asyncio.create_task(self._drop_stalled(), name="TCP stall check")
         try:
             for sockets, context in ((plain, None), (encrypted, tls)):
                 for listener in sockets:
-                    _find_the_dead(listener, self._stall_limit)
+                    _enable_keepalive(listener, self._stall_limit)
                     self._servers.append(
                         await loop.create_server(lambda: TcpConnection(self), sock=listener, ssl=context)
                     )
             yield
         finally:
-            watch.cancel()
+            check.cancel()
             self.stop_accepting()
             for connection in list(self.connections):
                 connection.abort()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_FLUSH):
+                async with asyncio.timeout(_FLUSH_SECONDS):
                     await self.emptied()
 
-    async def _watch(self) -> None:
+    async def _drop_stalled(self) -> None:
         """Drop the connections whose peers read nothing; how long they may be silent is for the door to say."""
         while True:
-            await asyncio.sleep(self._stall_limit / _LOOKS)
+            await asyncio.sleep(self._stall_limit / _CHECKS_PER_LIMIT)
             for connection in list(self.connections):
                 if connection.stalled_for() >= self._stall_limit:
                     self._stalled += 1
@@ -218,7 +218,7 @@ class TcpServer:
                     connection.abort()
 
     def stop_accepting(self) -> None:
-        """Let nobody in any more."""
+        """Accept no more connections."""
         for server in self._servers:
             server.close()
         self._servers.clear()
@@ -226,4 +226,4 @@ class TcpServer:
     async def emptied(self) -> None:
         """Wait until every connection has ended."""
         while self.connections:  # noqa: ASYNC110 - for the end of a process; no connection need tell anybody
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(_POLL_SECONDS)

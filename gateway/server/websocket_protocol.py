@@ -10,9 +10,10 @@ from websockets.protocol import State
 from gateway.server.progress import PeerProgress
 from protocols.http.connection import EXTENSION
 
-#: Seconds for which a connection that failed still reads, so that the peer gets to see why.
-LINGER = 2.0
+#: How long a connection that failed still reads, so that the peer gets to see why.
+LINGER_SECONDS = 2.0
 
+#: Close code (RFC 6455, section 7.4.1).
 GOING_AWAY = 1001
 
 
@@ -33,7 +34,7 @@ class WebSocketConnection:
     def write(self, data: bytes) -> None:
         """Write whole frames; nothing happens once a close frame went either way."""
         protocol = self._protocol
-        # The state stands at OPEN from our 101 to the first close frame in either direction.
+        # The state stands at OPEN from the 101 to the first close frame in either direction.
         if protocol.conn.state is State.OPEN and not protocol.transport.is_closing():
             protocol.transport.write(data)
         elif not protocol.handshake_complete:
@@ -55,8 +56,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     Beside giving the application a `WebSocketConnection`, it differs from uvicorn's class in this:
 
-    * a peer is not given up for lost while we do not listen to it, or while it works through a backlog in
-      which our ping still waits;
+    * a peer is not given up for lost while the server does not read from it, or while it works through a backlog in
+      which the server's ping still waits;
     * a peer that sends pings and does not read the pongs is not read from either;
     * the close frame that says what was wrong (1009, 1007) reaches a peer that is still sending;
     * a handshake that the WebSocket parser refuses (a header line over 8 KiB) is answered, not left hanging;
@@ -86,7 +87,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return self.progress.stalled_for()
 
     def silent_for(self) -> float:
-        """Always 0: a WebSocket peer owes us nothing but pongs, which the keepalive minds."""
+        """Always 0: a WebSocket peer owes nothing but pongs, which the keepalive minds."""
         return 0.0
 
     def idle_for(self) -> float:
@@ -139,11 +140,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.edge_at_ping = self.progress.window_edge()
 
     def keepalive_timeout(self) -> None:
-        """Close with 1011 unless the missing pong is our own doing or only late.
+        """Close with 1011 unless the missing pong is the server's doing or only late.
 
         Reading stops after each message until the application takes it, and an application that only pushes
         never does: its peer's pongs lie unread. And a peer that reads slowly, but reads, has not come to the
-        ping yet; whether one reads at all is for the stall watcher to say.
+        ping yet; whether one reads at all is for the server's monitor to say.
         """
         if self.read_paused or self.progress.window_edge() > self.edge_at_ping:
             self.pong_timer = None
@@ -152,7 +153,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().keepalive_timeout()
 
     def handle_parser_exception(self) -> None:
-        """Send the close frame, end our side, and read on for a while without looking at what comes.
+        """Send the close frame, end this side, and read on for a while without looking at what comes.
 
         Closing a socket that has unread data resets the connection, and a reset takes the close frame away
         from a peer that is still sending.
@@ -172,7 +173,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(LINGER, self.transport.close)
+        self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def shutdown(self) -> None:
         """Close because the server goes away: 1001 after the handshake, 500 before it."""

@@ -49,7 +49,7 @@ _START = b"""SwaggerUIBundle({
   validatorUrl: null,
 });
 """
-#: Swagger UI writes styles into its elements; scripts come from files of ours alone, and nothing from elsewhere.
+#: Swagger UI writes styles into its elements; scripts come only from the gateway, and nothing from elsewhere.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

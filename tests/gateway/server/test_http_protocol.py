@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from core.live.connection import ClientConnection
-from gateway.server.http_protocol import LARGEST_HEAD
+from gateway.server.http_protocol import MAX_HEAD_BYTES
 from protocols.http.connection import connection_of
 from tests.clock import skip
 from tests.gateway.server.serving import Client, buffered, connected, serving
@@ -293,6 +293,6 @@ async def test_a_body_is_given_time_as_long_as_it_comes_or_we_do_not_listen() ->
 async def test_a_head_that_grows_without_end_is_refused() -> None:
     async with serving(Streams()) as running, connected(running.port) as client:
         head = b"GET / HTTP/1.1\r\nX: "
-        client.send(head.ljust(LARGEST_HEAD + 1, b"x"))
+        client.send(head.ljust(MAX_HEAD_BYTES + 1, b"x"))
         assert (await client.read_to_end()).startswith(b"HTTP/1.1 431 ")
         await eventually(lambda: running.connections() == 0)

@@ -1,4 +1,4 @@
-"""Ends the connections that would otherwise be held for ever: by peers that neither read nor write, or for nothing."""
+"""Ends connections that would otherwise stay open for ever: stalled, silent and idle ones."""
 
 import asyncio
 import logging
@@ -7,19 +7,19 @@ from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
-#: Looks per time limit, so that a peer is dropped at most an eighth of its limit late.
-_LOOKS = 8
+#: Checks per time limit, so that a peer is dropped at most an eighth of its limit late.
+_CHECKS_PER_LIMIT = 8
 
 
-class WatchedConnection(Protocol):
-    """What the watcher asks of a connection."""
+class MonitoredConnection(Protocol):
+    """What the monitor asks of a connection."""
 
     def stalled_for(self) -> float:
         """Seconds for which the peer has taken nothing though data waits for it."""
         ...
 
     def silent_for(self) -> float:
-        """Seconds for which the peer has owed us input."""
+        """Seconds for which the peer has owed input."""
         ...
 
     def idle_for(self) -> float:
@@ -35,16 +35,16 @@ class WatchedConnection(Protocol):
         ...
 
 
-class Watcher:
-    """Looks after all connections of one server, in one task: a timer for each would cost more than they do.
+class ConnectionMonitor:
+    """Checks all connections of one server in one task: a timer for each would cost more than they do.
 
     `connections` is the server's live set. The limits are in seconds, `idle_limit` for connections without a request.
-    The two counts only grow.
+    ``stalled`` and ``silent`` count the connections dropped so far.
     """
 
     def __init__(
         self,
-        connections: AbstractSet[WatchedConnection],
+        connections: AbstractSet[MonitoredConnection],
         *,
         stall_limit: float,
         silence_limit: float,
@@ -58,12 +58,14 @@ class Watcher:
         self.silent = 0
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check until cancelled."""
         while True:
-            await asyncio.sleep(min(self._stall_limit, self._silence_limit, self._idle_limit) / _LOOKS)
-            self._look()
+            await asyncio.sleep(
+                min(self._stall_limit, self._silence_limit, self._idle_limit) / _CHECKS_PER_LIMIT
+            )
+            self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         for connection in list(self._connections):
             if connection.stalled_for() >= self._stall_limit:
                 self.stalled += 1
