@@ -49,7 +49,7 @@ CHARGE_TIMEOUT_SECONDS = 10.0
 #: A payment that has been PROCESSING for so long has nobody left who would settle it: the time-out of the charge, and
 #: enough beside it for the second transaction and for clocks that differ.
 _ABANDONED = timedelta(seconds=CHARGE_TIMEOUT_SECONDS + 20)
-_SETTLED_AT_ONCE = 100
+_PAGE_SIZE = 100
 
 
 def mask(number: str) -> str:
@@ -169,20 +169,43 @@ async def settle_abandoned(store: StoreParts) -> None:
 
     Every node may do it, at any time: a payment that is still running is too young for it, and each is settled once.
     """
-    before = store.clock() - _ABANDONED
-    stale = (Equal("status", PaymentStatus.PROCESSING), Between("updated_at", high=before))
-    for payment in await store.storage.survey(Query(Payment, stale, limit=_SETTLED_AT_ONCE)):
-        try:
-            async with asyncio.timeout(CHARGE_TIMEOUT_SECONDS):
-                charge = await store.processor.resolve(payment.id)
-            with suppress(NotFound):
-                await _settle(Context(store, _operator(payment), writes=True), payment, charge)
-        except Exception:  # The boundary of one payment: whatever is wrong with it, the others are settled.
-            log.exception(
-                "a payment that was interrupted cannot be settled yet", extra={"payment": payment.id}
-            )
-        else:
-            log.warning("a payment that was interrupted is settled", extra={"payment": payment.id})
+    stale = (
+        Equal("status", PaymentStatus.PROCESSING),
+        Between("updated_at", high=store.clock() - _ABANDONED),
+    )
+    failures: list[tuple[str, Exception]] = []
+    last: str | None = None
+    while True:
+        # Each page goes on behind the one before, so that payments that cannot be settled keep no others waiting.
+        page = await store.storage.survey(Query(Payment, (*stale, Between("id", low=last)), limit=_PAGE_SIZE))
+        for payment in page:
+            if payment.id == last:
+                continue
+            try:
+                await _settle_abandoned(store, payment)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one payment, the others are settled
+                failures.append((payment.id, error))
+            else:
+                log.warning("a payment that was interrupted is settled", extra={"payment": payment.id})
+        if len(page) < _PAGE_SIZE:
+            break
+        last = page[-1].id
+    if failures:
+        # One line for all: thousands may wait for a processor that is away.
+        example, cause = failures[0]
+        log.error(
+            "%d interrupted payments cannot be settled yet, %s among them",
+            len(failures),
+            example,
+            exc_info=cause,
+        )
+
+
+async def _settle_abandoned(store: StoreParts, payment: Payment) -> None:
+    async with asyncio.timeout(CHARGE_TIMEOUT_SECONDS):
+        charge = await store.processor.resolve(payment.id)
+    with suppress(NotFound):
+        await _settle(Context(store, _operator(payment), writes=True), payment, charge)
 
 
 def _operator(payment: Payment) -> Caller:

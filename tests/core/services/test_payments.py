@@ -471,23 +471,25 @@ async def test_a_payment_that_was_settled_meanwhile_stays_as_it_is(
     assert [kind for kind, _ in await shop.news(0)].count("payment.failed") == 1
 
 
-async def test_one_payment_that_cannot_be_settled_keeps_no_other_waiting(
+async def test_payments_that_cannot_be_settled_keep_no_others_waiting(
     shop: Shop, processor: HeldProcessor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(payments, "CHARGE_TIMEOUT_SECONDS", 0.001)
-    for order in [await order_of(shop, shop.visitor) for _ in range(2)]:
+    for order in [await order_of(shop, shop.visitor) for _ in range(5)]:
         with pytest.raises(Unavailable):
             await shop.call(PAY_ORDER, shop.visitor, CARD, id=order.id)
     monkeypatch.undo()
     monkeypatch.setattr(payments, "_ABANDONED", timedelta())
-    first = processor.asked[0]
+    # More than a page of them fail, and those are the oldest.
+    monkeypatch.setattr(payments, "_PAGE_SIZE", 2)
+    failing = processor.asked[:3]
 
     async def resolve(reference: str) -> Charge:
-        if reference == first:
+        if reference in failing:
             raise ConnectionError
         return Charge()
 
     monkeypatch.setattr(processor, "resolve", resolve)
     await settle_abandoned(shop.store)
-    assert [kind for kind, _ in await shop.news(0)].count("payment.succeeded") == 1
-    assert "cannot be settled yet" in caplog.text
+    assert [kind for kind, _ in await shop.news(0)].count("payment.succeeded") == 2
+    assert caplog.text.count("3 interrupted payments cannot be settled yet") == 1
