@@ -7,6 +7,7 @@
 ``websocket_protocol``  WebSocket connections
 ``tcp``                 TCP and TLS connections, for MQTT
 ``grpc_server``         the gRPC port
+``grpc_standard``       its standard services: health and reflection
 ``progress``            whether a peer still reads, asked of the kernel
 ``monitor``             ends stalled, silent and idle connections
 """

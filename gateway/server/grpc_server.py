@@ -2,19 +2,19 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pool, json_format
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc import aio
+from grpc._cython.cygrpc import ExecuteBatchError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from gateway.health import Health
+from gateway.server.grpc_standard import ListedHealth, add_reflection
 from gateway.server.listening import listen, socket_port
 from protocols.grpc.adapter import GrpcDoor
 
@@ -27,8 +27,8 @@ _MAX_CALLS = 1000
 _STOP_SECONDS = 2.0
 #: Time between two checks whether this node should get work.
 _HEALTH_CHECK_SECONDS = 1.0
-#: What clients ask first for what there is; the library knows its predecessor, v1alpha, alone.
-_REFLECTION = "grpc.reflection.v1.ServerReflection"
+
+_GRPC_LOG = logging.getLogger("grpc._cython.cygrpc")
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -96,16 +96,14 @@ class GrpcServer:
         self._door = door
         self._options = options
         self._state = state
-        self._health = health.aio.HealthServicer()
+        self._services = ("", *door.services)
+        self._health = ListedHealth(self._services)
         self._server = aio.server(options=_channel_options(options))
         self._server.add_generic_rpc_handlers((door,))
+        _GRPC_LOG.addFilter(_is_news)
         standard: Any = _Unregistered(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, standard)
-        names = (*door.services, health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION)
-        shown = reflection.aio.ReflectionServicer(names)
-        add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
-        add(shown, standard)
-        self._server.add_generic_rpc_handlers((_present_reflection(shown),))
+        add_reflection(self._server, standard, (*door.services, health.SERVICE_NAME))
         self._health_task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Lock()
 
@@ -150,7 +148,7 @@ class GrpcServer:
 
     async def _set_serving(self, *, serving: bool) -> None:
         status = _SERVING if serving else _NOT_SERVING
-        for service in ("", *self._door.services):
+        for service in self._services:
             await self._health.set(service, status)
 
     async def _publish_health(self) -> None:
@@ -163,20 +161,9 @@ class GrpcServer:
                 await self._set_serving(serving=serving)
 
 
-def _present_reflection(shown: Any) -> grpc.GenericRpcHandler:
-    """Reflection under its present name; its messages are those of v1alpha, under other names."""
-    old = FileDescriptorProto()
-    reflection_pb2.DESCRIPTOR.CopyToProto(old)
-    renamed = json_format.MessageToJson(old).replace("v1alpha", "v1")
-    descriptor_pool.Default().AddSerializedFile(
-        json_format.Parse(renamed, FileDescriptorProto()).SerializeToString()
-    )
-    answer = grpc.stream_stream_rpc_method_handler(
-        shown.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    return grpc.method_handlers_generic_handler(_REFLECTION, {"ServerReflectionInfo": answer})
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether what grpc logs is more than that a client went while something was being written to it."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], ExecuteBatchError)
 
 
 def _channel_options(options: GrpcOptions) -> tuple[tuple[str, int], ...]:

@@ -31,6 +31,7 @@ from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 NODE = Path(__file__).parents[2] / "node"
 PROTO = Path(__file__).parents[3] / "proto"
+messages: Any = health_pb2
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -50,6 +51,23 @@ async def test_every_service_is_healthy_until_the_drain_and_watchers_learn_it_fi
         node.live.sessions.close_all(Close(CloseReason.DRAINING, "Come back."))
         assert (await events.end()).code is StatusCode.UNAVAILABLE
         await within(stopping)
+
+
+async def test_health_lists_every_service(node: Node) -> None:
+    async with node.client() as client:
+        # The stubs do not know the method.
+        listing: Any = client.channel.unary_unary(
+            "/grpc.health.v1.Health/List",
+            request_serializer=messages.HealthListRequest.SerializeToString,
+            response_deserializer=messages.HealthListResponse.FromString,
+        )
+        listed = await client.call(listing, messages.HealthListRequest())
+        assert {name: one.status for name, one in listed.statuses.items()} == dict.fromkeys(
+            ("", *node.door.services), SERVING
+        )
+        await node.server.refuse_work()
+        listed = await client.call(listing, messages.HealthListRequest())
+        assert {one.status for one in listed.statuses.values()} == {NOT_SERVING}
 
 
 async def test_a_node_that_should_get_no_work_says_so(node: Node) -> None:
@@ -107,6 +125,39 @@ async def test_reflection_shows_every_service_and_file(node: Node, version: str)
     assert "ServerReflection" in {
         service.name for file in files if file.package == "grpc.reflection.v1" for service in file.service
     }
+
+
+@pytest.mark.parametrize("version", ["v1alpha", "v1"])
+async def test_reflection_finds_every_kind_of_symbol(node: Node, version: str) -> None:
+    symbols = {
+        "petstore.v1.PetService": "pets",
+        "petstore.v1.PetService.GetPet": "pets",
+        "petstore.v1.ChatService.Converse": "chats",
+        "petstore.v1.Pet": "pets",
+        "petstore.v1.Pet.name": "pets",
+        "petstore.v1.Payment.source": "orders",
+        "petstore.v1.Species": "pets",
+        "petstore.v1.DOG": "pets",
+        "petstore.v1.PetService.FeedPet": None,
+        "petstore.v1.NoService.GetPet": None,
+    }
+    async with node.client() as client:
+        call: Any = client.channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        questions = [
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol) for symbol in symbols
+        ]
+        answers = [answer async for answer in call(questions)]
+    for (symbol, file), answer in zip(symbols.items(), answers, strict=True):
+        if file is None:
+            assert answer.error_response.error_code == StatusCode.NOT_FOUND.value[0], symbol
+            continue
+        # The file that was asked for comes first.
+        first = answer.file_descriptor_response.file_descriptor_proto[0]
+        assert FileDescriptorProto.FromString(first).name == f"petstore/v1/{file}.proto", symbol
 
 
 def test_every_port_is_taken_once() -> None:
