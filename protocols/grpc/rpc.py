@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode
+from grpc._cython.cygrpc import ExecuteBatchError
 from grpc.aio import ServicerContext
 
 from core.kernel.caller import Caller, Credentials
@@ -172,8 +173,11 @@ class Rpc:
         self._calls.end(self, _OK)
 
     async def fail(self, error: BaseException) -> None:
-        """End with what the serving raised: tell an error, and raise grpc's mark of that; note a cancellation."""
-        if isinstance(error, Exception):
+        """End with what the serving raised: tell an error, and raise grpc's mark of that; note a cancellation.
+
+        A write that fails is one too: the client went while it was under way, and grpc says so first by that.
+        """
+        if isinstance(error, Exception) and not isinstance(error, ExecuteBatchError):
             status, text, details = self._explain(error)
             # It counts as ended, for a client that reads nothing can keep the status waiting.
             self._calls.end(self, status.value[0])

@@ -179,13 +179,15 @@ class Conversation(Carrier):
                 self.sink.end()
                 await writer
                 reader.result()
+            else:
+                writer.result()
         finally:
             self._over = True
             if not self._busy:
                 reader.cancel()
             writer.cancel()
             # A command that was begun is carried out; nothing of the session may be freed before.
-            await asyncio.wait((reader, writer))
+            await asyncio.gather(reader, writer, return_exceptions=True)
 
     async def _read(self) -> None:
         if self.client.session.admitted:

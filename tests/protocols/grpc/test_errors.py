@@ -1,6 +1,8 @@
 """Errors as gRPC clients meet them."""
 
 import asyncio
+import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,14 +10,16 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode, aio
+from grpc._cython.cygrpc import ExecuteBatchError
 
 from core.kernel import errors
 from core.kernel.caller import Role
 from core.kernel.errors import Close, CloseReason, ErrorCode, StoreError, Violation, ViolationCode
 from core.kernel.ids import TenantId
 from core.ports.records import Transaction
-from protocols.grpc._generated.petstore.v1 import chats_pb2, orders_pb2, pets_pb2
+from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2, orders_pb2, pets_pb2
 from protocols.grpc.errors import CLOSE_CODES, STATUS_CODES, status_of, status_of_close
+from protocols.grpc.streams import Carrier
 from tests.protocols.grpc.clients import Node, Refusal, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
 from tests.waiting import eventually, within
@@ -263,3 +267,32 @@ async def test_a_write_whose_deadline_passes_is_done_wholly(node: Node) -> None:
         # Of the server's own clock and the client's cancellation either may come first.
         [end] = [status for method, status in node.ended if method == "PetService/CreatePet"]
         assert end in (StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED)
+
+
+@pytest.mark.parametrize("kind", ["call", "subscriber", "conversation"])
+async def test_a_client_that_goes_while_it_is_written_to_has_cancelled(
+    node: Node, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """grpc says so by a write that fails, when that is seen before the end of the connection."""
+
+    async def lost(*_: object) -> None:
+        raise ExecuteBatchError("the client has gone")
+
+    monkeypatch.setattr(Carrier, "carry", lost)
+    monkeypatch.setattr(node.live.store, "execute", lost)
+    async with node.client(node.live.member()) as client:
+        calls: dict[str, Any] = {
+            "call": lambda: client.call(client.pets.ListPets, pets_pb2.ListPetsRequest()),
+            "subscriber": lambda: client.events.Subscribe(
+                events_pb2.SubscribeRequest(topics=["#"]), metadata=client.metadata
+            ).read(),
+            "conversation": lambda: client.chats.Converse(metadata=client.metadata).read(),
+        }
+        # Nobody is there to be answered: the call goes on until the client ends it.
+        waiting = asyncio.ensure_future(calls[kind]())
+        await eventually(lambda: node.ended)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    gc.collect()  # A task whose error nobody took says so when it is collected.
+    assert [status for _, status in node.ended] == [StatusCode.CANCELLED]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
