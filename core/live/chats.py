@@ -148,7 +148,7 @@ class JoinedChats:
             return next(iter(self._customers))
         chat_id = (command.chat_id or "").lower()
         if chat_id not in self._customers:
-            raise BadRequest("Join the chat first, and name it by chatId.")
+            raise BadRequest("Join the chat first, and name it.")
         return chat_id
 
     def _part(self, chat_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from core.kernel.model import Line, Part, Text
+from core.kernel.model import Identifier, Line, Part, Text
 
 
 class Authenticate(Part):
@@ -27,7 +27,7 @@ class Unsubscribe(Part):
 class JoinChat(Part):
     """Join a chat, with a cursor from that position on; without an id a new chat is opened."""
 
-    chat_id: str | None = Field(default=None, max_length=64)
+    chat_id: Identifier | None = None
     subject: Line | None = Field(default=None, max_length=200)
     cursor: str | None = Field(default=None, max_length=200)
 
@@ -48,7 +48,7 @@ class SendText(InChat):
 class ReadMark(InChat):
     """Mark a message, and all before it, as read."""
 
-    message_id: str = Field(max_length=64)
+    message_id: Identifier
 
 
 class Ping(Part):

@@ -118,7 +118,7 @@ async def test_chat_commands_need_a_joined_chat(node: Live) -> None:
             ("typingStarted", {}),
             ("typingStopped", {}),
             ("leaveChat", {}),
-            ("messageRead", {"messageId": "x"}),
+            ("messageRead", {"messageId": new_id()}),
         ]:
             assert (await socket.refusal(name, **data))["code"] == "bad-request"
             assert (await socket.refusal(name, chat_id="someone-elses", **data))["code"] == "bad-request"
