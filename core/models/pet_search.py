@@ -42,12 +42,12 @@ class PetFilter(Paged):
     @field_validator("age_max")
     @classmethod
     def _in_order(cls, value: int | None, info: ValidationInfo) -> int | None:
-        return _not_below(value, info.data.get("age_min"), "ageMin")
+        return _not_below(value, info.data.get("age_min"))
 
 
-def _not_below(value: V, low: Any, name: str) -> V:
+def _not_below(value: V, low: Any) -> V:
     if value is not None and low is not None and value < low:
-        raise PydanticCustomError("OUT_OF_RANGE", f"must not be below {name}")
+        raise PydanticCustomError("OUT_OF_RANGE", "must not be below the minimum")
     return value
 
 
@@ -60,7 +60,7 @@ class AgeRange(Part):
     @field_validator("max")
     @classmethod
     def _in_order(cls, value: int | None, info: ValidationInfo) -> int | None:
-        return _not_below(value, info.data.get("min"), "min")
+        return _not_below(value, info.data.get("min"))
 
 
 class PriceRange(Part):
@@ -72,7 +72,7 @@ class PriceRange(Part):
     @field_validator("max")
     @classmethod
     def _in_order(cls, value: Money | None, info: ValidationInfo) -> Money | None:
-        return _not_below(value, info.data.get("min"), "min")
+        return _not_below(value, info.data.get("min"))
 
 
 class Compatibility(Part):

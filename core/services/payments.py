@@ -249,7 +249,7 @@ async def _as_it_ended(ctx: Context, payment: Payment) -> Payment:
     async with ctx.store.storage.read(ctx.tenant) as tx:
         found = await tx.get(Payment, payment.id)
     if found is None or found.status is PaymentStatus.PROCESSING:
-        raise Conflict("The first request with this Idempotency-Key is still running.")
+        raise Conflict("The first request with this idempotency key is still running.")
     return found
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from core.kernel.caller import Scope
-from core.kernel.errors import BadRequest, Forbidden
+from core.kernel.errors import BadRequest, Forbidden, Violation, ViolationCode
 from core.kernel.events import PUBLIC, visible_to
 from core.kernel.ids import SHARED_TENANT
 from core.kernel.model import NoParams
@@ -30,7 +30,9 @@ async def _reset_tenant(ctx: Context, params: ResetParams, body: None) -> None: 
     if ctx.tenant == SHARED_TENANT:
         raise Forbidden("The shared pool cannot be emptied, since others use it too.")
     if params.confirm.lower() != ctx.tenant:
-        raise BadRequest("confirm: must be the tenant's id.")
+        message = "must be the tenant's id"
+        violation = Violation("confirm", message, ViolationCode.INVALID_FORMAT)
+        raise BadRequest(f"confirm: {message}.", (violation,))
     await _remove_pets(ctx)
     await _remove_orders(ctx)
     await _remove_chats(ctx)

@@ -80,7 +80,7 @@ class IdempotencyKeys:
             message = "was used for another request"
             raise ValidationFailed((Violation("Idempotency-Key", message, ViolationCode.INVALID_FORMAT),))
         if known.response is None:
-            raise Conflict("The first request with this Idempotency-Key is still running.")
+            raise Conflict("The first request with this idempotency key is still running.")
         return known.response
 
     async def answer(self, tx: Transaction, record: IdempotencyRecord, response: str, now: datetime) -> None:

@@ -38,13 +38,20 @@ class Binding:
     """An operation as a method that takes one message and gives one.
 
     ``names``: parameters that the request calls otherwise, by the request's names in JSON. ``flags``: switches of the
-    request that stand for a value of a parameter, whatever a field with a lower number says.
+    request that stand for a value of a parameter, whatever a field with a lower number says. ``replacing``: the
+    operation instead when the field mask is ``*``, which replaces the resource wholly (AIP-134).
     """
 
     operation: AnyOperation
     method: MethodDescriptor
     names: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    replacing: AnyOperation | None = None
+
+    @property
+    def operations(self) -> tuple[AnyOperation, ...]:
+        """Every operation that the method can be."""
+        return (self.operation,) if self.replacing is None else (self.operation, self.replacing)
 
     @property
     def request(self) -> type[Message]:
@@ -84,9 +91,12 @@ class Binding:
                 mask = value.get("paths")
             else:
                 body[name] = value
-        if mask:
+        operation = self.operation
+        if mask == ["*"] and self.replacing is not None:
+            operation = self.replacing
+        elif mask:
             body = read_masked(message, mask)
-        return Call(self.operation, params, body, request_id, idempotency_key, etag)
+        return Call(operation, params, body, request_id, idempotency_key, etag)
 
 
 def _bind(
@@ -94,9 +104,10 @@ def _bind(
     method: str,
     names: Mapping[str, str] | None = None,
     flags: Mapping[str, dict[str, str]] | None = None,
+    replacing: AnyOperation | None = None,
 ) -> Binding:
     service, _, name = method.partition(".")
-    return Binding(operation, SERVICES[service].methods_by_name[name], names or {}, flags or {})
+    return Binding(operation, SERVICES[service].methods_by_name[name], names or {}, flags or {}, replacing)
 
 
 _CHAT = {"chatId": "id"}
@@ -105,7 +116,7 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(pets.GET_PET, "PetService.GetPet"),
     _bind(pets.LIST_PETS, "PetService.ListPets", flags={"anyStatus": {"status": "ALL"}}),
     _bind(pets.CREATE_PET, "PetService.CreatePet"),
-    _bind(pets.UPDATE_PET, "PetService.UpdatePet"),
+    _bind(pets.UPDATE_PET, "PetService.UpdatePet", replacing=pets.REPLACE_PET),
     _bind(pets.DELETE_PET, "PetService.DeletePet"),
     _bind(pets.SEARCH_PETS, "PetService.SearchPets"),
     _bind(inventory.GET_INVENTORY, "InventoryService.GetInventory"),
@@ -121,7 +132,7 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(users.GET_USER, "UserService.GetUser"),
     _bind(users.GET_ME, "UserService.GetMe"),
     _bind(users.LIST_USERS, "UserService.ListUsers"),
-    _bind(users.UPDATE_USER, "UserService.UpdateUser"),
+    _bind(users.UPDATE_USER, "UserService.UpdateUser", replacing=users.REPLACE_USER),
     _bind(users.DELETE_USER, "UserService.DeleteUser"),
     _bind(auth.LOG_IN, "UserService.LogIn"),
     _bind(auth.REFRESH, "UserService.RefreshToken"),

@@ -54,20 +54,24 @@ CLOSE_CODES: dict[CloseReason, StatusCode] = {
 }
 _DOMAIN = "petstoreapi.com"
 _DETAILS = "grpc-status-details-bin"
-#: Clients take 8 KiB of metadata unless they ask for more, in base64; so much of that is for violations and texts.
-_MAX_VIOLATIONS_BYTES, _MAX_TEXT_CHARACTERS = 3_000, 500
+#: Clients take 8 KiB of metadata unless they ask for more, in base64; so much of that is for violations, and for the
+#: text as it is sent.
+_MAX_VIOLATIONS_BYTES, _MAX_TEXT_BYTES = 3_000, 1_000
 
 
 def status_of(error: StoreError, path: Callable[[str], str]) -> tuple[StatusCode, str, Metadata]:
-    """Status, text and trailing metadata that tell an error; ``path`` names fields as the request does."""
-    code = STATUS_CODES[error.code]
+    """Status, text and trailing metadata that tell an error; ``path`` names fields as the request does.
+
+    Violations are in the text as well, for clients that do not read details.
+    """
+    code, text = STATUS_CODES[error.code], error.detail
     details: list[Message] = []
     metadata: dict[str, str] = {}
     match error:
         case ValidationFailed() | BadRequest(violations=(_, *_)):
-            details.append(
-                _bad_request((path(one.field), one.message, one.code.value) for one in error.violations)
-            )
+            violations = [(path(one.field), one.message, one.code.value) for one in error.violations]
+            details.append(_bad_request(violations))
+            text = text_of((field, message) for field, message, _ in violations)
         case BadRequest():
             details.append(_bad_request([("", error.detail, "")]))
         case CursorExpired():
@@ -78,7 +82,12 @@ def status_of(error: StoreError, path: Callable[[str], str]) -> tuple[StatusCode
             code = StatusCode.ALREADY_EXISTS
         case _:
             pass
-    return _rich(code, error.detail, error.code.value, details, metadata)
+    return _rich(code, text, error.code.value, details, metadata)
+
+
+def text_of(violations: Iterable[tuple[str, str]]) -> str:
+    """What is wrong with which field, for people."""
+    return "; ".join(f"{field}: {message}" if field else message for field, message in violations)
 
 
 def status_of_close(close: Close) -> tuple[StatusCode, str, Metadata]:
@@ -91,7 +100,7 @@ def status_of_close(close: Close) -> tuple[StatusCode, str, Metadata]:
 def _rich(
     code: StatusCode, detail: str, slug: str, details: Iterable[Message], metadata: dict[str, str]
 ) -> tuple[StatusCode, str, Metadata]:
-    text = detail if len(detail) <= _MAX_TEXT_CHARACTERS else f"{detail[:_MAX_TEXT_CHARACTERS]}…"
+    text = _cut(detail)
     reason = slug.replace("-", "_").upper()
     status = Status(code=code.value[0], message=text)
     for part in (ErrorInfo(reason=reason, domain=_DOMAIN, metadata=metadata), *details):
@@ -99,6 +108,16 @@ def _rich(
         packed.Pack(part)
         status.details.append(packed)
     return code, text, ((_DETAILS, status.SerializeToString()),)
+
+
+def _cut(text: str) -> str:
+    """As much of a text as may be sent, percent-encoded as it is (gRPC over HTTP/2, Status-Message)."""
+    room = _MAX_TEXT_BYTES
+    for place, character in enumerate(text):
+        room -= 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode())
+        if room < 0:
+            return f"{text[:place]}…"
+    return text
 
 
 def _bad_request(violations: Iterable[tuple[str, str, str]]) -> BadRequestDetails:

@@ -23,6 +23,7 @@ from core.live.delivery import FrameDelivery
 from core.live.session import Session
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
 from protocols.grpc.buffer import WriteBuffer
+from protocols.grpc.errors import text_of
 from protocols.grpc.rpc import CallContext, Context, Rpc, parse
 from protocols.grpc.wire import (
     EventBatches,
@@ -267,10 +268,11 @@ def error_data(error: StoreError) -> dict[str, object]:
     """An error as the message ``Error`` has it."""
     data: dict[str, object] = {"code": error.code.value, "message": error.detail}
     match error:
-        case ValidationFailed():
+        case ValidationFailed() | BadRequest(violations=(_, *_)):
+            violations = [(snake(one.field), one.message, one.code.value) for one in error.violations]
+            data["message"] = text_of((field, message) for field, message, _ in violations)
             data["errors"] = [
-                {"field": snake(violation.field), "message": violation.message, "code": violation.code.value}
-                for violation in error.violations
+                {"field": field, "message": message, "code": code} for field, message, code in violations
             ]
         case CursorExpired():
             data["oldestCursor"] = error.oldest_cursor

@@ -242,7 +242,11 @@ def field_path(path: str, message: Message) -> str:
         return path.lower()  # What HTTP calls a header is metadata here, and no field.
     first, dot, rest = snake(path).partition(".")
     name, index, _ = first.partition("[")
-    field = message.DESCRIPTOR.fields_by_name.get(name)
+    fields = message.DESCRIPTOR.fields_by_name
+    field = fields.get(name)
+    for derived, shown in _DERIVED.items():
+        if shown == name and derived in fields and message.HasField(derived) and not message.HasField(name):
+            return derived
     if index and field is not None and not field.is_repeated:
         first = name  # The store takes several where this message has one.
     if first in message.DESCRIPTOR.oneofs_by_name:

@@ -1,6 +1,7 @@
 """The gRPC port on a running node, and grpcio's own clients of it."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ from tests.protocols.live import Live, live
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 Metadata = tuple[tuple[str, str], ...]
+#: What fields are called in JSON; not what somebody is quoted with.
+_JSON_NAME = re.compile(r"(?<!')\b[a-z]+[A-Z]")
 
 
 @dataclass
@@ -51,9 +54,12 @@ class Refusal:
         assert info is not None
         assert info.domain == "petstoreapi.com"
         violations = _unpacked(details, error_details_pb2.BadRequest)
-        violations = [] if violations is None else [(v.field, v.reason) for v in violations.field_violations]
+        violations = [] if violations is None else list(violations.field_violations)
+        for text in (error.details() or "", *(one.description for one in violations)):
+            assert not _JSON_NAME.search(text), f"a name that is not this door's: {text}"
+        told = [(one.field, one.reason) for one in violations]
         retry = _unpacked(details, error_details_pb2.RetryInfo)
-        return cls(error.code(), error.details() or "", trailing, info, retry, violations)
+        return cls(error.code(), error.details() or "", trailing, info, retry, told)
 
 
 def _unpacked(details: list[Packed], kind: Any) -> Any:

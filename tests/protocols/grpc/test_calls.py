@@ -137,6 +137,54 @@ async def test_a_pet_that_changed_is_read_as_it_is_now(node: Node) -> None:
                 assert found.name == name
 
 
+async def test_a_mask_of_a_star_replaces_the_resource(node: Node) -> None:
+    """AIP-134: what the request leaves out returns to its default, as with PUT."""
+    tenant, star = new_tenant(), FieldMask(paths=["*"])
+    async with node.client(node.live.member(Role.STAFF)) as staff:
+        pet = await add(staff, color="brown", photos=["https://example.com/a.jpg"])
+        change = pets_pb2.UpdatePetRequest(
+            id=pet.id,
+            name="Rex",
+            species=pets_pb2.DOG,
+            age_months=3,
+            price="10",
+            etag=pet.etag,
+            update_mask=star,
+        )
+        changed = await staff.call(staff.pets.UpdatePet, change)
+        assert (changed.name, changed.age_months, changed.price) == ("Rex", 3, "10.00")
+        assert (changed.HasField("color"), changed.HasField("breed"), list(changed.photos)) == (
+            False,
+            False,
+            [],
+        )
+        assert changed.status == pet.status
+        assert (await staff.refused(staff.pets.UpdatePet, change)).code is StatusCode.ABORTED
+        partly = pets_pb2.UpdatePetRequest(id=pet.id, name="Max", update_mask=star)
+        told = await staff.refused(staff.pets.UpdatePet, partly)
+        assert sorted(field for field, _ in told.violations) == ["age_months", "price", "species"]
+        both = FieldMask(paths=["*", "name"])
+        told = await staff.refused(
+            staff.pets.UpdatePet, pets_pb2.UpdatePetRequest(id=pet.id, update_mask=both)
+        )
+        assert told.violations == [("update_mask", "UNKNOWN_FIELD")]
+    async with node.client(tenant=tenant) as visitor, node.client(tenant=tenant) as user:
+        profile: dict[str, Any] = {
+            "username": "ada",
+            "email": "ada@example.com",
+            "first_name": "Ada",
+            "last_name": "Berg",
+        }
+        request = users_pb2.RegisterUserRequest(**profile, password="correct horse", phone="+4930901820")
+        ada = await visitor.call(visitor.users.RegisterUser, request)
+        login = users_pb2.LogInRequest(username="ada", password="correct horse")
+        tokens = await visitor.call(visitor.users.LogIn, login)
+        user.metadata = (("authorization", f"Bearer {tokens.access_token}"),)
+        whole = users_pb2.UpdateUserRequest(id=ada.id, **{**profile, "first_name": "Grace"}, update_mask=star)
+        replaced = await user.call(user.users.UpdateUser, whole)
+        assert (replaced.first_name, replaced.HasField("phone")) == ("Grace", False)
+
+
 async def test_a_mask_that_names_no_field_is_told(node: Node) -> None:
     async with node.client(node.live.member(Role.STAFF)) as staff:
         pet = await add(staff)

@@ -170,6 +170,25 @@ async def test_an_error_is_answered_and_the_conversation_goes_on(node: Node) -> 
         assert (await talk.ask(join_chat={})).chat.id
 
 
+async def test_an_error_names_fields_as_the_command_does(node: Node) -> None:
+    async with talking(node, node.live.member()) as talk:
+        joined = await talk.ask(join_chat={})
+        long = {"text": "Hello", "client_message_id": "x" * 500}
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"chat_message": long}, "client_message_id"),
+            ({"message_read": {"message_id": "x"}}, "message_id"),
+            ({"message_read": {"message_id": "x" * 65}}, "message_id"),
+            ({"join_chat": {"chat_id": "x"}}, "chat_id"),
+            ({"join_chat": {"chat_id": "x" * 65}}, "chat_id"),
+            ({"subscribe": {"topics": []}}, "topics"),
+        ]
+        for command, path in wrong:
+            answer = await talk.ask(**command)
+            assert [one.field for one in answer.errors] == [path], answer
+            assert answer.message.startswith(f"{path}: ")
+        assert joined.chat.id
+
+
 async def test_what_is_no_message_is_answered(node: Node) -> None:
     async with node.client(node.live.member()) as client:
         method: Any = client.channel.stream_stream("/petstore.v1.ChatService/Converse")

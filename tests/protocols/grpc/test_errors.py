@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from grpc import StatusCode, aio
@@ -20,6 +21,7 @@ from core.ports.records import Transaction
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2, orders_pb2, pets_pb2
 from protocols.grpc.errors import CLOSE_CODES, STATUS_CODES, status_of, status_of_close
 from protocols.grpc.streams import Carrier
+from protocols.grpc.wire import snake
 from tests.protocols.grpc.clients import Node, Refusal, node_with_grpc
 from tests.protocols.grpc.test_calls import PET
 from tests.waiting import eventually, within
@@ -57,15 +59,16 @@ def test_both_tables_are_total() -> None:
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_each_error_is_a_status_with_its_reason(error: StoreError) -> None:
-    refusal = told(*status_of(error, lambda path: path))
-    assert (refusal.code, refusal.text) == (ERRORS[error], error.detail)
+    refusal = told(*status_of(error, snake))
+    violated = isinstance(error, errors.ValidationFailed)
+    assert (refusal.code, refusal.text) == (ERRORS[error], "age_months: no" if violated else error.detail)
     assert refusal.info.reason == error.code.replace("-", "_").upper()
     metadata = dict(refusal.info.metadata)
     assert metadata == ({"oldestCursor": "oldest"} if isinstance(error, errors.CursorExpired) else {})
     retry = error.retry_after if isinstance(error, errors.RateLimited | errors.Unavailable) else None
     assert (None if refusal.retry is None else refusal.retry.retry_delay.seconds) == retry
     if isinstance(error, errors.ValidationFailed):
-        assert refusal.violations == [("ageMonths", "OUT_OF_RANGE")]
+        assert refusal.violations == [("age_months", "OUT_OF_RANGE")]
 
 
 @pytest.mark.parametrize("reason", CloseReason)
@@ -110,6 +113,33 @@ async def test_what_the_store_calls_otherwise_is_told_as_the_request_calls_it(no
         assert refusal.violations == [("idempotency-key", "INVALID_LENGTH")]
         async with staff.subscribed() as events:
             assert (await events.end()).violations == [("topics", "REQUIRED_FIELD")]
+
+
+async def test_the_text_of_a_status_says_what_is_wrong_in_the_names_of_the_request(node: Node) -> None:
+    async with node.client(node.live.member(Role.STAFF)) as staff:
+        refusal = await staff.refused(
+            staff.pets.CreatePet, pets_pb2.CreatePetRequest(name="x", age_months=-1)
+        )
+        assert "age_months: " in refusal.text
+        assert "species: " in refusal.text
+        page = pets_pb2.ListPetsRequest(age_min=3, age_max=2, limit=101)
+        refusal = await staff.refused(staff.pets.ListPets, page)
+        assert "age_max: must not be below the minimum; limit: " in f"{refusal.text}; {refusal.text}"
+        fee = pets_pb2.CreatePetRequest(name="x", species=pets_pb2.CAT, age_months=1, adoption_fee=-1)
+        refusal = await staff.refused(staff.pets.CreatePet, fee)
+        assert refusal.violations == [("adoption_fee", "OUT_OF_RANGE")]
+        refusal = await staff.refused(staff.chats.ListMessages, chats_pb2.ListMessagesRequest(chat_id="x"))
+        assert refusal.text == "chat_id: must be a UUID"
+        refusal = await staff.refused(staff.pets.CreatePet, PET, ("idempotency-key", "k" * 500))
+        assert refusal.text.startswith("idempotency-key: ")
+
+
+def test_a_text_is_cut_where_metadata_would_burst() -> None:
+    for character in ("x", "%", "ü", "猫", "😺"):
+        _, text, [(_, details)] = status_of(errors.NotFound(character * 5000), snake)
+        assert text.startswith(character * 80)
+        assert len(quote(text, safe=" ")) < 1100
+        assert len(details) < 1300
 
 
 async def test_violations_of_a_card_are_told_where_they_are(node: Node) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.kernel.ids import new_id
 from protocols.http.frames import read_frames, text_frame
 from protocols.websocket.wire import BadMessage, read_message
 from tests.gateway.server.serving import masked
