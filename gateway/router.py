@@ -11,9 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.kernel.errors import Internal
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
-from protocols.http.cors import Cors
+from protocols.http.connection import REFUSAL
+from protocols.http.cors import NO_PAGES
 from protocols.http.exchange import Exchange, problem_for
 from protocols.http.headers import read_headers, request_id_of
+from protocols.http.no_door import refuse, tell_methods
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,10 @@ class Router:
         mount = self.paths.get(path, self._rest)
         door, serve, lasting = mount
         state = scope.setdefault("state", {})
+        if REFUSAL in state:
+            serve = refuse
+        elif path == "*":
+            serve = tell_methods
         status = CLIENT_LEFT
 
         async def watched(message: Message) -> None:
@@ -85,7 +91,7 @@ class Router:
         except Exception:  # The boundary of all doors: whatever went wrong, the client is answered.
             log.exception("a request failed", extra={"request_id": state.get("request_id")})
             if status == CLIENT_LEFT:
-                exchange = Exchange(scope, receive, watched, Cors(()))
+                exchange = Exchange(scope, receive, watched, NO_PAGES)
                 await exchange.respond(problem_for(exchange, Internal()))
         finally:
             self.open[door] -= 1

@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from core.kernel.errors import StoreError
+from protocols.http.connection import REFUSAL
+from protocols.http.problems import HttpError
 
 
 class WritableProtocol(HttpToolsProtocol):
@@ -12,6 +16,8 @@ class WritableProtocol(HttpToolsProtocol):
 
     #: Called each time the connection becomes writable again.
     on_writable: Callable[[], None] | None = None
+    #: Whether the peer has said that it sends no more.
+    peer_ended: bool = False
 
 
 class HttpConnection(RequestResponseCycle):
@@ -19,6 +25,10 @@ class HttpConnection(RequestResponseCycle):
 
     `write` adds a part to the response's body at once, beside ASGI's `send`.
     """
+
+    #: Whether the application waits for nothing but the client's leaving.
+    listening = False
+    _refused = False
 
     def __init__(self, protocol: WritableProtocol, *, keep_alive: bool) -> None:
         super().__init__(
@@ -35,6 +45,22 @@ class HttpConnection(RequestResponseCycle):
             on_response=protocol.on_response_complete,
         )
         self._protocol = protocol
+
+    def refuse(self, error: StoreError | HttpError) -> None:
+        """Have the application find, when it reads on, that the rest of the request is not to be had."""
+        self.scope["state"][REFUSAL] = error
+        self._refused = True
+        self.keep_alive = False
+        self.message_event.set()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """ASGI's ``receive``."""
+        if not self.more_body and not self.message_event.is_set():
+            self.listening = True
+            if self._protocol.peer_ended:
+                self.transport.close()
+        message = await super().receive()
+        return {"type": "http.disconnect"} if self._refused else message
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Have the application answer; afterwards nothing refers to it any more."""
@@ -66,10 +92,13 @@ class HttpConnection(RequestResponseCycle):
             raise RuntimeError("the response has not been started yet")
         if self._ended() or self.scope["method"] == "HEAD":
             return
+        if data:  # An empty chunk would end the body.
+            self.transport.write(self._frame(data))
+
+    def _frame(self, data: bytes) -> bytes:
         if not self.chunked_encoding:
             raise RuntimeError("a response of announced length takes no direct writes")
-        if data:  # An empty chunk would end the body.
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return b"%x\r\n%b\r\n" % (len(data), data)
 
     async def drain(self) -> None:
         """Wait until `writable` is true; ConnectionResetError when the response has ended instead."""
@@ -84,3 +113,30 @@ class HttpConnection(RequestResponseCycle):
 
     def _ended(self) -> bool:
         return self.response_complete or self.disconnected or self.transport.is_closing()
+
+
+class UnframedConnection(HttpConnection):
+    """The same for HTTP/1.0, which has neither chunks nor ``100 Continue`` (RFC 9112, section 7; RFC 9110, 10.1.1).
+
+    A response whose length is not announced ends with the connection.
+    """
+
+    def __init__(self, protocol: WritableProtocol, *, keep_alive: bool) -> None:
+        super().__init__(protocol, keep_alive=keep_alive)
+        self.waiting_for_100_continue = False
+        self._unframed = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """ASGI's ``send``."""
+        if message["type"] == "http.response.start":
+            if all(name != b"content-length" for name, _ in message.get("headers", ())):
+                self._unframed = True
+                self.chunked_encoding = False
+        elif self._unframed and message["type"] == "http.response.body":
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+    def _frame(self, data: bytes) -> bytes:
+        if not self._unframed:
+            raise RuntimeError("a response of announced length takes no direct writes")
+        return data

@@ -8,31 +8,54 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.server.http_connection import HttpConnection, WritableProtocol
+from core.kernel.errors import BadRequest, StoreError
+from gateway.server.http_connection import HttpConnection, UnframedConnection, WritableProtocol
 from gateway.server.progress import PeerProgress
-from protocols.http.connection import EXTENSION
-
-#: A request head that is longer, or still not complete then, is refused.
-MAX_HEAD_BYTES = 64 * 1024
-
-_HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+from gateway.server.request_head import (
+    FRAMING_FIELDS,
+    MAX_HEAD_BYTES,
+    fault_of_head,
+    fault_of_syntax,
+    head_too_large,
 )
+from protocols.http.connection import EXTENSION, REFUSAL
+from protocols.http.headers import Header
+from protocols.http.problems import HttpError
+
+#: A body that comes more slowly than this is not waited for without end, however steadily it drips.
+_MIN_BODY_BYTES_PER_SECOND = 500
 
 
 class HttpProtocol(WritableProtocol):
     """One HTTP/1.1 connection until it closes or becomes a WebSocket.
 
-    Beside giving the application an `HttpConnection`, it bounds the size of a request head, and knows since when the
-    peer owes the rest of a request: uvicorn itself waits without end for a first request, and for the remainder of any.
-    It has no timer for idle connections either: the server's monitor ends them.
+    Beside giving the application an `HttpConnection`, it differs from uvicorn's class in this:
+
+    * it bounds whatever is not a body: heads, the extensions of chunks, trailers (which are dropped, RFC 9110, 6.5.1);
+    * it knows since when the peer owes the rest of a request, where uvicorn waits without end, and so without a timer
+      for each connection: the server's monitor ends the silent and the idle ones;
+    * what it refuses itself is answered by the application, behind the responses that are due before: the error is in
+      the state of the scope, under `protocols.http.connection.REFUSAL`;
+    * a peer that sends no more after a request gets the answer (not over TLS, where a connection ends as a whole).
     """
 
     progress: PeerProgress
+    peer_ended = False
     _owing_since: float | None = None
     _ended_at = 0.0
+    #: Whether there is a scope that no call was made with yet.
+    _begun = False
     _in_head = False
-    _head_size = 0
+    _in_body = False
+    _refused = False
+    #: Whether the request names another protocol: the parser stops behind its head.
+    _upgrading = False
+    #: Bytes since a head, a part of a body or a request was complete, and whether one was among what came now.
+    _unproductive = 0
+    _progressed = False
+    _framing: list[Header]
+    #: The call that answers now; others may wait behind it.
+    _answering: HttpConnection | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -51,7 +74,8 @@ class HttpProtocol(WritableProtocol):
     def silent_for(self) -> float:
         """Seconds for which the peer has owed the rest of a request; 0 when nothing is owed.
 
-        A head counts from its first byte, so that drops of it gain no time; a body from its last one.
+        A head counts from its first byte, so that drops of it gain no time; each byte of a body gains the time that it
+        may take.
         """
         if self._owing_since is None:
             return 0.0
@@ -62,7 +86,7 @@ class HttpProtocol(WritableProtocol):
 
     def idle_for(self) -> float:
         """Seconds since the last request and its answer, both complete; 0 while one is under way."""
-        idle = self._owing_since is None and not self._answering()
+        idle = self._owing_since is None and self._answering is None
         return self.loop.time() - self._ended_at if idle else 0.0
 
     def resume_writing(self) -> None:
@@ -72,24 +96,79 @@ class HttpProtocol(WritableProtocol):
             self.on_writable()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, and refuse a head that does not end."""
-        if self._owing_since is None and not self._answering():
+        """Parse what arrived, and refuse what does not become a request."""
+        if self._refused:
+            return
+        if self._owing_since is None and self._answering is None:
             # Also bytes that begin no request (an empty line) end its idleness.
             self._owing_since = self.loop.time()
-        super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD_BYTES:
-                self.transport.write(_HEAD_TOO_LARGE)
-                self.transport.close()
+        self._progressed = False
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = self._parse(rest)
+        except httptools.HttpParserError as error:
+            self._refuse(fault_of_syntax(error, data))
+        if self._progressed:
+            self._unproductive = 0
+        else:
+            self._unproductive += len(data)
+            if self._unproductive > MAX_HEAD_BYTES:
+                self._refuse(head_too_large())
+
+    def _parse(self, data: memoryview) -> memoryview:
+        """Parse, and give what is left where the parser stops: behind the head of each request for an upgrade."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._refused:
+                pass
+            elif self.scope["http_version"] == "1.1" and super()._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:
+                self._ignore_upgrade()
+                return data[upgrade.args[0] :]
+        return data[:0]
+
+    def _ignore_upgrade(self) -> None:
+        """Take the request for one of HTTP/1.1, with its body (RFC 9110, section 7.8); the parser would skip that."""
+        method, version = self.scope["method"].encode(), self.scope["http_version"].encode()
+        head = [b"%b %b HTTP/%b\r\n" % (method, self.url, version)]
+        head += [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"".join([*head, b"\r\n"]))
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Keep the connection for the answers that are due, unless they are for somebody who waits for events.
+
+        Such a stream could not be told from that of a program that was killed.
+        """
+        answering = self._answering
+        if answering is None or self._in_body or answering.listening or self.scheme == "https":
+            return None
+        self.peer_ended = True
+        self.cycle.keep_alive = False
+        return True
 
     def on_message_begin(self) -> None:
         """Begin a request head."""
         super().on_message_begin()
-        self._in_head = True
-        self._head_size = 0
+        self._begun = self._in_head = True
+        self._framing = []
         if self._owing_since is None:
             self._owing_since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field. Those behind the body are dropped: nobody looked at them when the call began."""
+        if not self._in_head:
+            return
+        name = name.lower()
+        if name in FRAMING_FIELDS:
+            self._framing.append((name, value))
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Begin the call, or leave a WebSocket handshake for the end of the head.
@@ -97,39 +176,96 @@ class HttpProtocol(WritableProtocol):
         It stands in for uvicorn's method, which names the class of its cycle in its midst.
         """
         self._in_head = False
-        self._owing_since = self.loop.time()
-        parser, scope = self.parser, cast("dict[str, Any]", self.scope)
-        version = parser.get_http_version()
-        scope["method"] = parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        if parser.should_upgrade() and self._should_upgrade():
+        self._progressed = True
+        if self._refused:
             return
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
-        before: RequestResponseCycle | None = self.cycle  # uvicorn says it is never None; at first it is.
-        connection = HttpConnection(self, keep_alive=version != "1.0" and parser.should_keep_alive())
+        self._owing_since = self.loop.time()
+        parser = self.parser
+        version, method = parser.get_http_version(), parser.get_method().decode("ascii")
+        self.scope["method"] = method
+        self.scope["http_version"] = version
+        fault = fault_of_head(method, version, self.url, self._framing, len(self.headers))
+        if fault is not None:
+            self._refuse(fault)
+            return
+        self._upgrading = parser.should_upgrade()
+        if self._upgrading:
+            return
+        try:
+            url = httptools.parse_url(self.url)
+        except httptools.HttpParserInvalidURLError:
+            self._refuse(BadRequest("The request's target is not a path."))
+            return
+        self._in_body = True
+        self._call(
+            url.path or b"/", url.query or b"", keep_alive=version == "1.1" and parser.should_keep_alive()
+        )
+
+    def _call(self, path: bytes, query: bytes, *, keep_alive: bool) -> HttpConnection:
+        """Have the application answer the request of the present scope, behind those before it."""
+        self._begun = False
+        scope = cast("dict[str, Any]", self.scope)
+        scope["path"] = unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii")
+        scope["raw_path"] = path
+        scope["query_string"] = query
+        kind = HttpConnection if scope["http_version"] == "1.1" else UnframedConnection
+        connection = self.cycle = kind(self, keep_alive=keep_alive)
         scope["extensions"] = {EXTENSION: connection}
-        self.cycle = connection
-        if before is None or before.response_complete:
+        if self._answering is None:
             self._start_asgi_task(connection, self.app)
         else:  # Pipelined: it waits until the ones before it are answered.
             self.flow.pause_reading()
             self.pipeline.appendleft((connection, self.app))
+        return connection
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # The call takes itself out again: a callback for it would cost a turn of the loop.
+        self._answering = cast(HttpConnection, cycle)
         self.tasks.add(self.loop.create_task(cycle.run_asgi(app)))
+
+    def _refuse(self, error: StoreError | HttpError) -> None:
+        """Answer what cannot be read on with an error, and read nothing more."""
+        self._refused = self._progressed = True
+        if self._in_body:
+            cycle = cast(HttpConnection, self.cycle)
+            if cycle.response_started:
+                self.transport.close()
+            else:  # It learns of it when it reads on.
+                cycle.refuse(error)
+            self._owing_since = None
+            return
+        if not self._begun:
+            self.on_message_begin()  # Nothing of this request was read.
+        self._in_head = False
+        scope = cast("dict[str, Any]", self.scope)
+        scope.setdefault("method", "GET")
+        try:
+            path = httptools.parse_url(self.url).path or b"/"
+        except httptools.HttpParserInvalidURLError:
+            path = b"/"
+        scope["state"][REFUSAL] = error
+        self.expect_100_continue = False
+        self._owing_since = None
+        self._call(path, b"", keep_alive=False).more_body = False
+
+    def _should_upgrade(self) -> bool:
+        return self._upgrading
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the request body: the peer is at work."""
+        self._progressed = True
+        if self._refused:
+            return
         super().on_body(body)
-        self._owing_since = self.loop.time()
+        assert self._owing_since is not None
+        self._owing_since = min(self.loop.time(), self._owing_since + len(body) / _MIN_BODY_BYTES_PER_SECOND)
 
     def on_message_complete(self) -> None:
         """End the request: the server is to respond."""
+        self._progressed = True
+        self._in_body = False
+        if self._refused:
+            return
         super().on_message_complete()
         self._owing_since = None
         self._ended_at = self.loop.time()
@@ -137,6 +273,7 @@ class HttpProtocol(WritableProtocol):
     def on_response_complete(self) -> None:
         """End the answer, and with it the application's use of the connection; go on to the next request."""
         self.on_writable = None
+        self._answering = None
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -145,7 +282,3 @@ class HttpProtocol(WritableProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self._ended_at = self.loop.time()
-
-    def _answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete

@@ -8,6 +8,8 @@ from core.live.connection import ClientConnection
 
 #: Key of the connection in ``scope["extensions"]``.
 EXTENSION = "petstore.connection"
+#: Key of the error in ``scope["state"]`` for which the server itself refuses a request, or its rest.
+REFUSAL = "petstore.refusal"
 
 
 def connection_of(scope: Scope) -> ClientConnection:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from protocols.http.headers import Header
 
-_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, QUERY, OPTIONS"
+#: Every method that some path takes.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY", "OPTIONS")
+_METHODS = ", ".join(METHODS).encode()
 _REQUEST_HEADERS = (
     b"Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-API-Key, "
     b"X-Request-ID, X-Tenant-ID"
@@ -37,3 +39,7 @@ class Cors:
                 (b"access-control-max-age", b"600"),
             ]
         return allowed
+
+
+#: For responses that are for no web page.
+NO_PAGES = Cors(())

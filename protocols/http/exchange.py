@@ -8,6 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 from core.kernel.caller import Caller, Credentials
 from core.kernel.errors import Internal, PayloadTooLarge, StoreError
 from core.store.store import Store
+from protocols.http.connection import REFUSAL
 from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, rate_limit_headers, read_headers, request_id_of
@@ -115,6 +116,7 @@ class Exchange:
 
         Raises:
             PayloadTooLarge: it has more, or says that it will.
+            StoreError, HttpError: its parts are not marked off as HTTP has it.
             ClientGone: it did not come to its end.
         """
         announced = self.headers.get(b"content-length", b"")
@@ -125,7 +127,7 @@ class Exchange:
         while more:
             message = await self.receive()
             if message["type"] != "http.request":
-                raise ClientGone
+                raise self.state.get(REFUSAL) or ClientGone
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
             if size > limit:

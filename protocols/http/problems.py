@@ -43,6 +43,12 @@ class ProblemType(NamedTuple):
 #: Errors of a request that none of the store's are.
 METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Method Not Allowed")
 NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "Not Acceptable")
+UPGRADE_REQUIRED = ProblemType("upgrade-required", 426, "Upgrade Required")
+HEADER_FIELDS_TOO_LARGE = ProblemType(
+    "request-header-fields-too-large", 431, "Request Header Fields Too Large"
+)
+NOT_IMPLEMENTED = ProblemType("not-implemented", 501, "Not Implemented")
+VERSION_NOT_SUPPORTED = ProblemType("http-version-not-supported", 505, "HTTP Version Not Supported")
 
 
 def problem_type(code: ErrorCode) -> ProblemType:

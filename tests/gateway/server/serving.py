@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
+from protocols.http.connection import REFUSAL
+from protocols.http.no_door import refuse
 from tests.waiting import TIMEOUT_SECONDS, within
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
@@ -50,11 +52,14 @@ def buffered(connection: Any) -> int:
 
 
 def with_lifespan(call: ASGIApp) -> ASGIApp:
-    """Leave the lifespan to Starlette."""
+    """Leave the lifespan to Starlette, and what the server refuses to who answers that."""
     lifespan = Starlette()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await (lifespan if scope["type"] == "lifespan" else call)(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await lifespan(scope, receive, send)
+        else:
+            await (refuse if REFUSAL in scope["state"] else call)(scope, receive, send)
 
     return app
 

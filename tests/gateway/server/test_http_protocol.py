@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from core.live.connection import ClientConnection
-from gateway.server.http_protocol import MAX_HEAD_BYTES
+from gateway.server.request_head import MAX_HEAD_BYTES
 from protocols.http.connection import connection_of
 from tests.clock import skip
 from tests.gateway.server.serving import Client, buffered, connected, serving

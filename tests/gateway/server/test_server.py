@@ -140,7 +140,9 @@ async def test_only_a_trusted_proxy_may_name_the_client(trusted: tuple[str, ...]
         await send({"type": "http.response.body", "body": scope["client"][0].encode()})
 
     async with serving(call, trusted_proxies=trusted) as running, connected(running.port) as client:
-        client.send(b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n\r\n")
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n\r\n"
+        )
         assert (await client.read_to_end()).endswith(b"9\r\n" + seen + b"\r\n0\r\n\r\n")
 
 
