@@ -15,7 +15,7 @@ from gateway.maintenance import LogStatistics, maintain, repeat
 from gateway.node import Node, open_node
 from gateway.observability.access_log import AccessLog
 from gateway.server.grpc_server import GrpcServer, reserve
-from gateway.server.listening import listen, socket_port
+from gateway.server.listening import ListenAddress, listen, socket_port
 from gateway.server.server import Server, ServerOptions, stopped_by_signals
 from gateway.server.tcp import TcpServer
 from gateway.settings import Settings
@@ -27,27 +27,6 @@ log = logging.getLogger(__name__)
 _FAREWELLS_PER_SECOND = 1000
 #: How often MQTT sessions are saved: what a crash may repeat to their clients.
 _SESSION_SAVE_SECONDS = 2.0
-#: Hosts that stand for every address of the machine, and one of these addresses.
-_LOOPBACK_HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-
-
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
-    """Where a port listens."""
-
-    host: str
-    port: int
-    tls: bool
-
-    def url(self, scheme: str = "http") -> str:
-        """The address as a client on this machine writes it; ``scheme`` is ``http`` or ``ws``."""
-        return f"{scheme}{'s' if self.tls else ''}://{self.authority}"
-
-    @property
-    def authority(self) -> str:
-        """Host and port as they stand in addresses on this machine."""
-        host = _LOOPBACK_HOSTS.get(self.host, self.host)
-        return f"{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """The settings: read from the environment (prefix PETSTORE_) and from a .env file, here and nowhere else."""
 
 import ipaddress
+import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -12,6 +15,8 @@ from gateway.broker.address import BrokerAddress
 from gateway.startup_errors import BadSettings
 
 PREFIX = "PETSTORE_"
+#: Variables that commands read, beside the settings.
+_COMMAND_VARIABLES = frozenset({"URL", "TOKEN", "TENANT", "PASSWORD"})
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _DEFAULTS = Limits()
@@ -240,6 +245,19 @@ def load_settings(**given: Any) -> Settings:
         raise BadSettings("; ".join(_complaint(violation) for violation in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f".env: {error}") from None
+
+
+def misspelt_variables() -> list[str]:
+    """Name the variables with the settings' prefix, in the environment and in .env, that are no settings."""
+    known = {f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *_COMMAND_VARIABLES)}
+    given = {
+        name.upper() for name in (*os.environ, *dotenv_values(".env")) if name.upper().startswith(PREFIX)
+    }
+    return [
+        f"{name}: no such setting"
+        + "".join(f"; did you mean {near}?" for near in get_close_matches(name, known, 1))
+        for name in sorted(given - known)
+    ]
 
 
 def _complaint(violation: Any) -> str:

@@ -13,6 +13,8 @@ def skip(seconds: float) -> None:
     Time-outs of the test's own jump as well, those that are running.
     """
     loop = asyncio.get_running_loop()
+    # Any other, such as uvloop's, has a clock of its own that nobody can set.
+    assert isinstance(loop, asyncio.BaseEventLoop)
     before = loop.time
     vars(loop)["time"] = lambda: before() + seconds
 

@@ -1,4 +1,4 @@
-"""The README's commands work as printed, and its tables tell the truth."""
+"""Commands work as printed, by the README and at the start; the README's tables tell the truth."""
 
 import contextlib
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.settings import PREFIX, Settings
+from tests.http_clients import ask
 from tests.process import Gateway, environment
 from tests.servers import free_port
 from tests.waiting import TIMEOUT_SECONDS, wait_until
@@ -34,7 +35,8 @@ EVENT = re.compile(
 
 def shell(script: str, gateway: Gateway, ports: dict[str, str], begin: str) -> list[str]:
     """How a reader runs a block in a terminal that they have begun as the README says."""
-    begin = begin.replace(". .venv/bin/activate", f"export PATH={Path(sys.executable).parent}:$PATH")
+    # The fixture has begun it as the first line says.
+    begin = begin.replace(". .venv/bin/activate", "")
     script = f"{begin}\n{script}"
     for printed, taken in {"8080": str(gateway.port), **ports}.items():
         script = re.sub(rf"(127\.0\.0\.1(?::| -p )){printed}\b", rf"\g<1>{taken}", script)
@@ -48,7 +50,8 @@ def ports() -> dict[str, str]:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, ports: dict[str, str]) -> Iterator[Gateway]:
+def gateway(tmp_path: Path, ports: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     # A quiet gRPC stream shows that it is there only by its next cursor.
     settings = {"grpc_port": ports["50051"], "mqtt_port": ports["1883"], "heartbeat_seconds": "1"}
     with Gateway(tmp_path, "--demo", **settings) as running:
@@ -132,6 +135,57 @@ def test_the_commands_of_the_readme_show_the_same_event_at_the_same_cursor_on_ev
             seen = {name: shown(output, kind, topic) for name, output in terminals.items()}
             assert len(seen["SSE"]) == 1
             assert seen == dict.fromkeys(seen, seen["SSE"])
+
+
+#: What a terminal shows once the command of a door works, by the door's name at the start.
+WORKING = {
+    "REST": '"pagination"',
+    "Server-Sent Events": "id: ",
+    "WebSocket, events": '"ack"',
+    "WebSocket, chat": '"connected"',
+    "Socket.IO": '"connected"',
+    "GraphQL, GraphiQL": ":",
+    "gRPC": "watching",
+    "MQTT": '"order"',
+    "MQTT over WebSocket": '"pet"',
+    "Command line": "watching",
+    "Health, metrics": '"status"',
+}
+#: Those that go on, and show each pet that is made.
+STREAMING = WORKING.keys() - {"REST", "WebSocket, chat", "MQTT", "Health, metrics"}
+
+
+def printed_commands(lines: list[str]) -> dict[str, str]:
+    """The commands that a start printed, by door."""
+    commands: dict[str, str] = {}
+    door = ""
+    for line in lines:
+        if line.startswith("   "):
+            commands[door] = commands.get(door, "") + line + "\n"
+        else:
+            door = re.split("  +", line.strip())[0]
+    return commands
+
+
+@pytest.mark.slow
+def test_each_command_that_a_start_prints_works_and_fits_the_terminal(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    printed = gateway.log_file.read_text()
+    lines = printed[printed.index("The pet store is open.") : printed.index("Accounts:")].splitlines()
+    assert max(map(len, lines)) <= 80
+    commands = printed_commands(lines)
+    assert commands.keys() == WORKING.keys()
+    with contextlib.ExitStack() as stack:
+        for door, command in commands.items():
+            stack.enter_context(terminal(["bash", "-euc", command], gateway, tmp_path / door))
+        for door, sign in WORKING.items():
+            shows(tmp_path / door, sign)
+        pet = {"name": "Zarathustra", "species": "DOG", "ageMonths": 1, "price": "1.00"}
+        made = ask("POST", f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
+        assert made.status_code == 201
+        for door in STREAMING:
+            shows(tmp_path / door, "Zarathustra")
 
 
 def test_the_table_of_settings_is_the_code_s() -> None:

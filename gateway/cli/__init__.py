@@ -1,8 +1,10 @@
 """The command line `petstore`. Each command imports what it needs when it runs, so that help appears at once.
 
 ``serve``   `petstore serve`
+``announcement``  what it prints at its start
 ``data``    `petstore migrate` and `petstore seed`
 ``watch``   `petstore watch`
+``event_sources``  where it gets events from, over HTTP or gRPC
 ``token``   `petstore token`
 ``doctor``  `petstore doctor`
 ``broker``  `petstore broker-account`
@@ -11,9 +13,10 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from gateway.startup_errors import BadSettings, CannotStart
 
@@ -21,13 +24,18 @@ app = typer.Typer(
     name="petstore",
     help="One pet store behind every protocol: one event log, many doors.",
     no_args_is_help=True,
-    add_completion=False,
     # Plain help and plain errors: in a log they are one line each.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-_URL_OPTION = typer.Option(envvar="PETSTORE_URL", help="The server.", metavar="URL")
+_URL_OPTION = typer.Option(
+    "--url",
+    envvar="PETSTORE_URL",
+    help="The server.",
+    metavar="URL",
+    show_default="the one that this machine's settings serve",
+)
 _TENANT_OPTION = typer.Option(envvar="PETSTORE_TENANT", help="A tenant of your own: a UUID.", metavar="UUID")
 
 
@@ -47,13 +55,56 @@ def main() -> None:
         sys.exit(130)
 
 
-@app.command()
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"petstore {version('petstore-gateway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+class _ServeCommand(TyperCommand):
+    """Its help ends with every setting, read from the settings themselves."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - as Typer calls it
+        """Write the settings, their meanings and defaults."""
+        from gateway.settings import PREFIX, Settings
+
+        with formatter.section("Settings, from the environment or from a .env file"):
+            formatter.write_dl(
+                [
+                    (
+                        f"{PREFIX}{name.upper()}",
+                        f"{field.description}"
+                        + (
+                            "" if field.default in (None, ()) else f" [default: {str(field.default).lower()}]"
+                        ),
+                    )
+                    for name, field in Settings.model_fields.items()
+                ]
+            )
+
+
+@app.command(cls=_ServeCommand)
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", metavar="ADDRESS")] = None,
-    port: Annotated[int | None, typer.Option(help="HTTP port; 0 takes any free one.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that share the port.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on (PETSTORE_HOST).", metavar="ADDRESS")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port; 0 takes any free one (PETSTORE_PORT).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port (PETSTORE_WORKERS).")
+    ] = None,
     demo: Annotated[
-        bool | None, typer.Option("--demo", help="Seed the shared pool, make demo accounts.")
+        bool | None, typer.Option("--demo", help="Seed the shared pool, make demo accounts (PETSTORE_DEMO).")
     ] = None,
 ) -> None:
     """Serve the store until Ctrl-C or SIGTERM."""
@@ -83,31 +134,36 @@ def watch(
     topics: Annotated[
         list[str], typer.Argument(help="Topic filters: pets/#, orders/+/status.", metavar="TOPICS…")
     ],
-    url: Annotated[str, _URL_OPTION] = "http://127.0.0.1:8080",
+    url: Annotated[str | None, _URL_OPTION] = None,
     token: Annotated[str | None, typer.Option(envvar="PETSTORE_TOKEN", help="An access token.")] = None,
     tenant: Annotated[str | None, _TENANT_OPTION] = None,
     cursor: Annotated[str | None, typer.Option(help="Where to begin: a cursor, or earliest.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print whole events, one line each.")] = False,
 ) -> None:
-    """Show events live, from any server; after a lost connection it resumes where it was."""
+    """Show events live, from any server; after a lost connection it resumes where it was.
+
+    The server's URL is http:// or https:// for Server-Sent Events, grpc:// or grpcs:// for gRPC.
+    """
+    from gateway.cli.client import server_url
     from gateway.cli.watch import run
 
-    run(url, ",".join(topics), token=token, tenant=tenant, cursor=cursor, as_json=as_json)
+    run(server_url(url), ",".join(topics), token=token, tenant=tenant, cursor=cursor, as_json=as_json)
 
 
 @app.command()
 def token(
     username: Annotated[str, typer.Argument(help="Who logs in.")],
-    url: Annotated[str, _URL_OPTION] = "http://127.0.0.1:8080",
+    url: Annotated[str | None, _URL_OPTION] = None,
     tenant: Annotated[str | None, _TENANT_OPTION] = None,
 ) -> None:
     """Log in, and print only the access token.
 
     The password comes from PETSTORE_PASSWORD, from standard input, or is asked for.
     """
+    from gateway.cli.client import server_url
     from gateway.cli.token import run
 
-    run(url, username, tenant)
+    run(server_url(url), username, tenant)
 
 
 @app.command("broker-account")

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from core.kernel.ids import new_id
 from gateway.preflight import has_control, reach_broker, reach_redis, reason, redis_client, shown
 from gateway.server.listening import listen
-from gateway.settings import PREFIX, Settings, load_settings
+from gateway.settings import PREFIX, Settings, load_settings, misspelt_variables
 from gateway.startup_errors import BadSettings, CannotStart
 from gateway.storage.migration import is_current
 from gateway.storage.opening import open_storage
@@ -25,8 +25,6 @@ from gateway.storage.opening import open_storage
 _MAX_CLOCK_SKEW = timedelta(seconds=2)
 #: Time for a message to come back over Redis.
 _ECHO_TIMEOUT_SECONDS = 3.0
-#: Variables that commands read, beside the settings.
-_COMMAND_VARIABLES = {"URL", "TOKEN", "TENANT", "PASSWORD"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,10 @@ async def _examine(settings: Settings, console: Console) -> list[Finding]:
         checks |= {"Redis": _redis, "Redis pub/sub": _echo}
     if settings.mqtt_broker is not None:
         checks |= {"MQTT broker": _broker}
-    checks |= {"Port": _port, "Clock": _clock}
+    checks |= {"HTTP port": _port("port"), "gRPC port": _port("grpc_port"), "MQTT port": _port("mqtt_port")}
+    if settings.tls_certificate is not None:
+        checks |= {"MQTT port, TLS": _port("mqtt_tls_port")}
+    checks |= {"Clock": _clock}
     found = []
     for name, check in checks.items():
         with console.status(name):
@@ -73,12 +74,9 @@ async def _examine(settings: Settings, console: Console) -> list[Finding]:
 
 
 async def _settings(settings: Settings) -> Finding:
-    known = {name.upper() for name in Settings.model_fields} | _COMMAND_VARIABLES
-    unknown = sorted(
-        name for name in os.environ if name.startswith(PREFIX) and name[len(PREFIX) :] not in known
-    )
+    unknown = misspelt_variables()
     if unknown:
-        return Finding(f"{', '.join(unknown)}: no such setting", "correct the name, or unset it")
+        return Finding(" ".join(unknown), "correct the name, or unset it")
     if settings.insecure_password_hash:
         return Finding(
             f"{PREFIX}INSECURE_PASSWORD_HASH is on: whoever gets at the hashes soon has the passwords",
@@ -175,19 +173,26 @@ async def _broker(settings: Settings) -> Finding:
     return Finding(f"{address} answers, and the gateway keeps the accounts of devices there")
 
 
-async def _port(settings: Settings) -> Finding:
-    if settings.port == 0:
-        return Finding("any free one")
-    try:
-        sockets = listen(settings.host, settings.port)
-    except OSError as error:
-        advice = (
-            f"stop what listens there, or set {PREFIX}PORT; a store that already serves there is no error"
-        )
-        return Finding(str(error.strerror), advice)
-    for listener in sockets:
-        listener.close()
-    return Finding(f"{settings.host}:{settings.port} is free")
+def _port(setting: str) -> Check:
+    """A check that the port of a setting is free."""
+
+    async def check(settings: Settings) -> Finding:
+        port = getattr(settings, setting)
+        if port == 0:
+            return Finding("any free one")
+        try:
+            sockets = listen(settings.host, port)
+        except OSError as error:
+            return Finding(
+                str(error.strerror),
+                f"stop what listens there, or set {PREFIX}{setting.upper()};"
+                " a store that already serves there is no error",
+            )
+        for listener in sockets:
+            listener.close()
+        return Finding(f"{settings.host}:{port} is free")
+
+    return check
 
 
 async def _clock(settings: Settings) -> Finding:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+from dataclasses import dataclass
 
 #: Connections that the kernel completes and keeps until they are accepted.
 BACKLOG = 2048
@@ -14,6 +15,32 @@ _MAX_UNSENT_BYTES = 128 * 1024
 
 #: A host name may stand for addresses of a family that this machine does not have.
 _ABSENT_FAMILY_ERRORS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+#: Hosts that stand for every address of the machine, and one of these addresses.
+_LOOPBACK_HOSTS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where a port listens."""
+
+    host: str
+    port: int
+    tls: bool
+
+    def url(self, scheme: str = "http") -> str:
+        """The address as a client on this machine writes it; ``scheme`` is the one without TLS."""
+        return f"{scheme}{'s' if self.tls else ''}://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in addresses on this machine."""
+        host = self.reachable_host
+        return f"{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def reachable_host(self) -> str:
+        """The host under which a client on this machine finds the port."""
+        return _LOOPBACK_HOSTS.get(self.host, self.host)
 
 
 def listen(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socket]:

@@ -1,16 +1,21 @@
 """The command line, run as people run it."""
 
+import contextlib
 import json
 import signal
 import socket
 import stat
 import subprocess
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from gateway.cli.watch import summary
+from gateway.settings import Settings
 from tests.http_clients import ask
 from tests.process import PROGRAM, Gateway, environment, petstore
 from tests.servers import RedisServer, free_port
@@ -96,6 +101,95 @@ def test_port_0_is_any_free_one_which_is_printed_and_a_signal_ends_it_well(
     assert "Traceback" not in errors
 
 
+def test_a_start_names_the_variables_that_are_no_settings(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PETSTORE_CORS_ORIGIN=*\nOTHER=1\n")
+    with Gateway(tmp_path, rate_limits="3", quite_different="1", url="http://127.0.0.1:1") as gateway:
+        log = gateway.log_file.read_text()
+    assert "PETSTORE_RATE_LIMITS: no such setting; did you mean PETSTORE_RATE_LIMIT?" in log
+    assert "PETSTORE_CORS_ORIGIN: no such setting; did you mean PETSTORE_CORS_ORIGINS?" in log
+    assert '"PETSTORE_QUITE_DIFFERENT: no such setting"' in log
+    assert log.count("no such setting") == 3
+
+
+def test_the_version_is_the_package_s(tmp_path: Path) -> None:
+    assert petstore("--version", cwd=tmp_path).stdout == f"petstore {version('petstore-gateway')}\n"
+
+
+def test_the_help_of_serve_names_every_setting_with_its_default(tmp_path: Path) -> None:
+    words = petstore("serve", "--help", cwd=tmp_path).stdout.split()
+    assert {f"PETSTORE_{name.upper()}" for name in Settings.model_fields} <= set(words)
+    assert "8080]" in words
+
+
+def test_completion_is_there_for_the_shell(tmp_path: Path) -> None:
+    done = petstore("--show-completion", "bash", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "petstore" in done.stdout
+
+
+def test_commands_find_the_server_of_the_settings(demo: Gateway, tmp_path: Path) -> None:
+    done = petstore("token", "demo", cwd=tmp_path, password="demo-password", port=str(demo.port))
+    assert done.returncode == 0, done.stderr
+    (tmp_path / ".env").write_text(f"PETSTORE_PORT={demo.port}\n")
+    assert petstore("token", "demo", cwd=tmp_path, password="demo-password").returncode == 0
+    assert "--url" in refused("watch", "#", cwd=tmp_path, port="0")
+
+
+def test_a_tail_follows_over_grpc_too(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        Gateway(tmp_path / "node", "--demo", grpc_port=str(port)) as gateway,
+        (tmp_path / "out").open("wb") as out,
+    ):
+        at = ("--url", f"grpc://127.0.0.1:{port}")
+        tail = subprocess.Popen(
+            [PROGRAM, "watch", "pets/+", *at, "--json"],
+            cwd=tmp_path, env=environment(), stdout=out, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert tail.stderr is not None
+        assert "watching" in tail.stderr.readline()
+        names = ["before", "after"]
+        for name in names:
+            pet = {"name": name, "species": "CAT", "ageMonths": 7, "price": "1.00"}
+            made = ask("POST", f"{gateway.url}/v1/pets", json=pet, headers={"X-API-Key": "special-key"})
+            assert made.status_code == 201
+            if name == "before":
+                gateway.restart()
+        wait_until(lambda: "after" in (tmp_path / "out").read_text())
+        tail.send_signal(signal.SIGINT)
+        _, said = tail.communicate(timeout=TIMEOUT_SECONDS)
+        assert "UNAUTHENTICATED" in refused("watch", "#", *at, "--token", "wrong", cwd=tmp_path)
+        assert "INVALID_ARGUMENT" in refused("watch", "#", *at, "--cursor", "wrong", cwd=tmp_path)
+    assert "UNAVAILABLE" in refused("watch", "#", *at, cwd=tmp_path)
+    assert "grpcs://" in refused("watch", "#", "--url", "ftp://127.0.0.1", cwd=tmp_path)
+    events = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    assert [event["data"]["pet"]["name"] for event in events] == names
+    assert '"ageMonths": 7,' in (tmp_path / "out").read_text()
+    assert f"--cursor {events[-1]['cursor']}" in said
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (
+            {"pet": {"name": "Rex", "species": "DOG", "price": "75.00", "currency": "USD"}},
+            "Rex DOG 75.00 USD",
+        ),
+        ({"order": {"totalAmount": "75.00", "currency": "USD", "status": "PLACED"}}, "75.00 USD PLACED"),
+        (
+            {"petId": "x", "oldStatus": "PENDING", "newStatus": "ADOPTED", "pet": {"name": "Rex"}},
+            "Rex PENDING → ADOPTED",
+        ),
+        (
+            {"species": "DOG", "available": 2, "pending": 0, "adopted": 1},
+            "DOG available 2 pending 0 adopted 1",
+        ),
+    ],
+)
+def test_an_event_is_summed_up_in_a_few_words(data: dict[str, Any], line: str) -> None:
+    assert summary(data) == line
+
+
 def test_a_token_is_printed_alone(demo: Gateway, tmp_path: Path) -> None:
     done = petstore("token", "demo", "--url", demo.url, cwd=tmp_path, password="demo-password")
     assert done.stdout.count("\n") == 1
@@ -174,7 +268,7 @@ def test_the_doctor_finds_nothing_where_all_is_well(
     assert petstore("migrate", cwd=tmp_path, **settings).returncode == 0
     done = petstore("doctor", cwd=tmp_path, **settings)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("✓") == 7
+    assert done.stdout.count("✓") == 9
     assert "All is well." in done.stdout
 
 
@@ -186,15 +280,20 @@ def test_the_doctor_names_each_problem_and_its_cure(tmp_path: Path, postgres_url
         "jwt_secret": SECRET,
         "rate_limits": "3",
     }
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = petstore("doctor", cwd=tmp_path, port=str(taken.getsockname()[1]), **settings)
+    ports = ("port", "grpc_port", "mqtt_port")
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in ports]
+        numbers = [str(listener.getsockname()[1]) for listener in taken]
+        done = petstore("doctor", cwd=tmp_path, **dict(zip(ports, numbers, strict=True)), **settings)
     assert done.returncode == 1
-    assert done.stdout.count("✗") == 5
+    assert done.stdout.count("✗") == 7
+    for name, number in zip(ports, numbers, strict=True):
+        assert f"127.0.0.1:{number}: Address already in use" in done.stdout
+        assert f"set PETSTORE_{name.upper()};" in done.stdout
     for words in (
-        "PETSTORE_RATE_LIMITS: no such setting",
+        "PETSTORE_RATE_LIMITS: no such setting; did you mean PETSTORE_RATE_LIMIT?",
         "run: petstore migrate",
         "start Redis",
-        "already in use",
     ):
         assert words in done.stdout
     assert "hush" not in done.stdout

@@ -164,6 +164,7 @@ async def test_a_stream_whose_peer_reads_nothing_is_dropped() -> None:
         assert running.connections() == 0
 
 
+@pytest.mark.own_clock
 async def test_a_stream_that_waits_for_events_is_left_alone() -> None:
     streams = Streams()
     async with (
@@ -265,6 +266,7 @@ async def test_a_head_sent_in_drops_gains_no_time() -> None:
         await eventually(drip)
 
 
+@pytest.mark.own_clock
 async def test_a_body_is_given_time_as_long_as_it_comes_or_we_do_not_listen() -> None:
     listening = asyncio.Event()
 
