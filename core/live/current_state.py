@@ -4,7 +4,7 @@ Nothing is kept for it: it is read from the store, as far as the subscriber may 
 would have led to it. It gets the cursor at which the subscription begins, but has no sequence of its own.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from core.auth.authorization import viewer_of
@@ -51,21 +51,33 @@ def has_state(topic: str) -> bool:
     return topic.rpartition("/")[2] in _STATEFUL_LEVELS
 
 
-async def current_state(store: Store, caller: Caller, event_filter: str) -> AsyncIterator[list[Event]]:
+async def current_state(
+    store: Store, caller: Caller, event_filter: str, after: str | None = None
+) -> AsyncIterator[list[Event]]:
     """The current state under the topics that match a filter, as far as the caller may see it, a page at a time.
+
+    ``after``: the topic of an event that this has given before, to go on behind it.
 
     Raises:
         Unavailable: the database is away.
     """
     viewer = viewer_of(caller)
     for collection, pages in _COLLECTIONS.items():
-        if not any(_may_match(event_filter, topic) for topic in collection):
+        if after is not None and not any(matches(form, after) for form in collection):
             continue
-        async for drafts in pages(store, caller, event_filter):
-            events = [_event(store, caller, draft) for draft in drafts]
-            found = [event for event in events if _is_visible(event, viewer, event_filter)]
-            if found:
-                yield found
+        if any(_may_match(event_filter, topic) for topic in collection):
+            async for drafts in pages(store, caller, event_filter, (after and _subject(after)) or ""):
+                events = _behind(after, [_event(store, caller, draft) for draft in drafts])
+                found = [event for event in events if _is_visible(event, viewer, event_filter)]
+                if found:
+                    yield found
+        after = None
+
+
+def _behind(after: str | None, events: list[Event]) -> list[Event]:
+    """The events behind the one of a topic; all of them when it is not among them."""
+    places = [place for place, event in enumerate(events) if event.topic == after]
+    return events[places[0] + 1 :] if places else events
 
 
 def _event(store: Store, caller: Caller, draft: Draft) -> Event:
@@ -94,26 +106,38 @@ def _subject(event_filter: str) -> str | None:
 
 
 async def _pages(
-    store: Store, caller: Caller, kind: type[R], where: tuple[Condition, ...]
-) -> AsyncIterator[tuple[Transaction, list[R]]]:
-    """All records of a kind, by id, a page in each transaction."""
-    behind = ""
+    store: Store,
+    caller: Caller,
+    kind: type[R],
+    where: tuple[Condition, ...],
+    first: str,
+    state_of: Callable[[Transaction, list[R]], Awaitable[list[Draft]]],
+) -> AsyncIterator[list[Draft]]:
+    """The state of all records of a kind, by id, from ``first`` on, a page in each transaction.
+
+    No transaction is open while a page is used, which takes as long as a slow client likes.
+    """
+    behind: str | None = None
     while True:
+        place = Between("id", first if behind is None else behind)
         async with store.storage.read(caller.tenant) as tx:
-            page = await tx.find(Query(kind, (*where, Between("id", behind)), limit=_PAGE_RECORDS + 1))
-            if page and page[0].id == behind:
-                page = page[1:]
-            yield tx, page[:_PAGE_RECORDS]
+            found = await tx.find(Query(kind, (*where, place), limit=_PAGE_RECORDS + 1))
+            page = [record for record in found if record.id != behind][:_PAGE_RECORDS]
+            drafts = await state_of(tx, page)
+        yield drafts
         if len(page) < _PAGE_RECORDS:
             return
-        behind = page[min(len(page), _PAGE_RECORDS) - 1].id
+        behind = page[-1].id
 
 
-async def _pets(store: Store, caller: Caller, event_filter: str) -> AsyncIterator[list[Draft]]:
+def _pets(store: Store, caller: Caller, event_filter: str, first: str) -> AsyncIterator[list[Draft]]:
     subject = _subject(event_filter)
     where = () if subject is None else (Equal("id", subject),)
-    async for _, pets in _pages(store, caller, Pet, where):
-        yield [draft for pet in pets for draft in _pet_state(pet)]
+
+    async def state_of(_: Transaction, pets: list[Pet]) -> list[Draft]:
+        return [draft for pet in pets for draft in _pet_state(pet)]
+
+    return _pages(store, caller, Pet, where, first, state_of)
 
 
 def _pet_state(pet: Pet) -> Iterable[Draft]:
@@ -126,7 +150,7 @@ def _pet_state(pet: Pet) -> Iterable[Draft]:
     yield Draft(PET_AVAILABILITY_CHANGED, available, PUBLIC, keys)
 
 
-async def _stock(store: Store, caller: Caller, event_filter: str) -> AsyncIterator[list[Draft]]:
+async def _stock(store: Store, caller: Caller, event_filter: str, _: str) -> AsyncIterator[list[Draft]]:
     subject = _subject(event_filter)
     async with store.storage.read(caller.tenant) as tx:
         stocks = [await stock_of(tx, species) for species in Species if subject in (None, species.value)]
@@ -137,7 +161,7 @@ def _stock_state(stock: InventoryEvent) -> Draft:
     return Draft(INVENTORY_CHANGED, stock, PUBLIC, {"species": stock.species})
 
 
-async def _orders(store: Store, caller: Caller, event_filter: str) -> AsyncIterator[list[Draft]]:
+async def _orders(store: Store, caller: Caller, event_filter: str, first: str) -> AsyncIterator[list[Draft]]:
     where = _of_viewer(caller, _subject(event_filter) if event_filter.startswith("orders/") else None)
     if where is None:
         return
@@ -147,8 +171,8 @@ async def _orders(store: Store, caller: Caller, event_filter: str) -> AsyncItera
         if payment is None:
             return
         where = (Equal("id", payment.order_id),)
-    async for tx, orders in _pages(store, caller, Order, where):
-        yield [*map(_order_state, orders), *await _payment_states(tx, orders)]
+    async for drafts in _pages(store, caller, Order, where, first, _order_states):
+        yield drafts
 
 
 def _of_viewer(caller: Caller, subject: str | None) -> tuple[Condition, ...] | None:
@@ -186,25 +210,31 @@ _PAYMENT_KINDS = {
 }
 
 
-async def _payment_states(tx: Transaction, orders: list[Order]) -> list[Draft]:
-    """The last payment of each order that has one."""
-    by_id = {order.id: order for order in orders}
-    where = (OneOf("order_id", tuple(by_id)),)
+async def _order_states(tx: Transaction, orders: list[Order]) -> list[Draft]:
+    """Each order with its last payment, if it has one."""
+    where = (OneOf("order_id", tuple(order.id for order in orders)),)
     last = {payment.order_id: payment for payment in await tx.find(Query(Payment, where))}
     receipts = {receipt.payment_id: receipt for receipt in await tx.find(Query(Receipt, where))}
-    return [
-        Draft(
-            _PAYMENT_KINDS[payment.status],
-            PaymentEvent(payment=payment, order=by_id[order_id], receipt=receipts.get(payment.id)),
-            audience_of(by_id[order_id]),
-            {"order_id": order_id, "payment_id": payment.id},
-        )
-        for order_id, payment in last.items()
-    ]
+    drafts = []
+    for order in orders:
+        drafts.append(_order_state(order))
+        if order.id in last:
+            payment = last[order.id]
+            drafts.append(_payment_state(order, payment, receipts.get(payment.id)))
+    return drafts
 
 
-#: The topics that have a state, by form, and what reads it.
-_COLLECTIONS: dict[tuple[str, ...], Callable[[Store, Caller, str], AsyncIterator[list[Draft]]]] = {
+def _payment_state(order: Order, payment: Payment, receipt: Receipt | None) -> Draft:
+    return Draft(
+        _PAYMENT_KINDS[payment.status],
+        PaymentEvent(payment=payment, order=order, receipt=receipt),
+        audience_of(order),
+        {"order_id": order.id, "payment_id": payment.id},
+    )
+
+
+#: The topics that have a state, by form, and what reads it, from a record on.
+_COLLECTIONS: dict[tuple[str, ...], Callable[[Store, Caller, str, str], AsyncIterator[list[Draft]]]] = {
     ("pets/+/status", "pets/+/availability"): _pets,
     ("inventory/+/stock",): _stock,
     ("orders/+/status", "orders/+/payment", "payments/+/status"): _orders,

@@ -13,12 +13,13 @@ What clients send:
     ``inbound``        messages that they publish
     ``telemetry``      the one kind of message that they may publish
     ``wills``          wills that wait
-    ``subscriptions``  their subscriptions, and retained messages
+    ``subscriptions``  their subscriptions
     ``filters``        topic names and topic filters
     ``shared_subscriptions`` subscriptions whose subscribers take turns
 
 What clients get:
     ``delivery``       events on their way to one client
+    ``retained``       the current state, told to new subscriptions
     ``frames``         events as packets that clients share
     ``gate``           holds events back
     ``in_flight``      what is not acknowledged

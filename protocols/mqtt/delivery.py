@@ -15,7 +15,7 @@ from protocols.mqtt.encoder import ApplicationMessage, Encoder
 from protocols.mqtt.filters import FrameShape, GrantedSubscription, common_shape, match
 from protocols.mqtt.frames import FRAMES, packet_id_offsets, user_properties_of
 from protocols.mqtt.gate import WINDOW, Gate
-from protocols.mqtt.in_flight import InFlight
+from protocols.mqtt.in_flight import InFlight, MessageKey
 from protocols.mqtt.packets import ProtocolVersion
 
 
@@ -130,7 +130,7 @@ class MessageDelivery(Delivery):
         topic, matched = match(self._subscriptions, event)
         if matched:
             retain = any(one.retain_as_published for one in matched) and has_state(topic)
-            self.send(event, topic, matched, retain=retain)
+            self.send(event, topic, matched, retain=retain, resend=event.sequence)
         self._in_flight.mark_sent(event.sequence)
 
     def send(
@@ -140,11 +140,12 @@ class MessageDelivery(Delivery):
         matched: list[GrantedSubscription],
         *,
         retain: bool,
-        of_session: bool = True,
+        resend: MessageKey = 0,
     ) -> int:
         """Send an event under a topic, for the subscriptions that it matches.
 
-        ``of_session``: the session resends it to a client that comes back without having acknowledged it.
+        ``resend``: as what the session sends it again to a client that comes back without having acknowledged it: its
+        sequence, or its filter and topic; 0 when it does not.
 
         Returns:
             The packet identifier; 0 for a message that needs no acknowledgement, or is too large for the client.
@@ -160,10 +161,9 @@ class MessageDelivery(Delivery):
         )
         packet_id, duplicate = 0, False
         if qos:
-            sequence = event.sequence if of_session else 0
-            packet_id = self._in_flight.id_to_resend(sequence)
+            packet_id = self._in_flight.id_to_resend(resend)
             duplicate = bool(packet_id)
-            packet_id = packet_id or self._in_flight.next_id(sequence)
+            packet_id = packet_id or self._in_flight.next_id(resend)
         frame = self._encoder.publish(message, packet_id or 1, duplicate=duplicate)
         if self._max_packet_bytes is not None and len(frame) > self._max_packet_bytes:
             # Such a message is dropped as if it had been delivered (section 3.1.2.11.4).
@@ -172,17 +172,29 @@ class MessageDelivery(Delivery):
         self.gate.write(frame)
         return packet_id
 
-    async def send_retained(self, event: Event, subscription: GrantedSubscription) -> None:
-        """Send current state as a retained message, when there is room.
+    async def wait_for_room(self) -> None:
+        """Wait until ``has_room``.
 
         Raises:
             ConnectionResetError: the client has gone.
         """
         while not self.has_room:
             await self.gate.wait_for_change()
+
+    def send_retained(self, event: Event, subscription: GrantedSubscription) -> None:
+        """Send current state as a retained message."""
         topic, matched = match((subscription,), event)
         if matched:
-            self.send(event, topic, matched, retain=True, of_session=False)
+            self.send(event, topic, matched, retain=True, resend=(subscription.topic_filter, topic))
+
+    @property
+    def retained_to_resend(self) -> list[tuple[str, str]]:
+        """The filters and topics of retained messages of an earlier connection that are to be sent again."""
+        return self._in_flight.retained_to_resend
+
+    def forget_retained(self, topic_filter: str, topic: str) -> None:
+        """A retained message is not to be sent again, for its topic has no state any more."""
+        self._in_flight.forget_earlier((topic_filter, topic))
 
     def is_in_flight(self, packet_id: int) -> bool:
         """Whether a message is not acknowledged yet."""

@@ -9,7 +9,9 @@ from core.live.connection import Sink
 WINDOW = "window"
 #: CONNACK has to go out first.
 CONNACK = "connack"
-#: SUBACK and the retained messages have to go out first.
+#: SUBACK has to go out first.
+SUBACK = "suback"
+#: Retained messages have to go out first.
 RETAINED = "retained"
 
 

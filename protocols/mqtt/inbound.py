@@ -23,6 +23,9 @@ from protocols.mqtt.writer import PacketWriter
 
 #: Messages with quality of service 1 and 2 that a client may have unacknowledged (section 3.2.2.3.3).
 RECEIVE_MAXIMUM = 64
+#: Unreleased messages of earlier connections that a session keeps: more than a client has that releases them first,
+#: as it has to when it is back (section 4.4).
+_MAX_EARLIER_MESSAGES = 10 * RECEIVE_MAXIMUM
 _MAX_REASON_CHARACTERS = 500
 
 
@@ -34,8 +37,10 @@ class InboundMessages:
         self._session = session
         self._store = store
         self._counters = counters
-        #: Packet identifiers of messages with quality of service 2 that were taken and not yet released.
+        #: Packet identifiers of messages with quality of service 2 that were taken on this connection and are not yet
+        #: released, and of those that an earlier one has left: the quota begins anew with each (section 4.9).
         self._unreleased: set[int] = set()
+        self._earlier: set[int] = set()
 
     async def publish(self, packet: PublishPacket) -> None:
         """PUBLISH: report it, and acknowledge or refuse it."""
@@ -43,7 +48,7 @@ class InboundMessages:
         if Property.TOPIC_ALIAS in packet.properties.values:
             writer.close(DisconnectReasonCode.TOPIC_ALIAS_INVALID, "Topic aliases are not taken.")
             return
-        if packet.qos == 2 and packet.packet_id in self._unreleased:
+        if packet.qos == 2 and packet.packet_id in self._unreleased | self._earlier:
             writer.write(encoder.pubrec(packet.packet_id, PubRecReasonCode.SUCCESS, None))
             return
         if packet.qos == 2 and len(self._unreleased) >= RECEIVE_MAXIMUM:
@@ -75,8 +80,9 @@ class InboundMessages:
         """PUBREL; PUBREC and PUBCOMP acknowledge nothing that the server sends."""
         if packet.type is not PacketType.PUBREL:
             raise ProtocolError("an acknowledgement of nothing")
-        known = packet.packet_id in self._unreleased
+        known = packet.packet_id in self._unreleased | self._earlier
         self._unreleased.discard(packet.packet_id)
+        self._earlier.discard(packet.packet_id)
         code = PubCompReasonCode.SUCCESS if known else PubCompReasonCode.PACKET_ID_NOT_FOUND
         self._writer.write(self._writer.encoder.pubcomp(packet.packet_id, code))
 
@@ -93,11 +99,12 @@ class InboundMessages:
 
     def to_state(self) -> dict[str, Any]:
         """What a durable session keeps."""
-        return {"taken": sorted(self._unreleased)}
+        earlier = sorted(self._earlier)[:_MAX_EARLIER_MESSAGES]
+        return {"taken": sorted(self._unreleased) + earlier}
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from ``to_state``."""
-        self._unreleased = set(state["taken"])
+        self._earlier = set(state["taken"])
 
 
 def _reason_string(error: StoreError) -> str:

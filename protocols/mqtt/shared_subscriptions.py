@@ -42,7 +42,7 @@ class Subscriber:
         """Send the client an event."""
         topic, _ = match((self.granted,), event)
         retain = self.granted.retain_as_published and has_state(topic)
-        packet_id = self.delivery.send(event, topic, [self.granted], retain=retain, of_session=False)
+        packet_id = self.delivery.send(event, topic, [self.granted], retain=retain)
         if packet_id:
             self.in_flight[packet_id] = event
         if len(self.in_flight) > _MAX_REMEMBERED_MESSAGES:

@@ -6,11 +6,9 @@ from typing import Any
 from mqtt5 import SubAckReasonCode, UnsubAckReasonCode
 
 from core.auth.authorization import check_filters
-from core.kernel.cursor import Cursor
 from core.kernel.errors import CursorExpired, Forbidden, RateLimited, StoreError, Unavailable
 from core.kernel.validation import check_body
 from core.live.commands import Subscribe
-from core.live.current_state import current_state
 from core.live.session import Session, store_errors
 from core.store.store import Store
 from protocols.mqtt import gate
@@ -18,6 +16,7 @@ from protocols.mqtt.delivery import MessageDelivery
 from protocols.mqtt.errors import SUBSCRIBE_CODES
 from protocols.mqtt.filters import GrantedSubscription, parse_topic_filter
 from protocols.mqtt.packets import Property, RequestedSubscription, SubscribePacket, UnsubscribePacket
+from protocols.mqtt.retained import RetainedMessages
 from protocols.mqtt.shared_subscriptions import SharedSubscriptions, Subscriber
 from protocols.mqtt.writer import PacketWriter
 
@@ -47,11 +46,12 @@ class Subscriptions:
         self._save = save
         self._granted: dict[str, GrantedSubscription] = {}
         self._subscribers: dict[str, Subscriber] = {}
+        self._retained = RetainedMessages(store, session, delivery, writer, self._granted)
         self._closed = False
 
     async def subscribe(self, packet: SubscribePacket) -> None:
         """SUBSCRIBE: grant what may be granted, and send the current state before any event from now on."""
-        self._delivery.gate.shut(gate.RETAINED)
+        self._delivery.gate.shut(gate.SUBACK)
         try:
             before = set(self._granted)
             counted = set(before)
@@ -64,8 +64,6 @@ class Subscriptions:
                 for answer in answers
             ]
             self._delivery.set_subscriptions(self._granted.values())
-            await self._save()
-            self._write_suback(packet.packet_id, codes, refused.values())
             for answer, requested in zip(answers, packet.requested, strict=True):
                 if (
                     isinstance(answer, GrantedSubscription)
@@ -73,9 +71,12 @@ class Subscriptions:
                     and self._granted.get(answer.topic_filter) is answer
                     and _wants_retained(requested, is_new=answer.topic_filter not in before)
                 ):
-                    await self._send_retained(answer)
+                    self._retained.add(answer.topic_filter)
+            await self._save()
+            self._write_suback(packet.packet_id, codes, refused.values())
+            self._retained.tell()
         finally:
-            self._delivery.gate.open(gate.RETAINED)
+            self._delivery.gate.open(gate.SUBACK)
 
     def _read(
         self, requested: RequestedSubscription, packet: SubscribePacket, counted: set[str]
@@ -163,19 +164,6 @@ class Subscriptions:
             properties.append(("oldestCursor", expired.oldest_cursor))
         self._writer.write(self._writer.encoder.suback(packet_id, codes, properties))
 
-    async def _send_retained(self, granted: GrantedSubscription) -> None:
-        """Send the current state of what a topic filter matches."""
-        subscription = self._session.subscription
-        assert subscription is not None
-        place = Cursor.decode(subscription.cursor, subscription.tenant)
-        try:
-            async for events in current_state(self._store, self._session.caller, granted.event_filter):
-                for event in events:
-                    await self._delivery.send_retained(event.at(place.epoch, place.sequence), granted)
-        except Unavailable:
-            # The client would take silence for an empty store.
-            self._writer.close_unavailable()
-
     async def unsubscribe(self, packet: UnsubscribePacket) -> None:
         """UNSUBSCRIBE."""
         codes, gone = [], []
@@ -185,6 +173,7 @@ class Subscriptions:
                 codes.append(UnsubAckReasonCode.NO_SUBSCRIPTION_EXISTED)
                 continue
             codes.append(UnsubAckReasonCode.SUCCESS)
+            self._retained.remove(topic_filter)
             if granted.share_name is not None:
                 self._subscribers.pop(topic_filter).leave()
             else:
@@ -202,7 +191,8 @@ class Subscriptions:
 
     def to_state(self) -> dict[str, Any]:
         """What a durable session keeps."""
-        return {"grants": [granted.to_state() for granted in self._granted.values()]}
+        grants = [granted.to_state() for granted in self._granted.values()]
+        return {"grants": grants} | self._retained.to_state()
 
     async def resume(self, state: dict[str, Any], cursor: str | None) -> bool:
         """Resume the subscriptions of ``to_state`` from a place in the log.
@@ -228,21 +218,27 @@ class Subscriptions:
         except Unavailable:
             raise
         except StoreError:
-            await self._begin_anew(own)
+            self._begin_anew(own)
             return False
-        self._granted = {one.topic_filter: one for one in subscriptions}
+        self._granted.update((one.topic_filter, one) for one in subscriptions)
         self._delivery.resume(state)
         self._delivery.set_subscriptions(subscriptions)
+        self._retained.resume(state)
         return True
 
-    async def _begin_anew(self, followed: list[str]) -> None:
+    def go_on(self) -> None:
+        """Tell a client whose session was resumed what its last connection did not come to."""
+        self._retained.tell()
+
+    def _begin_anew(self, followed: list[str]) -> None:
         if self._session.subscription is not None and followed:
             self._session.unfollow(followed)
         self._leave_shared()
 
     def close(self) -> None:
-        """Leave every shared subscription, for good."""
+        """Tell no more of the current state, and leave every shared subscription, for good."""
         self._closed = True
+        self._retained.close()
         self._leave_shared()
 
     def _leave_shared(self) -> None:

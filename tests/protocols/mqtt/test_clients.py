@@ -185,3 +185,36 @@ async def test_the_javascript_client_receives(node: MqttNode, over: str, protoco
         assert numbers == list(range(50))
         process.stdin.close()
         assert await process.wait() == 0
+
+
+async def test_a_slow_javascript_worker_that_is_killed_gets_all_that_is_due_when_it_is_back(
+    node: MqttNode,
+) -> None:
+    url = f"mqtt://127.0.0.1:{node.mqtt_port}"
+    options: dict[str, Any] = {
+        "protocolVersion": 5,
+        "clientId": "worker",
+        "clean": False,
+        "username": "x",
+        "password": node.staff_token(),
+        "properties": {"sessionExpiryInterval": 3600, "receiveMaximum": 10},
+    }
+
+    async def lines(worker: asyncio.subprocess.Process, count: int) -> list[Any]:
+        assert worker.stdout is not None
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return [json.loads(await worker.stdout.readline()) for _ in range(count)]
+
+    slow = await program("node", "mqtt.mjs", url, json.dumps(options), "pets/+", "1", "unacknowledged")
+    assert await lines(slow, 1) == [{"granted": [1]}]
+    await node.happen(*range(30))
+    await lines(slow, 1)
+    slow.kill()
+    await slow.wait()
+    await eventually(lambda: not node.mqtt.clients)
+    options["properties"]["receiveMaximum"] = 2
+    worker = await program("node", "mqtt.mjs", url, json.dumps(options), "pets/+", "1")
+    messages = [line for line in await lines(worker, 31) if "topic" in line]
+    assert [message["payload"]["data"]["number"] for message in messages] == list(range(30))
+    worker.kill()
+    await worker.wait()

@@ -1,5 +1,6 @@
 """Events on their way to subscribers."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from core.services.inventory import GET_INVENTORY
 from core.services.orders import PLACE_ORDER
 from core.services.payments import PAY_ORDER
 from core.services.pets import UPDATE_PET
+from gateway.storage.migration import migrate
 from tests.core.stores import Shop
 from tests.protocols.live import new_tenant
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
@@ -380,3 +382,18 @@ async def test_retain_as_published_marks_topics_that_have_a_state(node: MqttNode
         flags = {(m := await kept.message()).topic.rpartition("/")[2]: m.retain for _ in range(3)}
         assert flags == {"status": True, "availability": True, "one": False}
         assert not any([(await plain.message()).retain for _ in range(3)])
+
+
+async def test_slow_readers_of_the_current_state_hold_no_connection_to_the_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    await migrate(url)
+    async with mqtt_node(tmp_path, url=url) as node, contextlib.AsyncExitStack() as stack:
+        pet = await node.pet()
+        await node.pet()
+        for _ in range(40):
+            slow = await stack.enter_async_context(node.client(receive_max=1))
+            await slow.subscribe("pets/+/status", qos=1, retain_handling=0)
+            await slow.message(acknowledge=False)
+        async with node.client() as client:
+            await client.subscribe("pets/#", retain_handling=0)
+            assert (await client.message()).topic == f"pets/{pet.id}/status"
