@@ -54,8 +54,8 @@ class DurableSessions:
 
         return await transact(self._store.storage, caller.tenant, work)
 
-    async def begin(self, caller: Caller, name: str, holder: str, expiry: timedelta) -> None:
-        """Make a new session of that name, in place of any earlier one.
+    async def begin(self, session: DurableSession) -> None:
+        """Keep a new session, as ``record`` gives it with its first state, in place of any earlier one of its name.
 
         Raises:
             RateLimited: the caller has too many.
@@ -63,17 +63,16 @@ class DurableSessions:
         """
         bound = self._store.limits.connections_per_caller
         now = self._store.clock()
-        session = self.record(caller, name, holder, expiry + SLACK)
 
         async def work(tx: Transaction) -> None:
             await tx.delete(DurableSession, session.id)
-            own = Equal("owner", caller.key)
+            own = Equal("owner", session.owner)
             await tx.delete_all(DurableSession, (own, Between("expires_at", high=now)))
             if await tx.count(Query(DurableSession, (own,))) >= bound:
                 raise RateLimited(1, f"At most {bound} sessions are kept for a caller.")
             await tx.insert(session)
 
-        await transact(self._store.storage, caller.tenant, work)
+        await transact(self._store.storage, TenantId(session.tenant_id), work)
 
     async def save(self, tenant: TenantId, sessions: Collection[DurableSession]) -> set[str]:
         """Save sessions; gives the ids of those that have another holder now, or are gone.

@@ -1,6 +1,7 @@
 """One client that has sent CONNECT: its session, its packets one after the other, and its release."""
 
 import asyncio
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +36,8 @@ from protocols.mqtt.subscriptions import Subscriptions
 from protocols.mqtt.telemetry import check_report
 from protocols.mqtt.writer import NetworkConnection, PacketWriter
 
+log = logging.getLogger(__name__)
+
 #: The receive maximum of a client that names none (section 3.1.2.11.3).
 _DEFAULT_RECEIVE_MAXIMUM = 65_535
 #: AUTH: the client renews its login (section 3.15.2.1).
@@ -60,6 +63,8 @@ class MqttClient:
         self.session = session
         #: Set when nothing is left of the client's connection, and its session is saved.
         self.released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        #: The same of the connection that this one takes over.
+        self._before: asyncio.Future[None] | None = None
         self._server = server
         self._writer = writer
         #: None until the client is accepted.
@@ -102,6 +107,7 @@ class MqttClient:
         self._persistent.on_lost = self.taken_over
         self._server.session_keeper.add(self._persistent)
         self._life = Client(self.session, self, self._delivery)
+        self._subscriptions.go_on()
         self._accept(session_present=present)
 
     async def _take_over(self) -> None:
@@ -109,8 +115,9 @@ class MqttClient:
         before = self._server.clients.get(self._key)
         self._server.clients[self._key] = self
         if before is not None:
+            self._before = before.released
             before.taken_over()
-            await before.released
+            await asyncio.wait((before.released,))
         self._server.wills.settle(self._key, publish=self._connect.clean_start)
 
     def _accept(self, *, session_present: bool) -> None:
@@ -190,8 +197,15 @@ class MqttClient:
         return self._delivery.cursor, state
 
     async def _resume(self, state: dict[str, Any], cursor: str | None) -> bool:
-        self._inbound.resume(state)
-        return await self._subscriptions.resume(state, cursor)
+        try:
+            resumed = await self._subscriptions.resume(state, cursor)
+            if resumed:
+                self._inbound.resume(state)
+        except (KeyError, TypeError, ValueError):
+            # Better than a client that cannot connect for as long as the record is kept.
+            log.warning("the record of a durable session cannot be read: it begins anew", exc_info=True)
+            return False
+        return resumed
 
     # --- ending ---
 
@@ -240,6 +254,9 @@ class MqttClient:
 
     async def release(self) -> None:
         """Save what is to be saved, publish the will, and leave nothing else behind."""
+        if self._before is not None:
+            # Whoever waits for this connection waits for the earlier ones too.
+            await asyncio.wait((self._before,))
         try:
             if self._life is None:
                 self.session.leave()

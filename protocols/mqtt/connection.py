@@ -40,7 +40,7 @@ _PUBACK = b"\x40\x02"
 #: A client is gone when it is silent for this many keep alive intervals (section 3.1.2.10).
 _KEEP_ALIVE_FACTOR = 1.5
 _VERSION_NAMES = {ProtocolVersion.V5_0: "5.0", ProtocolVersion.V3_1_1: "3.1.1"}
-_INTERNAL_ERROR = (DisconnectReasonCode.UNSPECIFIED_ERROR, "Something went wrong on our side.")
+_INTERNAL_ERROR = "Something went wrong on our side."
 
 
 class Connection:
@@ -73,6 +73,7 @@ class Connection:
         self._last_received = loop.time()
         self._connect: ConnectPacket | None = None
         self._client: MqttClient | None = None
+        self._releasing = False
 
     @property
     def session(self) -> Session | None:
@@ -113,7 +114,7 @@ class Connection:
             pass  # The session ends, and says so.
         except Exception:  # The boundary to the server, which has other clients to serve.
             log.exception("a packet failed")
-            self._writer.close(*_INTERNAL_ERROR)
+            self._fail()
 
     def _without_acknowledgements(self, data: bytes) -> bytes:
         """Handle at once what busy subscribers send most: PUBACK in its shortest form, one behind the other."""
@@ -170,7 +171,7 @@ class Connection:
             pass  # The server sees the disconnect itself.
         except Exception:  # The task's boundary: nobody awaits it.
             log.exception("a packet failed")
-            self._writer.close(*_INTERNAL_ERROR)
+            self._fail()
         finally:
             self._worker = None
             if not self._writer.ended:
@@ -218,15 +219,23 @@ class Connection:
         self._server.counters.malformed_packets += 1
         self._writer.reject(code, reason)
 
+    def _fail(self) -> None:
+        """Something went wrong on our side."""
+        if self._writer.accepted:
+            self._writer.close(DisconnectReasonCode.UNSPECIFIED_ERROR, _INTERNAL_ERROR)
+        else:
+            self._refuse(ConnAckReasonCode.UNSPECIFIED_ERROR, _INTERNAL_ERROR)
+
     def _refuse(self, code: ConnAckReasonCode, reason: str) -> None:
         self._server.counters.refused_connections += 1
         self._writer.refuse(code, reason)
 
     def _stop(self) -> None:
-        """The writer ends the connection."""
+        """The writer ends the connection: what the client leaves does not wait for it to hang up."""
         self._set_timer(None)
         if self._client is not None:
             self._client.stop()
+        self._release_soon()
 
     def ended(self) -> None:
         """The connection is gone."""
@@ -234,9 +243,14 @@ class Connection:
         self._set_timer(None)
         if self._client is not None:
             self._client.gone()
-        self._server.spawn(self._release())
+        self._release_soon()
         if self._on_end is not None:
             self._on_end(self)
+
+    def _release_soon(self) -> None:
+        if not self._releasing:
+            self._releasing = True
+            self._server.spawn(self._release())
 
     async def _release(self) -> None:
         if self._worker is not None:

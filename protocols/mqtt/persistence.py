@@ -62,7 +62,7 @@ class PersistentSession:
         if found is not None and await resume(found.state, found.cursor):
             return True
         if self.expiry:
-            await self._sessions.begin(self.caller, self._client_id, self.holder, self.expiry)
+            await self._sessions.begin(self.record())
         else:
             await self._sessions.forget(self.caller, self._client_id)
             self.held = False

@@ -23,6 +23,16 @@ def subscribe_packet(packet_id: int, topic_filters: Iterable[str], options: int,
     return b"\x82" + varint(len(body)) + body
 
 
+def connect_packet(client_id: str, **given: Any) -> bytes:
+    """CONNECT; a password may be text, with any user name."""
+    given.setdefault("clean_start", True)
+    if isinstance(given.get("password"), str):
+        given.setdefault("username", "any")
+        given["password"] = given["password"].encode()
+    packet: bytes = mqtt5.ConnectPacket(client_id, **given).write()
+    return packet
+
+
 def text(value: str) -> bytes:
     """A UTF-8 encoded string."""
     return len(value.encode()).to_bytes(2, "big") + value.encode()
@@ -78,11 +88,7 @@ class Raw:
 
     async def try_connect(self, client_id: str = "", **given: Any) -> mqtt5.ConnAckPacket:
         """CONNECT; gives the CONNACK."""
-        given.setdefault("clean_start", True)
-        if isinstance(given.get("password"), str):
-            given.setdefault("username", "any")
-            given["password"] = given["password"].encode()
-        self.send(mqtt5.ConnectPacket(client_id, **given))
+        self.send(connect_packet(client_id, **given))
         return await self.expect(mqtt5.ConnAckPacket)
 
     def packet_id(self) -> int:
@@ -127,6 +133,11 @@ class Raw:
         """The numbers of the next events."""
         messages = [await self.message(acknowledge=acknowledge) for _ in range(count)]
         return [json.loads(message.payload)["data"]["number"] for message in messages]
+
+    async def answered(self) -> None:
+        """All that was sent is handled, and nothing comes but the answer to a ping."""
+        self.send(mqtt5.PingReqPacket())
+        await self.expect(mqtt5.PingRespPacket)
 
     async def farewell(self) -> mqtt5.DisconnectPacket:
         """DISCONNECT of the server, and the end behind it."""

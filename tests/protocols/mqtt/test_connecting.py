@@ -1,9 +1,11 @@
 """Which clients are accepted, how the others are refused, and how a connection ends."""
 
 import asyncio
+import gc
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import mqtt5
 import pytest
@@ -16,8 +18,8 @@ from tests.clock import skip
 from tests.core.stores import Shop
 from tests.protocols.live import new_tenant
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
-from tests.protocols.mqtt.raw import Raw
-from tests.waiting import eventually
+from tests.protocols.mqtt.raw import Raw, connect_packet
+from tests.waiting import eventually, within
 
 BAD_LOGIN, NOT_AUTHORIZED, QUOTA = 134, 135, 151
 
@@ -135,6 +137,52 @@ async def test_the_same_client_again_takes_over(node: MqttNode) -> None:
         assert (await first.farewell()).reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
         assert await second.codes("#") == [0]
         assert len(node.mqtt.clients) == 1
+
+
+async def test_connections_that_take_over_while_others_wait_follow_one_another(
+    node: MqttNode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    save, saving, go_on = node.mqtt.durable_sessions.save, asyncio.Event(), asyncio.Event()
+    token = node.staff_token()
+    kept = {"password": token, "session_expiry_interval": 3600, "clean_start": False}
+
+    async def save_slowly(*given: Any) -> Any:
+        saving.set()
+        await go_on.wait()
+        return await save(*given)
+
+    async with node.raw_client() as first, node.raw_client() as second, node.raw_client() as third:
+        await first.connect("one", **kept)
+        await first.subscribe("pets/#", qos=1)
+        await node.happen(1)
+        await first.numbers(1)
+        await first.answered()
+        monkeypatch.setattr(node.mqtt.durable_sessions, "save", save_slowly)
+        connecting = asyncio.create_task(second.try_connect("one", **kept))
+        await within(saving.wait())
+        third.send(connect_packet("one", **kept))
+        with pytest.raises(asyncio.IncompleteReadError):
+            await connecting
+        second.writer.close()
+        await eventually(lambda: len(node.tcp.connections) == 1)
+        go_on.set()
+        # The third comes behind the first, though it has taken over from the second, which was not done.
+        assert (await third.expect(mqtt5.ConnAckPacket)).session_present
+        await third.answered()
+        assert len(node.mqtt.clients) == 1
+    gc.collect()  # A task that failed says so when it is collected.
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_peer_that_does_not_hang_up_does_not_delay_its_successor(
+    node: MqttNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.tcp._LINGER_SECONDS", 3600.0)
+    monkeypatch.setattr("protocols.mqtt.writer._FAREWELL_SECONDS", 3600.0)
+    token = node.staff_token()
+    async with node.client("one", password=token) as first, node.client("one", password=token):
+        # The first one has not even read its farewell.
+        assert (await first.farewell()).reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
 
 
 async def test_a_client_id_of_another_caller_is_not_taken_over(node: MqttNode) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import mqtt5
 import pytest
@@ -13,10 +14,13 @@ from core.kernel.ids import SHARED_TENANT, new_id
 from core.live.durable_sessions import DurableSessions
 from core.models.durable_sessions import DurableSession
 from core.ports.records import Query
+from core.services.pets import DELETE_PET
 from gateway.storage.migration import migrate
+from protocols.mqtt.inbound import RECEIVE_MAXIMUM
+from tests.core.stores import Shop
 from tests.protocols.live import Live
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
-from tests.protocols.mqtt.raw import subscribe_packet
+from tests.protocols.mqtt.raw import connect_packet, subscribe_packet, text, varint
 from tests.waiting import eventually
 
 
@@ -31,6 +35,7 @@ async def gone(node: MqttNode) -> None:
 
 
 HOUR = {"session_expiry_interval": 3600}
+BACK = {**HOUR, "clean_start": False}
 
 
 async def test_a_resumed_session_brings_what_was_missed(node: MqttNode) -> None:
@@ -77,6 +82,277 @@ async def test_what_was_not_acknowledged_comes_again_under_its_packet_id_and_not
         await node.happen(5)
         fresh = await client.message()
         assert not fresh.duplicate
+
+
+async def test_a_client_that_is_cut_off_during_its_first_connect_can_connect_again(
+    node: MqttNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = node.mqtt.durable_sessions.begin
+    token = node.staff_token()
+    async with node.raw_client() as client:
+
+        async def begin_and_lose_the_client(*given: Any) -> None:
+            await begin(*given)
+            client.writer.transport.abort()
+            await eventually(lambda: not node.tcp.connections)
+
+        monkeypatch.setattr(node.mqtt.durable_sessions, "begin", begin_and_lose_the_client)
+        client.send(connect_packet("one", password=token, **BACK))
+        assert await client.ended()
+    await gone(node)
+    monkeypatch.undo()
+    await comes_back(node, token)
+
+
+async def comes_back(node: MqttNode, token: str) -> None:
+    """A client that has a session and no subscription connects to it, and goes on as any other."""
+    async with node.raw_client() as client:
+        assert (await client.connect("one", password=token, clean_start=False, **HOUR)).session_present
+        await client.subscribe("pets/#")
+        await node.happen(1)
+        assert await client.numbers(1) == [1]
+
+
+async def test_a_client_whose_node_dies_behind_connack_can_connect_to_another(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    await migrate(url)
+    async with mqtt_node(tmp_path, url=url) as here, mqtt_node(tmp_path, url=url) as there:
+        token = here.staff_token()
+        async with here.client("one", password=token, **HOUR):
+            # What the first node has written by now is all that it would have written.
+            await comes_back(there, token)
+
+
+async def test_a_session_whose_record_cannot_be_read_begins_anew(
+    node: MqttNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = node.staff_token()
+    async with node.client("one", password=token, **HOUR) as client:
+        await client.subscribe("pets/#")
+    await gone(node)
+    (kept,) = await durable_sessions(node)
+    async with node.store.storage.write(SHARED_TENANT) as tx:
+        await tx.update(kept.model_copy(update={"state": {}}))
+    async with node.raw_client() as client:
+        assert not (await client.connect("one", password=token, clean_start=False, **HOUR)).session_present
+        await client.subscribe("pets/#")
+        await node.happen(1)
+        assert await client.numbers(1) == [1]
+    assert [record.levelname for record in caplog.records if "session" in record.message] == ["WARNING"]
+
+
+@pytest.mark.parametrize("version", [4, 5])
+async def test_a_connect_that_fails_is_answered(
+    node: MqttNode, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(node.mqtt.durable_sessions, "forget", fail)
+    async with node.raw_client() as client:
+        content = b"\x00\x04MQTT" + bytes((version, 2, 0, 60)) + bytes(version - 2)
+        client.send(bytes((0x10, len(content))) + content)
+        answer = await client.bytes_of_next()
+        assert (answer[0], answer[3]) == (0x20, {4: 3, 5: 128}[version])
+        assert await client.ended()
+
+
+async def test_a_session_that_begins_anew_keeps_nothing_of_the_old_one(node: MqttNode) -> None:
+    token = node.staff_token()
+    async with node.client("one", password=token, **HOUR) as client:
+        await client.subscribe("pets/#")
+        await client.publish("anything", b"", 2, packet_id=7)
+    await gone(node)
+    (kept,) = await durable_sessions(node)
+    async with node.store.storage.write(SHARED_TENANT) as tx:
+        await tx.update(kept.model_copy(update={"state": {**kept.state, "taken": [7]}}))
+    await node.happen(1, 2)
+    await node.store.storage.trim_log(None, 1)
+    async with node.raw_client() as client:
+        assert not (await client.connect("one", password=token, clean_start=False, **HOUR)).session_present
+        refused = await client.publish("anything", b"", 2, packet_id=7)
+        assert int(refused.reason_code) == 135
+
+
+@pytest.mark.parametrize("window", [2, 10])
+async def test_a_window_that_was_full_is_sent_again_as_the_next_connection_allows(
+    node: MqttNode, window: int
+) -> None:
+    token = node.staff_token()
+    async with node.client("one", password=token, receive_max=10, **HOUR) as client:
+        await client.subscribe("pets/#", qos=1)
+        await node.happen(*range(15))
+        before = [await client.message(acknowledge=False) for _ in range(10)]
+    await gone(node)
+    async with node.raw_client() as client:
+        client.send(connect_packet("one", password=token, receive_max=window, **BACK))
+        assert (await client.expect(mqtt5.ConnAckPacket)).session_present
+        again = [await client.message(acknowledge=False) for _ in range(window)]
+        await client.answered()
+        for message in again:
+            client.send(mqtt5.PubAckPacket(message.packet_id or 0))
+        again += [await client.message() for _ in range(10 - window)]
+        assert [(m.packet_id, m.duplicate, m.payload) for m in again] == [
+            (m.packet_id, True, m.payload) for m in before
+        ]
+        rest = [await client.message(acknowledge=False) for _ in range(min(5, window))]
+        assert not {m.packet_id for m in rest} & {m.packet_id for m in before[window:]}
+        assert not any(m.duplicate for m in rest)
+
+
+async def test_a_full_window_survives_connection_after_connection(node: MqttNode) -> None:
+    token = node.staff_token()
+    async with node.client("one", password=token, receive_max=6, **HOUR) as client:
+        await client.subscribe("pets/#", qos=1)
+        await node.happen(*range(9))
+        await client.numbers(6, acknowledge=False)
+    for _ in range(3):
+        await gone(node)
+        async with node.raw_client() as client:
+            client.send(connect_packet("one", password=token, receive_max=2, **BACK))
+            await client.expect(mqtt5.ConnAckPacket)
+            assert await client.numbers(2, acknowledge=False) == [0, 1]
+    await gone(node)
+    async with node.raw_client() as client:
+        client.send(connect_packet("one", password=token, receive_max=2, **BACK))
+        await client.expect(mqtt5.ConnAckPacket)
+        assert await client.numbers(9) == list(range(9))
+
+
+async def test_version_3_goes_on_with_500_unacknowledged(node: MqttNode) -> None:
+    token = node.staff_token()
+    connect = connect_packet_of_version_3("one", token)
+    async with node.raw_client() as client:
+        client.send(connect)
+        assert (await client.bytes_of_next())[0] == 0x20
+        client.send(b"\x82\x0b\x00\x01\x00\x06pets/#\x01")
+        assert (await client.bytes_of_next())[0] == 0x90
+        await node.happen(*range(501))
+        first = [await client.bytes_of_next() for _ in range(500)]
+    await gone(node)
+    async with node.raw_client() as client:
+        client.send(connect)
+        assert await client.bytes_of_next() == b"\x20\x02\x01\x00"
+        again = [await client.bytes_of_next() for _ in range(500)]
+        assert [bytes((m[0] & ~8,)) + m[1:] for m in again] == first
+        assert all(m[0] & 8 for m in again)
+        packet_id = again[0][3 + 2 + len("pets/one") :][:2]
+        client.send(b"\x40\x02" + packet_id)
+        assert not (await client.bytes_of_next())[0] & 8
+
+
+def connect_packet_of_version_3(client_id: str, token: str) -> bytes:
+    """CONNECT with clean session off."""
+    content = b"\x00\x04MQTT\x04\xc0\x00\x3c" + text(client_id) + text("x") + text(token)
+    return b"\x10" + varint(len(content)) + content
+
+
+async def test_what_an_earlier_connection_brought_may_be_acknowledged_on_the_next(node: MqttNode) -> None:
+    token = node.staff_token()
+    async with node.client("one", password=token, **HOUR) as client:
+        await client.subscribe("pets/#", qos=1)
+        await node.happen(1, 2, 3)
+        messages = [await client.message(acknowledge=False) for _ in range(3)]
+    await gone(node)
+    async with node.raw_client() as client:
+        client.send(connect_packet("one", password=token, receive_max=1, **BACK))
+        await client.expect(mqtt5.ConnAckPacket)
+        first = await client.message(acknowledge=False)
+        assert first.packet_id == messages[0].packet_id
+        client.send(mqtt5.PubAckPacket(messages[1].packet_id or 0))
+        client.send(mqtt5.PubAckPacket(messages[0].packet_id or 0))
+        assert await client.numbers(1) == [3]
+
+
+async def test_more_messages_of_quality_of_service_2_than_one_connection_may_have_are_no_offence(
+    tmp_path: Path,
+) -> None:
+    # The quota begins anew with each connection (section 4.9), what was taken before does not count in it.
+    async with mqtt_node(tmp_path, messages_per_second=0) as node:
+        pet = await node.pet()
+        device = await node.device(petIds=[pet.id])
+        login = {"username": device.username, "password": device.password}
+        topic = f"telemetry/pets/{pet.id}/health"
+        async with node.client("one", **login, **HOUR) as client:
+            for packet_id in range(1, RECEIVE_MAXIMUM + 1):
+                await client.publish(topic, {"heartRateBpm": packet_id}, 2, packet_id=packet_id)
+        await gone(node)
+        async with node.raw_client() as client:
+            assert (await client.connect("one", clean_start=False, **login)).session_present
+            for packet_id in (1, 200):
+                answer = await client.publish(topic, {"heartRateBpm": 9}, 2, packet_id=packet_id)
+                assert isinstance(answer, mqtt5.PubRecPacket)
+            client.send(mqtt5.PubRelPacket(1))
+            assert int((await client.expect(mqtt5.PubCompPacket)).reason_code) == 0
+
+
+# --- retained messages ---
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_the_rest_of_the_current_state_is_told_to_a_session_that_returns(
+    node: MqttNode, qos: int
+) -> None:
+    token = node.staff_token()
+    pets = [await node.pet() for _ in range(6)]
+    names = {f"pets/{pet.id}/{level}" for pet in pets for level in ("status", "availability")}
+    async with node.client("one", password=token, receive_max=5, **HOUR) as client:
+        await client.subscribe("pets/#", "inventory/DOG/stock", qos=qos, retain_handling=0)
+        messages = [await client.message(acknowledge=False) for _ in range(5)]
+        for message in messages[1:3]:
+            client.send(mqtt5.PubAckPacket(message.packet_id or 0)) if qos else None
+        more = [await client.message(acknowledge=False) for _ in range(2 if qos else 8)]
+    await gone(node)
+    await node.happen(1)
+    async with node.raw_client() as client:
+        client.send(connect_packet("one", password=token, receive_max=3, **BACK))
+        assert (await client.expect(mqtt5.ConnAckPacket)).session_present
+        unacknowledged = [messages[0], *messages[3:], *more] if qos else []
+        again = [await client.message() for _ in unacknowledged]
+        assert [(m.packet_id, m.topic, m.duplicate, m.retain) for m in again] == [
+            (m.packet_id, m.topic, True, True) for m in unacknowledged
+        ]
+        rest = [await client.message() for _ in range(13 - len(messages) - len(more))]
+        assert not any(message.duplicate for message in rest)
+        told = [message.topic for message in [*messages, *more, *rest]]
+        assert sorted(told) == sorted(names | {"inventory/DOG/stock"})
+        last = await client.message()
+        assert (last.topic, last.retain) == ("pets/one", False)
+    await gone(node)
+    async with node.raw_client() as client:
+        client.send(connect_packet("one", password=token, **BACK))
+        assert (await client.expect(mqtt5.ConnAckPacket)).session_present
+        await client.answered()
+
+
+async def test_state_that_is_gone_when_the_session_returns_is_not_told(node: MqttNode) -> None:
+    token = node.staff_token()
+    pets = [await node.pet() for _ in range(3)]
+    async with node.client("one", password=token, receive_max=1, **HOUR) as client:
+        await client.subscribe("pets/+/status", qos=1, retain_handling=0)
+        assert (await client.message(acknowledge=False)).topic == f"pets/{pets[0].id}/status"
+    await gone(node)
+    for pet in pets[:2]:
+        await Shop(node.store, SHARED_TENANT).call(DELETE_PET, id=pet.id)
+    async with node.raw_client() as client:
+        client.send(connect_packet("one", password=token, receive_max=1, **BACK))
+        await client.expect(mqtt5.ConnAckPacket)
+        message = await client.message()
+        assert (message.topic, message.duplicate) == (f"pets/{pets[2].id}/status", False)
+
+
+async def test_packets_are_answered_while_the_current_state_is_told(node: MqttNode) -> None:
+    for _ in range(3):
+        await node.pet()
+    async with node.client(receive_max=1) as client:
+        await client.subscribe("pets/+/status", qos=1, retain_handling=0)
+        first = await client.message(acknowledge=False)
+        client.send(mqtt5.UnsubscribePacket(client.packet_id(), ["pets/+/status"]))
+        await client.expect(mqtt5.UnsubAckPacket)
+        await client.subscribe("pets/#", qos=1)
+        await node.happen(1)
+        client.send(mqtt5.PubAckPacket(first.packet_id or 0))
+        assert await client.numbers(1) == [1]
 
 
 async def test_a_session_survives_a_restart(tmp_path: Path) -> None:
@@ -246,7 +522,7 @@ async def test_two_holders_never_both_have_a_session(node: MqttNode) -> None:
     caller = node.member()
     async with node.client("x"):
         for holder in ("a", "b"):
-            await sessions.begin(caller, "one", holder, sessions.max_expiry(caller))
+            await sessions.begin(sessions.record(caller, "one", holder, sessions.max_expiry(caller)))
         mine = sessions.record(caller, "one", "a", sessions.max_expiry(caller))
         assert await sessions.save(SHARED_TENANT, [mine]) == {mine.id}
         assert await sessions.lost(SHARED_TENANT, {mine.id: "b"}) == set()
@@ -294,10 +570,7 @@ async def missed_by_a_client_that_subscribes_again(node: MqttNode, qos: int, cou
     await gone(node)
     await node.happen(*range(count))
     async with node.raw_client() as client:
-        connect = mqtt5.ConnectPacket(
-            "one", username="x", password=token.encode(), session_expiry_interval=3600
-        )
-        client.send(connect.write() + subscribe_packet(1, ["pets/+"], qos))
+        client.send(connect_packet("one", password=token, **BACK) + subscribe_packet(1, ["pets/+"], qos))
         assert (await client.expect(mqtt5.ConnAckPacket)).session_present
         found: list[int] = []
         while len(found) < count:
