@@ -213,7 +213,7 @@ def _read(door: str, frame: Mapping[str, Any]) -> tuple[Any, Any, str | None, st
         headers = {key: value for key, value in frame.items() if key != "data"}
         if str(headers.get("retry", "")).isdigit():
             headers["retry"] = int(headers["retry"])
-        return _json(frame.get("data")), headers, None, frame.get("event", "place")
+        return _json(frame.get("data")), headers, None, frame.get("event", "")
     payload, properties = _json(frame["payload"]), frame.get("properties")
     kind = payload.get("eventType") if isinstance(payload, Mapping) else None
     return payload, None if properties is None else dict(properties), None, kind or "telemetry"

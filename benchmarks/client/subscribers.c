@@ -209,7 +209,9 @@ static size_t parse_sse(struct connection *c, const char *data, size_t length) {
         const char *end = memchr(data + at, '\n', length - at);
         if (!end) break;
         size_t size = (size_t)(end - (data + at));
-        if (size > 5 && memcmp(data + at, "data:", 5) == 0) {
+        if (size > 16 && memcmp(data + at, "data: {\"cursor\":", 16) == 0) {
+            ; /* not an event: where the stream stands */
+        } else if (size > 5 && memcmp(data + at, "data:", 5) == 0) {
             on_message(c, data + at + 5, size - 5);
         } else if (!c->ready && ready_text && memmem(data + at, size, ready_text, strlen(ready_text))) {
             mark_ready(c);

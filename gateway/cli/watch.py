@@ -89,6 +89,8 @@ class Tail:
             if not close["resumable"]:
                 raise CannotStart(f"the server ended the stream: {close['message'] or close['reason']}")
             self._tell(close["message"] or close["reason"])
+        elif name == "cursor":
+            pass
         elif self._as_json:
             print(data, flush=True)
         else:

@@ -63,7 +63,7 @@ class GraphqlDoor:
             if reads_only and prepared.kind is OperationType.MUTATION:
                 raise HttpError(METHOD_NOT_ALLOWED, "Mutations are for POST.", [(b"allow", b"POST")])
             if prepared.kind is OperationType.SUBSCRIPTION:
-                if not accepts_stream(headers.get(b"accept")):
+                if not accepts_stream(headers.get(b"accept")) or exchange.method == "HEAD":
                     raise BadRequest("Subscriptions are for text/event-stream, or for graphql-transport-ws.")
                 await serve_stream(self._door, prepared, caller, exchange)
                 return None

@@ -19,16 +19,23 @@ from core.live.sessions import Sessions
 from protocols.http.connection import connection_of
 from protocols.http.cors import Cors
 from protocols.http.exchange import Exchange
-from protocols.http.headers import accepts
+from protocols.http.headers import Header, accepts
 from protocols.http.problems import NOT_ACCEPTABLE, HttpError
 from protocols.sse.errors import farewell
-from protocols.sse.wire import RETRY_MILLISECONDS, EventBlocks, place_block
+from protocols.sse.wire import RETRY_MILLISECONDS, EventBlocks, cursor_block
 
 # The drain ends the streams, each with a farewell; the library would cut them off at the signal.
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 _BLOCKS = EventBlocks()
 _METHODS = ("GET", "HEAD", "OPTIONS")
+#: In place of the library's: development proxies that compress hold a stream back unless it must not be changed, and
+#: whether the connection is kept is for the server to say.
+_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
 #: How long a peer may take to read the farewell before its connection is dropped.
 _FAREWELL_SECONDS = 2.0
 
@@ -57,6 +64,11 @@ class SseDoor:
         session = self.sessions.open(exchange.credentials, caller)
         try:
             cursor = await session.follow(command)
+            if exchange.method == "HEAD":
+                headers = [*exchange.common, *_HEADERS]
+                await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+                await exchange.send({"type": "http.response.body", "body": b""})
+                return
             await Stream(session, exchange, self.limits).serve(cursor)
         finally:
             session.leave()
@@ -85,7 +97,7 @@ def read_request(query_string: bytes, headers: dict[bytes, bytes]) -> Subscribe:
 
 
 class Stream:
-    """One client's stream: a first block with its place, its events, its place again and again, the end."""
+    """One client's stream: its cursor, its events, its cursor again and again, the end."""
 
     __slots__ = ("_client", "_ended", "_exchange", "_limits", "_session", "_timer", "sink")
 
@@ -102,7 +114,7 @@ class Stream:
         """Answer with the stream, and return when it has ended."""
         scope = {"type": "http", "method": "GET"}
         response = EventSourceResponse(self._blocks(cursor), ping=0)
-        response.raw_headers.extend(self._exchange.common)
+        response.raw_headers = [*self._exchange.common, *_HEADERS]
         try:
             await response(scope, self._exchange.receive, self._exchange.send)
         finally:
@@ -113,7 +125,7 @@ class Stream:
 
     async def _blocks(self, cursor: str) -> AsyncGenerator[bytes, None]:
         """The one block that goes through ASGI: all others are written to the connection."""
-        yield place_block(cursor, retry=RETRY_MILLISECONDS)
+        yield cursor_block(cursor, retry=RETRY_MILLISECONDS)
         self._client = Client(self._session, self, FrameDelivery(self.sink, _BLOCKS, self._session.close))
         self._client.start_heartbeat(self._limits.heartbeat_seconds)
         await self._ended
@@ -123,7 +135,7 @@ class Stream:
     def heartbeat(self, cursor: str | None) -> bytes:
         """See `core.live.client.Peer`."""
         assert cursor is not None, "a stream follows from its beginning"
-        return place_block(cursor)
+        return cursor_block(cursor)
 
     def farewell(self, close: Close, cursor: str | None) -> bytes:
         """See `core.live.client.Peer`."""

@@ -17,7 +17,7 @@ from protocols.asyncapi import (
 )
 from protocols.http.error_data import ExpiredData
 from protocols.sse.errors import ClosedData
-from protocols.sse.wire import RETRY_MILLISECONDS
+from protocols.sse.wire import RETRY_MILLISECONDS, CursorData
 
 _RETRY = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before reconnecting."}
 _TEXT = {"type": "string"}
@@ -57,12 +57,14 @@ def _of(kind: EventKind) -> MessageDescription:
     )
 
 
-_PLACE = MessageDescription(
-    "place",
-    "place",
-    "The position of the stream: a block without data, sent first and then at intervals.",
-    headers=closed({"id": CURSOR, "retry": _RETRY}, "retry"),
-    headers_example={"id": examples.CURSOR, "retry": RETRY_MILLISECONDS},
+_CURSOR = MessageDescription(
+    "cursor",
+    "cursor",
+    "The position of the stream, sent first and then at intervals.",
+    CursorData,
+    {"cursor": examples.CURSOR},
+    closed({"id": CURSOR, "event": _event("cursor"), "retry": _RETRY}, "retry"),
+    {"id": examples.CURSOR, "event": "cursor", "retry": RETRY_MILLISECONDS},
 )
 _EXPIRED = MessageDescription(
     "cursor-expired",
@@ -92,7 +94,7 @@ DOOR = DoorDescription(
             "Events, as Server-Sent Events.",
             "The headers of a message are the fields of its block (`id`, `event`, `retry`), its payload is the field "
             "`data`. Reconnecting with the last `id` as `Last-Event-ID` delivers what was missed, each event once.",
-            sent=(*map(_of, EVENTS.values()), _PLACE, _EXPIRED, _CLOSED),
+            sent=(*map(_of, EVENTS.values()), _CURSOR, _EXPIRED, _CLOSED),
             sending={"http": {"method": "GET", "query": _QUERY, "bindingVersion": "0.3.0"}},
         ),
     ),

@@ -10,7 +10,7 @@ import orjson
 from core.kernel.errors import Close, CloseReason
 from core.live.replies import Reply
 from protocols.http.error_data import ExpiredData
-from protocols.sse.wire import RETRY_MILLISECONDS, place_block
+from protocols.sse.wire import RETRY_MILLISECONDS, cursor_block
 
 
 class ClosedData(Reply):
@@ -29,7 +29,7 @@ def farewell(close: Close, cursor: str) -> bytes:
     if close.reason is CloseReason.DRAINING:
         # All would come back at once otherwise, and to fewer nodes than before.
         retry = random.randint(RETRY_MILLISECONDS // 2, RETRY_MILLISECONDS * 2)  # noqa: S311
-    return place_block(cursor, retry=retry) + _closed_block(close)
+    return cursor_block(cursor, retry=retry) + _closed_block(close)
 
 
 def _expired_block(oldest_cursor: str) -> bytes:

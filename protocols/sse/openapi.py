@@ -26,10 +26,11 @@ PATHS: dict[str, Any] = {
             "tags": ["Events"],
             "summary": "Follow events live",
             "description": (
-                "Server-Sent Events. The first block, and one every 15 seconds, has an `id` and no data: it "
-                "is the stream's position. Reconnecting with that `id` as `Last-Event-ID`, or as a cursor on "
-                "any other door, delivers each missed event once, in order, and then live events. Events "
-                "that the caller may not see are left out."
+                "Server-Sent Events. The first event, and one every 15 seconds, is of type `cursor`: its data "
+                '`{"cursor": …}` is the stream\'s position, and so is its `id`. Reconnecting with the last `id` as '
+                "`Last-Event-ID`, or as a cursor on any other door, delivers each missed event once, in order, and "
+                "then live events. A stream that the store ends says why in an event of type `closed` or "
+                "`cursor-expired`. Events that the caller may not see are left out."
             ),
             "security": [{}, {"bearerAuth": []}, {"apiKeyAuth": []}],
             "parameters": [
@@ -57,11 +58,21 @@ PATHS: dict[str, Any] = {
                                 "type": "object",
                                 "properties": {
                                     "id": {"type": "string", "description": "The cursor after this block."},
-                                    "event": {"type": "string", "description": "The event type."},
+                                    "event": {
+                                        "type": "string",
+                                        "description": "The event type, `cursor`, `closed` or `cursor-expired`.",
+                                    },
                                     "data": {
                                         "type": "string",
                                         "contentMediaType": "application/json",
-                                        "contentSchema": {"$ref": _ENVELOPE},
+                                        "contentSchema": {
+                                            "anyOf": [
+                                                {"$ref": _ENVELOPE},
+                                                {"$ref": "#/components/schemas/StreamCursor"},
+                                                {"$ref": "#/components/schemas/StreamClosed"},
+                                                {"$ref": "#/components/schemas/StreamCursorExpired"},
+                                            ]
+                                        },
                                     },
                                     "retry": {"type": "integer", "description": "Milliseconds."},
                                 },
@@ -78,7 +89,31 @@ PATHS: dict[str, Any] = {
     }
 }
 
+_CURSOR = {"type": "string", "description": "A cursor, to resume from."}
+
 SCHEMAS: dict[str, Any] = {
+    "StreamCursor": {
+        "type": "object",
+        "description": "The position of an event stream.",
+        "properties": {"cursor": _CURSOR},
+        "required": ["cursor"],
+    },
+    "StreamClosed": {
+        "type": "object",
+        "description": "Why an event stream ended, and whether to reconnect with the last event id.",
+        "properties": {
+            "reason": {"type": "string"},
+            "message": {"type": "string"},
+            "resumable": {"type": "boolean"},
+        },
+        "required": ["reason", "message", "resumable"],
+    },
+    "StreamCursorExpired": {
+        "type": "object",
+        "description": "An event stream ended because its cursor expired: where reading can begin.",
+        "properties": {"oldestCursor": _CURSOR},
+        "required": ["oldestCursor"],
+    },
     "Event": {
         "type": "object",
         "description": "An event; the envelope is the same on every door.",
@@ -98,5 +133,5 @@ SCHEMAS: dict[str, Any] = {
             "data": {"type": "object", "description": "The payload; its shape depends on the event type."},
         },
         "required": ["id", "eventType", "timestamp", "tenantId", "topic", "data"],
-    }
+    },
 }

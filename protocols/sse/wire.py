@@ -1,9 +1,16 @@
 """Blocks of the event stream format (HTML Living Standard, section 9.2.5)."""
 
 from core.kernel.events import Event
+from core.live.replies import Reply
 
 #: What a browser waits before it reconnects.
 RETRY_MILLISECONDS = 2000
+
+
+class CursorData(Reply):
+    """Where the stream stands."""
+
+    cursor: str
 
 
 class EventBlocks:
@@ -15,7 +22,9 @@ class EventBlocks:
         return place + b"event: " + event.event_type.encode() + b"\ndata: " + event.envelope + b"\n\n"
 
 
-def place_block(cursor: str, *, retry: int | None = None) -> bytes:
-    """A block without data: it moves the reader's last event id and nothing else."""
+def cursor_block(cursor: str, *, retry: int | None = None) -> bytes:
+    """Where the stream stands. It has data because Firefox and Node's ``eventsource`` overlook the id of a block that
+    has none, though the standard says otherwise."""
     head = b"" if retry is None else b"retry: %d\n" % retry
-    return head + b"id: " + cursor.encode() + b"\n\n"
+    place = cursor.encode()
+    return head + b"id: " + place + b'\nevent: cursor\ndata: {"cursor":"' + place + b'"}\n\n'

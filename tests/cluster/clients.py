@@ -83,7 +83,7 @@ async def _read_sse(answer: httpx.Response, heard: Heard) -> None:
                 continue
             if block.get("event") == "closed":
                 heard.farewell = json.loads(block["data"])
-            elif "data" in block:
+            elif block["event"] != "cursor":
                 heard.take(json.loads(block["data"]))
             heard.cursor = block.get("id", heard.cursor)
             block = {}

@@ -43,6 +43,18 @@ async def test_resume(world: World, at: At, doors: tuple[Door, ...]) -> None:
             assert all(each == told[0] for each in told)
 
 
+@scenario("A quiet subscriber whose line is cut misses nothing", Ability.FOLLOW, Ability.RESUME, nodes=True)
+async def test_quiet(world: World, at: At, door: Door) -> None:
+    async with at(door, world.visitor, world.target.last).follow("pets/+") as stream:
+        cursor = stream.cursor
+        assert not stream.untold
+    await world.pet(name="missed")
+    async with at(door, world.visitor, world.target.first).follow("pets/+", cursor=cursor) as stream:
+        await world.pet(name="live")
+        assert names(await stream.take(2)) == ["missed", "live"]
+        assert not stream.untold
+
+
 @scenario("earliest asks for all that is kept", Ability.RESUME)
 async def test_earliest(world: World, at: At, door: Door) -> None:
     for name in ("one", "two"):

@@ -330,8 +330,8 @@ class EventStream:
         raise EOFError
 
     async def event(self) -> dict[str, Any]:
-        """The data of the next block that has any."""
-        while "data" not in (block := await self.block()):
+        """The data of the next block that tells of more than the stream's cursor."""
+        while "data" not in (block := await self.block()) or block.get("event") == "cursor":
             pass
         data: dict[str, Any] = json.loads(block["data"])
         return data

@@ -62,7 +62,7 @@ class Record:
 def _told(seen: Seen) -> str | None:
     frame = seen.frame
     match seen.door:
-        case "sse" if "data" in frame:
+        case "sse" if frame["event"] != "cursor":
             return str(frame["event"])
         case "mqtt":
             return str(json.loads(frame["payload"])["eventType"])
@@ -129,7 +129,7 @@ class Story:
                 wanted <= dict(self.record.events(door, channel)).keys()
                 for door, channel, wanted in LISTENERS
             )
-            and any(frame.keys() == {"id"} for frame in frames)
+            and any(frame.get("event") == "cursor" and "retry" not in frame for frame in frames)
             and any(frame.get("type") == "pong" and "replyTo" not in frame for frame in frames)
             and any(frame.get("event") == "pong" for frame in frames)
         )

@@ -146,7 +146,7 @@ async def test_every_end_is_in_the_document(contract: Contract, tmp_path: Path, 
         _, messages = await socket.end()
         _, told = await client.end()
         fitted = [contract.check("sse", "/v1/events", "server", block) for block in blocks]
-        assert fitted == (["cursor-expired"] if expired else ["place", "closed"])
+        assert fitted == (["cursor-expired"] if expired else ["cursor", "closed"])
         for message in messages:
             contract.check("websocket", SOCKETS[0], "server", message)
         [(name, data)] = told

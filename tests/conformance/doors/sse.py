@@ -37,7 +37,10 @@ class SseDriver(Driver):
                 await answer.aread()
                 raise error_of_response(answer)
             lines = answer.aiter_lines()
-            stream.cursor = (await self._block(lines))["id"]
+            first = await self._block(lines)
+            # Some clients overlook the id of a block without data.
+            stream.cursor = json.loads(first["data"])["cursor"]
+            assert stream.cursor == first["id"]
             reader = asyncio.create_task(self._read(lines, stream))
             try:
                 yield stream
@@ -53,14 +56,14 @@ class SseDriver(Driver):
                 await stream.reading.wait()
                 block = await self._block(lines)
                 place = block.get("id", place)
-                if "data" not in block:
-                    continue
                 data = json.loads(block["data"])
                 match block["event"]:
                     case "closed":
                         stream.end(End(_ENDS.get(data["reason"], data["reason"]), place))
                     case "cursor-expired":
                         stream.end(End("cursor-expired", place, data["oldestCursor"]))
+                    case "cursor":
+                        pass
                     case _:
                         stream.put(data)
         except (EOFError, httpx.TransportError):

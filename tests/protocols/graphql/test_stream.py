@@ -59,6 +59,12 @@ async def test_subscriptions_may_come_by_get(node: Live, accept: str) -> None:
         assert await stream.numbers(1) == [1]
 
 
+async def test_head_of_a_subscription_ends(node: Live) -> None:
+    params = {"query": 'subscription { events(topics: ["#"]) { id } }'}
+    headers = {"Accept": "application/json, text/event-stream;q=0.5"}
+    assert (await node.get("/v1/graphql", "HEAD", params=params, headers=headers)).status_code == 400
+
+
 async def test_who_reads_no_event_streams_cannot_follow(node: Live) -> None:
     query = 'subscription { events(topics: ["pets/#"]) { data } }'
     answer = await node.get("/v1/graphql", params={"query": query}, headers={"Accept": "*/*"})

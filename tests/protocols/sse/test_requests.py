@@ -127,7 +127,27 @@ async def test_options_and_head_are_answered_without_a_stream(node: Live) -> Non
     answer = await node.get("/v1/events?topics=%23", "HEAD")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-cache, no-transform"
     assert (await node.get("/v1/events", "HEAD")).status_code == 400
+
+
+async def test_head_is_over_at_once_and_holds_no_connection(tmp_path: Path) -> None:
+    async with live(tmp_path, connections_per_caller=1) as node, node.raw() as client:
+        for _ in range(3):
+            client.send(b"HEAD /v1/events?topics=%23 HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
+            await node.empty()
+
+
+async def test_an_older_client_reads_a_stream(node: Live) -> None:
+    async with node.raw() as client:
+        client.send(b"GET /v1/events?topics=%23 HTTP/1.0\r\n\r\n")
+        head = (await client.read_head()).lower()
+        assert head.count(b"\r\nconnection:") == head.count(b"\r\nconnection: close") == 1
+        assert b"transfer-encoding" not in head
+        assert (await client.reader.readuntil(b"\n\n")).startswith(b"retry: 2000\nid: ")
+        await node.happen(1)
+        assert (await client.reader.readuntil(b"\n\n")).startswith(b"id: ")
 
 
 @pytest.mark.parametrize(

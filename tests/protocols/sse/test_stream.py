@@ -1,5 +1,6 @@
 """Event streams as clients read them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,14 @@ async def test_a_stream_begins_with_its_place_and_then_shows_events(node: Live) 
     async with node.stream("pets/#,inventory/+/stock") as stream:
         assert stream.response.status_code == 200
         assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
-        assert stream.response.headers["cache-control"] == "no-store"
+        assert stream.response.headers["cache-control"] == "no-cache, no-transform"
+        assert stream.response.headers["x-accel-buffering"] == "no"
+        assert "connection" not in stream.response.headers
         assert "content-encoding" not in stream.response.headers
         first = await stream.block()
-        assert list(first) == ["retry", "id"]
-        assert first["retry"] == "2000"
+        assert list(first) == ["retry", "id", "event", "data"]
+        assert (first["retry"], first["event"]) == ("2000", "cursor")
+        assert json.loads(first["data"]) == {"cursor": first["id"]}
         await node.happen(1)
         block = await stream.block()
         assert list(block) == ["id", "event", "data"]
@@ -60,11 +64,13 @@ async def test_a_quiet_stream_is_told_its_place_now_and_then(tmp_path: Path) -> 
         await node.happen(1, 2, 3)
         while True:
             block = await stream.block()
-            assert block.keys() <= {"id", "retry"}
+            assert block["event"] == "cursor"
+            assert json.loads(block["data"]) == {"cursor": block["id"]}
             if Cursor.decode(block["id"], SHARED_TENANT).sequence == 3:
                 break
         before = stream.last_id
-        assert (await stream.block()) == {"id": before}
+        block = await stream.block()
+        assert (list(block), block["id"]) == (["id", "event", "data"], before)
 
 
 async def test_tokens_and_tenants_may_stand_in_the_address(node: Live) -> None:
@@ -116,7 +122,7 @@ async def test_a_drain_says_farewell_with_the_last_cursor(node: Live) -> None:
         last = stream.last_id
         await node.drain()
         farewell = await stream.block()
-        assert farewell.keys() == {"retry", "id"}
+        assert (list(farewell), farewell["event"]) == (["retry", "id", "event", "data"], "cursor")
         assert (farewell["id"], 1000 <= int(farewell["retry"]) <= 4000) == (last, True)
         end = await stream.block()
         assert end["event"] == "closed"
