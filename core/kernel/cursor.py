@@ -51,3 +51,9 @@ class Cursor:
         if uuid.UUID(bytes=owner) != uuid.UUID(tenant):
             raise BadRequest("The cursor is not of this tenant.")
         return cls(epoch, tenant, sequence)
+
+
+def sequence_of(text: str) -> tuple[int, int]:
+    """What cursors of one tenant are ordered by; the text is one that the store has made."""
+    _, epoch, _, sequence = _LAYOUT.unpack(base64.urlsafe_b64decode(text)[:-1])
+    return epoch, sequence

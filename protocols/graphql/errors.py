@@ -6,7 +6,9 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from core.kernel.errors import Close, CloseReason, CursorExpired, ErrorCode, Internal, StoreError
+from core.kernel.errors import Close, CloseReason, CursorExpired, ErrorCode, Internal, RateLimited, StoreError
+from core.live.client import refusal_reason
+from protocols.http import closing
 from protocols.http.error_data import members_of
 
 log = logging.getLogger(__name__)
@@ -29,8 +31,20 @@ CODES: dict[ErrorCode, str] = {
 }
 
 #: Close codes of graphql-transport-ws: an invalid message; a command before the acknowledgement; no common subprotocol;
-#: an id in use; a second init. The reasons of the store have those of all sockets (`protocols.http.closing`).
+#: an id in use; a second init.
 BAD_MESSAGE, NOT_ACKNOWLEDGED, NO_SUBPROTOCOL, ID_IN_USE, SECOND_INIT = 4400, 4401, 4406, 4409, 4429
+#: Who may come back later (RFC 6455, registry of close codes).
+TRY_AGAIN_LATER = 1013
+
+#: Close codes of the store's reasons. After 4401 and 1011 the official client never connects again, though the next
+#: login, or the next attempt, may be as good as any; after 4403 and 1013 it does.
+CLOSE_CODES: dict[CloseReason, int] = {
+    **closing.CLOSE_CODES,
+    CloseReason.UNAUTHENTICATED: 4403,
+    CloseReason.EXPIRED: 4403,
+    CloseReason.REVOKED: 4403,
+    CloseReason.INTERNAL: TRY_AGAIN_LATER,
+}
 
 
 class Breach(Exception):
@@ -46,19 +60,25 @@ def extensions_of(error: StoreError) -> dict[str, Any]:
     return {"code": CODES[error.code], **members_of(error)}
 
 
-def error_entry(error: StoreError, **extensions: Any) -> dict[str, Any]:
+def error_entry(error: StoreError) -> dict[str, Any]:
     """An error as an entry of ``errors`` that belongs to no field."""
-    return {"message": error.detail, "extensions": {**extensions_of(error), **extensions}}
+    return {"message": error.detail, "extensions": extensions_of(error)}
 
 
-def close_entry(close: Close, cursor: str | None) -> dict[str, Any]:
-    """The end of a stream as an entry of ``errors``, with the place to resume from."""
-    if close.oldest_cursor is not None:
-        return error_entry(CursorExpired(close.oldest_cursor))
-    extensions: dict[str, Any] = {"code": CODES[close.code], "cursor": cursor}
-    if close.reason is CloseReason.DRAINING:
-        extensions["retryAfter"] = 1
-    return {"message": close.detail or "The stream has ended.", "extensions": extensions}
+def refusal_of(error: StoreError) -> tuple[int, str]:
+    """Close code and reason for who is not let in."""
+    code = TRY_AGAIN_LATER if isinstance(error, RateLimited) else CLOSE_CODES[refusal_reason(error)]
+    return code, f"{CODES[error.code]}: {error.detail}"
+
+
+def reason_of(close: Close) -> str:
+    """Why a stream ends: the code that an error would have, and words for people."""
+    return f"{CODES[close.code]}: {close.detail or 'The stream has ended.'}"
+
+
+def expiry_of(close: Close) -> StoreError | None:
+    """The error of a subscription that cannot go on; None where it can, on the next connection."""
+    return None if close.oldest_cursor is None else CursorExpired(close.oldest_cursor)
 
 
 def refusals_of(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:

@@ -10,13 +10,15 @@ from graphql import OperationType
 
 from core.hub import Subscription
 from core.kernel.caller import Credentials
-from core.kernel.errors import Close, CloseReason, Internal, RateLimited, StoreError
+from core.kernel.cursor import sequence_of
+from core.kernel.errors import Close, Internal, RateLimited, StoreError, Unavailable
+from core.live.client import refusal_reason
 from core.live.connection import Sink
 from core.live.delivery import Delivery
 from core.live.session import Session
 from protocols.graphql.context import RequestContext
 from protocols.graphql.door import Door
-from protocols.graphql.errors import ID_IN_USE, Breach, close_entry, error_entry
+from protocols.graphql.errors import ID_IN_USE, Breach, error_entry, expiry_of
 from protocols.graphql.execution import Prepared, Refused, Request, encode
 from protocols.graphql.shared_executions import Membership, SharedDelivery
 from protocols.graphql.wire import SocketWire, next_message, places_message, server_message
@@ -28,9 +30,12 @@ _MAX_OPERATIONS = 100
 
 
 class _Operation:
-    """One operation, by the id that the client gave it; a subscription has a delivery once it has begun."""
+    """One operation, by the id that the client gave it; a subscription has a delivery once it has begun.
 
-    __slots__ = ("delivery", "id", "membership", "session", "stream", "task")
+    ``follows``: it is a subscription, or not known to be anything else.
+    """
+
+    __slots__ = ("delivery", "follows", "id", "membership", "session", "stream", "task")
 
     def __init__(self, mark: str, session: Session) -> None:
         self.id = mark
@@ -39,17 +44,22 @@ class _Operation:
         self.membership: Membership | None = None
         self.stream: Subscription | None = None
         self.delivery: Delivery | None = None
+        self.follows = True
 
 
 class Operations:
-    """What one client has under way; ``state`` is the request's, where its id is."""
+    """What one client has under way; ``state`` is the request's, where its id is.
 
-    __slots__ = ("_door", "_sink", "_state", "_tasks", "_under_way")
+    ``begins`` is the cursor where subscriptions begin that name none.
+    """
+
+    __slots__ = ("_door", "_sink", "_state", "_tasks", "_under_way", "begins")
 
     def __init__(self, door: Door, sink: Sink, state: Mapping[str, Any]) -> None:
         self._door = door
         self._sink = sink
         self._state = state
+        self.begins: str | None = None
         self._under_way: dict[str, _Operation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -77,6 +87,7 @@ class Operations:
             if prepared.kind is OperationType.SUBSCRIPTION:
                 await self._follow(operation, prepared)
                 return
+            operation.follows = False
             admission = await self._door.store.admit(credentials)
             if admission.refusal is not None:
                 raise admission.refusal
@@ -97,22 +108,30 @@ class Operations:
             self._fail(operation, [error_entry(Internal())])
 
     async def _follow(self, operation: _Operation, prepared: Prepared) -> None:
-        operation.membership = self._door.shared_executions.join(prepared, operation.session.caller)
-        operation.stream = await operation.session.follow_apart(operation.membership.command)
-        # The protocol has no acknowledgement of a subscription, but lets either side send a pong that nobody asked for.
-        self._sink.write(places_message("pong", {operation.id: operation.stream.cursor}))
+        session = operation.session
+        operation.membership = membership = self._door.shared_executions.join(
+            prepared, session.caller, begins=self.begins
+        )
+        try:
+            operation.stream = await session.follow_apart(membership.command)
+        except Unavailable as error:
+            # An error would end the subscription for good; stock clients begin it again on their next connection.
+            session.close(Close(refusal_reason(error), error.detail))
+            return
         operation.delivery = SharedDelivery(
             self._sink,
-            operation.membership.shared,
+            membership.shared,
             SocketWire(operation.id),
             partial(self._on_end, operation),
         )
         operation.delivery.attach(operation.stream)
+        # The protocol has no acknowledgement of a subscription, but lets either side send a pong that nobody asked for.
+        self._sink.write(places_message("pong", {operation.id: operation.stream.cursor}, self.cursor))
 
     def _on_end(self, operation: _Operation, close: Close) -> None:
         """A subscription has ended by itself: for its own reason, or with the connection."""
-        if close.reason is CloseReason.CURSOR_EXPIRED:
-            self._fail(operation, [close_entry(close, None)])
+        if (error := expiry_of(close)) is not None:
+            self._fail(operation, [error_entry(error)])
         else:
             operation.session.close(close)
 
@@ -142,13 +161,20 @@ class Operations:
             operation.membership.leave()
 
     @property
-    def cursors(self) -> dict[str, str | None]:
-        """The place of each subscription, by its id."""
+    def cursors(self) -> dict[str, str]:
+        """The place of each subscription that has begun, by its id."""
         return {
             mark: operation.delivery.cursor
             for mark, operation in self._under_way.items()
-            if operation.delivery is not None
+            if operation.delivery is not None and operation.delivery.cursor is not None
         }
+
+    @property
+    def cursor(self) -> str | None:
+        """The place up to which every subscription has been served; None without any, or while one has yet to begin."""
+        if any(one.follows and one.delivery is None for one in self._under_way.values()):
+            return None
+        return min(self.cursors.values(), key=sequence_of, default=None)
 
     def pump(self) -> None:
         """Write what is due to every subscription, as far as the client takes it."""
@@ -156,15 +182,11 @@ class Operations:
             if operation.delivery is not None:
                 operation.delivery.pump()
 
-    def farewell(self, close: Close) -> bytes:
-        """The end of each subscription: its place, and why it ends."""
-        told = []
+    def stand_still(self) -> None:
+        """Write no more events: the places are final."""
         for operation in self._under_way.values():
             if operation.delivery is not None:
                 operation.delivery.close()
-                entry = close_entry(close, operation.delivery.cursor)
-                told.append(server_message("error", operation.id, [entry]))
-        return b"".join(told)
 
     async def end(self) -> None:
         """Leave nothing behind."""

@@ -206,8 +206,12 @@ class SharedExecutions:
         members = sum(shared.members for shared in self)
         return Statistics(len(self._shared), members, self._ended + sum(shared.executions for shared in self))
 
-    def join(self, prepared: Prepared, caller: Caller) -> "Membership":
+    def join(
+        self, prepared: Prepared, caller: Caller, *, begins: str | None = None, resumes: str | None = None
+    ) -> "Membership":
         """Follow a document. Whoever joins has to leave.
+
+        The document's ``after`` says where; ``begins`` where it says nothing, and ``resumes`` whatever it says.
 
         Raises:
             Refused: its variables are not what it declares.
@@ -215,7 +219,8 @@ class SharedExecutions:
         """
         executor = self._engine.build(prepared, RequestContext(self._store, caller))
         node, given = root_field(executor)
-        cursor = given.pop("after", None)
+        after = given.pop("after", None)
+        cursor = resumes or (begins if after is None else after)
         name = node.name.value
         feed = FEEDS[name](given)
         # Checked here, so that the group is known to be sound before anybody is in it.

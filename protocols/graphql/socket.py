@@ -11,15 +11,18 @@ from starlette.types import Receive, Scope, Send
 
 from core.kernel.caller import Credentials
 from core.kernel.errors import BadRequest, Close, RateLimited, StoreError
-from core.live.client import Client, refusal_reason
+from core.live.client import Client
 from core.live.session import Session
 from protocols.graphql.door import Door
 from protocols.graphql.errors import (
     BAD_MESSAGE,
+    CLOSE_CODES,
     NO_SUBPROTOCOL,
     NOT_ACKNOWLEDGED,
     SECOND_INIT,
     Breach,
+    reason_of,
+    refusal_of,
 )
 from protocols.graphql.operations import Operations
 from protocols.graphql.wire import (
@@ -30,7 +33,7 @@ from protocols.graphql.wire import (
     request_of,
     server_message,
 )
-from protocols.http.closing import CLOSE_CODES, TOO_BIG
+from protocols.http.closing import TOO_BIG
 from protocols.http.credentials import bearer_of, read_credentials
 from protocols.http.headers import read_headers
 from protocols.http.sockets import Socket, exceeds
@@ -89,7 +92,7 @@ class Connection:
             except BadRequest as error:  # A tenant that cannot be one.
                 await self._socket.close(BAD_MESSAGE, error.detail)
             except StoreError as error:
-                await self._socket.close(CLOSE_CODES[refusal_reason(error)], error.detail)
+                await self._socket.close(*refusal_of(error))
             finally:
                 await self._release()
 
@@ -152,6 +155,7 @@ class Connection:
             raise Breach(SECOND_INIT, "Too many initialisation requests")
         self._initialised = True
         given = _credentials_of(self._credentials, payload)
+        self._operations.begins = _text_of(payload, "cursor")
         admission = await self._door.store.admit(given)
         if admission.refusal is not None:
             raise admission.refusal
@@ -177,15 +181,19 @@ class Connection:
 
     def heartbeat(self, _: str | None) -> bytes:
         """See `Peer`: asks for a sign of life, and tells the place of each subscription."""
-        return places_message("ping", self._operations.cursors)
+        return self._places("ping")
 
-    def farewell(self, close: Close, _: str | None) -> bytes:
-        """See `Peer`."""
-        return self._operations.farewell(close)
+    def farewell(self, _: Close, __: str | None) -> bytes:
+        """See `Peer`: the last places. No subscription is told to end, so clients begin them again when they return."""
+        self._operations.stand_still()
+        return self._places("pong") if self._operations.cursors else b""
+
+    def _places(self, kind: str) -> bytes:
+        return places_message(kind, self._operations.cursors, self._operations.cursor)
 
     def disconnect(self, close: Close) -> None:
         """See `Peer`."""
-        self._socket.spawn(self._socket.close(CLOSE_CODES[close.reason], close.detail))
+        self._socket.spawn(self._socket.close(CLOSE_CODES[close.reason], reason_of(close)))
 
     async def _release(self) -> None:
         """Leave nothing behind."""
@@ -199,14 +207,15 @@ class Connection:
 
 def _credentials_of(found: Credentials, payload: Mapping[str, Any]) -> Credentials:
     """The credentials of a ``connection_init`` payload, where it has any; else those of the handshake."""
-    token, authorization = (
-        payload.get("token"),
-        payload.get("Authorization", payload.get("authorization")),
-    )
-    tenant = payload.get("tenantId")
-    for text in (token, authorization, tenant):
-        if not isinstance(text, str | None):
-            raise BadMessage("token, Authorization and tenantId are texts.")
+    token, tenant = _text_of(payload, "token"), _text_of(payload, "tenantId")
+    authorization = _text_of(payload, "Authorization" if "Authorization" in payload else "authorization")
     if token is None and authorization is not None:
         token = bearer_of(authorization)
     return found._replace(token=token or found.token, tenant=tenant or found.tenant)
+
+
+def _text_of(payload: Mapping[str, Any], name: str) -> str | None:
+    text = payload.get(name)
+    if not isinstance(text, str | None):
+        raise BadMessage(f"{name} is a text.")
+    return text or None

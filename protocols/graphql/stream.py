@@ -6,14 +6,21 @@ import contextlib
 from starlette.types import Receive, Send
 
 from core.kernel.caller import Caller
-from core.kernel.errors import Close, StoreError
+from core.kernel.errors import Close, StoreError, Unavailable
 from core.live.client import Client
 from core.live.connection import ClientConnection
 from protocols.graphql.door import Door
-from protocols.graphql.errors import close_entry, error_entry
+from protocols.graphql.errors import error_entry, expiry_of, reason_of, refusal_of
 from protocols.graphql.execution import Prepared, encode
 from protocols.graphql.shared_executions import SharedDelivery
-from protocols.graphql.wire import COMPLETE_BLOCK, EVENT_STREAM, STREAM_WIRE, next_block, place_block
+from protocols.graphql.wire import (
+    COMPLETE_BLOCK,
+    EVENT_STREAM,
+    STREAM_WIRE,
+    next_block,
+    place_block,
+    remark,
+)
 from protocols.http.connection import connection_of
 from protocols.http.exchange import Exchange
 from protocols.http.headers import Header
@@ -22,7 +29,7 @@ from protocols.http.headers import Header
 _FAREWELL_SECONDS = 2.0
 _HEADERS: tuple[Header, ...] = (
     (b"content-type", EVENT_STREAM + b"; charset=utf-8"),
-    (b"cache-control", b"no-store"),
+    (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
 
@@ -41,6 +48,9 @@ async def _start(exchange: Exchange) -> None:
 async def serve_stream(door: Door, prepared: Prepared, caller: Caller, exchange: Exchange) -> None:
     """Let a client follow a document until it goes or the store ends it.
 
+    A client that comes back says by ``Last-Event-ID`` where it was; browsers do so of themselves, beside the address
+    that they began with.
+
     Raises:
         Refused: the variables are not what the document declares.
         Unavailable, RateLimited: it cannot be let in.
@@ -52,8 +62,14 @@ async def serve_stream(door: Door, prepared: Prepared, caller: Caller, exchange:
     stream = _Stream(connection_of(exchange.scope))
     try:
         try:
-            membership = door.shared_executions.join(prepared, caller)
+            last = exchange.headers.get(b"last-event-id", b"").decode("latin-1") or None
+            membership = door.shared_executions.join(prepared, caller, resumes=last)
             cursor = await session.follow(membership.command)
+        except Unavailable as error:
+            # The end of a stream brings every client back, which an error, or another status than 200, would not.
+            await _start(exchange)
+            await exchange.send({"type": "http.response.body", "body": remark(refusal_of(error)[1])})
+            return
         except StoreError as error:
             await serve_answer(encode({"errors": [error_entry(error)]}), exchange)
             return
@@ -103,9 +119,12 @@ class _Stream:
         return place_block(cursor)
 
     def farewell(self, close: Close, cursor: str | None) -> bytes:
-        """See `core.live.client.Peer`."""
+        """See `core.live.client.Peer`: only what cannot go on is told to be complete; else clients come back by
+        themselves."""
         assert cursor is not None, "a stream follows from its beginning"
-        return next_block(encode({"errors": [close_entry(close, cursor)]})) + COMPLETE_BLOCK
+        if (error := expiry_of(close)) is not None:
+            return next_block(encode({"errors": [error_entry(error)]})) + COMPLETE_BLOCK
+        return place_block(cursor) + remark(reason_of(close))
 
     def disconnect(self, _: Close) -> None:
         """See `core.live.client.Peer`: the response ends behind what was written, if the peer reads that."""

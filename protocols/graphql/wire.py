@@ -154,9 +154,12 @@ def server_message(kind: str, mark: str | None = None, payload: object = None) -
     return text_frame(orjson.dumps(message))
 
 
-def places_message(kind: str, cursors: Mapping[str, str | None]) -> bytes:
-    """A ping or pong that tells where subscriptions stand, framed."""
-    return server_message(kind, None, {"cursors": cursors} if cursors else None)
+def places_message(kind: str, cursors: Mapping[str, str], cursor: str | None) -> bytes:
+    """A ping or pong that tells where subscriptions stand, and the connection as a whole, framed."""
+    payload: dict[str, object] = {"cursors": cursors} if cursors else {}
+    if cursor is not None:
+        payload["cursor"] = cursor
+    return server_message(kind, None, payload or None)
 
 
 def next_message(mark: str, answer: bytes) -> bytes:
@@ -218,5 +221,14 @@ def next_block(answer: bytes, cursor: str | None = None) -> bytes:
 
 
 def place_block(cursor: str) -> bytes:
-    """A block without event and data: browsers note the place, and to graphql-sse it is a sign of life."""
-    return b"id: " + cursor.encode() + b"\n\n"
+    """A block that tells nothing but the place.
+
+    Its data is there, and empty: a block without data would be passed over by Firefox and by Node's ``eventsource``,
+    with its id; one with data would be an event without a type to graphql-sse, which takes this for a sign of life.
+    """
+    return b"id: " + cursor.encode() + b"\ndata:\n\n"
+
+
+def remark(text: str) -> bytes:
+    """A comment, for people who read the stream."""
+    return b": " + " ".join(text.split()).encode() + b"\n\n"

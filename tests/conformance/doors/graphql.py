@@ -47,16 +47,6 @@ _NOT_SHOWN = {("Pet", "owner"), ("Order", "user"), ("OrderItem", "pet"), ("Messa
 #: Enumerations whose values are no names as GraphQL has them.
 _ENUMS: dict[str, type[Enum]] = {"Scope": Scope, "SortKey": SortKey}
 _SLUGS = {code: error.value for error, code in CODES.items()}
-#: Why the server closes a WebSocket whose login or subscription it refuses.
-_CLOSED = {
-    1001: "service-unavailable",
-    1011: "internal-server-error",
-    4400: "bad-request",
-    4401: "unauthorized",
-    4403: "forbidden",
-    4408: "unauthorized",
-    4429: "rate-limit-exceeded",
-}
 _ID = "1"
 
 
@@ -113,7 +103,7 @@ class GraphqlDriver(Driver):
                 await _say(socket, type="subscribe", id=_ID, payload=_subscription(topics, cursor))
                 message = await _hear(socket)
             except ConnectionClosed as closed:
-                raise Refused(_CLOSED[0 if closed.rcvd is None else closed.rcvd.code]) from None
+                raise Refused(_why(closed)) from None
             if message["type"] == "error":
                 raise _refused(message["payload"][0])
             assert message["type"] == "pong", message
@@ -144,7 +134,7 @@ class GraphqlSseDriver(Driver):
                 raise _refused(json.loads(await answer.aread())["errors"][0])
             lines = answer.aiter_lines()
             first = await _block(lines)
-            if "data" in first:
+            if first.get("data"):
                 raise _refused(json.loads(first["data"])["errors"][0])
             stream.cursor = first["id"]
             reader = asyncio.create_task(_read_blocks(lines, stream))
@@ -266,7 +256,13 @@ def _event(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _end(error: dict[str, Any], place: str | None) -> End:
     refused = _refused(error)
-    return End(refused.code, error["extensions"].get("cursor", place), refused.oldest_cursor)
+    return End(refused.code, place, refused.oldest_cursor)
+
+
+def _why(closed: ConnectionClosed) -> str:
+    """Why the server closed a WebSocket; it says so in front of the words for people."""
+    assert closed.rcvd is not None, closed
+    return "bad-request" if closed.rcvd.code == 4400 else _SLUGS[closed.rcvd.reason.partition(":")[0]]
 
 
 async def _say(socket: ClientConnection, **message: Any) -> None:
@@ -285,9 +281,10 @@ async def _read(socket: ClientConnection, stream: Stream) -> None:
             await stream.reading.wait()
             message = await _hear(socket)
             match message["type"]:
-                case "ping":
+                case "ping" | "pong":
                     place = message.get("payload", {}).get("cursors", {}).get(_ID, place)
-                    await _say(socket, type="pong")
+                    if message["type"] == "ping":
+                        await _say(socket, type="pong")
                 case "next":
                     answer = message["payload"]
                     place = answer.get("extensions", {}).get("cursor", place)
@@ -295,8 +292,9 @@ async def _read(socket: ClientConnection, stream: Stream) -> None:
                 case "error":
                     stream.end(_end(message["payload"][0], place))
                     return
-    except ConnectionClosed:
-        return
+    except ConnectionClosed as closed:
+        if closed.rcvd is not None:
+            stream.end(End(_why(closed), place))
 
 
 async def _read_blocks(lines: AsyncIterator[str], stream: Stream) -> None:
@@ -306,6 +304,9 @@ async def _read_blocks(lines: AsyncIterator[str], stream: Stream) -> None:
             await stream.reading.wait()
             block = await _block(lines)
             place = block.get("id", place)
+            if "" in block:
+                stream.end(End(_SLUGS[block[""].partition(":")[0]], place))
+                return
             if not block.get("data"):
                 continue
             answer = json.loads(block["data"])

@@ -44,11 +44,13 @@ async def errors_of(node: Live, query: str, token: str | None = None, **more: An
 
 
 class Talker:
-    """A WebSocket client. ``places`` are those at which its subscriptions began, by their ids."""
+    """A WebSocket client. ``places`` are the last that it was told, by the ids of its subscriptions; ``place`` is the
+    connection's."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self.places: dict[str, str] = {}
+        self.place: str | None = None
 
     async def say(self, kind: str, mark: str | None = None, payload: Any = None) -> None:
         """Send a message."""
@@ -56,12 +58,15 @@ class Talker:
         await self.connection.send(json.dumps({k: v for k, v in message.items() if v is not None}))
 
     async def hear(self) -> dict[str, Any]:
-        """The next message; acknowledgements of subscriptions are noted on the way."""
+        """The next message; places are noted on the way."""
         while True:
             message: dict[str, Any] = json.loads(await within(self.connection.recv()))
+            if message["type"] in ("ping", "pong"):
+                payload = message.get("payload", {})
+                self.places |= payload.get("cursors", {})
+                self.place = payload.get("cursor")
             if message["type"] != "pong" or "cursors" not in message.get("payload", ()):
                 return message
-            self.places |= message["payload"]["cursors"]
 
     async def subscribe(self, mark: str, query: str = EVENTS, **variables: Any) -> None:
         """Begin an operation."""
@@ -129,10 +134,17 @@ class Answers(EventStream):
 
 @contextlib.asynccontextmanager
 async def answers(
-    node: Live, query: str = EVENTS, token: str | None = None, **variables: Any
+    node: Live,
+    query: str = EVENTS,
+    token: str | None = None,
+    *,
+    last_event_id: str | None = None,
+    **variables: Any,
 ) -> AsyncIterator[Answers]:
     """Follow a document over an event stream."""
     headers = {"Accept": "text/event-stream"}
+    if last_event_id is not None:
+        headers["Last-Event-ID"] = last_event_id
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     body = {"query": query, "variables": variables}

@@ -10,7 +10,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from core.kernel.cursor import Cursor
+from core.kernel.errors import Unavailable
 from core.kernel.ids import SHARED_TENANT
+from protocols.graphql.shared_executions import SharedDelivery
 from tests.clock import skip
 from tests.protocols.graphql.clients import (
     EVENTS,
@@ -237,9 +239,10 @@ async def test_the_payload_of_the_beginning_names_token_and_tenant_and_more_is_i
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
-        ({"token": "nonsense"}, 4401),
-        ({"Authorization": "Bearer nonsense"}, 4401),
+        ({"token": "nonsense"}, 4403),
+        ({"Authorization": "Bearer nonsense"}, 4403),
         ({"token": 7}, 4400),
+        ({"cursor": 7}, 4400),
         ({"tenantId": "x"}, 4400),
     ],
 )
@@ -322,12 +325,12 @@ async def test_too_many_messages_end_the_connection(tmp_path: Path) -> None:
         assert (await client.end())[0] == 4429
 
 
-async def test_too_many_connections_are_refused(tmp_path: Path) -> None:
+async def test_too_many_connections_are_to_be_tried_again_later(tmp_path: Path) -> None:
     async with live(tmp_path, connections_per_caller=1) as node:
         token = node.staff_token()
         async with member(node, token), talker(node) as client:
             await client.say("connection_init", None, {"token": token})
-            assert (await client.end())[0] == 4429
+            assert (await client.end())[0] == 1013
 
 
 async def test_operations_count_against_the_budget(tmp_path: Path) -> None:
@@ -346,18 +349,18 @@ async def test_the_end_of_a_token_ends_the_connection_with_the_last_place(node: 
         place = (await client.payload())["extensions"]["cursor"]
         skip(20)
         code, messages = await client.end()
-        assert code == 4401
-        assert messages[-1]["payload"][0]["extensions"] == {"code": "UNAUTHENTICATED", "cursor": place}
+        assert (code, messages) == (4403, [])
+        assert client.places == {"1": place}
 
 
 async def test_a_revoked_login_ends_the_connection(node: Live) -> None:
     caller = node.member()
     async with member(node, node.token(caller)) as client:
         await node.store.revocations.revoke(caller.subjects)
-        assert (await client.end())[0] == 4401
+        assert (await client.end())[0] == 4403
 
 
-async def test_a_drain_tells_each_subscription_its_place(node: Live) -> None:
+async def test_a_drain_tells_the_places_and_ends_no_subscription(node: Live) -> None:
     async with member(node) as client:
         await client.subscribe("1", topics=["pets/#"])
         await client.subscribe("2", topics=["inventory/#"])
@@ -366,12 +369,81 @@ async def test_a_drain_tells_each_subscription_its_place(node: Live) -> None:
         await client.payload("1")
         await node.drain()
         code, messages = await client.end()
-    assert code == 1001
-    assert [(message["type"], message["id"]) for message in messages] == [("error", "1"), ("error", "2")]
-    places = {message["payload"][0]["extensions"]["cursor"] for message in messages}
-    assert {Cursor.decode(place, SHARED_TENANT).sequence for place in places} == {1}
-    assert messages[0]["payload"][0]["extensions"]["code"] == "UNAVAILABLE"
+    assert (code, messages) == (1001, [])
+    assert list(client.places) == ["1", "2"]
+    assert {Cursor.decode(place, SHARED_TENANT).sequence for place in client.places.values()} == {1}
+    assert client.place in client.places.values()
     node.store.draining = False
+
+
+async def test_a_subscription_that_cannot_begin_now_is_for_the_next_connection(node: Live) -> None:
+    async with member(node) as client:
+        await client.subscribe("1", topics=["pets/#"])
+        await subscribed(node, 1)
+
+        async def away(*_: object) -> None:
+            raise Unavailable("The database is away.")
+
+        node.store.hub.subscribe = away  # type: ignore[method-assign, assignment]
+        await client.subscribe("2", topics=["pets/#"])
+        assert await client.end() == (1001, [])
+    del node.store.hub.subscribe
+
+
+async def test_a_stream_that_fails_is_for_the_next_connection(node: Live, monkeypatch: Any) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("an error of ours")
+
+    async with member(node) as client:
+        await client.subscribe("1", topics=["pets/#"])
+        await subscribed(node, 1)
+        monkeypatch.setattr(SharedDelivery, "deliver", fail)
+        await node.happen(1)
+        assert (await client.end())[0] == 1013
+
+
+async def test_a_cursor_of_the_connection_is_where_subscriptions_begin(node: Live) -> None:
+    async with member(node) as client:
+        await client.subscribe("1", topics=["pets/#"])
+        await subscribed(node, 1)
+        await node.happen(1, 2, 3, 4)
+        first, _, third = [(await client.payload())["extensions"]["cursor"] for _ in range(3)]
+    async with member(node, cursor=first) as client:
+        await client.subscribe("1", topics=["pets/#"])
+        assert await client.numbers(3) == [2, 3, 4]
+        await client.subscribe("2", topics=["pets/#"], after=third)
+        assert await client.numbers(1) == [4]
+        await client.subscribe("3", "subscription { events(topics: []) { id } }")
+        assert (await client.hear())["type"] == "error"
+    for bad in ("x", "x" * 300):
+        async with member(node, cursor=bad) as client:
+            await client.subscribe("1", topics=["pets/#"])
+            assert (await client.hear())["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+async def test_the_place_of_a_connection_is_the_least_of_its_subscriptions(tmp_path: Path) -> None:
+    async with live(tmp_path, ping_seconds=0.05) as node:
+        await node.happen(*range(1, 4))
+        begin = asyncio.Event()
+        async with member(node) as client:
+            await client.subscribe("1", topics=["pets/#"])
+            await client.subscribe("2", topics=["pets/#"], after="earliest")
+            assert await client.numbers(3) == [1, 2, 3]
+            while client.place != client.places["1"]:
+                assert (await client.hear())["type"] == "ping"
+            hold = node.store.hub.subscribe
+
+            async def held(*arguments: Any) -> Any:
+                await begin.wait()
+                return await hold(*arguments)
+
+            node.store.hub.subscribe = held  # type: ignore[method-assign, assignment]
+            await client.subscribe("3", topics=["pets/#"], after="earliest")
+            while "cursor" in (await client.hear())["payload"]:
+                pass
+            begin.set()
+            del node.store.hub.subscribe
+            assert await client.numbers(3) == [1, 2, 3]
 
 
 async def test_a_quiet_subscriber_is_told_his_place_now_and_then(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.kernel.cursor import Cursor
+from core.kernel.errors import Unavailable
 from core.kernel.ids import SHARED_TENANT
 from tests.clock import skip
 from tests.http_clients import http_client
@@ -16,7 +17,8 @@ async def test_a_stream_begins_with_its_place_and_then_shows_answers(node: Live)
     async with answers(node, topics=["pets/#"]) as stream:
         assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
         first = await stream.block()
-        assert list(first) == ["id"]
+        assert first == {"id": first["id"], "data": ""}
+        assert stream.response.headers["cache-control"] == "no-store, no-transform"
         await node.happen(1)
         block = await stream.block()
         assert list(block) == ["id", "event", "data"]
@@ -84,13 +86,38 @@ async def test_a_stream_ends_with_the_last_place(node: Live, how: str) -> None:
             await node.store.revocations.revoke(caller.subjects)
         else:
             skip(20)
-        end = (await stream.answer())["errors"][0]["extensions"]
-        assert end["cursor"] == stream.last_id
-        assert end["code"] == ("UNAVAILABLE" if how == "drain" else "UNAUTHENTICATED")
-        assert (await stream.block())["event"] == "complete"
+        place = stream.last_id
+        while "id" in (block := await stream.block()):
+            assert block == {"id": place, "data": ""}
+        assert list(block) == [""]  # a comment
         with pytest.raises(EOFError):
             await stream.block()
     node.store.draining = False
+
+
+async def test_last_event_id_goes_before_the_cursor_that_a_stream_began_with(node: Live) -> None:
+    await node.happen(1, 2, 3)
+    async with answers(node, topics=["pets/#"], after="earliest") as stream:
+        assert await stream.numbers(2) == [1, 2]
+        place = stream.last_id
+    for more in ({}, {"after": "earliest"}):
+        async with answers(node, topics=["pets/#"], last_event_id=place, **more) as stream:
+            assert await stream.numbers(1) == [3]
+    async with answers(node, topics=["pets/#"], last_event_id="x") as stream:
+        assert (await stream.answer())["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+async def test_a_stream_that_cannot_begin_now_ends_so_that_its_client_comes_back(node: Live) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("The database is away.")
+
+    node.store.hub.subscribe = away  # type: ignore[method-assign, assignment]
+    async with answers(node, topics=["pets/#"]) as stream:
+        assert stream.response.status_code == 200
+        assert await stream.block() == {"": "UNAVAILABLE: The database is away."}
+        with pytest.raises(EOFError):
+            await stream.block()
+    del node.store.hub.subscribe
 
 
 async def test_a_quiet_stream_is_told_its_place_now_and_then(tmp_path: Path) -> None:
