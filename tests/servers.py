@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -165,12 +165,12 @@ class MosquittoServer(Server):
     """A Mosquitto broker that keeps sessions and retained messages, through a restart at least.
 
     Anybody may do anything there. With ``guarded`` the dynamic-security plugin decides, and knows one administrator,
-    who is in the address, and nobody else.
+    who is in the address, and nobody else. ``more`` are further lines of its configuration.
     """
 
     administrator = "gateway"
 
-    def __init__(self, directory: Path, *, guarded: bool = False) -> None:
+    def __init__(self, directory: Path, *, guarded: bool = False, more: Sequence[str] = ()) -> None:
         super().__init__()
         self._directory = directory / f"mosquitto-{self.port}"
         self._directory.mkdir(parents=True)
@@ -191,7 +191,7 @@ class MosquittoServer(Server):
                 check=True, capture_output=True,
             )  # fmt: skip
             lines += [f"plugin {_mosquitto_plugin()}", f"plugin_opt_config_file {accounts}"]
-        (self._directory / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+        (self._directory / "mosquitto.conf").write_text("\n".join([*lines, *more]) + "\n")
 
     @property
     def url(self) -> str:

@@ -1,6 +1,7 @@
 """Keeps the sessions of live clients that are not connected: in the database, so that any node can resume them."""
 
 import hashlib
+import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
@@ -11,6 +12,8 @@ from core.models.durable_sessions import DurableSession
 from core.ports.records import Between, Equal, OneOf, Query, Transaction
 from core.store.store import Store
 from core.store.transactions import transact
+
+log = logging.getLogger(__name__)
 
 #: How long a session outlasts its connection at most: that of a known caller, and that of a visitor.
 MAX_EXPIRY = timedelta(days=7)
@@ -49,7 +52,8 @@ class DurableSessions:
             found = await tx.get(DurableSession, self.id_of(caller, name), lock=True)
             if found is None or found.expires_at <= now:
                 return None
-            await tx.update(found.model_copy(update={"holder": holder, "expires_at": now + expiry + SLACK}))
+            taken = {"holder": holder, "idle_since": None, "expires_at": now + expiry + SLACK}
+            await tx.update(found.model_copy(update=taken))
             return found
 
         return await transact(self._store.storage, caller.tenant, work)
@@ -57,22 +61,36 @@ class DurableSessions:
     async def begin(self, session: DurableSession) -> None:
         """Keep a new session, as ``record`` gives it with its first state, in place of any earlier one of its name.
 
+        Where the caller has too many, the one that has been idle for the longest time gives way.
+
         Raises:
-            RateLimited: the caller has too many.
+            RateLimited: the caller has too many, and all are in use.
             Unavailable: the database is away, or too many write at once.
         """
         bound = self._store.limits.connections_per_caller
         now = self._store.clock()
+        own = Equal("owner", session.owner)
 
-        async def work(tx: Transaction) -> None:
+        async def work(tx: Transaction) -> DurableSession | None:
             await tx.delete(DurableSession, session.id)
-            own = Equal("owner", session.owner)
             await tx.delete_all(DurableSession, (own, Between("expires_at", high=now)))
+            oldest = None
             if await tx.count(Query(DurableSession, (own,))) >= bound:
-                raise RateLimited(1, f"At most {bound} sessions are kept for a caller.")
+                (oldest,) = await tx.find(Query(DurableSession, (own,), order="idle_since", limit=1))
+                if oldest.idle_since is None:
+                    raise RateLimited(
+                        1, f"At most {bound} sessions are kept for a caller, and all are in use."
+                    )
+                await tx.delete(DurableSession, oldest.id)
             await tx.insert(session)
+            return oldest
 
-        await transact(self._store.storage, TenantId(session.tenant_id), work)
+        gone = await transact(self._store.storage, TenantId(session.tenant_id), work)
+        if gone is not None:
+            log.warning(
+                "%s has %d durable sessions: the one that has been idle since %s gives way to a new one",
+                session.owner, bound, gone.idle_since,
+            )  # fmt: skip
 
     async def save(self, tenant: TenantId, sessions: Collection[DurableSession]) -> set[str]:
         """Save sessions; gives the ids of those that have another holder now, or are gone.
@@ -132,12 +150,16 @@ class DurableSessions:
 
         await transact(self._store.storage, caller.tenant, work)
 
-    def record(self, caller: Caller, name: str, holder: str, lasts: timedelta) -> DurableSession:
-        """The record of a session, without cursor and state; it expires ``lasts`` from now."""
+    def record(
+        self, caller: Caller, name: str, holder: str, expiry: timedelta, *, idle: bool = False
+    ) -> DurableSession:
+        """The record of a session, without cursor and state. ``idle``: its connection has ended."""
+        now = self._store.clock()
         return DurableSession(
             id=self.id_of(caller, name),
             tenant_id=caller.tenant,
             owner=caller.key,
             holder=holder,
-            expires_at=self._store.clock() + lasts,
+            idle_since=now if idle else None,
+            expires_at=now + expiry + (timedelta() if idle else SLACK),
         )

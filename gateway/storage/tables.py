@@ -246,6 +246,7 @@ kept_sessions = _record(
     "kept_sessions",
     _text("owner"),
     _text("holder"),
+    _time("idle_since", null=True),
     _text("cursor", null=True),
     _nested("state"),
     _time("expires_at"),

@@ -33,7 +33,7 @@ from protocols.mqtt.packets import (
 from protocols.mqtt.persistence import PersistentSession
 from protocols.mqtt.server import MqttServer
 from protocols.mqtt.subscriptions import Subscriptions
-from protocols.mqtt.telemetry import check_report
+from protocols.mqtt.telemetry import can_report
 from protocols.mqtt.writer import NetworkConnection, PacketWriter
 
 log = logging.getLogger(__name__)
@@ -98,8 +98,11 @@ class MqttClient:
         Raises:
             StoreError: the client is refused.
         """
-        if self._will is not None:
-            check_report(self.session.caller, self._will.topic, self._will.payload)
+        if self._will is not None and not can_report(
+            self.session.caller, self._will.topic, self._will.payload
+        ):
+            # Many clients have a will on a fixed topic and could not connect without: it is never published.
+            self._will = None
         await self._take_over()
         present = await self._persistent.begin(clean_start=self._connect.clean_start, resume=self._resume)
         if self._writer.ended:

@@ -10,7 +10,7 @@ from typing import Any
 from core.kernel.caller import Caller
 from core.kernel.errors import Unavailable
 from core.kernel.ids import TenantId
-from core.live.durable_sessions import SLACK, DurableSessions
+from core.live.durable_sessions import DurableSessions
 from core.models.durable_sessions import DurableSession
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class PersistentSession:
         """Resume the durable session, unless the client wants a clean start; says whether it was resumed.
 
         Raises:
-            RateLimited: the caller has too many durable sessions.
+            RateLimited: the caller has too many durable sessions, and all are in use.
             Unavailable: the database is away.
         """
         found = None if clean_start else await self._take()
@@ -79,8 +79,7 @@ class PersistentSession:
     def record(self, *, last: bool = False) -> DurableSession:
         """The session as it is now; from now on this counts as saved. ``last``: the connection has ended."""
         self._saved = cursor, state = self._state()
-        expiry = self.expiry if last else self.expiry + SLACK
-        record = self._sessions.record(self.caller, self._client_id, self.holder, expiry)
+        record = self._sessions.record(self.caller, self._client_id, self.holder, self.expiry, idle=last)
         self._saved_until = record.expires_at
         return record.model_copy(update={"cursor": cursor, "state": state})
 

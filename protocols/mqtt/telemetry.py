@@ -30,17 +30,21 @@ async def report(store: Store, session: Session, topic: str, payload: bytes) -> 
     )
 
 
-def check_report(caller: Caller, topic: str, payload: bytes) -> None:
-    """Pass when the caller could publish this.
+def can_report(caller: Caller, topic: str, payload: bytes) -> bool:
+    """Whether the caller could publish this.
 
     Raises:
-        Forbidden, ValidationFailed: the caller could not.
+        ValidationFailed: the topic is theirs, but this is no reading.
     """
-    _pet_id_of(caller, topic)
+    try:
+        _pet_id_of(caller, topic)
+    except Forbidden:
+        return False
     try:
         check_body(ReadingDraft, _decode_json(payload))
     except BadRequest as error:
         raise ValidationFailed((Violation("", error.detail, ViolationCode.INVALID_FORMAT),)) from None
+    return True
 
 
 def _pet_id_of(caller: Caller, topic: str) -> str:

@@ -326,16 +326,24 @@ async def test_a_device_that_was_refused_has_no_will(node: MqttNode) -> None:
         assert await next_heart_rate(subscriber) == 1
 
 
-@pytest.mark.parametrize(
-    ("topic", "payload", "code"),
-    [("pets/x/health", READING, NOT_AUTHORIZED), (None, {"heartRateBpm": -1}, PAYLOAD_INVALID)],
-)
-async def test_a_will_that_could_not_be_published_is_refused_at_once(
-    node: MqttNode, topic: str | None, payload: object, code: int
-) -> None:
+async def test_a_will_that_is_no_reading_is_refused_at_once(node: MqttNode) -> None:
     device, own = await a_collar(node)
     async with node.raw_client() as client:
-        answer = await client.try_connect(**login(device), **will(topic or own, payload))
-        assert int(answer.reason_code) == code
-    async with node.raw_client() as visitor:
-        assert int((await visitor.try_connect(**will(own))).reason_code) == NOT_AUTHORIZED
+        answer = await client.try_connect(**login(device), **will(own, {"heartRateBpm": -1}))
+        assert int(answer.reason_code) == PAYLOAD_INVALID
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+async def test_a_will_where_nobody_may_publish_is_accepted_and_never_published(
+    node: MqttNode, delay: int
+) -> None:
+    device, own = await a_collar(node)
+    for topic in ("homeassistant/status", "$SYS/broker/connection/bridge/state", "pets/x/health"):
+        last = mqtt5.Will(topic, payload=b"offline", retain=True, will_delay_interval=delay)
+        async with node.client(**login(device), session_expiry_interval=60, will=last):
+            pass
+    async with node.client(**will(own)):  # a visitor's
+        pass
+    await eventually(lambda: not node.mqtt.clients)
+    assert not len(node.mqtt.wills)
+    assert (node.mqtt.counters.refused_messages, node.mqtt.counters.published) == (0, 0)

@@ -431,16 +431,40 @@ async def test_a_session_whose_place_left_the_log_begins_anew(node: MqttNode) ->
         assert await client.numbers(1) == [4]
 
 
-async def test_durable_sessions_are_bounded_per_caller(tmp_path: Path) -> None:
-    async with mqtt_node(tmp_path, connections_per_caller=2) as node:
+async def test_the_oldest_idle_session_of_a_caller_gives_way_to_a_new_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with mqtt_node(tmp_path, connections_per_caller=3) as node:
         token = node.staff_token()
-        for name in ("one", "two", "one"):
-            async with node.client(name, password=token, **HOUR):
-                pass
-            await gone(node)
-        async with node.raw_client() as client:
-            assert (await client.try_connect("three", password=token, **HOUR)).reason_code == 151
-        await gone(node)
+        async with node.client("first", password=token, **HOUR):
+            for name in ("second", "third", "second", "fourth"):
+                async with node.client(name, password=token, **HOUR):
+                    pass
+                await eventually(lambda: len(node.mqtt.clients) == 1)
+            for name, is_kept in {"first": True, "second": True, "third": False, "fourth": True}.items():
+                async with node.raw_client() as client:
+                    answer = await client.connect(name, password=token, clean_start=False)
+                    assert (name, answer.session_present) == (name, is_kept)
+        assert [record.levelname for record in caplog.records if "gives way" in record.message] == ["WARNING"]
+
+
+async def test_a_session_too_many_is_refused_with_the_reason_while_all_are_in_use(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    await migrate(url)
+    limits = {"connections_per_caller": 2}
+    async with (
+        mqtt_node(tmp_path, url=url, **limits) as here,
+        mqtt_node(tmp_path, url=url, **limits) as there,
+    ):
+        token = here.staff_token()
+        async with (
+            here.client("one", password=token, **HOUR),
+            here.client("two", password=token, **HOUR),
+            there.raw_client() as client,
+        ):
+            answer = await client.try_connect("three", password=token, **HOUR)
+            assert int(answer.reason_code) == 151
+            assert "all are in use" in (answer.reason_str or "")
 
 
 async def test_the_session_expiry_has_a_bound(node: MqttNode) -> None:
