@@ -178,6 +178,7 @@ MARK_DELIVERED = Operation(
     handler=_mark_delivered,
     scope=Scope.CHAT_WRITE,
     writes=True,
+    idempotent=True,
     errors=_NOT_FOUND,
     result_example={**_MESSAGE_EXAMPLE, "deliveredAt": "2026-03-03T16:06:03.001Z"},
 )
@@ -191,6 +192,7 @@ MARK_READ = Operation(
     handler=_mark_read,
     scope=Scope.CHAT_WRITE,
     writes=True,
+    idempotent=True,
     errors=_NOT_FOUND,
     result_example={
         **_MESSAGE_EXAMPLE,

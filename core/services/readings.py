@@ -96,6 +96,7 @@ REPORT_HEALTH = Operation(
     handler=_report,
     scope=Scope.READ_PETS,
     writes=True,
+    idempotent=True,
     errors=frozenset({ErrorCode.NOT_FOUND}),
     body_example=examples.READING,
     result_example=examples.READING,

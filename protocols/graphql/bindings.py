@@ -101,6 +101,7 @@ BINDINGS: tuple[Binding, ...] = (
     _mutation(api_keys.DELETE_API_KEY),
     _mutation(devices.CREATE_DEVICE),
     _mutation(devices.DELETE_DEVICE),
+    _mutation(readings.REPORT_HEALTH),
     _mutation(chats.OPEN_CHAT),
     _mutation(messages.SEND_MESSAGE),
     _mutation(messages.MARK_DELIVERED),
@@ -114,6 +115,5 @@ BINDINGS: tuple[Binding, ...] = (
 #: Operations without a field, and why.
 LEFT_OUT: dict[AnyOperation, str] = {
     images.GET_IMAGE: "bytes are not for JSON: `photos` say where they are",
-    readings.REPORT_HEALTH: "devices speak MQTT; everybody hears of it as an event",
     chats.ASSIGN_WAITING_CHATS: "the store's own doing, when an agent comes to a chat door",
 }

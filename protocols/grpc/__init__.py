@@ -4,6 +4,7 @@
 ``bindings``  the operations and their methods
 ``rpc``       one call: who makes it, and how it ends
 ``unary``     calls with one request and one response
+``images``    calls with one image, in parts
 ``buffer``    what waits for the client of one stream
 ``streams``   events as they happen, and conversations
 ``wire``      messages and the store's values, translated into one another

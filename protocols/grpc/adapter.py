@@ -7,7 +7,8 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from core.kernel.limits import Limits
 from core.live.sessions import Sessions
-from protocols.grpc.bindings import BINDINGS, SERVICES
+from protocols.grpc.bindings import BINDINGS, SERVICES, Binding
+from protocols.grpc.images import Download, Upload
 from protocols.grpc.rpc import CallContext, OnEnd
 from protocols.grpc.streams import Conversations, EventStreams
 from protocols.grpc.unary import Unary
@@ -33,8 +34,7 @@ class GrpcDoor(grpc.GenericRpcHandler):
     ) -> None:
         calls = self._calls = CallContext(sessions, limits, on_end, proxies)
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            _path(binding.method): grpc.unary_unary_rpc_method_handler(Unary(calls, binding).answer)
-            for binding in BINDINGS
+            _path(binding.method): _handler(calls, binding) for binding in BINDINGS
         }
         subscribe = SERVICES["EventService"].methods_by_name["Subscribe"]
         self._handlers[_path(subscribe)] = grpc.unary_stream_rpc_method_handler(EventStreams(calls).answer)
@@ -60,6 +60,14 @@ class GrpcDoor(grpc.GenericRpcHandler):
     def services(self) -> tuple[str, ...]:
         """The full names of the services."""
         return tuple(service.full_name for service in SERVICES.values())
+
+
+def _handler(calls: CallContext, binding: Binding) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    if binding.method.client_streaming:
+        return grpc.stream_unary_rpc_method_handler(Upload(calls, binding).collect)
+    if binding.method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(Download(calls, binding).answer)
+    return grpc.unary_unary_rpc_method_handler(Unary(calls, binding).answer)
 
 
 def _path(method: MethodDescriptor) -> str:

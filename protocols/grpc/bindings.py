@@ -12,15 +12,32 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from core.services import auth, chats, inventory, messages, orders, payments, pets, users
+from core.services import (
+    api_keys,
+    auth,
+    chats,
+    devices,
+    images,
+    inventory,
+    messages,
+    orders,
+    payments,
+    pets,
+    readings,
+    tenant,
+    users,
+)
 from core.store.operation import AnyOperation
 from core.store.store import Call
 from protocols.grpc._generated.petstore.v1 import (
+    api_keys_pb2,
     chats_pb2,
+    devices_pb2,
     events_pb2,
     inventory_pb2,
     orders_pb2,
     pets_pb2,
+    tenants_pb2,
     users_pb2,
 )
 from protocols.grpc.wire import read, read_masked
@@ -28,7 +45,17 @@ from protocols.grpc.wire import read, read_masked
 #: Every service by its name.
 SERVICES: dict[str, ServiceDescriptor] = {
     name: service
-    for module in (pets_pb2, orders_pb2, inventory_pb2, users_pb2, chats_pb2, events_pb2)
+    for module in (
+        pets_pb2,
+        orders_pb2,
+        inventory_pb2,
+        users_pb2,
+        api_keys_pb2,
+        devices_pb2,
+        chats_pb2,
+        events_pb2,
+        tenants_pb2,
+    )
     for name, service in module.DESCRIPTOR.services_by_name.items()
 }
 
@@ -111,6 +138,7 @@ def _bind(
 
 
 _CHAT = {"chatId": "id"}
+_PET = {"petId": "id"}
 
 BINDINGS: tuple[Binding, ...] = (
     _bind(pets.GET_PET, "PetService.GetPet"),
@@ -119,6 +147,8 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(pets.UPDATE_PET, "PetService.UpdatePet", replacing=pets.REPLACE_PET),
     _bind(pets.DELETE_PET, "PetService.DeletePet"),
     _bind(pets.SEARCH_PETS, "PetService.SearchPets"),
+    _bind(images.UPLOAD_IMAGE, "PetService.UploadPetImage", _PET),
+    _bind(images.GET_IMAGE, "PetService.GetPetImage", _PET),
     _bind(inventory.GET_INVENTORY, "InventoryService.GetInventory"),
     _bind(inventory.COUNT_PETS, "InventoryService.CountPets"),
     _bind(orders.PLACE_ORDER, "OrderService.PlaceOrder"),
@@ -137,11 +167,23 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(auth.LOG_IN, "UserService.LogIn"),
     _bind(auth.REFRESH, "UserService.RefreshToken"),
     _bind(auth.LOG_OUT, "UserService.LogOut"),
+    _bind(api_keys.CREATE_API_KEY, "ApiKeyService.CreateApiKey"),
+    _bind(api_keys.LIST_API_KEYS, "ApiKeyService.ListApiKeys"),
+    _bind(api_keys.DELETE_API_KEY, "ApiKeyService.DeleteApiKey"),
+    _bind(devices.CREATE_DEVICE, "DeviceService.CreateDevice"),
+    _bind(devices.GET_DEVICE, "DeviceService.GetDevice"),
+    _bind(devices.LIST_DEVICES, "DeviceService.ListDevices"),
+    _bind(devices.DELETE_DEVICE, "DeviceService.DeleteDevice"),
+    _bind(readings.REPORT_HEALTH, "DeviceService.ReportPetHealth", _PET),
     _bind(chats.OPEN_CHAT, "ChatService.OpenChat"),
     _bind(chats.GET_CHAT, "ChatService.GetChat"),
     _bind(chats.LIST_CHATS, "ChatService.ListChats"),
     _bind(messages.LIST_MESSAGES, "ChatService.ListMessages", _CHAT),
     _bind(messages.SEND_MESSAGE, "ChatService.SendMessage", _CHAT),
+    _bind(messages.MARK_DELIVERED, "ChatService.MarkDelivered", _CHAT),
+    _bind(messages.MARK_READ, "ChatService.MarkRead", _CHAT),
     _bind(chats.ASSIGN_CHAT, "ChatService.AssignChat", _CHAT),
     _bind(chats.CLOSE_CHAT, "ChatService.CloseChat", _CHAT),
+    _bind(tenant.SEED_TENANT, "TenantService.SeedTenant"),
+    _bind(tenant.RESET_TENANT, "TenantService.ResetTenant"),
 )

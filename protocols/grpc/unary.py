@@ -4,6 +4,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from core.kernel.caller import Caller
 from core.kernel.model import Page, Resource
 from core.models.chats import MessagePage
 from protocols.grpc.bindings import Binding
@@ -20,7 +21,7 @@ class Unary:
         self._request = binding.request
         self._names = {name: given for given, name in binding.names.items()}
         self._response = binding.response
-        self._first = next(iter(binding.response.DESCRIPTOR.fields_by_name), "")
+        self._first = next((field.json_name for field in binding.response.DESCRIPTOR.fields), "")
         self._writes = binding.operation.writes
         result = binding.operation.result
         self._keeps = isinstance(result, type) and issubclass(result, Resource)
@@ -33,18 +34,21 @@ class Unary:
         rpc.names = self._names
         try:
             caller = rpc.take(await calls.store.admit(rpc.credentials))
-            message = rpc.read(self._request, data)
-            call = self._binding.call(message, rpc.request_id, rpc.idempotency_key)
-            running = calls.store.execute(caller, call)
-            outcome = await (calls.wholly(running) if self._writes else running)
-            if outcome.replayed:
-                rpc.trailing = (*rpc.trailing, ("idempotent-replayed", "true"))
-            encoded = self._encode(outcome.value)
+            encoded = await self._run(rpc, caller, rpc.read(self._request, data))
         except BaseException as error:
             await rpc.fail(error)
             raise
         rpc.succeed()
         return encoded
+
+    async def _run(self, rpc: Rpc, caller: Caller, message: Message) -> bytes:
+        calls = self._calls
+        call = self._binding.call(message, rpc.request_id, rpc.idempotency_key)
+        running = calls.store.execute(caller, call)
+        outcome = await (calls.wholly(running) if self._writes else running)
+        if outcome.replayed:
+            rpc.trailing = (*rpc.trailing, ("idempotent-replayed", "true"))
+        return self._encode(outcome.value)
 
     def _encode(self, value: Any) -> bytes:
         if not self._keeps:

@@ -172,12 +172,21 @@ def _take(field: FieldDescriptor, oneof: OneofDescriptor | None) -> Take | None:
     if field.is_repeated:
         return lambda items: [_read_one(field, item) for item in items]
     if field.message_type is not None:
-        return read
+        return _time_text if field.message_type.full_name == _TIMESTAMP else read
     if field.enum_type is not None:
         names = _names(field.enum_type)
         # 0 is an enum that is unset.
         return lambda number: names.get(number, str(number)) if number else None
     return None
+
+
+def _time_text(time: Any) -> str:
+    """A time as JSON has it; what lies outside of all years is no time."""
+    try:
+        text: str = time.ToJsonString()
+    except ValueError:
+        return ""
+    return text
 
 
 def _read_one(field: FieldDescriptor, value: Any) -> Any:

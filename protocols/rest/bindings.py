@@ -18,6 +18,7 @@ from core.services import (
     orders,
     payments,
     pets,
+    readings,
     tenant,
     users,
 )
@@ -104,6 +105,7 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(pets.DELETE_PET, "DELETE /pets/{id}"),
     _bind(images.UPLOAD_IMAGE, "POST /pets/{id}/images", location=lambda image: image.url, upload=True),
     _bind(images.GET_IMAGE, "GET /pets/{id}/images/{imageId}"),
+    _bind(readings.REPORT_HEALTH, "POST /pets/{id}/health"),
     _bind(inventory.GET_INVENTORY, "GET /inventory"),
     _bind(inventory.COUNT_PETS, "GET /inventories"),
     _bind(orders.PLACE_ORDER, "POST /orders", location=lambda order: f"/v1/orders/{order.id}"),
@@ -141,6 +143,8 @@ BINDINGS: tuple[Binding, ...] = (
         "POST /chats/{id}/messages",
         location=lambda message: f"/v1/chats/{message.chat_id}/messages",
     ),
+    _bind(messages.MARK_DELIVERED, "POST /chats/{id}/messages/{messageId}/delivery-mark"),
+    _bind(messages.MARK_READ, "POST /chats/{id}/messages/{messageId}/read-mark"),
     _bind(chats.ASSIGN_CHAT, "POST /chats/{id}/assignment"),
     _bind(chats.CLOSE_CHAT, "POST /chats/{id}/closure"),
 )

@@ -28,7 +28,6 @@ class Reason(StrEnum):
     SAME_CALLS = "s"
     PROTOCOL = "p"
     CHOICE = "o"
-    MARKS = "m"
     OWN_WORK = "w"
 
 
@@ -39,7 +38,6 @@ REASONS: Mapping[Reason, str] = {
     Reason.SAME_CALLS: "another transport of the door beside it, where the same is proved",
     Reason.PROTOCOL: "the protocol has no way to say it",
     Reason.CHOICE: "left to the other doors on purpose: nobody asks it of this one",
-    Reason.MARKS: "marks of delivery and reading are made by who holds the chat live",
     Reason.OWN_WORK: "the store's own work, done when an agent comes; no client asks for it",
 }
 
@@ -72,30 +70,22 @@ def _missing(*groups: tuple[Iterable[Thing], Reason]) -> dict[Thing, Reason]:
 
 _CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY}
 _LIVE = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.RENEW})
-_MARKS = (("markDelivered", "markRead"), Reason.MARKS)
 _OWN_WORK = (("assignWaitingChats",), Reason.OWN_WORK)
-#: What a web page or a script does now and then, over REST or GraphQL.
-_ADMINISTRATION = (
-    (
-        "replacePet", "uploadPetImage", "getPetImage", "replaceUser", "createApiKey", "listApiKeys", "deleteApiKey",
-        "createDevice", "listDevices", "getDevice", "deleteDevice", "seedTenant", "resetTenant",
-    ),
-    Reason.CHOICE,
-)  # fmt: skip
-#: Only a door that devices speak takes what they measure.
-_NOT_FOR_DEVICES = (("reportPetHealth", Ability.PUBLISH), Reason.CHOICE)
+#: Nobody but a device publishes, and it finds a topic to publish to where it speaks a protocol of devices; elsewhere it
+#: calls an operation.
+_NOT_FOR_DEVICES = ((Ability.PUBLISH,), Reason.CHOICE)
 _WHERE_DEVICES_TALK = _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.CONVERSE,), Reason.ON_DEMAND))
-_WHERE_PEOPLE_TALK = _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.PUBLISH,), Reason.CHOICE))
+_WHERE_PEOPLE_TALK = _missing((_CALLS, Reason.LIVE_ONLY), _NOT_FOR_DEVICES)
 
 DOORS: tuple[Door, ...] = (
-    Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _MARKS, _OWN_WORK, _NOT_FOR_DEVICES)),
+    Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _OWN_WORK, _NOT_FOR_DEVICES)),
     Door(
         "SSE",
         SseDriver,
         _missing(
             (_CALLS, Reason.LIVE_ONLY),
             ((Ability.CONVERSE, Ability.RENEW), Reason.PROTOCOL),
-            ((Ability.PUBLISH,), Reason.CHOICE),
+            _NOT_FOR_DEVICES,
         ),
     ),
     Door("WebSocket", WebSocketDriver, _WHERE_PEOPLE_TALK),
@@ -128,15 +118,13 @@ DOORS: tuple[Door, ...] = (
             (_CALLS, Reason.SAME_CALLS),
             ((Ability.CONVERSE,), Reason.ON_DEMAND),
             ((Ability.RENEW,), Reason.PROTOCOL),
-            ((Ability.PUBLISH,), Reason.CHOICE),
+            _NOT_FOR_DEVICES,
         ),
     ),
     Door(
         "gRPC",
         GrpcDriver,
         _missing(
-            _ADMINISTRATION,
-            _MARKS,
             ((Ability.RENEW,), Reason.PROTOCOL),
             _OWN_WORK,
             _NOT_FOR_DEVICES,

@@ -259,6 +259,25 @@ async def test_devices(world: World, at: At, door: Door) -> None:
     assert (await refusal(staff.call("getDevice", id=made["id"]))).code == "not-found"
 
 
+@scenario("A device reports by a call how a pet is", "reportPetHealth")
+async def test_report(world: World, at: At, door: Door) -> None:
+    pet, other = await world.pet(), await world.pet()
+    staff = await world.staff()
+    made = await world.ask("POST", "/v1/devices", staff, {"name": "Collar", "petIds": [pet["id"]]})
+    login = {name: made[name] for name in ("username", "password")}
+    tokens = await world.ask("POST", "/v1/auth/tokens", world.visitor, login)
+    device = at(door, Person(world.tenant, tokens["accessToken"]), world.target.first)
+    body = {
+        "heartRateBpm": 92, "temperatureC": 38.5, "activity": "WALKING", "measuredAt": "2026-03-02T09:30:00.125Z"
+    }  # fmt: skip
+    assert (await device.call("reportPetHealth", id=pet["id"], body=body)).value == body
+    wrong = await refusal(device.call("reportPetHealth", id=pet["id"], body={**body, "heartRateBpm": -1}))
+    assert (wrong.code, wrong.fields) == ("validation-error", (("heartRateBpm", "OUT_OF_RANGE"),))
+    assert (await refusal(device.call("reportPetHealth", id=other["id"], body=body))).code == "forbidden"
+    agent = at(door, staff, world.target.last)
+    assert (await refusal(agent.call("reportPetHealth", id=pet["id"], body=body))).code == "forbidden"
+
+
 @scenario("A tenant is filled with demo data, and emptied", "seedTenant", "resetTenant", "listPets")
 async def test_tenant(world: World, at: At, door: Door) -> None:
     staff = at(door, await world.staff(), world.target.first)

@@ -17,21 +17,29 @@ from grpc import StatusCode, aio
 
 from core.kernel.clock import rfc3339
 from core.kernel.errors import CloseReason
+from protocols.grpc._generated.petstore.v1.api_keys_pb2_grpc import ApiKeyServiceStub
 from protocols.grpc._generated.petstore.v1.chats_pb2 import ConverseRequest, ConverseResponse
 from protocols.grpc._generated.petstore.v1.chats_pb2_grpc import ChatServiceStub
+from protocols.grpc._generated.petstore.v1.devices_pb2_grpc import DeviceServiceStub
 from protocols.grpc._generated.petstore.v1.events_pb2 import SubscribeRequest
 from protocols.grpc._generated.petstore.v1.events_pb2_grpc import EventServiceStub
 from protocols.grpc._generated.petstore.v1.inventory_pb2_grpc import InventoryServiceStub
 from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceStub
 from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
+from protocols.grpc._generated.petstore.v1.tenants_pb2_grpc import TenantServiceStub
 from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc.bindings import BINDINGS, Binding
 from tests.conformance.door import Ability, Answer, Conversation, Driver, End, Refused, Stream
 from tests.conformance.people import Person
 from tests.waiting import TIMEOUT_SECONDS, within
 
-_BOUND: dict[str, Binding] = {binding.operation.name: binding for binding in BINDINGS}
+_BOUND: dict[str, Binding] = {
+    operation.name: binding for binding in BINDINGS for operation in binding.operations
+}
 _STUBS: dict[str, Any] = {
+    "ApiKeyService": ApiKeyServiceStub,
+    "DeviceService": DeviceServiceStub,
+    "TenantService": TenantServiceStub,
     "ChatService": ChatServiceStub,
     "InventoryService": InventoryServiceStub,
     "OrderService": OrderServiceStub,
@@ -71,7 +79,9 @@ class GrpcDriver(Driver):
         **params: Any,
     ) -> Answer:
         binding = _BOUND[operation]
-        request = _request(binding, params, body or {}, if_match)
+        request: Any = _request(binding, params, body or {}, if_match)
+        if binding.replacing is not None and operation == binding.replacing.name:
+            request.update_mask.paths[:] = ["*"]
         metadata = _metadata(self.person)
         if key is not None:
             metadata.append(("idempotency-key", key))
@@ -79,8 +89,11 @@ class GrpcDriver(Driver):
         assert service is not None
         async with aio.insecure_channel(self.node.grpc, options=_OPTIONS) as channel:
             method = getattr(_STUBS[service.name](channel), binding.method.name)
-            call = method(request, metadata=metadata, timeout=TIMEOUT_SECONDS)
+            streams = binding.method.client_streaming
+            call = method(_parts(request) if streams else request, metadata=metadata, timeout=TIMEOUT_SECONDS)
             try:
+                if binding.method.server_streaming:
+                    return Answer(b"".join([part.content async for part in call]))
                 response = await call
             except aio.AioRpcError as error:
                 raise _refused(error) from None
@@ -234,6 +247,13 @@ def _request(binding: Binding, params: dict[str, Any], body: dict[str, Any], eta
     return request  # type: ignore[no-any-return] # made of a descriptor
 
 
+def _parts(request: Any) -> Iterator[Any]:
+    """A request with a file in two messages: what it is of comes with the first half of it."""
+    rest = type(request)(file=request.file[len(request.file) // 2 :])
+    request.file = request.file[: len(request.file) // 2]
+    yield from (request, rest)
+
+
 def _fill(message: Any, values: dict[str, Any]) -> None:
     descriptor = message.DESCRIPTOR
     for name, value in values.items():
@@ -253,6 +273,8 @@ def _put(message: Any, name: str, value: Any) -> None:
             _fill(part.add(), item)
     elif field.is_repeated:
         part.extend(_plain(field, item) for item in value)
+    elif field.message_type is not None and field.message_type.full_name == "google.protobuf.Timestamp":
+        part.FromJsonString(value)
     elif field.message_type is not None:
         part.SetInParent()
         _fill(part, value)

@@ -16,11 +16,14 @@ from core.kernel.ids import TenantId
 from gateway.health import Health
 from gateway.server.grpc_server import GrpcOptions, GrpcServer, reserve
 from protocols.grpc._generated.petstore.v1 import events_pb2
+from protocols.grpc._generated.petstore.v1.api_keys_pb2_grpc import ApiKeyServiceStub
 from protocols.grpc._generated.petstore.v1.chats_pb2_grpc import ChatServiceStub
+from protocols.grpc._generated.petstore.v1.devices_pb2_grpc import DeviceServiceStub
 from protocols.grpc._generated.petstore.v1.events_pb2_grpc import EventServiceStub
 from protocols.grpc._generated.petstore.v1.inventory_pb2_grpc import InventoryServiceStub
 from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceStub
 from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
+from protocols.grpc._generated.petstore.v1.tenants_pb2_grpc import TenantServiceStub
 from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc.adapter import GrpcDoor
 from protocols.grpc.rpc import Rpc
@@ -92,6 +95,9 @@ class Client:
         self.inventory = InventoryServiceStub(channel)
         self.chats = ChatServiceStub(channel)
         self.events = EventServiceStub(channel)
+        self.api_keys = ApiKeyServiceStub(channel)
+        self.devices = DeviceServiceStub(channel)
+        self.tenants = TenantServiceStub(channel)
 
     async def call(
         self, method: Any, request: Any, *more: tuple[str, str], timeout: float = TIMEOUT_SECONDS

@@ -19,17 +19,17 @@ from tests.protocols.live import new_tenant
 PET = pets_pb2.CreatePetRequest(
     name="Biscuit", species=pets_pb2.DOG, breed="Beagle", age_months=14, price="350.10", size=pets_pb2.SIZE_LARGE
 )  # fmt: skip
-STREAMS = {"Subscribe", "Converse"}
+LIVE = {"Subscribe", "Converse"}
 
 
 # --- the table ---
 
 
-def test_every_method_that_is_no_stream_is_bound_to_one_operation() -> None:
+def test_every_method_that_is_not_live_is_bound_to_its_operation() -> None:
     methods = {method.full_name for service in SERVICES.values() for method in service.methods}
     bound = [binding.method.full_name for binding in BINDINGS]
     assert len(bound) == len(set(bound))
-    assert {name.rpartition(".")[2] for name in methods - set(bound)} == STREAMS
+    assert {name.rpartition(".")[2] for name in methods - set(bound)} == LIVE
 
 
 def names_of(model: Any) -> set[str]:

@@ -1,5 +1,6 @@
 """Private tenants of a running REST door, each with one of everything, made over HTTP."""
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +18,14 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Shop:
-    """One tenant: clients for its owner (STAFF), a customer and a visitor, and the ids of what is there."""
+    """One tenant: clients for its owner (STAFF), a customer, a visitor and, in a full shop, a device; and the ids of
+    what is there."""
 
     tenant: str
     staff: httpx.AsyncClient
     customer: httpx.AsyncClient
     visitor: httpx.AsyncClient
+    device: httpx.AsyncClient
     ids: dict[str, str] = field(default_factory=dict)
     refresh_token: str = ""
 
@@ -78,7 +81,7 @@ class Door:
             ids[name] = user.json()["id"]
         staff, refresh_token = await self.log_in(tenant, "owner")
         customer, _ = await self.log_in(tenant, "customer")
-        return Shop(tenant, staff, customer, visitor, ids, refresh_token)
+        return Shop(tenant, staff, customer, visitor, visitor, ids, refresh_token)
 
     async def open_full_shop(self) -> Shop:
         """A private tenant with one of everything."""
@@ -101,6 +104,13 @@ class Door:
             made = await maker.post(f"/v1/{name}", json=draft)
             assert made.status_code == 201, made.text
             ids[name] = made.json()["id"]
+            if name == "devices":
+                login = {"username": made.json()["username"], "password": made.json()["password"]}
+                tokens = (await shop.visitor.post("/v1/auth/tokens", json=login)).json()
+                shop.device = self.client(Authorization=f"Bearer {tokens['accessToken']}")
+        said = await shop.customer.post(f"/v1/chats/{ids['chats']}/messages", json={"text": "Hello"})
+        assert said.status_code == 201, said.text
+        ids["messageId"] = said.json()["id"]
         return shop
 
 
@@ -111,7 +121,9 @@ def request_for(binding: Binding, shop: Shop, path: str | None = None) -> dict[s
     subject = "paid order" if name == "updateOrder" else path.split("/")[2]
     request: dict[str, Any] = {
         "method": binding.method,
-        "url": path.replace("{id}", shop.ids.get(subject, "")).replace("{imageId}", shop.ids["imageId"]),
+        "url": re.sub(
+            r"{(\w+)}", lambda name: shop.ids.get(subject if name[1] == "id" else name[1], ""), path
+        ),
     }
     assert "//" not in request["url"], f"open_full_shop makes nothing for {path}"
     if binding.upload:

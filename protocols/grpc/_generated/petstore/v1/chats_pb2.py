@@ -27,17 +27,18 @@ from protocols.grpc._generated.petstore.v1 import events_pb2 as petstore_dot_v1_
 from protocols.grpc._generated.petstore.v1 import pagination_pb2 as petstore_dot_v1_dot_pagination__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17petstore/v1/chats.proto\x12\x0bpetstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18petstore/v1/events.proto\x1a\x1cpetstore/v1/pagination.proto\"\x97\x02\n\x04\x43hat\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x07subject\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x15\n\x08\x61gent_id\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\'\n\x06status\x18\x05 \x01(\x0e\x32\x17.petstore.v1.ChatStatus\x12\x11\n\ttenant_id\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\tB\n\n\x08_subjectB\x0b\n\t_agent_id\"\xe1\x02\n\x0b\x43hatMessage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hat_id\x18\x02 \x01(\t\x12\x16\n\tsender_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12,\n\x0bsender_role\x18\x04 \x01(\x0e\x32\x17.petstore.v1.SenderRole\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x1e\n\x11\x63lient_message_id\x18\x06 \x01(\tH\x01\x88\x01\x01\x12+\n\x07sent_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65livered_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07read_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttenant_id\x18\n \x01(\tB\x0c\n\n_sender_idB\x14\n\x12_client_message_id\"3\n\x0fOpenChatRequest\x12\x14\n\x07subject\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_subject\"\x1c\n\x0eGetChatRequest\x12\n\n\x02id\x18\x01 \x01(\t\"X\n\x10ListChatsRequest\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.petstore.v1.ChatStatus\x12\x0c\n\x04page\x18\x02 \x01(\x05\x12\r\n\x05limit\x18\x03 \x01(\x05\"b\n\x11ListChatsResponse\x12 \n\x05\x63hats\x18\x01 \x03(\x0b\x32\x11.petstore.v1.Chat\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"s\n\x13ListMessagesRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x13\n\x06\x62\x65\x66ore\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x61\x66ter\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\r\n\x05limit\x18\x04 \x01(\x05\x42\t\n\x07_beforeB\x08\n\x06_after\"0\n\rMessageWindow\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"r\n\x14ListMessagesResponse\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.petstore.v1.ChatMessage\x12.\n\npagination\x18\x02 \x01(\x0b\x32\x1a.petstore.v1.MessageWindow\"i\n\x12SendMessageRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1e\n\x11\x63lient_message_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x14\n\x12_client_message_id\"V\n\x11\x41ssignChatRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x15\n\x08\x61gent_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x03 \x01(\tB\x0b\n\t_agent_id\"1\n\x10\x43loseChatRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x8c\x04\n\x0f\x43onverseRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x31\n\x0c\x61uthenticate\x18\x02 \x01(\x0b\x32\x19.petstore.v1.AuthenticateH\x00\x12*\n\tjoin_chat\x18\x03 \x01(\x0b\x32\x15.petstore.v1.JoinChatH\x00\x12,\n\nleave_chat\x18\x04 \x01(\x0b\x32\x16.petstore.v1.LeaveChatH\x00\x12-\n\x0c\x63hat_message\x18\x05 \x01(\x0b\x32\x15.petstore.v1.SendTextH\x00\x12\x34\n\x0etyping_started\x18\x06 \x01(\x0b\x32\x1a.petstore.v1.TypingStartedH\x00\x12\x34\n\x0etyping_stopped\x18\x07 \x01(\x0b\x32\x1a.petstore.v1.TypingStoppedH\x00\x12-\n\x0cmessage_read\x18\x08 \x01(\x0b\x32\x15.petstore.v1.ReadMarkH\x00\x12\x31\n\tsubscribe\x18\t \x01(\x0b\x32\x1c.petstore.v1.SubscribeTopicsH\x00\x12\x35\n\x0bunsubscribe\x18\n \x01(\x0b\x32\x1e.petstore.v1.UnsubscribeTopicsH\x00\x12!\n\x04ping\x18\x0b \x01(\x0b\x32\x11.petstore.v1.PingH\x00\x42\t\n\x07\x63ommand\"\x1d\n\x0c\x41uthenticate\x12\r\n\x05token\x18\x01 \x01(\t\"n\n\x08JoinChat\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07subject\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06\x63ursor\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\n\n\x08_chat_idB\n\n\x08_subjectB\t\n\x07_cursor\"-\n\tLeaveChat\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_chat_id\"p\n\x08SendText\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1e\n\x11\x63lient_message_id\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\n\n\x08_chat_idB\x14\n\x12_client_message_id\"1\n\rTypingStarted\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_chat_id\"1\n\rTypingStopped\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_chat_id\"@\n\x08ReadMark\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nmessage_id\x18\x02 \x01(\tB\n\n\x08_chat_id\"A\n\x0fSubscribeTopics\x12\x0e\n\x06topics\x18\x01 \x03(\t\x12\x13\n\x06\x63ursor\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_cursor\"#\n\x11UnsubscribeTopics\x12\x0e\n\x06topics\x18\x01 \x03(\t\"\x06\n\x04Ping\"\x85\x05\n\x10\x43onverseResponse\x12\x10\n\x08reply_to\x18\x01 \x01(\t\x12\x0f\n\x07\x63hat_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12+\n\tconnected\x18\x04 \x01(\x0b\x32\x16.petstore.v1.ConnectedH\x00\x12\x1f\n\x03\x61\x63k\x18\x05 \x01(\x0b\x32\x10.petstore.v1.AckH\x00\x12#\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.petstore.v1.ErrorH\x00\x12 \n\x04pong\x18\x07 \x01(\x0b\x32\x10.petstore.v1.AckH\x00\x12\x30\n\x0c\x63hat_message\x18\x08 \x01(\x0b\x32\x18.petstore.v1.ChatMessageH\x00\x12\x35\n\x11message_delivered\x18\t \x01(\x0b\x32\x18.petstore.v1.ChatMessageH\x00\x12\x30\n\x0cmessage_read\x18\n \x01(\x0b\x32\x18.petstore.v1.ChatMessageH\x00\x12-\n\x0etyping_started\x18\x0b \x01(\x0b\x32\x13.petstore.v1.TypingH\x00\x12-\n\x0etyping_stopped\x18\x0c \x01(\x0b\x32\x13.petstore.v1.TypingH\x00\x12+\n\x0e\x61gent_assigned\x18\r \x01(\x0b\x32\x11.petstore.v1.ChatH\x00\x12(\n\x0b\x63hat_closed\x18\x0e \x01(\x0b\x32\x11.petstore.v1.ChatH\x00\x12)\n\x08presence\x18\x0f \x01(\x0b\x32\x15.petstore.v1.PresenceH\x00\x12#\n\x05\x65vent\x18\x10 \x01(\x0b\x32\x12.petstore.v1.EventH\x00\x42\t\n\x07message\"?\n\rConnectedUser\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x08username\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_username\"I\n\tConnected\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.petstore.v1.ConnectedUser\"\xf0\x01\n\x03\x41\x63k\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.petstore.v1.ConnectedUser\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06topics\x18\x04 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\x12\x1f\n\x04\x63hat\x18\x06 \x01(\x0b\x32\x11.petstore.v1.Chat\x12\x0f\n\x07\x63hat_id\x18\x07 \x01(\t\x12)\n\x07message\x18\x08 \x01(\x0b\x32\x18.petstore.v1.ChatMessage\"5\n\x05\x46\x61ult\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\"\xa2\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\"\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x12.petstore.v1.Fault\x12\x18\n\x0bretry_after\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\roldest_cursor\x18\x05 \x01(\tH\x01\x88\x01\x01\x42\x0e\n\x0c_retry_afterB\x10\n\x0e_oldest_cursor\"\x19\n\x06Typing\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"+\n\x08Presence\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06online\x18\x02 \x01(\x08*t\n\nChatStatus\x12\x1b\n\x17\x43HAT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HAT_STATUS_WAITING\x10\x01\x12\x18\n\x14\x43HAT_STATUS_ASSIGNED\x10\x02\x12\x16\n\x12\x43HAT_STATUS_CLOSED\x10\x03*r\n\nSenderRole\x12\x1b\n\x17SENDER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14SENDER_ROLE_CUSTOMER\x10\x01\x12\x15\n\x11SENDER_ROLE_AGENT\x10\x02\x12\x16\n\x12SENDER_ROLE_SYSTEM\x10\x03\x32\xbd\x04\n\x0b\x43hatService\x12K\n\x08\x43onverse\x12\x1c.petstore.v1.ConverseRequest\x1a\x1d.petstore.v1.ConverseResponse(\x01\x30\x01\x12;\n\x08OpenChat\x12\x1c.petstore.v1.OpenChatRequest\x1a\x11.petstore.v1.Chat\x12\x39\n\x07GetChat\x12\x1b.petstore.v1.GetChatRequest\x1a\x11.petstore.v1.Chat\x12J\n\tListChats\x12\x1d.petstore.v1.ListChatsRequest\x1a\x1e.petstore.v1.ListChatsResponse\x12S\n\x0cListMessages\x12 .petstore.v1.ListMessagesRequest\x1a!.petstore.v1.ListMessagesResponse\x12H\n\x0bSendMessage\x12\x1f.petstore.v1.SendMessageRequest\x1a\x18.petstore.v1.ChatMessage\x12?\n\nAssignChat\x12\x1e.petstore.v1.AssignChatRequest\x1a\x11.petstore.v1.Chat\x12=\n\tCloseChat\x12\x1d.petstore.v1.CloseChatRequest\x1a\x11.petstore.v1.Chatb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17petstore/v1/chats.proto\x12\x0bpetstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18petstore/v1/events.proto\x1a\x1cpetstore/v1/pagination.proto\"\x97\x02\n\x04\x43hat\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x07subject\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x15\n\x08\x61gent_id\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\'\n\x06status\x18\x05 \x01(\x0e\x32\x17.petstore.v1.ChatStatus\x12\x11\n\ttenant_id\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\tB\n\n\x08_subjectB\x0b\n\t_agent_id\"\xe1\x02\n\x0b\x43hatMessage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hat_id\x18\x02 \x01(\t\x12\x16\n\tsender_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12,\n\x0bsender_role\x18\x04 \x01(\x0e\x32\x17.petstore.v1.SenderRole\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x1e\n\x11\x63lient_message_id\x18\x06 \x01(\tH\x01\x88\x01\x01\x12+\n\x07sent_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65livered_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07read_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttenant_id\x18\n \x01(\tB\x0c\n\n_sender_idB\x14\n\x12_client_message_id\"3\n\x0fOpenChatRequest\x12\x14\n\x07subject\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_subject\"\x1c\n\x0eGetChatRequest\x12\n\n\x02id\x18\x01 \x01(\t\"X\n\x10ListChatsRequest\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.petstore.v1.ChatStatus\x12\x0c\n\x04page\x18\x02 \x01(\x05\x12\r\n\x05limit\x18\x03 \x01(\x05\"b\n\x11ListChatsResponse\x12 \n\x05\x63hats\x18\x01 \x03(\x0b\x32\x11.petstore.v1.Chat\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"s\n\x13ListMessagesRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x13\n\x06\x62\x65\x66ore\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x61\x66ter\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\r\n\x05limit\x18\x04 \x01(\x05\x42\t\n\x07_beforeB\x08\n\x06_after\"0\n\rMessageWindow\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"r\n\x14ListMessagesResponse\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.petstore.v1.ChatMessage\x12.\n\npagination\x18\x02 \x01(\x0b\x32\x1a.petstore.v1.MessageWindow\"i\n\x12SendMessageRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1e\n\x11\x63lient_message_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x14\n\x12_client_message_id\";\n\x14MarkDeliveredRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x12\n\nmessage_id\x18\x02 \x01(\t\"6\n\x0fMarkReadRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x12\n\nmessage_id\x18\x02 \x01(\t\"V\n\x11\x41ssignChatRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x15\n\x08\x61gent_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x03 \x01(\tB\x0b\n\t_agent_id\"1\n\x10\x43loseChatRequest\x12\x0f\n\x07\x63hat_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x8c\x04\n\x0f\x43onverseRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x31\n\x0c\x61uthenticate\x18\x02 \x01(\x0b\x32\x19.petstore.v1.AuthenticateH\x00\x12*\n\tjoin_chat\x18\x03 \x01(\x0b\x32\x15.petstore.v1.JoinChatH\x00\x12,\n\nleave_chat\x18\x04 \x01(\x0b\x32\x16.petstore.v1.LeaveChatH\x00\x12-\n\x0c\x63hat_message\x18\x05 \x01(\x0b\x32\x15.petstore.v1.SendTextH\x00\x12\x34\n\x0etyping_started\x18\x06 \x01(\x0b\x32\x1a.petstore.v1.TypingStartedH\x00\x12\x34\n\x0etyping_stopped\x18\x07 \x01(\x0b\x32\x1a.petstore.v1.TypingStoppedH\x00\x12-\n\x0cmessage_read\x18\x08 \x01(\x0b\x32\x15.petstore.v1.ReadMarkH\x00\x12\x31\n\tsubscribe\x18\t \x01(\x0b\x32\x1c.petstore.v1.SubscribeTopicsH\x00\x12\x35\n\x0bunsubscribe\x18\n \x01(\x0b\x32\x1e.petstore.v1.UnsubscribeTopicsH\x00\x12!\n\x04ping\x18\x0b \x01(\x0b\x32\x11.petstore.v1.PingH\x00\x42\t\n\x07\x63ommand\"\x1d\n\x0c\x41uthenticate\x12\r\n\x05token\x18\x01 \x01(\t\"n\n\x08JoinChat\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07subject\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06\x63ursor\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\n\n\x08_chat_idB\n\n\x08_subjectB\t\n\x07_cursor\"-\n\tLeaveChat\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_chat_id\"p\n\x08SendText\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1e\n\x11\x63lient_message_id\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\n\n\x08_chat_idB\x14\n\x12_client_message_id\"1\n\rTypingStarted\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_chat_id\"1\n\rTypingStopped\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_chat_id\"@\n\x08ReadMark\x12\x14\n\x07\x63hat_id\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nmessage_id\x18\x02 \x01(\tB\n\n\x08_chat_id\"A\n\x0fSubscribeTopics\x12\x0e\n\x06topics\x18\x01 \x03(\t\x12\x13\n\x06\x63ursor\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_cursor\"#\n\x11UnsubscribeTopics\x12\x0e\n\x06topics\x18\x01 \x03(\t\"\x06\n\x04Ping\"\x85\x05\n\x10\x43onverseResponse\x12\x10\n\x08reply_to\x18\x01 \x01(\t\x12\x0f\n\x07\x63hat_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12+\n\tconnected\x18\x04 \x01(\x0b\x32\x16.petstore.v1.ConnectedH\x00\x12\x1f\n\x03\x61\x63k\x18\x05 \x01(\x0b\x32\x10.petstore.v1.AckH\x00\x12#\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.petstore.v1.ErrorH\x00\x12 \n\x04pong\x18\x07 \x01(\x0b\x32\x10.petstore.v1.AckH\x00\x12\x30\n\x0c\x63hat_message\x18\x08 \x01(\x0b\x32\x18.petstore.v1.ChatMessageH\x00\x12\x35\n\x11message_delivered\x18\t \x01(\x0b\x32\x18.petstore.v1.ChatMessageH\x00\x12\x30\n\x0cmessage_read\x18\n \x01(\x0b\x32\x18.petstore.v1.ChatMessageH\x00\x12-\n\x0etyping_started\x18\x0b \x01(\x0b\x32\x13.petstore.v1.TypingH\x00\x12-\n\x0etyping_stopped\x18\x0c \x01(\x0b\x32\x13.petstore.v1.TypingH\x00\x12+\n\x0e\x61gent_assigned\x18\r \x01(\x0b\x32\x11.petstore.v1.ChatH\x00\x12(\n\x0b\x63hat_closed\x18\x0e \x01(\x0b\x32\x11.petstore.v1.ChatH\x00\x12)\n\x08presence\x18\x0f \x01(\x0b\x32\x15.petstore.v1.PresenceH\x00\x12#\n\x05\x65vent\x18\x10 \x01(\x0b\x32\x12.petstore.v1.EventH\x00\x42\t\n\x07message\"?\n\rConnectedUser\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x08username\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_username\"I\n\tConnected\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.petstore.v1.ConnectedUser\"\xf0\x01\n\x03\x41\x63k\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.petstore.v1.ConnectedUser\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06topics\x18\x04 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\x12\x1f\n\x04\x63hat\x18\x06 \x01(\x0b\x32\x11.petstore.v1.Chat\x12\x0f\n\x07\x63hat_id\x18\x07 \x01(\t\x12)\n\x07message\x18\x08 \x01(\x0b\x32\x18.petstore.v1.ChatMessage\"5\n\x05\x46\x61ult\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\"\xa2\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\"\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x12.petstore.v1.Fault\x12\x18\n\x0bretry_after\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\roldest_cursor\x18\x05 \x01(\tH\x01\x88\x01\x01\x42\x0e\n\x0c_retry_afterB\x10\n\x0e_oldest_cursor\"\x19\n\x06Typing\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"+\n\x08Presence\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06online\x18\x02 \x01(\x08*t\n\nChatStatus\x12\x1b\n\x17\x43HAT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HAT_STATUS_WAITING\x10\x01\x12\x18\n\x14\x43HAT_STATUS_ASSIGNED\x10\x02\x12\x16\n\x12\x43HAT_STATUS_CLOSED\x10\x03*r\n\nSenderRole\x12\x1b\n\x17SENDER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14SENDER_ROLE_CUSTOMER\x10\x01\x12\x15\n\x11SENDER_ROLE_AGENT\x10\x02\x12\x16\n\x12SENDER_ROLE_SYSTEM\x10\x03\x32\xcf\x05\n\x0b\x43hatService\x12K\n\x08\x43onverse\x12\x1c.petstore.v1.ConverseRequest\x1a\x1d.petstore.v1.ConverseResponse(\x01\x30\x01\x12;\n\x08OpenChat\x12\x1c.petstore.v1.OpenChatRequest\x1a\x11.petstore.v1.Chat\x12\x39\n\x07GetChat\x12\x1b.petstore.v1.GetChatRequest\x1a\x11.petstore.v1.Chat\x12J\n\tListChats\x12\x1d.petstore.v1.ListChatsRequest\x1a\x1e.petstore.v1.ListChatsResponse\x12S\n\x0cListMessages\x12 .petstore.v1.ListMessagesRequest\x1a!.petstore.v1.ListMessagesResponse\x12H\n\x0bSendMessage\x12\x1f.petstore.v1.SendMessageRequest\x1a\x18.petstore.v1.ChatMessage\x12L\n\rMarkDelivered\x12!.petstore.v1.MarkDeliveredRequest\x1a\x18.petstore.v1.ChatMessage\x12\x42\n\x08MarkRead\x12\x1c.petstore.v1.MarkReadRequest\x1a\x18.petstore.v1.ChatMessage\x12?\n\nAssignChat\x12\x1e.petstore.v1.AssignChatRequest\x1a\x11.petstore.v1.Chat\x12=\n\tCloseChat\x12\x1d.petstore.v1.CloseChatRequest\x1a\x11.petstore.v1.ChatBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'petstore.v1.chats_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_CHATSTATUS']._serialized_start=4003
-  _globals['_CHATSTATUS']._serialized_end=4119
-  _globals['_SENDERROLE']._serialized_start=4121
-  _globals['_SENDERROLE']._serialized_end=4235
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\022com.petstoreapi.v1P\001Z&petstoreapi.com/petstore/v1;petstorev1\252\002\016PetstoreApi.V1'
+  _globals['_CHATSTATUS']._serialized_start=4120
+  _globals['_CHATSTATUS']._serialized_end=4236
+  _globals['_SENDERROLE']._serialized_start=4238
+  _globals['_SENDERROLE']._serialized_end=4352
   _globals['_CHAT']._serialized_start=130
   _globals['_CHAT']._serialized_end=409
   _globals['_CHATMESSAGE']._serialized_start=412
@@ -58,48 +59,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMESSAGESRESPONSE']._serialized_end=1321
   _globals['_SENDMESSAGEREQUEST']._serialized_start=1323
   _globals['_SENDMESSAGEREQUEST']._serialized_end=1428
-  _globals['_ASSIGNCHATREQUEST']._serialized_start=1430
-  _globals['_ASSIGNCHATREQUEST']._serialized_end=1516
-  _globals['_CLOSECHATREQUEST']._serialized_start=1518
-  _globals['_CLOSECHATREQUEST']._serialized_end=1567
-  _globals['_CONVERSEREQUEST']._serialized_start=1570
-  _globals['_CONVERSEREQUEST']._serialized_end=2094
-  _globals['_AUTHENTICATE']._serialized_start=2096
-  _globals['_AUTHENTICATE']._serialized_end=2125
-  _globals['_JOINCHAT']._serialized_start=2127
-  _globals['_JOINCHAT']._serialized_end=2237
-  _globals['_LEAVECHAT']._serialized_start=2239
-  _globals['_LEAVECHAT']._serialized_end=2284
-  _globals['_SENDTEXT']._serialized_start=2286
-  _globals['_SENDTEXT']._serialized_end=2398
-  _globals['_TYPINGSTARTED']._serialized_start=2400
-  _globals['_TYPINGSTARTED']._serialized_end=2449
-  _globals['_TYPINGSTOPPED']._serialized_start=2451
-  _globals['_TYPINGSTOPPED']._serialized_end=2500
-  _globals['_READMARK']._serialized_start=2502
-  _globals['_READMARK']._serialized_end=2566
-  _globals['_SUBSCRIBETOPICS']._serialized_start=2568
-  _globals['_SUBSCRIBETOPICS']._serialized_end=2633
-  _globals['_UNSUBSCRIBETOPICS']._serialized_start=2635
-  _globals['_UNSUBSCRIBETOPICS']._serialized_end=2670
-  _globals['_PING']._serialized_start=2672
-  _globals['_PING']._serialized_end=2678
-  _globals['_CONVERSERESPONSE']._serialized_start=2681
-  _globals['_CONVERSERESPONSE']._serialized_end=3326
-  _globals['_CONNECTEDUSER']._serialized_start=3328
-  _globals['_CONNECTEDUSER']._serialized_end=3391
-  _globals['_CONNECTED']._serialized_start=3393
-  _globals['_CONNECTED']._serialized_end=3466
-  _globals['_ACK']._serialized_start=3469
-  _globals['_ACK']._serialized_end=3709
-  _globals['_FAULT']._serialized_start=3711
-  _globals['_FAULT']._serialized_end=3764
-  _globals['_ERROR']._serialized_start=3767
-  _globals['_ERROR']._serialized_end=3929
-  _globals['_TYPING']._serialized_start=3931
-  _globals['_TYPING']._serialized_end=3956
-  _globals['_PRESENCE']._serialized_start=3958
-  _globals['_PRESENCE']._serialized_end=4001
-  _globals['_CHATSERVICE']._serialized_start=4238
-  _globals['_CHATSERVICE']._serialized_end=4811
+  _globals['_MARKDELIVEREDREQUEST']._serialized_start=1430
+  _globals['_MARKDELIVEREDREQUEST']._serialized_end=1489
+  _globals['_MARKREADREQUEST']._serialized_start=1491
+  _globals['_MARKREADREQUEST']._serialized_end=1545
+  _globals['_ASSIGNCHATREQUEST']._serialized_start=1547
+  _globals['_ASSIGNCHATREQUEST']._serialized_end=1633
+  _globals['_CLOSECHATREQUEST']._serialized_start=1635
+  _globals['_CLOSECHATREQUEST']._serialized_end=1684
+  _globals['_CONVERSEREQUEST']._serialized_start=1687
+  _globals['_CONVERSEREQUEST']._serialized_end=2211
+  _globals['_AUTHENTICATE']._serialized_start=2213
+  _globals['_AUTHENTICATE']._serialized_end=2242
+  _globals['_JOINCHAT']._serialized_start=2244
+  _globals['_JOINCHAT']._serialized_end=2354
+  _globals['_LEAVECHAT']._serialized_start=2356
+  _globals['_LEAVECHAT']._serialized_end=2401
+  _globals['_SENDTEXT']._serialized_start=2403
+  _globals['_SENDTEXT']._serialized_end=2515
+  _globals['_TYPINGSTARTED']._serialized_start=2517
+  _globals['_TYPINGSTARTED']._serialized_end=2566
+  _globals['_TYPINGSTOPPED']._serialized_start=2568
+  _globals['_TYPINGSTOPPED']._serialized_end=2617
+  _globals['_READMARK']._serialized_start=2619
+  _globals['_READMARK']._serialized_end=2683
+  _globals['_SUBSCRIBETOPICS']._serialized_start=2685
+  _globals['_SUBSCRIBETOPICS']._serialized_end=2750
+  _globals['_UNSUBSCRIBETOPICS']._serialized_start=2752
+  _globals['_UNSUBSCRIBETOPICS']._serialized_end=2787
+  _globals['_PING']._serialized_start=2789
+  _globals['_PING']._serialized_end=2795
+  _globals['_CONVERSERESPONSE']._serialized_start=2798
+  _globals['_CONVERSERESPONSE']._serialized_end=3443
+  _globals['_CONNECTEDUSER']._serialized_start=3445
+  _globals['_CONNECTEDUSER']._serialized_end=3508
+  _globals['_CONNECTED']._serialized_start=3510
+  _globals['_CONNECTED']._serialized_end=3583
+  _globals['_ACK']._serialized_start=3586
+  _globals['_ACK']._serialized_end=3826
+  _globals['_FAULT']._serialized_start=3828
+  _globals['_FAULT']._serialized_end=3881
+  _globals['_ERROR']._serialized_start=3884
+  _globals['_ERROR']._serialized_end=4046
+  _globals['_TYPING']._serialized_start=4048
+  _globals['_TYPING']._serialized_end=4073
+  _globals['_PRESENCE']._serialized_start=4075
+  _globals['_PRESENCE']._serialized_end=4118
+  _globals['_CHATSERVICE']._serialized_start=4355
+  _globals['_CHATSERVICE']._serialized_end=5074
 # @@protoc_insertion_point(module_scope)

@@ -65,6 +65,16 @@ class ChatServiceStub:
                 request_serializer=petstore_dot_v1_dot_chats__pb2.SendMessageRequest.SerializeToString,
                 response_deserializer=petstore_dot_v1_dot_chats__pb2.ChatMessage.FromString,
                 _registered_method=True)
+        self.MarkDelivered = channel.unary_unary(
+                '/petstore.v1.ChatService/MarkDelivered',
+                request_serializer=petstore_dot_v1_dot_chats__pb2.MarkDeliveredRequest.SerializeToString,
+                response_deserializer=petstore_dot_v1_dot_chats__pb2.ChatMessage.FromString,
+                _registered_method=True)
+        self.MarkRead = channel.unary_unary(
+                '/petstore.v1.ChatService/MarkRead',
+                request_serializer=petstore_dot_v1_dot_chats__pb2.MarkReadRequest.SerializeToString,
+                response_deserializer=petstore_dot_v1_dot_chats__pb2.ChatMessage.FromString,
+                _registered_method=True)
         self.AssignChat = channel.unary_unary(
                 '/petstore.v1.ChatService/AssignChat',
                 request_serializer=petstore_dot_v1_dot_chats__pb2.AssignChatRequest.SerializeToString,
@@ -125,6 +135,20 @@ class ChatServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MarkDelivered(self, request, context):
+        """Marks a message as delivered, for the side that received it. Marking it again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkRead(self, request, context):
+        """Marks a message, and all before it, as read, for the side that received it. Marking it again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AssignChat(self, request, context):
         """Assigns a chat to an agent.
         """
@@ -170,6 +194,16 @@ def add_ChatServiceServicer_to_server(servicer, server):
             'SendMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.SendMessage,
                     request_deserializer=petstore_dot_v1_dot_chats__pb2.SendMessageRequest.FromString,
+                    response_serializer=petstore_dot_v1_dot_chats__pb2.ChatMessage.SerializeToString,
+            ),
+            'MarkDelivered': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkDelivered,
+                    request_deserializer=petstore_dot_v1_dot_chats__pb2.MarkDeliveredRequest.FromString,
+                    response_serializer=petstore_dot_v1_dot_chats__pb2.ChatMessage.SerializeToString,
+            ),
+            'MarkRead': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkRead,
+                    request_deserializer=petstore_dot_v1_dot_chats__pb2.MarkReadRequest.FromString,
                     response_serializer=petstore_dot_v1_dot_chats__pb2.ChatMessage.SerializeToString,
             ),
             'AssignChat': grpc.unary_unary_rpc_method_handler(
@@ -345,6 +379,60 @@ class ChatService:
             target,
             '/petstore.v1.ChatService/SendMessage',
             petstore_dot_v1_dot_chats__pb2.SendMessageRequest.SerializeToString,
+            petstore_dot_v1_dot_chats__pb2.ChatMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkDelivered(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/petstore.v1.ChatService/MarkDelivered',
+            petstore_dot_v1_dot_chats__pb2.MarkDeliveredRequest.SerializeToString,
+            petstore_dot_v1_dot_chats__pb2.ChatMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkRead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/petstore.v1.ChatService/MarkRead',
+            petstore_dot_v1_dot_chats__pb2.MarkReadRequest.SerializeToString,
             petstore_dot_v1_dot_chats__pb2.ChatMessage.FromString,
             options,
             channel_credentials,

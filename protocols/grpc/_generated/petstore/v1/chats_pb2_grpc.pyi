@@ -48,6 +48,10 @@ class ChatServiceStub:
     """Messages in the order in which they were sent: the newest, or those next to a message."""
     SendMessage: _grpc.UnaryUnaryMultiCallable[_chats_pb2.SendMessageRequest, _chats_pb2.ChatMessage]
     """Sends a message."""
+    MarkDelivered: _grpc.UnaryUnaryMultiCallable[_chats_pb2.MarkDeliveredRequest, _chats_pb2.ChatMessage]
+    """Marks a message as delivered, for the side that received it. Marking it again changes nothing."""
+    MarkRead: _grpc.UnaryUnaryMultiCallable[_chats_pb2.MarkReadRequest, _chats_pb2.ChatMessage]
+    """Marks a message, and all before it, as read, for the side that received it. Marking it again changes nothing."""
     AssignChat: _grpc.UnaryUnaryMultiCallable[_chats_pb2.AssignChatRequest, _chats_pb2.Chat]
     """Assigns a chat to an agent."""
     CloseChat: _grpc.UnaryUnaryMultiCallable[_chats_pb2.CloseChatRequest, _chats_pb2.Chat]
@@ -73,6 +77,10 @@ class ChatServiceAsyncStub(ChatServiceStub):
     """Messages in the order in which they were sent: the newest, or those next to a message."""
     SendMessage: _aio.UnaryUnaryMultiCallable[_chats_pb2.SendMessageRequest, _chats_pb2.ChatMessage]  # type: ignore[assignment]
     """Sends a message."""
+    MarkDelivered: _aio.UnaryUnaryMultiCallable[_chats_pb2.MarkDeliveredRequest, _chats_pb2.ChatMessage]  # type: ignore[assignment]
+    """Marks a message as delivered, for the side that received it. Marking it again changes nothing."""
+    MarkRead: _aio.UnaryUnaryMultiCallable[_chats_pb2.MarkReadRequest, _chats_pb2.ChatMessage]  # type: ignore[assignment]
+    """Marks a message, and all before it, as read, for the side that received it. Marking it again changes nothing."""
     AssignChat: _aio.UnaryUnaryMultiCallable[_chats_pb2.AssignChatRequest, _chats_pb2.Chat]  # type: ignore[assignment]
     """Assigns a chat to an agent."""
     CloseChat: _aio.UnaryUnaryMultiCallable[_chats_pb2.CloseChatRequest, _chats_pb2.Chat]  # type: ignore[assignment]
@@ -131,6 +139,22 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_chats_pb2.ChatMessage, _abc.Awaitable[_chats_pb2.ChatMessage]]:
         """Sends a message."""
+
+    @_abc_1.abstractmethod
+    def MarkDelivered(
+        self,
+        request: _chats_pb2.MarkDeliveredRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chats_pb2.ChatMessage, _abc.Awaitable[_chats_pb2.ChatMessage]]:
+        """Marks a message as delivered, for the side that received it. Marking it again changes nothing."""
+
+    @_abc_1.abstractmethod
+    def MarkRead(
+        self,
+        request: _chats_pb2.MarkReadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chats_pb2.ChatMessage, _abc.Awaitable[_chats_pb2.ChatMessage]]:
+        """Marks a message, and all before it, as read, for the side that received it. Marking it again changes nothing."""
 
     @_abc_1.abstractmethod
     def AssignChat(

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpetstore/v1/pagination.proto\x12\x0bpetstore.v1\"S\n\nPagination\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x13\n\x0btotal_items\x18\x03 \x01(\x03\x12\x13\n\x0btotal_pages\x18\x04 \x01(\x03\"*\n\x0bPageRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpetstore/v1/pagination.proto\x12\x0bpetstore.v1\"S\n\nPagination\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x13\n\x0btotal_items\x18\x03 \x01(\x03\x12\x13\n\x0btotal_pages\x18\x04 \x01(\x03\"*\n\x0bPageRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x42O\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'petstore.v1.pagination_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\022com.petstoreapi.v1P\001Z&petstoreapi.com/petstore/v1;petstorev1\252\002\016PetstoreApi.V1'
   _globals['_PAGINATION']._serialized_start=45
   _globals['_PAGINATION']._serialized_end=128
   _globals['_PAGEREQUEST']._serialized_start=130

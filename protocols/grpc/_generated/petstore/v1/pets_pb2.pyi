@@ -978,3 +978,135 @@ class SearchPetsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchPetsResponse: _TypeAlias = SearchPetsResponse  # noqa: Y015
+
+@_typing.final
+class UploadPetImageRequest(_message.Message):
+    """A part of an image; the first one says what the image is of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PET_ID_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_METADATA_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    pet_id: _builtins.str
+    """In the first part: the pet that the image is of."""
+    additional_metadata: _builtins.str
+    """In the first part: what is to be kept with the image, as text."""
+    file: _builtins.bytes
+    """The next bytes of the image."""
+    def __init__(
+        self,
+        *,
+        pet_id: _builtins.str = ...,
+        additional_metadata: _builtins.str | None = ...,
+        file: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_additional_metadata", b"_additional_metadata", "additional_metadata", b"additional_metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_additional_metadata", b"_additional_metadata", "additional_metadata", b"additional_metadata", "file", b"file", "pet_id", b"pet_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__additional_metadata: _TypeAlias = _typing.Literal["additional_metadata"]  # noqa: Y015
+    _WhichOneofArgType__additional_metadata: _TypeAlias = _typing.Literal["_additional_metadata", b"_additional_metadata"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__additional_metadata) -> _WhichOneofReturnType__additional_metadata | None: ...
+
+Global___UploadPetImageRequest: _TypeAlias = UploadPetImageRequest  # noqa: Y015
+
+@_typing.final
+class PetImage(_message.Message):
+    """An image of a pet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PET_ID_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    ADDITIONAL_METADATA_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    pet_id: _builtins.str
+    """The pet that it is of."""
+    url: _builtins.str
+    """Where it is served over HTTP: one of the pet's photos."""
+    media_type: _builtins.str
+    """Such as "image/png"."""
+    size: _builtins.int
+    """In bytes."""
+    additional_metadata: _builtins.str
+    """What was sent to be kept with it."""
+    tenant_id: _builtins.str
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        pet_id: _builtins.str = ...,
+        url: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+        size: _builtins.int = ...,
+        additional_metadata: _builtins.str | None = ...,
+        tenant_id: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_additional_metadata", b"_additional_metadata", "additional_metadata", b"additional_metadata", "created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_additional_metadata", b"_additional_metadata", "additional_metadata", b"additional_metadata", "created_at", b"created_at", "id", b"id", "media_type", b"media_type", "pet_id", b"pet_id", "size", b"size", "tenant_id", b"tenant_id", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__additional_metadata: _TypeAlias = _typing.Literal["additional_metadata"]  # noqa: Y015
+    _WhichOneofArgType__additional_metadata: _TypeAlias = _typing.Literal["_additional_metadata", b"_additional_metadata"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__additional_metadata) -> _WhichOneofReturnType__additional_metadata | None: ...
+
+Global___PetImage: _TypeAlias = PetImage  # noqa: Y015
+
+@_typing.final
+class GetPetImageRequest(_message.Message):
+    """Selects an image of a pet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PET_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    pet_id: _builtins.str
+    image_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        pet_id: _builtins.str = ...,
+        image_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_id", b"image_id", "pet_id", b"pet_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPetImageRequest: _TypeAlias = GetPetImageRequest  # noqa: Y015
+
+@_typing.final
+class GetPetImageResponse(_message.Message):
+    """A part of an image."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    media_type: _builtins.str
+    """In the first part: such as "image/png"."""
+    content: _builtins.bytes
+    """The next bytes of the image."""
+    def __init__(
+        self,
+        *,
+        media_type: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "media_type", b"media_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPetImageResponse: _TypeAlias = GetPetImageResponse  # noqa: Y015

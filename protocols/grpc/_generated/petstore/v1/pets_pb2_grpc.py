@@ -65,6 +65,16 @@ class PetServiceStub:
                 request_serializer=petstore_dot_v1_dot_pets__pb2.SearchPetsRequest.SerializeToString,
                 response_deserializer=petstore_dot_v1_dot_pets__pb2.SearchPetsResponse.FromString,
                 _registered_method=True)
+        self.UploadPetImage = channel.stream_unary(
+                '/petstore.v1.PetService/UploadPetImage',
+                request_serializer=petstore_dot_v1_dot_pets__pb2.UploadPetImageRequest.SerializeToString,
+                response_deserializer=petstore_dot_v1_dot_pets__pb2.PetImage.FromString,
+                _registered_method=True)
+        self.GetPetImage = channel.unary_stream(
+                '/petstore.v1.PetService/GetPetImage',
+                request_serializer=petstore_dot_v1_dot_pets__pb2.GetPetImageRequest.SerializeToString,
+                response_deserializer=petstore_dot_v1_dot_pets__pb2.GetPetImageResponse.FromString,
+                _registered_method=True)
 
 
 class PetServiceServicer:
@@ -113,6 +123,21 @@ class PetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadPetImage(self, request_iterator, context):
+        """Adds an image to a pet: PNG, JPEG, WebP or GIF, recognised by its content. It may come in parts, of at most 1 MiB
+        each. The image is served over HTTP at the URL that is added to the pet's photos, and by GetPetImage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPetImage(self, request, context):
+        """An image of a pet, in parts: its bytes as they were uploaded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +170,16 @@ def add_PetServiceServicer_to_server(servicer, server):
                     servicer.SearchPets,
                     request_deserializer=petstore_dot_v1_dot_pets__pb2.SearchPetsRequest.FromString,
                     response_serializer=petstore_dot_v1_dot_pets__pb2.SearchPetsResponse.SerializeToString,
+            ),
+            'UploadPetImage': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadPetImage,
+                    request_deserializer=petstore_dot_v1_dot_pets__pb2.UploadPetImageRequest.FromString,
+                    response_serializer=petstore_dot_v1_dot_pets__pb2.PetImage.SerializeToString,
+            ),
+            'GetPetImage': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetPetImage,
+                    request_deserializer=petstore_dot_v1_dot_pets__pb2.GetPetImageRequest.FromString,
+                    response_serializer=petstore_dot_v1_dot_pets__pb2.GetPetImageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +345,60 @@ class PetService:
             '/petstore.v1.PetService/SearchPets',
             petstore_dot_v1_dot_pets__pb2.SearchPetsRequest.SerializeToString,
             petstore_dot_v1_dot_pets__pb2.SearchPetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadPetImage(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/petstore.v1.PetService/UploadPetImage',
+            petstore_dot_v1_dot_pets__pb2.UploadPetImageRequest.SerializeToString,
+            petstore_dot_v1_dot_pets__pb2.PetImage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPetImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/petstore.v1.PetService/GetPetImage',
+            petstore_dot_v1_dot_pets__pb2.GetPetImageRequest.SerializeToString,
+            petstore_dot_v1_dot_pets__pb2.GetPetImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

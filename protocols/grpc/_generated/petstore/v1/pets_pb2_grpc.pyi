@@ -45,6 +45,12 @@ class PetServiceStub:
     """Removes a pet with its images. A pet that an open order has reserved cannot be removed."""
     SearchPets: _grpc.UnaryUnaryMultiCallable[_pets_pb2.SearchPetsRequest, _pets_pb2.SearchPetsResponse]
     """Searches pets of every status: a pet must meet all criteria, and one value of each list."""
+    UploadPetImage: _grpc.StreamUnaryMultiCallable[_pets_pb2.UploadPetImageRequest, _pets_pb2.PetImage]
+    """Adds an image to a pet: PNG, JPEG, WebP or GIF, recognised by its content. It may come in parts, of at most 1 MiB
+    each. The image is served over HTTP at the URL that is added to the pet's photos, and by GetPetImage.
+    """
+    GetPetImage: _grpc.UnaryStreamMultiCallable[_pets_pb2.GetPetImageRequest, _pets_pb2.GetPetImageResponse]
+    """An image of a pet, in parts: its bytes as they were uploaded."""
 
 @_typing.type_check_only
 class PetServiceAsyncStub(PetServiceStub):
@@ -63,6 +69,12 @@ class PetServiceAsyncStub(PetServiceStub):
     """Removes a pet with its images. A pet that an open order has reserved cannot be removed."""
     SearchPets: _aio.UnaryUnaryMultiCallable[_pets_pb2.SearchPetsRequest, _pets_pb2.SearchPetsResponse]  # type: ignore[assignment]
     """Searches pets of every status: a pet must meet all criteria, and one value of each list."""
+    UploadPetImage: _aio.StreamUnaryMultiCallable[_pets_pb2.UploadPetImageRequest, _pets_pb2.PetImage]  # type: ignore[assignment]
+    """Adds an image to a pet: PNG, JPEG, WebP or GIF, recognised by its content. It may come in parts, of at most 1 MiB
+    each. The image is served over HTTP at the URL that is added to the pet's photos, and by GetPetImage.
+    """
+    GetPetImage: _aio.UnaryStreamMultiCallable[_pets_pb2.GetPetImageRequest, _pets_pb2.GetPetImageResponse]  # type: ignore[assignment]
+    """An image of a pet, in parts: its bytes as they were uploaded."""
 
 class PetServiceServicer(metaclass=_abc_1.ABCMeta):
     """The pets of the store. Everybody may read them; STAFF writes."""
@@ -114,5 +126,23 @@ class PetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pets_pb2.SearchPetsResponse, _abc.Awaitable[_pets_pb2.SearchPetsResponse]]:
         """Searches pets of every status: a pet must meet all criteria, and one value of each list."""
+
+    @_abc_1.abstractmethod
+    def UploadPetImage(
+        self,
+        request_iterator: _MaybeAsyncIterator[_pets_pb2.UploadPetImageRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_pets_pb2.PetImage, _abc.Awaitable[_pets_pb2.PetImage]]:
+        """Adds an image to a pet: PNG, JPEG, WebP or GIF, recognised by its content. It may come in parts, of at most 1 MiB
+        each. The image is served over HTTP at the URL that is added to the pet's photos, and by GetPetImage.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPetImage(
+        self,
+        request: _pets_pb2.GetPetImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_pets_pb2.GetPetImageResponse], _abc.AsyncIterator[_pets_pb2.GetPetImageResponse]]:
+        """An image of a pet, in parts: its bytes as they were uploaded."""
 
 def add_PetServiceServicer_to_server(servicer: PetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

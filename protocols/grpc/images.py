@@ -1,0 +1,86 @@
+"""Images, which are larger than messages: they come and go in parts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from google.protobuf.message import Message
+
+from core.kernel.errors import Close, Closed, CloseReason, PayloadTooLarge
+from core.ports.images import StoredImage
+from protocols.grpc._generated.petstore.v1 import pets_pb2
+from protocols.grpc.bindings import Binding
+from protocols.grpc.rpc import CallContext, Context, Rpc
+from protocols.grpc.unary import Unary
+
+#: What a part of an image holds at most, in bytes.
+_PART_BYTES = 64 * 1024
+
+
+class Upload(Unary):
+    """``PetService.UploadPetImage``: the parts of an image are one request."""
+
+    async def collect(self, parts: AsyncIterator[bytes], context: Context) -> bytes:
+        """Answer one call; whoever may not upload is told before the image has come."""
+        calls = self._calls
+        async with Rpc(calls, self._method, context) as rpc:
+            rpc.names = self._names
+            caller = rpc.take(await calls.store.admit(rpc.credentials))
+            self._binding.operation.authorise(caller)
+            return await self._run(rpc, caller, await self._whole(rpc, parts))
+
+    async def _whole(self, rpc: Rpc, parts: AsyncIterator[bytes]) -> Message:
+        """Take parts until the client has sent all.
+
+        Raises:
+            PayloadTooLarge: they are too much for an image.
+            Closed: none came for too long.
+        """
+        limits = self._calls.limits
+        whole, file = pets_pb2.UploadPetImageRequest(), bytearray()
+        try:
+            while True:
+                async with asyncio.timeout(limits.stall_seconds):
+                    data = await anext(parts, None)
+                if data is None:
+                    break
+                part = rpc.read(pets_pb2.UploadPetImageRequest, data)
+                file += part.file
+                if len(file) > limits.image_bytes:
+                    raise PayloadTooLarge(f"An image has at most {limits.image_bytes} bytes.")
+                part.ClearField("file")
+                whole.MergeFrom(part)
+        except TimeoutError:
+            raise Closed(Close(CloseReason.STALLED, "No part of the image came for too long.")) from None
+        whole.file = bytes(file)
+        rpc.message = whole
+        return whole
+
+
+class Download:
+    """``PetService.GetPetImage``."""
+
+    def __init__(self, calls: CallContext, binding: Binding) -> None:
+        self._calls = calls
+        self._binding = binding
+        self._names = {name: given for given, name in binding.names.items()}
+
+    async def answer(self, data: bytes, context: Context) -> None:
+        """Answer one call, as fast as the client reads."""
+        calls = self._calls
+        async with Rpc(calls, "PetService/GetPetImage", context) as rpc:
+            rpc.names = self._names
+            caller = rpc.take(await calls.store.admit(rpc.credentials))
+            message = rpc.read(self._binding.request, data)
+            call = self._binding.call(message, rpc.request_id, rpc.idempotency_key)
+            image: StoredImage = (await calls.store.execute(caller, call)).value
+            media_type, content = image.media_type, image.content
+            try:
+                for place in range(0, len(content), _PART_BYTES):
+                    part = pets_pb2.GetPetImageResponse(
+                        media_type=media_type, content=content[place : place + _PART_BYTES]
+                    )
+                    async with asyncio.timeout(calls.limits.stall_seconds):
+                        await context.write(part.SerializeToString())
+                    media_type = ""
+            except TimeoutError:
+                raise Closed(Close(CloseReason.STALLED, "The client reads nothing.")) from None
