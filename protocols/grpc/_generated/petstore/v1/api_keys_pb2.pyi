@@ -35,10 +35,13 @@ class ApiKey(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     name: _builtins.str
+    """What it is for."""
     owner_id: _builtins.str
     """The member of the staff whom it acts for."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     etag: _builtins.str
     """Identifies this state of the API key."""
     @_builtins.property
@@ -46,7 +49,9 @@ class ApiKey(_message.Message):
         """What it may do, such as "read:pets"."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """Absent: it does not expire."""
@@ -86,10 +91,13 @@ class NewApiKey(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     name: _builtins.str
+    """What it is for."""
     owner_id: _builtins.str
     """The member of the staff whom it acts for."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     key: _builtins.str
     """The key itself, for the metadata `x-api-key`: shown only this once."""
     @_builtins.property
@@ -97,7 +105,9 @@ class NewApiKey(_message.Message):
         """What it may do, such as "read:pets"."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """Absent: it does not expire."""
@@ -132,6 +142,7 @@ class CreateApiKeyRequest(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """What it is for."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At least one of the caller's own."""
@@ -190,9 +201,13 @@ class ListApiKeysResponse(_message.Message):
     API_KEYS_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def api_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApiKey]: ...
+    def api_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApiKey]:
+        """The API keys, in order."""
+
     @_builtins.property
-    def pagination(self) -> _pagination_pb2.Pagination: ...
+    def pagination(self) -> _pagination_pb2.Pagination:
+        """The position of this page."""
+
     def __init__(
         self,
         *,
@@ -216,6 +231,7 @@ class DeleteApiKeyRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The API key's id."""
     etag: _builtins.str
     """If given, the API key must still be in this state, else ABORTED."""
     def __init__(

@@ -33,7 +33,9 @@ class _ChatStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChatStatus
     CHAT_STATUS_WAITING: _ChatStatus.ValueType  # 1
     """Waiting for an agent."""
     CHAT_STATUS_ASSIGNED: _ChatStatus.ValueType  # 2
+    """An agent has it."""
     CHAT_STATUS_CLOSED: _ChatStatus.ValueType  # 3
+    """It has ended, and can be read."""
 
 class ChatStatus(_ChatStatus, metaclass=_ChatStatusEnumTypeWrapper):
     """The state of a chat."""
@@ -43,7 +45,9 @@ CHAT_STATUS_UNSPECIFIED: ChatStatus.ValueType  # 0
 CHAT_STATUS_WAITING: ChatStatus.ValueType  # 1
 """Waiting for an agent."""
 CHAT_STATUS_ASSIGNED: ChatStatus.ValueType  # 2
+"""An agent has it."""
 CHAT_STATUS_CLOSED: ChatStatus.ValueType  # 3
+"""It has ended, and can be read."""
 Global___ChatStatus: _TypeAlias = ChatStatus  # noqa: Y015
 
 class _SenderRole:
@@ -55,8 +59,11 @@ class _SenderRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SenderRole
     SENDER_ROLE_UNSPECIFIED: _SenderRole.ValueType  # 0
     """Not specified."""
     SENDER_ROLE_CUSTOMER: _SenderRole.ValueType  # 1
+    """Who opened the chat."""
     SENDER_ROLE_AGENT: _SenderRole.ValueType  # 2
+    """A member of the staff."""
     SENDER_ROLE_SYSTEM: _SenderRole.ValueType  # 3
+    """The store itself."""
 
 class SenderRole(_SenderRole, metaclass=_SenderRoleEnumTypeWrapper):
     """The part of the sender of a message in a chat."""
@@ -64,8 +71,11 @@ class SenderRole(_SenderRole, metaclass=_SenderRoleEnumTypeWrapper):
 SENDER_ROLE_UNSPECIFIED: SenderRole.ValueType  # 0
 """Not specified."""
 SENDER_ROLE_CUSTOMER: SenderRole.ValueType  # 1
+"""Who opened the chat."""
 SENDER_ROLE_AGENT: SenderRole.ValueType  # 2
+"""A member of the staff."""
 SENDER_ROLE_SYSTEM: SenderRole.ValueType  # 3
+"""The store itself."""
 Global___SenderRole: _TypeAlias = SenderRole  # noqa: Y015
 
 @_typing.final
@@ -84,17 +94,27 @@ class Chat(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     subject: _builtins.str
+    """What it is about."""
     customer_id: _builtins.str
+    """The user who opened it."""
     agent_id: _builtins.str
+    """The member of the staff who has it."""
     status: Global___ChatStatus.ValueType
+    """Whether somebody has it."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     etag: _builtins.str
     """Identifies this state of the chat."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
     def __init__(
         self,
         *,
@@ -140,15 +160,23 @@ class ChatMessage(_message.Message):
     READ_AT_FIELD_NUMBER: _builtins.int
     TENANT_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     chat_id: _builtins.str
+    """The chat that it belongs to."""
     sender_id: _builtins.str
+    """Who sent it; absent: the store."""
     sender_role: Global___SenderRole.ValueType
+    """In what part they sent it."""
     text: _builtins.str
+    """1 to 4000 characters."""
     client_message_id: _builtins.str
     """The id that the sender gave it."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     @_builtins.property
-    def sent_at(self) -> _timestamp_pb2.Timestamp: ...
+    def sent_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was sent."""
+
     @_builtins.property
     def delivered_at(self) -> _timestamp_pb2.Timestamp:
         """When it reached the other side."""
@@ -194,6 +222,7 @@ class OpenChatRequest(_message.Message):
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
+    """What it is about."""
     def __init__(
         self,
         *,
@@ -217,6 +246,7 @@ class GetChatRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The chat's id."""
     def __init__(
         self,
         *,
@@ -240,6 +270,7 @@ class ListChatsRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     status: Global___ChatStatus.ValueType
+    """Only chats of this status."""
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
@@ -268,9 +299,13 @@ class ListChatsResponse(_message.Message):
     CHATS_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def chats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Chat]: ...
+    def chats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Chat]:
+        """The chats, newest first."""
+
     @_builtins.property
-    def pagination(self) -> _pagination_pb2.Pagination: ...
+    def pagination(self) -> _pagination_pb2.Pagination:
+        """The position of this page."""
+
     def __init__(
         self,
         *,
@@ -296,8 +331,11 @@ class ListMessagesRequest(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     before: _builtins.str
+    """Only messages before this one, by its id."""
     after: _builtins.str
+    """Only messages after this one, by its id."""
     limit: _builtins.int
     """1 to 100; the default is 20."""
     def __init__(
@@ -332,6 +370,7 @@ class MessageWindow(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
+    """How many messages were asked for at most."""
     has_more: _builtins.bool
     """Whether more follow in the requested direction."""
     def __init__(
@@ -357,9 +396,13 @@ class ListMessagesResponse(_message.Message):
     MESSAGES_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChatMessage]: ...
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChatMessage]:
+        """The messages, in order."""
+
     @_builtins.property
-    def pagination(self) -> Global___MessageWindow: ...
+    def pagination(self) -> Global___MessageWindow:
+        """The position of this page."""
+
     def __init__(
         self,
         *,
@@ -384,8 +427,11 @@ class SendMessageRequest(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CLIENT_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     text: _builtins.str
+    """1 to 4000 characters."""
     client_message_id: _builtins.str
+    """An id that the sender chooses: sent again, it has no second effect."""
     def __init__(
         self,
         *,
@@ -412,7 +458,9 @@ class MarkDeliveredRequest(_message.Message):
     CHAT_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     message_id: _builtins.str
+    """The message's id."""
     def __init__(
         self,
         *,
@@ -436,7 +484,9 @@ class MarkReadRequest(_message.Message):
     CHAT_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     message_id: _builtins.str
+    """The message's id."""
     def __init__(
         self,
         *,
@@ -461,7 +511,9 @@ class AssignChatRequest(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     agent_id: _builtins.str
+    """The member of the staff who is to have it."""
     etag: _builtins.str
     """If given, the chat must still be in this state, else ABORTED."""
     def __init__(
@@ -490,6 +542,7 @@ class CloseChatRequest(_message.Message):
     CHAT_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     etag: _builtins.str
     """If given, the chat must still be in this state, else ABORTED."""
     def __init__(
@@ -526,25 +579,45 @@ class ConverseRequest(_message.Message):
     id: _builtins.str
     """An id that the client chooses: the reply carries it as reply_to."""
     @_builtins.property
-    def authenticate(self) -> Global___Authenticate: ...
+    def authenticate(self) -> Global___Authenticate:
+        """Log in."""
+
     @_builtins.property
-    def join_chat(self) -> Global___JoinChat: ...
+    def join_chat(self) -> Global___JoinChat:
+        """Join or open a chat."""
+
     @_builtins.property
-    def leave_chat(self) -> Global___LeaveChat: ...
+    def leave_chat(self) -> Global___LeaveChat:
+        """Leave a chat."""
+
     @_builtins.property
-    def chat_message(self) -> Global___SendText: ...
+    def chat_message(self) -> Global___SendText:
+        """Send a message."""
+
     @_builtins.property
-    def typing_started(self) -> Global___TypingStarted: ...
+    def typing_started(self) -> Global___TypingStarted:
+        """Show that one types."""
+
     @_builtins.property
-    def typing_stopped(self) -> Global___TypingStopped: ...
+    def typing_stopped(self) -> Global___TypingStopped:
+        """Show that one types no more."""
+
     @_builtins.property
-    def message_read(self) -> Global___ReadMark: ...
+    def message_read(self) -> Global___ReadMark:
+        """Mark a message as read."""
+
     @_builtins.property
-    def subscribe(self) -> Global___SubscribeTopics: ...
+    def subscribe(self) -> Global___SubscribeTopics:
+        """Follow topics."""
+
     @_builtins.property
-    def unsubscribe(self) -> Global___UnsubscribeTopics: ...
+    def unsubscribe(self) -> Global___UnsubscribeTopics:
+        """Follow topics no more."""
+
     @_builtins.property
-    def ping(self) -> Global___Ping: ...
+    def ping(self) -> Global___Ping:
+        """Ask for a pong."""
+
     def __init__(
         self,
         *,
@@ -578,6 +651,7 @@ class Authenticate(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
+    """An access token."""
     def __init__(
         self,
         *,
@@ -601,8 +675,11 @@ class JoinChat(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat to join."""
     subject: _builtins.str
+    """What a new chat is about."""
     cursor: _builtins.str
+    """From where its events are told."""
     def __init__(
         self,
         *,
@@ -637,6 +714,7 @@ class LeaveChat(_message.Message):
 
     CHAT_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     def __init__(
         self,
         *,
@@ -662,8 +740,11 @@ class SendText(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CLIENT_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     text: _builtins.str
+    """1 to 4000 characters."""
     client_message_id: _builtins.str
+    """An id that the sender chooses: sent again, it has no second effect."""
     def __init__(
         self,
         *,
@@ -694,6 +775,7 @@ class TypingStarted(_message.Message):
 
     CHAT_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     def __init__(
         self,
         *,
@@ -717,6 +799,7 @@ class TypingStopped(_message.Message):
 
     CHAT_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     def __init__(
         self,
         *,
@@ -741,7 +824,9 @@ class ReadMark(_message.Message):
     CHAT_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
+    """The chat's id."""
     message_id: _builtins.str
+    """The message's id."""
     def __init__(
         self,
         *,
@@ -767,8 +852,11 @@ class SubscribeTopics(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
+    """Where to resume: a cursor from any door, or "earliest"."""
     @_builtins.property
-    def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """MQTT topic filters, such as "orders/+/status" or "pets/#"."""
+
     def __init__(
         self,
         *,
@@ -793,7 +881,9 @@ class UnsubscribeTopics(_message.Message):
 
     TOPICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Topic filters of the subscription."""
+
     def __init__(
         self,
         *,
@@ -853,31 +943,57 @@ class ConverseResponse(_message.Message):
     cursor: _builtins.str
     """The position in the log after this message; empty for what is never stored."""
     @_builtins.property
-    def connected(self) -> Global___Connected: ...
+    def connected(self) -> Global___Connected:
+        """The greeting, once the client has been let in."""
+
     @_builtins.property
-    def ack(self) -> Global___Ack: ...
+    def ack(self) -> Global___Ack:
+        """The command was carried out."""
+
     @_builtins.property
-    def error(self) -> Global___Error: ...
+    def error(self) -> Global___Error:
+        """The command was refused."""
+
     @_builtins.property
-    def pong(self) -> Global___Ack: ...
+    def pong(self) -> Global___Ack:
+        """The answer to a ping, and a sign of life with the position reached."""
+
     @_builtins.property
-    def chat_message(self) -> Global___ChatMessage: ...
+    def chat_message(self) -> Global___ChatMessage:
+        """Somebody said something."""
+
     @_builtins.property
-    def message_delivered(self) -> Global___ChatMessage: ...
+    def message_delivered(self) -> Global___ChatMessage:
+        """A message has reached the other side."""
+
     @_builtins.property
-    def message_read(self) -> Global___ChatMessage: ...
+    def message_read(self) -> Global___ChatMessage:
+        """A message was read there."""
+
     @_builtins.property
-    def typing_started(self) -> Global___Typing: ...
+    def typing_started(self) -> Global___Typing:
+        """Somebody types."""
+
     @_builtins.property
-    def typing_stopped(self) -> Global___Typing: ...
+    def typing_stopped(self) -> Global___Typing:
+        """Somebody types no more."""
+
     @_builtins.property
-    def agent_assigned(self) -> Global___Chat: ...
+    def agent_assigned(self) -> Global___Chat:
+        """The chat was assigned to an agent."""
+
     @_builtins.property
-    def chat_closed(self) -> Global___Chat: ...
+    def chat_closed(self) -> Global___Chat:
+        """The chat was closed."""
+
     @_builtins.property
-    def presence(self) -> Global___Presence: ...
+    def presence(self) -> Global___Presence:
+        """Somebody has come or gone."""
+
     @_builtins.property
-    def event(self) -> _events_pb2.Event: ...
+    def event(self) -> _events_pb2.Event:
+        """An event of a topic."""
+
     def __init__(
         self,
         *,
@@ -917,7 +1033,9 @@ class ConnectedUser(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     USERNAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The id of the user or device."""
     username: _builtins.str
+    """The name that was logged in with."""
     def __init__(
         self,
         *,
@@ -943,6 +1061,7 @@ class Connected(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
+    """The id of this live session."""
     @_builtins.property
     def user(self) -> Global___ConnectedUser:
         """Absent until the client has authenticated."""
@@ -976,20 +1095,31 @@ class Ack(_message.Message):
     CHAT_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
+    """The id of this live session."""
     cursor: _builtins.str
+    """The position from which events are told."""
     chat_id: _builtins.str
+    """The chat that it concerns."""
     @_builtins.property
-    def user(self) -> Global___ConnectedUser: ...
+    def user(self) -> Global___ConnectedUser:
+        """Who has logged in."""
+
     @_builtins.property
-    def expires_at(self) -> _timestamp_pb2.Timestamp: ...
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the login expires."""
+
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """All topic filters of the subscription."""
 
     @_builtins.property
-    def chat(self) -> Global___Chat: ...
+    def chat(self) -> Global___Chat:
+        """The chat that was joined or opened."""
+
     @_builtins.property
-    def message(self) -> Global___ChatMessage: ...
+    def message(self) -> Global___ChatMessage:
+        """The message that was sent or marked."""
+
     def __init__(
         self,
         *,
@@ -1020,8 +1150,11 @@ class Fault(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
+    """Its path, in the names of the command; empty: the whole."""
     message: _builtins.str
+    """What is wrong, for people."""
     code: _builtins.str
+    """Such as "OUT_OF_RANGE"."""
     def __init__(
         self,
         *,
@@ -1051,11 +1184,15 @@ class Error(_message.Message):
     code: _builtins.str
     """Such as "not-found"."""
     message: _builtins.str
+    """What was wrong, for people."""
     retry_after: _builtins.int
     """In seconds, when retrying can help."""
     oldest_cursor: _builtins.str
+    """Where reading can begin, when the cursor has expired."""
     @_builtins.property
-    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fault]: ...
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fault]:
+        """Every violation."""
+
     def __init__(
         self,
         *,
@@ -1088,6 +1225,7 @@ class Typing(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
+    """Who it is."""
     def __init__(
         self,
         *,
@@ -1110,7 +1248,9 @@ class Presence(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ONLINE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
+    """Who it is."""
     online: _builtins.bool
+    """Whether they have come, or gone."""
     def __init__(
         self,
         *,

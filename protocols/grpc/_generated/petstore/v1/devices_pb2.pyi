@@ -30,11 +30,17 @@ class _ActivityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Activity.Val
     ACTIVITY_UNSPECIFIED: _Activity.ValueType  # 0
     """Not measured."""
     ACTIVITY_SLEEPING: _Activity.ValueType  # 1
+    """Asleep."""
     ACTIVITY_RESTING: _Activity.ValueType  # 2
+    """Awake, and quiet."""
     ACTIVITY_WALKING: _Activity.ValueType  # 3
+    """Walking."""
     ACTIVITY_RUNNING: _Activity.ValueType  # 4
+    """Running."""
     ACTIVITY_PLAYING: _Activity.ValueType  # 5
+    """Playing."""
     ACTIVITY_EATING: _Activity.ValueType  # 6
+    """Eating."""
 
 class Activity(_Activity, metaclass=_ActivityEnumTypeWrapper):
     """What a pet is doing."""
@@ -42,11 +48,17 @@ class Activity(_Activity, metaclass=_ActivityEnumTypeWrapper):
 ACTIVITY_UNSPECIFIED: Activity.ValueType  # 0
 """Not measured."""
 ACTIVITY_SLEEPING: Activity.ValueType  # 1
+"""Asleep."""
 ACTIVITY_RESTING: Activity.ValueType  # 2
+"""Awake, and quiet."""
 ACTIVITY_WALKING: Activity.ValueType  # 3
+"""Walking."""
 ACTIVITY_RUNNING: Activity.ValueType  # 4
+"""Running."""
 ACTIVITY_PLAYING: Activity.ValueType  # 5
+"""Playing."""
 ACTIVITY_EATING: Activity.ValueType  # 6
+"""Eating."""
 Global___Activity: _TypeAlias = Activity  # noqa: Y015
 
 @_typing.final
@@ -66,10 +78,13 @@ class Device(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     name: _builtins.str
+    """What it is called."""
     username: _builtins.str
     """The name that it logs in with."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     etag: _builtins.str
     """Identifies this state of the device."""
     @_builtins.property
@@ -85,9 +100,13 @@ class Device(_message.Message):
         """Topic filters that it may subscribe to besides."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
     def __init__(
         self,
         *,
@@ -127,10 +146,13 @@ class NewDevice(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     name: _builtins.str
+    """What it is called."""
     username: _builtins.str
     """The name that it logs in with."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     password: _builtins.str
     """The password that it logs in with: shown only this once."""
     @_builtins.property
@@ -146,9 +168,13 @@ class NewDevice(_message.Message):
         """Topic filters that it may subscribe to besides."""
 
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
     def __init__(
         self,
         *,
@@ -182,6 +208,7 @@ class CreateDeviceRequest(_message.Message):
     ORDER_IDS_FIELD_NUMBER: _builtins.int
     TOPICS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """What it is to be called."""
     @_builtins.property
     def pet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The pets that it is to watch."""
@@ -218,6 +245,7 @@ class GetDeviceRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The device's id."""
     def __init__(
         self,
         *,
@@ -266,9 +294,13 @@ class ListDevicesResponse(_message.Message):
     DEVICES_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]: ...
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
+        """The devices, in order."""
+
     @_builtins.property
-    def pagination(self) -> _pagination_pb2.Pagination: ...
+    def pagination(self) -> _pagination_pb2.Pagination:
+        """The position of this page."""
+
     def __init__(
         self,
         *,
@@ -292,6 +324,7 @@ class DeleteDeviceRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The device's id."""
     etag: _builtins.str
     """If given, the device must still be in this state, else ABORTED."""
     def __init__(
@@ -338,11 +371,13 @@ class ReportPetHealthRequest(_message.Message):
     BATTERY_PERCENT_FIELD_NUMBER: _builtins.int
     MEASURED_AT_FIELD_NUMBER: _builtins.int
     pet_id: _builtins.str
+    """The pet that was measured."""
     heart_rate_bpm: _builtins.int
     """Beats per minute."""
     temperature_c: _builtins.float
     """In degrees Celsius."""
     activity: Global___Activity.ValueType
+    """What the pet is doing."""
     battery_percent: _builtins.int
     """What is left of the device's battery."""
     @_builtins.property
@@ -394,10 +429,13 @@ class Reading(_message.Message):
     temperature_c: _builtins.float
     """In degrees Celsius."""
     activity: Global___Activity.ValueType
+    """What the pet was doing."""
     battery_percent: _builtins.int
     """What is left of the device's battery."""
     @_builtins.property
-    def measured_at(self) -> _timestamp_pb2.Timestamp: ...
+    def measured_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was measured."""
+
     def __init__(
         self,
         *,

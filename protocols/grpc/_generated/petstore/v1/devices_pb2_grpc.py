@@ -95,8 +95,8 @@ class DeviceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportPetHealth(self, request, context):
-        """Reports how a pet is, for the devices that watch it. Every subscriber to the pet gets it. The same reading, with its
-        time of measurement, is announced once, however often it is reported.
+        """Reports how a pet is, for the devices that watch it. Every subscriber to the pet gets it. The same reading,
+        with its time of measurement, is announced once, however often it is reported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,8 +42,8 @@ class DeviceServiceStub:
     DeleteDevice: _grpc.UnaryUnaryMultiCallable[_devices_pb2.DeleteDeviceRequest, _devices_pb2.DeleteDeviceResponse]
     """Removes a device: its login and its connections end at once."""
     ReportPetHealth: _grpc.UnaryUnaryMultiCallable[_devices_pb2.ReportPetHealthRequest, _devices_pb2.Reading]
-    """Reports how a pet is, for the devices that watch it. Every subscriber to the pet gets it. The same reading, with its
-    time of measurement, is announced once, however often it is reported.
+    """Reports how a pet is, for the devices that watch it. Every subscriber to the pet gets it. The same reading,
+    with its time of measurement, is announced once, however often it is reported.
     """
 
 @_typing.type_check_only
@@ -60,8 +60,8 @@ class DeviceServiceAsyncStub(DeviceServiceStub):
     DeleteDevice: _aio.UnaryUnaryMultiCallable[_devices_pb2.DeleteDeviceRequest, _devices_pb2.DeleteDeviceResponse]  # type: ignore[assignment]
     """Removes a device: its login and its connections end at once."""
     ReportPetHealth: _aio.UnaryUnaryMultiCallable[_devices_pb2.ReportPetHealthRequest, _devices_pb2.Reading]  # type: ignore[assignment]
-    """Reports how a pet is, for the devices that watch it. Every subscriber to the pet gets it. The same reading, with its
-    time of measurement, is announced once, however often it is reported.
+    """Reports how a pet is, for the devices that watch it. Every subscriber to the pet gets it. The same reading,
+    with its time of measurement, is announced once, however often it is reported.
     """
 
 class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -105,8 +105,8 @@ class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _devices_pb2.ReportPetHealthRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_devices_pb2.Reading, _abc.Awaitable[_devices_pb2.Reading]]:
-        """Reports how a pet is, for the devices that watch it. Every subscriber to the pet gets it. The same reading, with its
-        time of measurement, is announced once, however often it is reported.
+        """Reports how a pet is, for the devices that watch it. Every subscriber to the pet gets it. The same reading,
+        with its time of measurement, is announced once, however often it is reported.
         """
 
 def add_DeviceServiceServicer_to_server(servicer: DeviceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

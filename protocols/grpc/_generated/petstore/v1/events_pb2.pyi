@@ -62,14 +62,19 @@ class Event(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The id of the event: the same on every door, however often it is told."""
     event_type: _builtins.str
     """Such as "order.status_changed"."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     topic: _builtins.str
+    """Where it is found, such as "orders/{id}/status"."""
     cursor: _builtins.str
     """The position after this event; empty for what is never stored."""
     @_builtins.property
-    def timestamp(self) -> _timestamp_pb2.Timestamp: ...
+    def timestamp(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
     @_builtins.property
     def data(self) -> _struct_pb2.Struct:
         """The payload, with the same names and values as in JSON."""
@@ -106,7 +111,9 @@ class EventBatch(_message.Message):
     cursor: _builtins.str
     """The position reached, in a batch without events."""
     @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]: ...
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """The events that were due."""
+
     def __init__(
         self,
         *,

@@ -47,9 +47,13 @@ class Stock(_message.Message):
     ADOPTED_FIELD_NUMBER: _builtins.int
     NOT_AVAILABLE_FIELD_NUMBER: _builtins.int
     available: _builtins.int
+    """Pets for sale."""
     pending: _builtins.int
+    """Pets that an order has reserved."""
     adopted: _builtins.int
+    """Pets that were sold."""
     not_available: _builtins.int
+    """Pets that are not for sale."""
     def __init__(
         self,
         *,
@@ -100,10 +104,15 @@ class Inventory(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     BY_SPECIES_FIELD_NUMBER: _builtins.int
     available: _builtins.int
+    """Pets for sale."""
     pending: _builtins.int
+    """Pets that an order has reserved."""
     adopted: _builtins.int
+    """Pets that were sold."""
     not_available: _builtins.int
+    """Pets that are not for sale."""
     total: _builtins.int
+    """All pets."""
     @_builtins.property
     def by_species(self) -> _containers.MessageMap[_builtins.str, Global___Stock]:
         """By the species' name, such as "DOG"."""
@@ -134,7 +143,9 @@ class CountPetsRequest(_message.Message):
 
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def status(self) -> _containers.RepeatedScalarFieldContainer[_pets_pb2.Status.ValueType]: ...
+    def status(self) -> _containers.RepeatedScalarFieldContainer[_pets_pb2.Status.ValueType]:
+        """The statuses to count."""
+
     def __init__(
         self,
         *,
@@ -176,7 +187,9 @@ class CountPetsResponse(_message.Message):
 
     COUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many pets there are of each."""
+
     def __init__(
         self,
         *,

@@ -30,11 +30,15 @@ class _OrderStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderStat
     ORDER_STATUS_UNSPECIFIED: _OrderStatus.ValueType  # 0
     """Not specified."""
     ORDER_STATUS_PLACED: _OrderStatus.ValueType  # 1
+    """Its pets are reserved; it is not paid."""
     ORDER_STATUS_APPROVED: _OrderStatus.ValueType  # 2
     """Paid."""
     ORDER_STATUS_SHIPPED: _OrderStatus.ValueType  # 3
+    """On its way."""
     ORDER_STATUS_DELIVERED: _OrderStatus.ValueType  # 4
+    """Its pets are adopted."""
     ORDER_STATUS_CANCELLED: _OrderStatus.ValueType  # 5
+    """Its pets are available again."""
 
 class OrderStatus(_OrderStatus, metaclass=_OrderStatusEnumTypeWrapper):
     """The state of an order."""
@@ -42,11 +46,15 @@ class OrderStatus(_OrderStatus, metaclass=_OrderStatusEnumTypeWrapper):
 ORDER_STATUS_UNSPECIFIED: OrderStatus.ValueType  # 0
 """Not specified."""
 ORDER_STATUS_PLACED: OrderStatus.ValueType  # 1
+"""Its pets are reserved; it is not paid."""
 ORDER_STATUS_APPROVED: OrderStatus.ValueType  # 2
 """Paid."""
 ORDER_STATUS_SHIPPED: OrderStatus.ValueType  # 3
+"""On its way."""
 ORDER_STATUS_DELIVERED: OrderStatus.ValueType  # 4
+"""Its pets are adopted."""
 ORDER_STATUS_CANCELLED: OrderStatus.ValueType  # 5
+"""Its pets are available again."""
 Global___OrderStatus: _TypeAlias = OrderStatus  # noqa: Y015
 
 class _PaymentStatus:
@@ -58,7 +66,9 @@ class _PaymentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Payment
     PAYMENT_STATUS_UNSPECIFIED: _PaymentStatus.ValueType  # 0
     """Not specified."""
     PAYMENT_STATUS_PROCESSING: _PaymentStatus.ValueType  # 1
+    """The payment processor has it."""
     PAYMENT_STATUS_SUCCEEDED: _PaymentStatus.ValueType  # 2
+    """The order is paid."""
     PAYMENT_STATUS_FAILED: _PaymentStatus.ValueType  # 3
     """No money was taken."""
     PAYMENT_STATUS_REFUNDED: _PaymentStatus.ValueType  # 4
@@ -70,7 +80,9 @@ class PaymentStatus(_PaymentStatus, metaclass=_PaymentStatusEnumTypeWrapper):
 PAYMENT_STATUS_UNSPECIFIED: PaymentStatus.ValueType  # 0
 """Not specified."""
 PAYMENT_STATUS_PROCESSING: PaymentStatus.ValueType  # 1
+"""The payment processor has it."""
 PAYMENT_STATUS_SUCCEEDED: PaymentStatus.ValueType  # 2
+"""The order is paid."""
 PAYMENT_STATUS_FAILED: PaymentStatus.ValueType  # 3
 """No money was taken."""
 PAYMENT_STATUS_REFUNDED: PaymentStatus.ValueType  # 4
@@ -86,7 +98,9 @@ class _AccountTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountTy
     ACCOUNT_TYPE_UNSPECIFIED: _AccountType.ValueType  # 0
     """Not specified."""
     ACCOUNT_TYPE_CHECKING: _AccountType.ValueType  # 1
+    """A checking account."""
     ACCOUNT_TYPE_SAVINGS: _AccountType.ValueType  # 2
+    """A savings account."""
 
 class AccountType(_AccountType, metaclass=_AccountTypeEnumTypeWrapper):
     """What kind of account a bank account is."""
@@ -94,7 +108,9 @@ class AccountType(_AccountType, metaclass=_AccountTypeEnumTypeWrapper):
 ACCOUNT_TYPE_UNSPECIFIED: AccountType.ValueType  # 0
 """Not specified."""
 ACCOUNT_TYPE_CHECKING: AccountType.ValueType  # 1
+"""A checking account."""
 ACCOUNT_TYPE_SAVINGS: AccountType.ValueType  # 2
+"""A savings account."""
 Global___AccountType: _TypeAlias = AccountType  # noqa: Y015
 
 @_typing.final
@@ -106,7 +122,9 @@ class OrderItem(_message.Message):
     PET_ID_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
     pet_id: _builtins.str
+    """The pet."""
     price: _builtins.str
+    """A decimal with two places."""
     def __init__(
         self,
         *,
@@ -140,6 +158,7 @@ class Order(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     number: _builtins.int
     """Counts the orders of a tenant from 1."""
     pet_id: _builtins.str
@@ -147,19 +166,27 @@ class Order(_message.Message):
     user_id: _builtins.str
     """Absent: a visitor placed it."""
     status: Global___OrderStatus.ValueType
+    """How far the order has come."""
     total_amount: _builtins.str
     """A decimal with two places."""
     currency: _builtins.str
     """ISO 4217."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     etag: _builtins.str
     """Identifies this state of the order."""
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]:
+        """The pets that were ordered."""
+
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
     def __init__(
         self,
         *,
@@ -194,6 +221,7 @@ class OrderItemDraft(_message.Message):
 
     PET_ID_FIELD_NUMBER: _builtins.int
     pet_id: _builtins.str
+    """The pet to order."""
     def __init__(
         self,
         *,
@@ -217,10 +245,13 @@ class PlaceOrderRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     pet_id: _builtins.str
+    """The one pet to order."""
     user_id: _builtins.str
     """The user for whom it is placed; only STAFF may name another user."""
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItemDraft]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItemDraft]:
+        """The pets to order, each once."""
+
     def __init__(
         self,
         *,
@@ -251,6 +282,7 @@ class GetOrderRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The order's id."""
     def __init__(
         self,
         *,
@@ -274,6 +306,7 @@ class ListOrdersRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     status: Global___OrderStatus.ValueType
+    """Only orders of this status."""
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
@@ -302,9 +335,13 @@ class ListOrdersResponse(_message.Message):
     ORDERS_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Order]: ...
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Order]:
+        """The orders, newest first."""
+
     @_builtins.property
-    def pagination(self) -> _pagination_pb2.Pagination: ...
+    def pagination(self) -> _pagination_pb2.Pagination:
+        """The position of this page."""
+
     def __init__(
         self,
         *,
@@ -328,6 +365,7 @@ class CancelOrderRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The order's id."""
     etag: _builtins.str
     """If given, the order must still be in this state, else ABORTED."""
     def __init__(
@@ -354,7 +392,9 @@ class UpdateOrderStatusRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The order to move on."""
     status: Global___OrderStatus.ValueType
+    """The next status: SHIPPED after APPROVED, DELIVERED after that."""
     etag: _builtins.str
     """If given, the order must still be in this state, else ABORTED."""
     def __init__(
@@ -384,9 +424,13 @@ class Address(_message.Message):
     POSTAL_CODE_FIELD_NUMBER: _builtins.int
     COUNTRY_FIELD_NUMBER: _builtins.int
     street: _builtins.str
+    """Street and house number."""
     city: _builtins.str
+    """City or town."""
     state: _builtins.str
+    """State, province or region."""
     postal_code: _builtins.str
+    """Postal code."""
     country: _builtins.str
     """ISO 3166-1 alpha-2."""
     def __init__(
@@ -438,13 +482,19 @@ class Card(_message.Message):
     EXP_YEAR_FIELD_NUMBER: _builtins.int
     BILLING_ADDRESS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The name on the card."""
     number: _builtins.str
+    """13 to 19 digits, with a valid check digit."""
     cvc: _builtins.str
     """Never shown."""
     exp_month: _builtins.int
+    """The month in which it expires: 1 to 12."""
     exp_year: _builtins.int
+    """The year in which it expires, such as 2029."""
     @_builtins.property
-    def billing_address(self) -> Global___Address: ...
+    def billing_address(self) -> Global___Address:
+        """Where its bills go."""
+
     def __init__(
         self,
         *,
@@ -475,10 +525,15 @@ class BankAccount(_message.Message):
     ACCOUNT_TYPE_FIELD_NUMBER: _builtins.int
     BANK_NAME_FIELD_NUMBER: _builtins.int
     account_holder_name: _builtins.str
+    """Whose account it is."""
     account_number: _builtins.str
+    """The number of the account."""
     routing_number: _builtins.str
+    """The number of the bank: 9 digits."""
     account_type: Global___AccountType.ValueType
+    """What kind of account it is."""
     bank_name: _builtins.str
+    """The name of the bank."""
     def __init__(
         self,
         *,
@@ -512,11 +567,17 @@ class PayOrderRequest(_message.Message):
     id: _builtins.str
     """The order's."""
     amount: _builtins.str
+    """The order's total, as a decimal with at most two places."""
     currency: _builtins.str
+    """The order's currency (ISO 4217)."""
     @_builtins.property
-    def card(self) -> Global___Card: ...
+    def card(self) -> Global___Card:
+        """A credit or debit card."""
+
     @_builtins.property
-    def bank_account(self) -> Global___BankAccount: ...
+    def bank_account(self) -> Global___BankAccount:
+        """A bank account."""
+
     def __init__(
         self,
         *,
@@ -555,21 +616,37 @@ class Payment(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     order_id: _builtins.str
+    """The order that it pays."""
     amount: _builtins.str
+    """A decimal with two places."""
     currency: _builtins.str
+    """ISO 4217."""
     status: Global___PaymentStatus.ValueType
+    """How the payment went."""
     failure_reason: _builtins.str
+    """Why it FAILED."""
     receipt_id: _builtins.str
+    """The receipt, once it has SUCCEEDED."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     @_builtins.property
-    def card(self) -> Global___Card: ...
+    def card(self) -> Global___Card:
+        """A credit or debit card."""
+
     @_builtins.property
-    def bank_account(self) -> Global___BankAccount: ...
+    def bank_account(self) -> Global___BankAccount:
+        """A bank account."""
+
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
     def __init__(
         self,
         *,
@@ -613,6 +690,7 @@ class GetReceiptRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The receipt's id."""
     def __init__(
         self,
         *,
@@ -645,22 +723,37 @@ class Receipt(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     number: _builtins.int
     """Counts the receipts of a tenant from 1."""
     order_id: _builtins.str
+    """The order that was paid."""
     payment_id: _builtins.str
+    """The payment that succeeded."""
     user_id: _builtins.str
+    """Whose order it was; absent: a visitor's."""
     amount: _builtins.str
+    """A decimal with two places."""
     currency: _builtins.str
+    """ISO 4217."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]:
+        """The pets that were paid."""
+
     @_builtins.property
-    def card(self) -> Global___Card: ...
+    def card(self) -> Global___Card:
+        """A credit or debit card."""
+
     @_builtins.property
-    def bank_account(self) -> Global___BankAccount: ...
+    def bank_account(self) -> Global___BankAccount:
+        """A bank account."""
+
     @_builtins.property
-    def issued_at(self) -> _timestamp_pb2.Timestamp: ...
+    def issued_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was issued."""
+
     def __init__(
         self,
         *,

@@ -27,9 +27,13 @@ class Pagination(_message.Message):
     TOTAL_ITEMS_FIELD_NUMBER: _builtins.int
     TOTAL_PAGES_FIELD_NUMBER: _builtins.int
     page: _builtins.int
+    """The number of this page, from 1."""
     limit: _builtins.int
+    """How many items a page has at most."""
     total_items: _builtins.int
+    """How many items there are in all."""
     total_pages: _builtins.int
+    """How many pages there are."""
     def __init__(
         self,
         *,

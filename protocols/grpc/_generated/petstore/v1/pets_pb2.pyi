@@ -31,11 +31,17 @@ class _SpeciesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Species.Value
     SPECIES_UNSPECIFIED: _Species.ValueType  # 0
     """Not specified."""
     DOG: _Species.ValueType  # 1
+    """Dogs."""
     CAT: _Species.ValueType  # 2
+    """Cats."""
     RABBIT: _Species.ValueType  # 3
+    """Rabbits."""
     BIRD: _Species.ValueType  # 4
+    """Birds."""
     REPTILE: _Species.ValueType  # 5
+    """Reptiles."""
     OTHER: _Species.ValueType  # 6
+    """All other animals."""
 
 class Species(_Species, metaclass=_SpeciesEnumTypeWrapper):
     """What kind of animal a pet is."""
@@ -43,11 +49,17 @@ class Species(_Species, metaclass=_SpeciesEnumTypeWrapper):
 SPECIES_UNSPECIFIED: Species.ValueType  # 0
 """Not specified."""
 DOG: Species.ValueType  # 1
+"""Dogs."""
 CAT: Species.ValueType  # 2
+"""Cats."""
 RABBIT: Species.ValueType  # 3
+"""Rabbits."""
 BIRD: Species.ValueType  # 4
+"""Birds."""
 REPTILE: Species.ValueType  # 5
+"""Reptiles."""
 OTHER: Species.ValueType  # 6
+"""All other animals."""
 Global___Species: _TypeAlias = Species  # noqa: Y015
 
 class _Status:
@@ -59,10 +71,13 @@ class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Status.ValueTy
     STATUS_UNSPECIFIED: _Status.ValueType  # 0
     """Not specified."""
     AVAILABLE: _Status.ValueType  # 1
+    """For sale."""
     PENDING: _Status.ValueType  # 2
     """Reserved by an order."""
     ADOPTED: _Status.ValueType  # 3
+    """Sold."""
     NOT_AVAILABLE: _Status.ValueType  # 4
+    """Not for sale."""
 
 class Status(_Status, metaclass=_StatusEnumTypeWrapper):
     """Whether a pet is for sale."""
@@ -70,10 +85,13 @@ class Status(_Status, metaclass=_StatusEnumTypeWrapper):
 STATUS_UNSPECIFIED: Status.ValueType  # 0
 """Not specified."""
 AVAILABLE: Status.ValueType  # 1
+"""For sale."""
 PENDING: Status.ValueType  # 2
 """Reserved by an order."""
 ADOPTED: Status.ValueType  # 3
+"""Sold."""
 NOT_AVAILABLE: Status.ValueType  # 4
+"""Not for sale."""
 Global___Status: _TypeAlias = Status  # noqa: Y015
 
 class _Size:
@@ -85,8 +103,11 @@ class _SizeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Size.ValueType],
     SIZE_UNSPECIFIED: _Size.ValueType  # 0
     """Not known."""
     SIZE_SMALL: _Size.ValueType  # 1
+    """Small."""
     SIZE_MEDIUM: _Size.ValueType  # 2
+    """Medium."""
     SIZE_LARGE: _Size.ValueType  # 3
+    """Large."""
 
 class Size(_Size, metaclass=_SizeEnumTypeWrapper):
     """The adult size of a pet."""
@@ -94,8 +115,11 @@ class Size(_Size, metaclass=_SizeEnumTypeWrapper):
 SIZE_UNSPECIFIED: Size.ValueType  # 0
 """Not known."""
 SIZE_SMALL: Size.ValueType  # 1
+"""Small."""
 SIZE_MEDIUM: Size.ValueType  # 2
+"""Medium."""
 SIZE_LARGE: Size.ValueType  # 3
+"""Large."""
 Global___Size: _TypeAlias = Size  # noqa: Y015
 
 class _Gender:
@@ -107,8 +131,11 @@ class _GenderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Gender.ValueTy
     GENDER_UNSPECIFIED: _Gender.ValueType  # 0
     """Not specified."""
     GENDER_MALE: _Gender.ValueType  # 1
+    """Male."""
     GENDER_FEMALE: _Gender.ValueType  # 2
+    """Female."""
     GENDER_UNKNOWN: _Gender.ValueType  # 3
+    """Nobody knows."""
 
 class Gender(_Gender, metaclass=_GenderEnumTypeWrapper):
     """The sex of a pet."""
@@ -116,8 +143,11 @@ class Gender(_Gender, metaclass=_GenderEnumTypeWrapper):
 GENDER_UNSPECIFIED: Gender.ValueType  # 0
 """Not specified."""
 GENDER_MALE: Gender.ValueType  # 1
+"""Male."""
 GENDER_FEMALE: Gender.ValueType  # 2
+"""Female."""
 GENDER_UNKNOWN: Gender.ValueType  # 3
+"""Nobody knows."""
 Global___Gender: _TypeAlias = Gender  # noqa: Y015
 
 class _SortField:
@@ -129,9 +159,13 @@ class _SortFieldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortField.V
     SORT_FIELD_UNSPECIFIED: _SortField.ValueType  # 0
     """The default: created_at."""
     SORT_FIELD_AGE_MONTHS: _SortField.ValueType  # 1
+    """By age."""
     SORT_FIELD_PRICE: _SortField.ValueType  # 2
+    """By price, whatever the currency."""
     SORT_FIELD_NAME: _SortField.ValueType  # 3
+    """By name."""
     SORT_FIELD_CREATED_AT: _SortField.ValueType  # 4
+    """By the time when they were made."""
 
 class SortField(_SortField, metaclass=_SortFieldEnumTypeWrapper):
     """What results can be sorted by."""
@@ -139,9 +173,13 @@ class SortField(_SortField, metaclass=_SortFieldEnumTypeWrapper):
 SORT_FIELD_UNSPECIFIED: SortField.ValueType  # 0
 """The default: created_at."""
 SORT_FIELD_AGE_MONTHS: SortField.ValueType  # 1
+"""By age."""
 SORT_FIELD_PRICE: SortField.ValueType  # 2
+"""By price, whatever the currency."""
 SORT_FIELD_NAME: SortField.ValueType  # 3
+"""By name."""
 SORT_FIELD_CREATED_AT: SortField.ValueType  # 4
+"""By the time when they were made."""
 Global___SortField: _TypeAlias = SortField  # noqa: Y015
 
 class _SortOrder:
@@ -153,7 +191,9 @@ class _SortOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortOrder.V
     SORT_ORDER_UNSPECIFIED: _SortOrder.ValueType  # 0
     """The default: ascending."""
     SORT_ORDER_ASC: _SortOrder.ValueType  # 1
+    """Ascending."""
     SORT_ORDER_DESC: _SortOrder.ValueType  # 2
+    """Descending."""
 
 class SortOrder(_SortOrder, metaclass=_SortOrderEnumTypeWrapper):
     """The direction of a sort: ascending or descending."""
@@ -161,7 +201,9 @@ class SortOrder(_SortOrder, metaclass=_SortOrderEnumTypeWrapper):
 SORT_ORDER_UNSPECIFIED: SortOrder.ValueType  # 0
 """The default: ascending."""
 SORT_ORDER_ASC: SortOrder.ValueType  # 1
+"""Ascending."""
 SORT_ORDER_DESC: SortOrder.ValueType  # 2
+"""Descending."""
 Global___SortOrder: _TypeAlias = SortOrder  # noqa: Y015
 
 @_typing.final
@@ -176,10 +218,15 @@ class MedicalInfo(_message.Message):
     SPECIAL_NEEDS_FIELD_NUMBER: _builtins.int
     HEALTH_NOTES_FIELD_NUMBER: _builtins.int
     spayed_neutered: _builtins.bool
+    """Whether it is spayed or neutered."""
     vaccinated: _builtins.bool
+    """Whether it has its vaccinations."""
     microchipped: _builtins.bool
+    """Whether it has a microchip."""
     special_needs: _builtins.bool
+    """Whether it needs special care."""
     health_notes: _builtins.str
+    """What else is to be known."""
     def __init__(
         self,
         *,
@@ -246,11 +293,17 @@ class Pet(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     name: _builtins.str
+    """What the pet is called."""
     species: Global___Species.ValueType
+    """What kind of animal it is."""
     breed: _builtins.str
+    """The breed."""
     age_months: _builtins.int
+    """The age in months."""
     status: Global___Status.ValueType
+    """Whether it is for sale."""
     adoption_fee: _builtins.float
     """The price as a floating-point number, for older clients; `price` is exact."""
     currency: _builtins.str
@@ -262,12 +315,19 @@ class Pet(_message.Message):
     owner_id: _builtins.str
     """The user who adopted or bought it."""
     size: Global___Size.ValueType
+    """How large it is when it is grown."""
     color: _builtins.str
+    """The color of coat, feathers or skin."""
     gender: Global___Gender.ValueType
+    """Its sex."""
     good_with_kids: _builtins.bool
+    """Whether it gets along with children."""
     good_with_dogs: _builtins.bool
+    """Whether it gets along with dogs."""
     description: _builtins.str
+    """What is to be said about it."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     etag: _builtins.str
     """Identifies this state of the pet, for requests that must not overwrite another one."""
     @_builtins.property
@@ -275,11 +335,17 @@ class Pet(_message.Message):
         """URLs, or paths on the HTTP port."""
 
     @_builtins.property
-    def medical_info(self) -> Global___MedicalInfo: ...
+    def medical_info(self) -> Global___MedicalInfo:
+        """What is known about its health."""
+
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
     def __init__(
         self,
         *,
@@ -346,6 +412,7 @@ class GetPetRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The pet's id."""
     def __init__(
         self,
         *,
@@ -375,6 +442,7 @@ class ListPetsRequest(_message.Message):
     GOOD_WITH_KIDS_FIELD_NUMBER: _builtins.int
     ANY_STATUS_FIELD_NUMBER: _builtins.int
     species: Global___Species.ValueType
+    """Only pets of this species."""
     status: Global___Status.ValueType
     """The default is AVAILABLE."""
     page: _builtins.int
@@ -382,9 +450,13 @@ class ListPetsRequest(_message.Message):
     limit: _builtins.int
     """1 to 100 pets a page; the default is 20."""
     age_min: _builtins.int
+    """The lowest age in months."""
     age_max: _builtins.int
+    """The highest age in months."""
     size: Global___Size.ValueType
+    """Only pets of this size."""
     good_with_kids: _builtins.bool
+    """Only pets of which this is known."""
     any_status: _builtins.bool
     """Pets of every status; `status` is then ignored."""
     def __init__(
@@ -428,9 +500,13 @@ class ListPetsResponse(_message.Message):
     PETS_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def pets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pet]: ...
+    def pets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pet]:
+        """The pets, in order."""
+
     @_builtins.property
-    def pagination(self) -> _pagination_pb2.Pagination: ...
+    def pagination(self) -> _pagination_pb2.Pagination:
+        """The position of this page."""
+
     def __init__(
         self,
         *,
@@ -468,9 +544,13 @@ class CreatePetRequest(_message.Message):
     PHOTOS_FIELD_NUMBER: _builtins.int
     MEDICAL_INFO_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """What the pet is called; 1 to 50 characters."""
     species: Global___Species.ValueType
+    """What kind of animal it is."""
     breed: _builtins.str
+    """The breed."""
     age_months: _builtins.int
+    """The age in months."""
     status: Global___Status.ValueType
     """The default is AVAILABLE."""
     adoption_fee: _builtins.float
@@ -480,15 +560,25 @@ class CreatePetRequest(_message.Message):
     price: _builtins.str
     """A decimal with at most two places."""
     size: Global___Size.ValueType
+    """How large it is when it is grown."""
     color: _builtins.str
+    """The color of coat, feathers or skin."""
     gender: Global___Gender.ValueType
+    """Its sex."""
     good_with_kids: _builtins.bool
+    """Whether it gets along with children."""
     good_with_dogs: _builtins.bool
+    """Whether it gets along with dogs."""
     description: _builtins.str
+    """What is to be said about it."""
     @_builtins.property
-    def photos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def photos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The URLs of its photos."""
+
     @_builtins.property
-    def medical_info(self) -> Global___MedicalInfo: ...
+    def medical_info(self) -> Global___MedicalInfo:
+        """What is known about its health."""
+
     def __init__(
         self,
         *,
@@ -578,26 +668,45 @@ class UpdatePetRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The pet to change."""
     name: _builtins.str
+    """What the pet is called; 1 to 50 characters."""
     species: Global___Species.ValueType
+    """What kind of animal it is."""
     breed: _builtins.str
+    """The breed."""
     age_months: _builtins.int
+    """The age in months."""
     status: Global___Status.ValueType
+    """Whether it is for sale."""
     adoption_fee: _builtins.float
+    """The older form of `price`, and less exact."""
     currency: _builtins.str
+    """ISO 4217."""
     price: _builtins.str
+    """A decimal with at most two places."""
     size: Global___Size.ValueType
+    """How large it is when it is grown."""
     color: _builtins.str
+    """The color of coat, feathers or skin."""
     gender: Global___Gender.ValueType
+    """Its sex."""
     good_with_kids: _builtins.bool
+    """Whether it gets along with children."""
     good_with_dogs: _builtins.bool
+    """Whether it gets along with dogs."""
     description: _builtins.str
+    """What is to be said about it."""
     etag: _builtins.str
     """If given, the pet must still be in this state, else ABORTED."""
     @_builtins.property
-    def photos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def photos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The URLs of its photos, all of them: a list replaces the one before."""
+
     @_builtins.property
-    def medical_info(self) -> Global___MedicalInfo: ...
+    def medical_info(self) -> Global___MedicalInfo:
+        """What is known about its health."""
+
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields that it names and that are absent from the request are removed, or return to their defaults."""
@@ -681,6 +790,7 @@ class DeletePetRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The pet's id."""
     etag: _builtins.str
     """If given, the pet must still be in this state, else ABORTED."""
     def __init__(
@@ -723,7 +833,9 @@ class IntRange(_message.Message):
     MIN_FIELD_NUMBER: _builtins.int
     MAX_FIELD_NUMBER: _builtins.int
     min: _builtins.int
+    """The lowest number."""
     max: _builtins.int
+    """The highest number."""
     def __init__(
         self,
         *,
@@ -754,7 +866,9 @@ class MoneyRange(_message.Message):
     MIN_FIELD_NUMBER: _builtins.int
     MAX_FIELD_NUMBER: _builtins.int
     min: _builtins.str
+    """The lowest amount."""
     max: _builtins.str
+    """The highest amount."""
     def __init__(
         self,
         *,
@@ -785,7 +899,9 @@ class Compatibility(_message.Message):
     GOOD_WITH_KIDS_FIELD_NUMBER: _builtins.int
     GOOD_WITH_DOGS_FIELD_NUMBER: _builtins.int
     good_with_kids: _builtins.bool
+    """Whether it gets along with children."""
     good_with_dogs: _builtins.bool
+    """Whether it gets along with dogs."""
     def __init__(
         self,
         *,
@@ -817,8 +933,11 @@ class MedicalCriteria(_message.Message):
     SPAYED_NEUTERED_FIELD_NUMBER: _builtins.int
     SPECIAL_NEEDS_FIELD_NUMBER: _builtins.int
     vaccinated: _builtins.bool
+    """Whether it has its vaccinations."""
     spayed_neutered: _builtins.bool
+    """Whether it is spayed or neutered."""
     special_needs: _builtins.bool
+    """Whether it needs special care."""
     def __init__(
         self,
         *,
@@ -862,21 +981,33 @@ class SearchCriteria(_message.Message):
     text: _builtins.str
     """Each word must occur in name, breed, description or color."""
     @_builtins.property
-    def species(self) -> _containers.RepeatedScalarFieldContainer[Global___Species.ValueType]: ...
+    def species(self) -> _containers.RepeatedScalarFieldContainer[Global___Species.ValueType]:
+        """Any of these species."""
+
     @_builtins.property
-    def status(self) -> _containers.RepeatedScalarFieldContainer[Global___Status.ValueType]: ...
+    def status(self) -> _containers.RepeatedScalarFieldContainer[Global___Status.ValueType]:
+        """Any of these statuses."""
+
     @_builtins.property
     def age_range(self) -> Global___IntRange:
         """In months."""
 
     @_builtins.property
-    def price_range(self) -> Global___MoneyRange: ...
+    def price_range(self) -> Global___MoneyRange:
+        """In any currency."""
+
     @_builtins.property
-    def size(self) -> _containers.RepeatedScalarFieldContainer[Global___Size.ValueType]: ...
+    def size(self) -> _containers.RepeatedScalarFieldContainer[Global___Size.ValueType]:
+        """Any of these sizes."""
+
     @_builtins.property
-    def compatibility(self) -> Global___Compatibility: ...
+    def compatibility(self) -> Global___Compatibility:
+        """Whom it gets along with."""
+
     @_builtins.property
-    def medical(self) -> Global___MedicalCriteria: ...
+    def medical(self) -> Global___MedicalCriteria:
+        """What is known about its health."""
+
     def __init__(
         self,
         *,
@@ -908,7 +1039,9 @@ class SearchSort(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     field: Global___SortField.ValueType
+    """What to sort by."""
     order: Global___SortOrder.ValueType
+    """Which way to sort."""
     def __init__(
         self,
         *,
@@ -933,11 +1066,17 @@ class SearchPetsRequest(_message.Message):
     SORT_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def criteria(self) -> Global___SearchCriteria: ...
+    def criteria(self) -> Global___SearchCriteria:
+        """What the pets must be like."""
+
     @_builtins.property
-    def sort(self) -> Global___SearchSort: ...
+    def sort(self) -> Global___SearchSort:
+        """The order of the results."""
+
     @_builtins.property
-    def pagination(self) -> _pagination_pb2.PageRequest: ...
+    def pagination(self) -> _pagination_pb2.PageRequest:
+        """Which page of the results."""
+
     def __init__(
         self,
         *,
@@ -962,9 +1101,13 @@ class SearchPetsResponse(_message.Message):
     PETS_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def pets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pet]: ...
+    def pets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pet]:
+        """The pets, in order."""
+
     @_builtins.property
-    def pagination(self) -> _pagination_pb2.Pagination: ...
+    def pagination(self) -> _pagination_pb2.Pagination:
+        """The position of this page."""
+
     def __init__(
         self,
         *,
@@ -1026,6 +1169,7 @@ class PetImage(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     pet_id: _builtins.str
     """The pet that it is of."""
     url: _builtins.str
@@ -1037,8 +1181,11 @@ class PetImage(_message.Message):
     additional_metadata: _builtins.str
     """What was sent to be kept with it."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     def __init__(
         self,
         *,
@@ -1070,7 +1217,9 @@ class GetPetImageRequest(_message.Message):
     PET_ID_FIELD_NUMBER: _builtins.int
     IMAGE_ID_FIELD_NUMBER: _builtins.int
     pet_id: _builtins.str
+    """The pet's id."""
     image_id: _builtins.str
+    """The image's id."""
     def __init__(
         self,
         *,

@@ -59,8 +59,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResetTenant(self, request, context):
-        """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own account.
-        Subscribers see each pet deleted, each order cancelled and each chat closed.
+        """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own
+        account. Subscribers see each pet deleted, each order cancelled and each chat closed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

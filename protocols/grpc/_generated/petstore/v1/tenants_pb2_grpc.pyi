@@ -36,8 +36,8 @@ class TenantServiceStub:
     SeedTenant: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.SeedTenantRequest, _tenants_pb2.SeedTenantResponse]
     """Adds pets, orders and chats once; when the demo data is there already, nothing changes."""
     ResetTenant: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.ResetTenantRequest, _tenants_pb2.ResetTenantResponse]
-    """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own account.
-    Subscribers see each pet deleted, each order cancelled and each chat closed.
+    """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own
+    account. Subscribers see each pet deleted, each order cancelled and each chat closed.
     """
 
 @_typing.type_check_only
@@ -48,8 +48,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     SeedTenant: _aio.UnaryUnaryMultiCallable[_tenants_pb2.SeedTenantRequest, _tenants_pb2.SeedTenantResponse]  # type: ignore[assignment]
     """Adds pets, orders and chats once; when the demo data is there already, nothing changes."""
     ResetTenant: _aio.UnaryUnaryMultiCallable[_tenants_pb2.ResetTenantRequest, _tenants_pb2.ResetTenantResponse]  # type: ignore[assignment]
-    """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own account.
-    Subscribers see each pet deleted, each order cancelled and each chat closed.
+    """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own
+    account. Subscribers see each pet deleted, each order cancelled and each chat closed.
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -69,8 +69,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenants_pb2.ResetTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenants_pb2.ResetTenantResponse, _abc.Awaitable[_tenants_pb2.ResetTenantResponse]]:
-        """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own account.
-        Subscribers see each pet deleted, each order cancelled and each chat closed.
+        """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own
+        account. Subscribers see each pet deleted, each order cancelled and each chat closed.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -31,7 +31,9 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
     """Not specified."""
     ROLE_CUSTOMER: _Role.ValueType  # 1
+    """Sees and orders for themselves."""
     ROLE_STAFF: _Role.ValueType  # 2
+    """Works for the store, and may do everything there."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """The role of a caller in the store."""
@@ -39,7 +41,9 @@ class Role(_Role, metaclass=_RoleEnumTypeWrapper):
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """Not specified."""
 ROLE_CUSTOMER: Role.ValueType  # 1
+"""Sees and orders for themselves."""
 ROLE_STAFF: Role.ValueType  # 2
+"""Works for the store, and may do everything there."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -94,23 +98,37 @@ class User(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """A UUID of version 7, made by the server."""
     username: _builtins.str
+    """Unique in the tenant, whatever the case."""
     email: _builtins.str
+    """Unique in the tenant, whatever the case."""
     first_name: _builtins.str
+    """Their first name."""
     last_name: _builtins.str
+    """Their last name."""
     phone: _builtins.str
     """E.164."""
     tenant_id: _builtins.str
+    """The tenant that it belongs to."""
     etag: _builtins.str
     """Identifies this state of the user."""
     @_builtins.property
-    def preferences(self) -> Global___Preferences: ...
+    def preferences(self) -> Global___Preferences:
+        """Which messages they want to get."""
+
     @_builtins.property
-    def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]: ...
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
+        """What they are to the store."""
+
     @_builtins.property
-    def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
     @_builtins.property
-    def updated_at(self) -> _timestamp_pb2.Timestamp: ...
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
     def __init__(
         self,
         *,
@@ -151,14 +169,21 @@ class RegisterUserRequest(_message.Message):
     PHONE_FIELD_NUMBER: _builtins.int
     PREFERENCES_FIELD_NUMBER: _builtins.int
     username: _builtins.str
+    """3 to 50 characters without white space; unique in the tenant, whatever the case."""
     email: _builtins.str
+    """Unique in the tenant, whatever the case."""
     password: _builtins.str
     """At least 8 characters."""
     first_name: _builtins.str
+    """Their first name."""
     last_name: _builtins.str
+    """Their last name."""
     phone: _builtins.str
+    """E.164."""
     @_builtins.property
-    def preferences(self) -> Global___Preferences: ...
+    def preferences(self) -> Global___Preferences:
+        """Which messages they want to get."""
+
     def __init__(
         self,
         *,
@@ -188,6 +213,7 @@ class GetUserRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The user's id."""
     def __init__(
         self,
         *,
@@ -229,7 +255,9 @@ class ListUsersRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     username: _builtins.str
+    """The whole name."""
     email: _builtins.str
+    """The whole address."""
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
@@ -266,9 +294,13 @@ class ListUsersResponse(_message.Message):
     USERS_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___User]: ...
+    def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___User]:
+        """The users, in order."""
+
     @_builtins.property
-    def pagination(self) -> _pagination_pb2.Pagination: ...
+    def pagination(self) -> _pagination_pb2.Pagination:
+        """The position of this page."""
+
     def __init__(
         self,
         *,
@@ -300,16 +332,25 @@ class UpdateUserRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The user to change."""
     username: _builtins.str
+    """3 to 50 characters without white space; unique in the tenant, whatever the case."""
     email: _builtins.str
+    """Unique in the tenant, whatever the case."""
     password: _builtins.str
+    """A new password: it ends the user's other logins."""
     first_name: _builtins.str
+    """Their first name."""
     last_name: _builtins.str
+    """Their last name."""
     phone: _builtins.str
+    """E.164."""
     etag: _builtins.str
     """If given, the user must still be in this state, else ABORTED."""
     @_builtins.property
-    def preferences(self) -> Global___Preferences: ...
+    def preferences(self) -> Global___Preferences:
+        """Which messages they want to get."""
+
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields that it names and that are absent from the request are removed, or return to their defaults."""
@@ -368,6 +409,7 @@ class DeleteUserRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The user's id."""
     etag: _builtins.str
     """If given, the user must still be in this state, else ABORTED."""
     def __init__(
@@ -410,7 +452,9 @@ class LogInRequest(_message.Message):
     USERNAME_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     username: _builtins.str
+    """The name of a user or a device."""
     password: _builtins.str
+    """Their password."""
     def __init__(
         self,
         *,
@@ -433,6 +477,7 @@ class RefreshTokenRequest(_message.Message):
 
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     refresh_token: _builtins.str
+    """It is spent by this."""
     def __init__(
         self,
         *,
@@ -490,8 +535,11 @@ class LoggedIn(_message.Message):
     USERNAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The id of the user or device."""
     username: _builtins.str
+    """The name that was logged in with."""
     email: _builtins.str
+    """The user's e-mail address."""
     def __init__(
         self,
         *,
@@ -524,6 +572,7 @@ class Tokens(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
+    """For `authorization: Bearer …`."""
     token: _builtins.str
     """Repeats access_token."""
     token_type: _builtins.str
@@ -531,12 +580,17 @@ class Tokens(_message.Message):
     expires_in: _builtins.int
     """In seconds."""
     refresh_token: _builtins.str
+    """What to get the next tokens with, once."""
     scope: _builtins.str
     """Scopes separated by spaces."""
     @_builtins.property
-    def expires_at(self) -> _timestamp_pb2.Timestamp: ...
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the access token expires."""
+
     @_builtins.property
-    def user(self) -> Global___LoggedIn: ...
+    def user(self) -> Global___LoggedIn:
+        """Who has logged in."""
+
     def __init__(
         self,
         *,

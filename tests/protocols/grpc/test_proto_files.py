@@ -1,0 +1,111 @@
+"""The files in proto/: what is written there for people, and for those who generate code from them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
+
+PROTO = Path(__file__).parents[3] / "proto"
+FILES = sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
+BUF = Path(sys.executable).with_name("buf")
+
+#: An element: its path in the file (descriptor.proto, SourceCodeInfo.Location), and its name.
+Element = tuple[tuple[int, ...], str]
+
+
+def numbers(kind: Any) -> dict[str, int]:
+    """The numbers of a message's fields."""
+    return {field.name: field.number for field in kind.DESCRIPTOR.fields}
+
+
+def named(path: Sequence[int], kind: Any, field: str, items: Any, name: str) -> Iterator[tuple[Any, Element]]:
+    """The items of one field of a descriptor."""
+    for place, item in enumerate(items):
+        yield item, ((*path, numbers(kind)[field], place), f"{name}.{item.name}")
+
+
+def in_enum(path: Sequence[int], enum: EnumDescriptorProto, name: str) -> Iterator[Element]:
+    """The values of an enum."""
+    return (element for _, element in named(path, EnumDescriptorProto, "value", enum.value, name))
+
+
+def in_message(path: Sequence[int], message: DescriptorProto, name: str) -> Iterator[Element]:
+    """What a message declares; each optional field has a oneof, and each map a message, that nobody wrote."""
+    for _, element in named(path, DescriptorProto, "field", message.field, name):
+        yield element
+    members = (field for field in message.field if field.HasField("oneof_index"))
+    written = {field.oneof_index for field in members if not field.proto3_optional}
+    for place, (_, element) in enumerate(
+        named(path, DescriptorProto, "oneof_decl", message.oneof_decl, name)
+    ):
+        if place in written:
+            yield element
+    for inner, element in named(path, DescriptorProto, "nested_type", message.nested_type, name):
+        if not inner.options.map_entry:
+            yield element
+            yield from in_message(*element[:1], inner, element[1])
+    for inner, element in named(path, DescriptorProto, "enum_type", message.enum_type, name):
+        yield element
+        yield from in_enum(*element[:1], inner, element[1])
+
+
+def elements(file: FileDescriptorProto) -> Iterator[Element]:
+    """All that a file declares."""
+    for message, element in named((), FileDescriptorProto, "message_type", file.message_type, ""):
+        yield element
+        yield from in_message(*element[:1], message, element[1])
+    for enum, element in named((), FileDescriptorProto, "enum_type", file.enum_type, ""):
+        yield element
+        yield from in_enum(*element[:1], enum, element[1])
+    for service, (path, name) in named((), FileDescriptorProto, "service", file.service, ""):
+        yield path, name
+        for _, element in named(path, type(service), "method", service.method, name):
+            yield element
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FileDescriptorProto]:
+    """What the compiler makes of the files, with their comments."""
+    out = tmp_path_factory.mktemp("proto") / "files"
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={PROTO}", "--include_source_info"]
+    subprocess.run([*command, f"--descriptor_set_out={out}", *FILES], check=True)
+    return {file.name: file for file in FileDescriptorSet.FromString(out.read_bytes()).file}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_is_without_a_comment(files: dict[str, FileDescriptorProto], name: str) -> None:
+    file = files[name]
+    commented = {
+        tuple(place.path) for place in file.source_code_info.location if place.leading_comments.strip()
+    }
+    declared = list(elements(file))
+    assert len(declared) > 3
+    assert [element for path, element in declared if path not in commented] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_code_of_every_language_has_its_package(files: dict[str, FileDescriptorProto], name: str) -> None:
+    options = files[name].options
+    assert options.go_package == "petstoreapi.com/petstore/v1;petstorev1"
+    assert options.java_package == "com.petstoreapi.v1"
+    assert options.java_multiple_files
+    assert options.csharp_namespace == "PetstoreApi.V1"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [("lint", "proto"), ("breaking", "proto", "--against", "proto/released.binpb")],
+    ids=lambda check: check[0],
+)
+def test_buf_is_content(check: tuple[str, ...]) -> None:
+    done = subprocess.run([BUF, *check], cwd=PROTO.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
