@@ -48,9 +48,13 @@ class Violation:
 
 
 class StoreError(Exception):
-    """A call that cannot be answered with a result. ``detail`` is for people and never holds a secret."""
+    """A call that cannot be answered with a result. ``detail`` is for people and never holds a secret.
+
+    ``retry_after``: whole seconds after which the same call may succeed, where that can be said.
+    """
 
     code: ErrorCode
+    retry_after: int | None = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -95,6 +99,15 @@ class Conflict(StoreError):
         self.taken = taken
 
 
+class StillRunning(Conflict):
+    """The first request with the same idempotency key has not come to its end."""
+
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this idempotency key is still running.")
+
+
 class CursorExpired(StoreError):
     """The log no longer holds what follows the cursor. ``oldest_cursor`` is where reading can begin."""
 
@@ -137,9 +150,10 @@ class ValidationFailed(StoreError):
 
 
 class RateLimited(StoreError):
-    """Too many requests; ``retry_after`` is in whole seconds."""
+    """Too many requests."""
 
     code = ErrorCode.RATE_LIMITED
+    retry_after: int
 
     def __init__(self, retry_after: int, detail: str = "Too many requests.") -> None:
         super().__init__(detail)
@@ -147,9 +161,10 @@ class RateLimited(StoreError):
 
 
 class Unavailable(StoreError):
-    """The node is draining, or a server that it needs is unavailable; ``retry_after`` is in whole seconds."""
+    """The node is draining, or a server that it needs is unavailable."""
 
     code = ErrorCode.UNAVAILABLE
+    retry_after: int
 
     def __init__(self, detail: str, retry_after: int = 1) -> None:
         super().__init__(detail)

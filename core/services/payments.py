@@ -10,6 +10,7 @@ from core.kernel.errors import (
     Conflict,
     ErrorCode,
     NotFound,
+    StillRunning,
     Unavailable,
     ValidationFailed,
     Violation,
@@ -249,7 +250,7 @@ async def _as_it_ended(ctx: Context, payment: Payment) -> Payment:
     async with ctx.store.storage.read(ctx.tenant) as tx:
         found = await tx.get(Payment, payment.id)
     if found is None or found.status is PaymentStatus.PROCESSING:
-        raise Conflict("The first request with this idempotency key is still running.")
+        raise StillRunning
     return found
 
 

@@ -29,9 +29,9 @@ Keep = Callable[[Transaction, object, datetime], Awaitable[None]]
 class Context:
     """One run of one operation.
 
-    ``prepared`` is what the operation's ``prepare`` gave. ``if_match`` holds the entity tags that the caller made
-    a condition, or None. ``replays``: the request is answered with an earlier one's result. ``keep`` writes the
-    result down for such replays, in each transaction of the operation.
+    ``prepared`` is what the operation's ``prepare`` gave. ``if_match`` and ``if_none_match`` hold the entity tags that
+    the caller made a condition, or None. ``replays``: the request is answered with an earlier one's result. ``keep``
+    writes the result down for such replays, in each transaction of the operation.
     """
 
     def __init__(
@@ -42,11 +42,13 @@ class Context:
         writes: bool,
         request_id: str | None = None,
         if_match: frozenset[str] | None = None,
+        if_none_match: frozenset[str] | None = None,
     ) -> None:
         self.store = store
         self.caller = caller
         self.request_id = request_id
         self.if_match = if_match
+        self.if_none_match = if_none_match
         self.prepared: object = None
         self.replays = False
         self.keep: Keep | None = None
@@ -79,7 +81,12 @@ class Context:
     def within(self, tx: Transaction) -> "Context":
         """A context for the same request that writes in a transaction which somebody else begins and ends."""
         ctx = Context(
-            self.store, self.caller, writes=True, request_id=self.request_id, if_match=self.if_match
+            self.store,
+            self.caller,
+            writes=True,
+            request_id=self.request_id,
+            if_match=self.if_match,
+            if_none_match=self.if_none_match,
         )
         ctx.prepared, ctx.keep, ctx._tx = self.prepared, self.keep, tx
         return ctx
@@ -117,15 +124,17 @@ class Context:
         return await (await self.tx()).get(kind, record_id)
 
     def check_match(self, resource: Resource) -> None:
-        """Compare a locked resource with the caller's condition (RFC 9110, section 13.1.1).
+        """Compare a locked resource with the caller's conditions (RFC 9110, sections 13.1.1 and 13.1.2).
 
         Call it once the caller is known to have the right to see the resource.
 
         Raises:
-            PreconditionFailed: it is not the one that the caller saw.
+            PreconditionFailed: it is not the one that the caller saw, or one that they do not want to change.
         """
         if self.if_match is not None and "*" not in self.if_match and resource.etag not in self.if_match:
             raise PreconditionFailed("The resource has changed since you read it.")
+        if self.if_none_match is not None and not self.if_none_match.isdisjoint(("*", resource.etag)):
+            raise PreconditionFailed("The resource is one that your condition excludes.")
 
     def emit(self, kind: EventKind, data: BaseModel, audience: Audience, **keys: str) -> None:
         """Announce an event; it is appended to the log in this transaction. ``keys`` fill the topic templates."""

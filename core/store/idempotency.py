@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from core.kernel.caller import Caller
 from core.kernel.clock import Clock
-from core.kernel.errors import Conflict, Unavailable, ValidationFailed, Violation, ViolationCode
+from core.kernel.errors import StillRunning, Unavailable, ValidationFailed, Violation, ViolationCode
 from core.kernel.ids import TenantId
 from core.models.idempotency import IdempotencyRecord
 from core.ports.records import RecordStorage, Taken, Transaction, TransientFailure
@@ -55,7 +55,7 @@ class IdempotencyKeys:
         """Take the key for this request; gives the response of the first one when it has been answered.
 
         Raises:
-            Conflict: the first request is still running.
+            StillRunning: the first request is still running.
             ValidationFailed: the key was used for another request.
             Unavailable: see ``transact``.
         """
@@ -80,7 +80,7 @@ class IdempotencyKeys:
             message = "was used for another request"
             raise ValidationFailed((Violation("Idempotency-Key", message, ViolationCode.INVALID_FORMAT),))
         if known.response is None:
-            raise Conflict("The first request with this idempotency key is still running.")
+            raise StillRunning
         return known.response
 
     async def answer(self, tx: Transaction, record: IdempotencyRecord, response: str, now: datetime) -> None:

@@ -55,8 +55,8 @@ class Admission(NamedTuple):
 class Call(NamedTuple):
     """One request for one operation, as a door translated it.
 
-    ``params`` and ``body`` are unchecked; a body of None means that there was none. ``if_match``: entity tags without
-    quotes, or ``*``.
+    ``params`` and ``body`` are unchecked; a body of None means that there was none. ``if_match`` and ``if_none_match``:
+    entity tags without quotes, or ``*``.
     """
 
     operation: AnyOperation
@@ -65,6 +65,7 @@ class Call(NamedTuple):
     request_id: str | None = None
     idempotency_key: str | None = None
     if_match: frozenset[str] | None = None
+    if_none_match: frozenset[str] | None = None
 
 
 class Outcome(NamedTuple):
@@ -135,7 +136,7 @@ class Store(StoreParts):
             body = self._read_body(operation, call.body)
             if operation.writes:
                 return await self._write(caller, call, params, body)
-            ctx = Context(self, caller, writes=False, request_id=call.request_id, if_match=call.if_match)
+            ctx = Context(self, caller, writes=False, request_id=call.request_id)
             try:
                 if operation.prepare is not None:
                     ctx.prepared = await operation.prepare(ctx, params, body)
@@ -178,7 +179,14 @@ class Store(StoreParts):
     async def _run_once(self, caller: Caller, call: Call, params: Any, body: Any) -> Outcome:
         """Run a writing operation, unless its idempotency key says that it ran before."""
         operation = call.operation
-        ctx = Context(self, caller, writes=True, request_id=call.request_id, if_match=call.if_match)
+        ctx = Context(
+            self,
+            caller,
+            writes=True,
+            request_id=call.request_id,
+            if_match=call.if_match,
+            if_none_match=call.if_none_match,
+        )
         if call.idempotency_key is None or not operation.idempotent:
             return Outcome(await self._run(ctx, operation, params, body))
         request = [operation.name, dict(call.params), call.body]

@@ -21,6 +21,7 @@ from protocols.graphql.wire import (
     request_of_body,
     request_of_query,
 )
+from protocols.http.content import check_charset, media_type_of
 from protocols.http.cors import Cors
 from protocols.http.exchange import Exchange
 from protocols.http.problems import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, PROBLEMS, HttpError, error_headers
@@ -81,13 +82,9 @@ class GraphqlDoor:
 
 def _check_media_type(headers: dict[bytes, bytes]) -> None:
     """Only what a page of another origin cannot send without asking first."""
-    kind, _, parameters = headers.get(b"content-type", b"").lower().partition(b";")
-    if kind.strip() != JSON:
+    if media_type_of(headers) != JSON:
         raise UnsupportedMediaType(f"The body must be {JSON.decode()}.")
-    for parameter in parameters.split(b";"):
-        name, _, value = parameter.strip().partition(b"=")
-        if name == b"charset" and value.strip(b'" ') not in (b"utf-8", b"utf8"):
-            raise UnsupportedMediaType("The body must be in UTF-8.")
+    check_charset(headers)
 
 
 def _refused(exchange: Exchange, error: StoreError | HttpError) -> Response:

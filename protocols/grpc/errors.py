@@ -16,9 +16,7 @@ from core.kernel.errors import (
     Conflict,
     CursorExpired,
     ErrorCode,
-    RateLimited,
     StoreError,
-    Unavailable,
     ValidationFailed,
 )
 
@@ -76,8 +74,8 @@ def status_of(error: StoreError, path: Callable[[str], str]) -> tuple[StatusCode
             details.append(_bad_request([("", error.detail, "")]))
         case CursorExpired():
             metadata["oldestCursor"] = error.oldest_cursor
-        case RateLimited() | Unavailable():
-            details.append(_retry(max(1, error.retry_after)))
+        case StoreError(retry_after=int(seconds)):
+            details.append(_retry(max(1, seconds)))
         case Conflict(taken=True):
             code = StatusCode.ALREADY_EXISTS
         case _:

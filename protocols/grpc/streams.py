@@ -11,9 +11,7 @@ from core.kernel.errors import (
     CloseReason,
     CursorExpired,
     PayloadTooLarge,
-    RateLimited,
     StoreError,
-    Unavailable,
     ValidationFailed,
 )
 from core.kernel.validation import check_params
@@ -276,8 +274,8 @@ def error_data(error: StoreError) -> dict[str, object]:
             ]
         case CursorExpired():
             data["oldestCursor"] = error.oldest_cursor
-        case RateLimited() | Unavailable():
-            data["retryAfter"] = error.retry_after
+        case StoreError(retry_after=int(seconds)):
+            data["retryAfter"] = seconds
         case _:
             pass
     return data

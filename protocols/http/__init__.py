@@ -3,6 +3,7 @@
 Requests and responses:
     ``exchange``     one request, from its headers to its response
     ``response``     a response that ends
+    ``content``      what a request says of its body
     ``credentials``  where a client puts them
     ``headers``      fields that every door reads and writes
     ``cors``         which web pages may call

@@ -5,9 +5,7 @@ from typing import Any
 from core.kernel.errors import (
     CursorExpired,
     ErrorCode,
-    RateLimited,
     StoreError,
-    Unavailable,
     ValidationFailed,
     ViolationCode,
 )
@@ -55,7 +53,7 @@ def error_data(error: StoreError) -> dict[str, Any]:
         message=error.detail,
         errors=violations,
         oldest_cursor=error.oldest_cursor if isinstance(error, CursorExpired) else None,
-        retry_after=error.retry_after if isinstance(error, RateLimited | Unavailable) else None,
+        retry_after=error.retry_after,
     ).shown()
 
 

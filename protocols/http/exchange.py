@@ -9,6 +9,7 @@ from core.kernel.caller import Caller, Credentials
 from core.kernel.errors import Internal, PayloadTooLarge, StoreError
 from core.store.store import Store
 from protocols.http.connection import REFUSAL
+from protocols.http.content import check_coding
 from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
 from protocols.http.headers import Header, rate_limit_headers, read_headers, request_id_of
@@ -116,12 +117,14 @@ class Exchange:
 
         Raises:
             PayloadTooLarge: it has more, or says that it will.
+            HttpError: it is compressed.
             StoreError, HttpError: its parts are not marked off as HTTP has it.
             ClientGone: it did not come to its end.
         """
         announced = self.headers.get(b"content-length", b"")
         size = 0
         more = True
+        check_coding(self.headers)
         if announced.isdigit() and int(announced[:20]) > limit:
             raise body_too_large(limit)
         while more:

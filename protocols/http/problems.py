@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import orjson
 
-from core.kernel.errors import ErrorCode, RateLimited, StoreError, Unauthorized, Unavailable
+from core.kernel.errors import ErrorCode, StoreError, Unauthorized
 from protocols.http.error_data import members_of
 from protocols.http.headers import Header
 from protocols.http.response import Response
@@ -75,7 +75,7 @@ def error_headers(error: StoreError, *, credentials_refused: bool = False) -> tu
     """The header fields that tell of an error: how to authenticate (RFC 6750, section 3), when to come again."""
     if isinstance(error, Unauthorized):
         return ((b"www-authenticate", b'Bearer error="invalid_token"' if credentials_refused else b"Bearer"),)
-    if isinstance(error, RateLimited | Unavailable):
+    if error.retry_after is not None:
         return ((b"retry-after", b"%d" % max(1, error.retry_after)),)
     return ()
 

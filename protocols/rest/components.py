@@ -64,7 +64,10 @@ PARAMETERS: dict[str, Any] = {
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "Entity tags of the client's copy: if it is current, the response is a 304 without a body.",
+        "description": (
+            "Entity tags: if one is the resource's, the response to a read is a 304 without a body, and that to "
+            "a write a 412. With `*` any is."
+        ),
         "schema": {"type": "string"},
     },
 }
@@ -180,7 +183,13 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
 }
 
 _SPECIAL_SCHEMAS = {422: "ValidationProblem", 410: "CursorExpiredProblem"}
-_SPECIAL_HEADERS = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+_SPECIAL_HEADERS = {
+    401: "WWW-Authenticate",
+    405: "Allow",
+    409: "Retry-After",
+    429: "Retry-After",
+    503: "Retry-After",
+}
 _WHEN = {
     400: "Broken JSON, a bad parameter, or a bad tenant id.",
     401: "No credentials where some are needed, or bad ones.",
@@ -188,11 +197,14 @@ _WHEN = {
     404: "There is no such resource in this tenant.",
     405: "The path does not support this method.",
     406: "The client does not accept the media type of the response.",
-    409: "The present state does not allow it, or a name is taken.",
+    409: (
+        "The present state does not allow it, a name is taken, or (with `Retry-After`) the first request with the same "
+        "idempotency key is still running."
+    ),
     410: "The requested events are no longer kept.",
-    412: "The resource has changed since it was read.",
+    412: "The resource has changed since it was read, or is one that the request excludes.",
     413: "The body is too large: more than 1 MiB, or an image of more than 5 MiB.",
-    415: "The media type of the body is not accepted here.",
+    415: "The media type, charset or content coding of the body is not accepted here.",
     422: "The body has violations.",
     429: "Too many requests.",
     500: "An internal error.",

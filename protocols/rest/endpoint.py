@@ -65,6 +65,7 @@ class Endpoint:
         else:
             key = exchange.headers.get(b"idempotency-key")
             if_match = exchange.headers.get(b"if-match")
+            if_none_match = exchange.headers.get(b"if-none-match")
             call = Call(
                 self._operation,
                 params,
@@ -72,6 +73,7 @@ class Endpoint:
                 exchange.request_id,
                 None if key is None else key.decode("latin-1"),
                 None if if_match is None else entity_tags(if_match, weak=False),
+                None if if_none_match is None else entity_tags(if_none_match, weak=True),
             )
         return self._render(exchange, values, await self._store.execute(caller, call))
 

@@ -126,8 +126,8 @@ def _parameters(binding: Binding, schemas: Schemas) -> list[dict[str, Any]]:
     if operation.idempotent:
         headers.append("IdempotencyKey")
     if ErrorCode.PRECONDITION_FAILED in operation.errors:
-        headers.append("IfMatch")
-    if _is_conditional(binding):
+        headers += ["IfMatch", "IfNoneMatch"]
+    elif _is_conditional(binding):
         headers.append("IfNoneMatch")
     return found + [{"$ref": f"#/components/parameters/{header}"} for header in headers]
 

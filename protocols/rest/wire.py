@@ -17,6 +17,7 @@ from core.kernel.errors import (
     ViolationCode,
 )
 from core.kernel.model import Pagination
+from protocols.http.content import check_charset, media_type_of
 from protocols.http.exchange import Exchange, body_too_large
 
 JSON = b"application/json"
@@ -74,18 +75,13 @@ def read_query(query: bytes, known: Mapping[str, bool]) -> dict[str, object]:
 # --- Bodies --------------------------------------------------------------------------------------------------
 
 
-def media_type_of(headers: Mapping[bytes, bytes]) -> bytes:
-    """The media type of the body, in lower case and without parameters; empty when there is none."""
-    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-
-
 async def read_json(exchange: Exchange, limit: int, accepted: Collection[bytes] | None = None) -> object:
     """The JSON value of the body; one without a single byte counts as an empty object.
 
     ``accepted`` are the media types taken; without it those of JSON, also by suffix (RFC 6839).
 
     Raises:
-        UnsupportedMediaType: the body is said to be something else.
+        UnsupportedMediaType: the body is said to be something else, or not in UTF-8.
         PayloadTooLarge: it has more than ``limit`` bytes.
         BadRequest: it is not JSON, or nested too deeply.
         ValidationFailed: it is ``null``.
@@ -97,6 +93,7 @@ async def read_json(exchange: Exchange, limit: int, accepted: Collection[bytes] 
     kind = media_type_of(exchange.headers)
     if not (kind in accepted if accepted else kind == JSON or kind.endswith(b"+json")):
         raise UnsupportedMediaType(f"The body must be {(MERGE_PATCH if accepted else JSON).decode()}.")
+    check_charset(exchange.headers)
     try:
         value = from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from core.kernel.clock import utc_now
-from core.kernel.errors import BadRequest, Conflict, NotFound, Unavailable, ValidationFailed
+from core.kernel.errors import BadRequest, Conflict, NotFound, StillRunning, Unavailable, ValidationFailed
 from core.kernel.ids import new_id
 from core.models import examples
 from core.models.orders import Order, OrderStatus
@@ -388,7 +388,7 @@ async def test_a_payment_whose_key_comes_again_meanwhile_is_still_running(
 ) -> None:
     order = await order_of(shop, shop.visitor)
     task = await paying(shop, order, key="k")
-    await shop.refusal(Conflict, PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+    await shop.refusal(StillRunning, PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
     processor.go.set()
     payment = await task
     again = await shop.outcome(PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
@@ -428,7 +428,7 @@ async def test_a_payment_whose_node_died_is_settled_by_another_one(
     head = await shop.head()
     await settle_abandoned(other)
     assert await shop.head() == head  # it may still be running
-    await elsewhere.refusal(Conflict, PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
+    await elsewhere.refusal(StillRunning, PAY_ORDER, shop.visitor, CARD, id=order.id, key="k")
 
     passed = timedelta(minutes=1)
     await asyncio.gather(settle_abandoned(other), settle_abandoned(other))

@@ -203,6 +203,7 @@ async def test_the_media_type_asked_for_decides_the_status(
         ({"method": "POST", "content": b"{ pets }", "headers": {"Content-Type": "text/plain"}}, 415),
         ({"method": "POST", "content": b"query=x", "headers": FORM}, 415),
         ({"method": "POST", "content": b"{}", "headers": {"Content-Type": "application/json; charset=latin-1"}}, 415),
+        ({"method": "POST", "json": {"query": "{ __typename }"}, "headers": {"Content-Encoding": "gzip"}}, 415),
         ({"method": "POST", "content": b"{", "headers": {"Content-Type": "application/json"}}, 400),
         ({"method": "POST", "json": [{"query": "{ __typename }"}]}, 400),
         ({"method": "POST", "json": {"query": "{ __typename }", "variables": []}}, 400),

@@ -189,6 +189,29 @@ async def test_a_body_of_another_media_type_is_refused(shop: Shop, media_type: s
     problem(answer, 415, "unsupported-media-type")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": 'application/json; a="b"; Charset = "UTF-16"'},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        {"Content-Type": "application/json", "Content-Encoding": "identity, br"},
+    ],
+)
+async def test_a_body_in_another_charset_or_compressed_is_refused(shop: Shop, fields: dict[str, str]) -> None:
+    pet = f"/v1/pets/{await shop.add_pet()}"
+    for method, path in (("POST", "/v1/pets"), ("QUERY", "/v1/pets"), ("PUT", pet), ("PATCH", pet)):
+        answer = await shop.staff.request(method, path, content=b"{}", headers=fields)
+        problem(answer, 415, "unsupported-media-type")
+        assert answer.headers.get("accept-encoding") == ("identity" if "Content-Encoding" in fields else None)
+
+
+async def test_a_body_in_utf_8_and_as_it_is_is_taken(shop: Shop) -> None:
+    headers = {"Content-Type": 'application/json; Charset="utf-8"', "Content-Encoding": "identity"}
+    answer = await shop.staff.post("/v1/pets", content=json.dumps(examples.PET_DRAFT), headers=headers)
+    assert answer.status_code == 201
+
+
 async def test_a_patch_of_another_kind_is_told_which_there_are(shop: Shop) -> None:
     pet = await shop.add_pet()
     headers = {"Content-Type": "application/json-patch+json"}

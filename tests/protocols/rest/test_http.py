@@ -1,18 +1,23 @@
 """What HTTP adds to the operations: conditions, repetitions, pages, images, other origins, documents."""
 
+import asyncio
 import re
+from collections.abc import Awaitable
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV32SpecValidator
 
 from core.kernel.limits import Limits
 from core.models import examples
+from core.ports.payments import Charge
 from gateway.contracts import documents
 from gateway.contracts.documents import DOCUMENTS, http_document
 from protocols.rest.pages import dump_yaml
 from tests.protocols.rest.shop import PNG, Door, Shop
+from tests.waiting import within
 
 
 async def test_a_resource_that_is_known_is_not_sent_again(shop: Shop) -> None:
@@ -41,6 +46,21 @@ async def test_a_change_of_something_that_changed_meanwhile_is_refused(shop: Sho
     for fresh in (f'"other", {second}', "*"):
         assert (await shop.staff.patch(path, json={}, headers={"If-Match": fresh})).status_code == 200
     assert (await shop.staff.delete(path, headers={"If-Match": second})).status_code == 204
+
+
+async def test_a_change_of_what_the_client_excludes_is_refused(shop: Shop) -> None:
+    path = f"/v1/pets/{await shop.add_pet()}"
+    tag = (await shop.visitor.get(path)).headers["etag"]
+    for excluded in (tag, f'"other", {tag}', f"W/{tag}", "*"):
+        for method, body in (("PUT", examples.PET_DRAFT), ("PATCH", {"name": "Ben"}), ("DELETE", None)):
+            answer = await shop.staff.request(method, path, json=body, headers={"If-None-Match": excluded})
+            assert answer.status_code == 412, (excluded, method, answer.text)
+    changed = await shop.staff.patch(path, json={"name": "Rex"}, headers={"If-None-Match": '"other"'})
+    assert changed.status_code == 200
+    answer = await shop.staff.delete(
+        path, headers={"If-Match": changed.headers["etag"], "If-None-Match": tag}
+    )
+    assert answer.status_code == 204
 
 
 async def test_reading_changing_and_writing_back_works(shop: Shop) -> None:
@@ -75,6 +95,32 @@ async def test_a_repeated_request_has_one_effect_and_the_first_answer(shop: Shop
     assert other.status_code == 422
     assert other.json()["errors"][0]["field"] == "Idempotency-Key"
     assert (await shop.visitor.get("/v1/pets")).json()["pagination"]["totalItems"] == 1
+
+
+async def test_who_repeats_a_request_that_still_runs_is_told_when_to_come_again(
+    shop: Shop, door: Door
+) -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+    charge = door.store.processor.charge
+
+    async def slowly(*arguments: Any) -> Charge:
+        begun.set()
+        await over.wait()
+        return await charge(*arguments)
+
+    door.store.processor.charge = slowly  # type: ignore[assignment,method-assign]
+    path, headers = f"/v1/orders/{await shop.add_order()}/payment", {"Idempotency-Key": "k-1"}
+
+    def pay() -> Awaitable[httpx.Response]:
+        return shop.customer.post(path, json=examples.PAYMENT_DRAFT, headers=headers)
+
+    first = asyncio.ensure_future(pay())
+    await within(begun.wait())
+    second = await pay()
+    assert (second.status_code, second.headers["retry-after"]) == (409, "1")
+    over.set()
+    assert (await within(first)).status_code == 201
+    assert (await pay()).json() == (await first).json()
 
 
 def links(header: str) -> dict[str, str]:
