@@ -135,9 +135,11 @@ class MqttClient:
             maximum_packet_size=self._server.limits.frame_bytes,
             authentication_method=properties.text(Property.AUTHENTICATION_METHOD),
         )
-        self._writer.accept(accepted)
-        self._server.counters.connected += 1
-        self._delivery.gate.open(gate.CONNACK)
+        if self._writer.accept(accepted):
+            self._server.counters.connected += 1
+            self._delivery.gate.open(gate.CONNACK)
+        else:
+            self._will = None
 
     # --- packets ---
 

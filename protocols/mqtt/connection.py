@@ -94,7 +94,6 @@ class Connection:
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
-        self._last_received = asyncio.get_running_loop().time()
         try:
             if self._connect is None and self._splitter.empty and data[:1] != b"\x10":
                 raise MalformedPacket("the first packet is not CONNECT")
@@ -126,12 +125,16 @@ class Connection:
         while data[position : position + 2] == _PUBACK and position + 4 <= len(data):
             packet_ids.append(data[position + 2] << 8 | data[position + 3])
             position += 4
+        if packet_ids:
+            self._last_received = asyncio.get_running_loop().time()
         for _ in range(len(packet_ids) - client.acknowledge(packet_ids)):
             client.session.spend()
         return data[position:]
 
     def _take(self, data: bytes) -> None:
         """Answer a packet at once, or let it wait for its turn."""
+        # Only whole packets keep a connection alive (section 3.1.2.10).
+        self._last_received = asyncio.get_running_loop().time()
         packet: Packet
         client = self._client
         if self._connect is None:

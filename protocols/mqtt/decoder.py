@@ -28,6 +28,7 @@ from protocols.mqtt.primitives import (
     AUTH_PROPERTIES,
     CONNECT_PROPERTIES,
     DISCONNECT_PROPERTIES,
+    LONGER_THAN_NEEDED,
     PUBLISH_PROPERTIES,
     SUBSCRIBE_PROPERTIES,
     UNSUBSCRIBE_PROPERTIES,
@@ -60,7 +61,7 @@ def protocol_version_of(packet: bytes) -> ProtocolVersion:
         UnsupportedVersion: it is the CONNECT of another version.
         MalformedPacket: it is not CONNECT.
     """
-    packet_type, flags, content = _split_header(packet)
+    packet_type, flags, content = _split_header(packet, ProtocolVersion.V3_1_1)
     if packet_type is not PacketType.CONNECT or flags:
         raise MalformedPacket("the first packet is not CONNECT")
     name = content[2 : 2 + int.from_bytes(content[:2], "big")]
@@ -78,7 +79,7 @@ def decode_connect(packet: bytes, version: ProtocolVersion) -> ConnectPacket:
     Raises:
         MalformedPacket: the standard forbids something in it.
     """
-    _, _, content = _split_header(packet)
+    _, _, content = _split_header(packet, version)
     return _connect(PacketReader(content[7:], version))
 
 
@@ -88,7 +89,7 @@ def decode_packet(packet: bytes, version: ProtocolVersion) -> Packet:
     Raises:
         MalformedPacket: it is no packet, or none that a client may send then.
     """
-    packet_type, flags, content = _split_header(packet)
+    packet_type, flags, content = _split_header(packet, version)
     reader = PacketReader(content, version)
     if packet_type is PacketType.PUBLISH:
         return _publish(reader, flags)
@@ -101,7 +102,7 @@ def decode_packet(packet: bytes, version: ProtocolVersion) -> Packet:
     return found
 
 
-def _split_header(packet: bytes) -> tuple[PacketType, int, bytes]:
+def _split_header(packet: bytes, version: ProtocolVersion) -> tuple[PacketType, int, bytes]:
     """The packet type, the flags, and what follows the fixed header."""
     try:
         packet_type = PacketType(packet[0] >> 4)
@@ -110,6 +111,8 @@ def _split_header(packet: bytes) -> tuple[PacketType, int, bytes]:
     position = 1
     while packet[position] & 0x80:
         position += 1
+    if position > 1 and not packet[position] and version is ProtocolVersion.V5_0:
+        raise MalformedPacket(LONGER_THAN_NEEDED)
     return packet_type, packet[0] & 0x0F, packet[position + 1 :]
 
 
@@ -142,7 +145,7 @@ def _connect(reader: PacketReader) -> ConnectPacket:
 def _will(reader: PacketReader, qos: int, *, retain: bool) -> Will:
     properties = reader.properties(WILL_PROPERTIES)
     return Will(
-        _topic_name(reader.text()),
+        reader.topic_name(),
         reader.data(),
         qos,
         retain,
@@ -155,20 +158,14 @@ def _publish(reader: PacketReader, flags: int) -> PublishPacket:
     qos, duplicate = flags >> 1 & 3, bool(flags & 8)
     if qos == 3 or (duplicate and not qos):
         raise MalformedPacket("the flags of PUBLISH do not fit together")
-    topic = reader.text()
+    topic = reader.topic_name(may_be_empty=True)
     packet_id = reader.packet_id() if qos else 0
     properties = reader.properties(PUBLISH_PROPERTIES)
-    if topic or Property.TOPIC_ALIAS not in properties.values:
-        topic = _topic_name(topic)
+    if not topic and Property.TOPIC_ALIAS not in properties.values:
+        raise MalformedPacket("not the name of a topic")
     return PublishPacket(
         topic, reader.raw(reader.left), qos, bool(flags & 1), duplicate, packet_id, properties
     )
-
-
-def _topic_name(text: str) -> str:
-    if not text or "+" in text or "#" in text:
-        raise MalformedPacket("not the name of a topic")
-    return text
 
 
 def _ack(packet_type: PacketType, reader: PacketReader) -> AckPacket:

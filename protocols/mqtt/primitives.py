@@ -12,6 +12,9 @@ from protocols.mqtt.packets import (
     ProtocolVersion,
 )
 
+#: A variable byte integer has the fewest bytes that it needs (MQTT 5.0, section 1.5.5).
+LONGER_THAN_NEEDED = "a number is longer than it needs to be"
+
 
 class PacketReader:
     """Reads the content of one packet from its beginning to its end.
@@ -50,6 +53,8 @@ class PacketReader:
             byte = self.integer(1)
             found |= (byte & 0x7F) << shift
             if byte < 0x80:
+                if shift and not byte:
+                    raise MalformedPacket(LONGER_THAN_NEEDED)
                 return found
         raise MalformedPacket("a number does not end")
 
@@ -65,6 +70,13 @@ class PacketReader:
             raise MalformedPacket("a text is not UTF-8") from None
         if "\0" in found:
             raise MalformedPacket("a text with a null character")
+        return found
+
+    def topic_name(self, *, may_be_empty: bool = False) -> str:
+        """The name of a topic, which has no wildcards (section 4.7)."""
+        found = self.text()
+        if "+" in found or "#" in found or not (found or may_be_empty):
+            raise MalformedPacket("not the name of a topic")
         return found
 
     def packet_id(self) -> int:
@@ -125,7 +137,7 @@ _READERS: dict[Property, Callable[[PacketReader], int | str | bytes]] = {
     Property.PAYLOAD_FORMAT_INDICATOR: _flag,
     Property.MESSAGE_EXPIRY_INTERVAL: lambda reader: reader.integer(4),
     Property.CONTENT_TYPE: PacketReader.text,
-    Property.RESPONSE_TOPIC: PacketReader.text,
+    Property.RESPONSE_TOPIC: PacketReader.topic_name,
     Property.CORRELATION_DATA: PacketReader.data,
     Property.SUBSCRIPTION_IDENTIFIER: partial(_nonzero, 0),
     Property.SESSION_EXPIRY_INTERVAL: lambda reader: reader.integer(4),

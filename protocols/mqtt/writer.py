@@ -40,6 +40,7 @@ class PacketWriter:
         self.ended = False
         #: The reason code that either side gave for the end (MQTT 5.0, section 2.4).
         self.code: int = CONNECTION_LOST
+        self._max_packet_bytes: int | None = None
         self._network = network
         self._on_end = on_end
         self._timer: asyncio.TimerHandle | None = None
@@ -54,19 +55,32 @@ class PacketWriter:
         """Write packets as the client wants them."""
         if connect.version is ProtocolVersion.V5_0:
             number = connect.properties.number
+            self._max_packet_bytes = number(Property.MAXIMUM_PACKET_SIZE, 0) or None
             self.encoder = EncoderV5(
                 with_reasons=bool(number(Property.REQUEST_PROBLEM_INFORMATION, 1)),
-                max_packet_bytes=number(Property.MAXIMUM_PACKET_SIZE, 0) or None,
+                max_packet_bytes=self._max_packet_bytes,
             )
 
-    def write(self, packet: bytes) -> None:
-        """Write a packet."""
-        self._network.write(packet)
+    def _fits(self, packet: bytes) -> bool:
+        """Whether the client accepts a packet of that size (section 3.1.2.11.4)."""
+        return self._max_packet_bytes is None or len(packet) <= self._max_packet_bytes
 
-    def accept(self, accepted: Accepted) -> None:
-        """Accept the client by CONNACK."""
-        self._network.write(self.encoder.connack(accepted))
-        self.accepted = True
+    def write(self, packet: bytes) -> None:
+        """Write a packet; a client that does not accept what it has to be told is disconnected."""
+        if self._fits(packet):
+            self._network.write(packet)
+        else:
+            self.close(DisconnectReasonCode.PACKET_TOO_LARGE, "An answer is larger than you accept.")
+
+    def accept(self, accepted: Accepted) -> bool:
+        """Accept the client by CONNACK; refuse one that does not accept a packet of its size."""
+        packet = self.encoder.connack(accepted)
+        self.accepted = self._fits(packet)
+        if self.accepted:
+            self._network.write(packet)
+        else:
+            self.refuse(ConnAckReasonCode.PACKET_TOO_LARGE, "CONNACK is larger than you accept.")
+        return self.accepted
 
     def refuse(self, code: ConnAckReasonCode, reason: str) -> None:
         """Refuse the client by CONNACK, and close."""
@@ -81,10 +95,11 @@ class PacketWriter:
     def farewell(
         self, code: DisconnectReasonCode, reason: str, user_properties: Sequence[tuple[str, str]] = ()
     ) -> bytes:
-        """DISCONNECT; empty for a client that was not accepted, or whose connection ends already."""
+        """DISCONNECT; empty for a client that was not accepted or does not accept it, or whose connection has ended."""
         if self.ended or not self.accepted:
             return b""
-        return self.encoder.disconnect(code, reason, list(user_properties))
+        packet = self.encoder.disconnect(code, reason, list(user_properties))
+        return packet if self._fits(packet) else b""
 
     def close_unavailable(self) -> None:
         """Close since the store cannot be read just now; the client should come again."""
@@ -104,7 +119,7 @@ class PacketWriter:
         self.ended = True
         self.code = int(code)
         self._on_end()
-        if packet:
+        if packet and self._fits(packet):
             self._network.write(packet)
         self._timer = asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._network.abort)
         self._network.close()

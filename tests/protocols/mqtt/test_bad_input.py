@@ -80,6 +80,12 @@ def test_a_packet_is_read_however_it_is_cut(seed: bytes) -> None:
         (b"\x36\x06\x00\x01a\x00\x01\x00", MALFORMED),  # quality of service 3
         (b"\x38\x04\x00\x01a\x00", MALFORMED),  # a duplicate with quality of service 0
         (b"\x30\x04\x00\x01+\x00", MALFORMED),  # a wildcard in a topic
+        (b"\x30\x08\x00\x01a\x04\x08\x00\x01#", MALFORMED),  # a wildcard in a response topic
+        (b"\x30\x07\x00\x01a\x03\x08\x00\x00", MALFORMED),  # an empty response topic
+        (b"\xc0\x80\x00", MALFORMED),  # a length of more bytes than it needs
+        (b"\x30\x85\x00\x00\x01a\x00x", MALFORMED),
+        (b"\x30\x05\x00\x01a\x80\x00", MALFORMED),  # and one of properties
+        (b"\x82\x0a\x00\x01\x03\x0b\x81\x00\x00\x01a\x00", MALFORMED),  # and a subscription identifier
         (b"\x30\x03\x00\x00\x00", MALFORMED),  # no topic
         (b"\x30\x05\x00\x02\xc3\x28\x00", MALFORMED),  # not UTF-8
         (b"\x30\x05\x00\x02\xed\xa0\x00", MALFORMED),
@@ -143,6 +149,7 @@ async def test_a_client_that_does_not_begin_with_connect_is_dropped_without_a_pa
         (b"\x21\x00\x05\x21\x00\x05", 2, PROTOCOL_ERROR),  # a property twice
         (b"\x21\x00\x00", 2, PROTOCOL_ERROR),  # a receive maximum of 0
         (b"\x16\x00\x01a", 2, PROTOCOL_ERROR),  # authentication data without a method
+        (b"\x21\x00\x05", 6, MALFORMED),  # a will without a topic
     ],
 )
 async def test_a_bad_connect_is_answered_with_the_reason(
@@ -175,3 +182,20 @@ async def test_random_bytes_harm_no_other_client(node: MqttNode) -> None:
                     pass
         await node.happen(1)
         assert await neighbour.numbers(1) == [1]
+
+
+async def test_a_bad_response_topic_of_a_will_is_answered_with_the_reason(node: MqttNode) -> None:
+    will = b"\x04\x08\x00\x01+" + b"\x00\x01a" + b"\x00\x00"
+    body = b"\x00\x04MQTT\x05\x06\x00\x00\x00" + b"\x00\x00" + will
+    async with node.raw_client() as client:
+        client.send(bytes((0x10, len(body))) + body)
+        assert int((await client.expect(mqtt5.ConnAckPacket)).reason_code) == MALFORMED
+
+
+async def test_version_3_may_write_a_length_with_more_bytes_than_it_needs(node: MqttNode) -> None:
+    # The rule came with version 5; some small devices write every length with the same number of bytes.
+    async with node.raw_client() as client:
+        client.send(b"\x10\x8d\x80\x00\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a")
+        assert await client.bytes_of_next() == b"\x20\x02\x00\x00"
+        client.send(b"\xc0\x80\x00")
+        assert await client.bytes_of_next() == b"\xd0\x00"

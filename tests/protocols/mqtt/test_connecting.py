@@ -123,6 +123,26 @@ async def test_a_silent_client_is_disconnected_after_one_and_a_half_keep_alives(
         assert goodbye.reason_code == mqtt5.DisconnectReasonCode.KEEP_ALIVE_TIMEOUT
 
 
+async def test_the_bytes_of_half_a_packet_keep_no_connection_alive(node: MqttNode) -> None:
+    async with node.client(keep_alive=60) as client:
+        for byte in (b"\x30", b"\x05", b"\x00"):
+            skip(40)
+            client.send(byte)
+            await asyncio.sleep(0)
+        assert (await client.farewell()).reason_code == mqtt5.DisconnectReasonCode.KEEP_ALIVE_TIMEOUT
+
+
+async def test_acknowledgements_keep_a_connection_alive(node: MqttNode) -> None:
+    async with node.client(keep_alive=60, receive_max=1) as client:
+        await client.subscribe("pets/#", qos=1)
+        await node.happen(*range(4))
+        for number in range(4):
+            # The next one comes when the one before is acknowledged.
+            assert await client.numbers(1, acknowledge=False) == [number]
+            skip(60)
+            client.send(mqtt5.PubAckPacket(number + 1))
+
+
 async def test_pings_are_answered_and_keep_a_connection_alive(node: MqttNode) -> None:
     async with node.client(keep_alive=60) as client:
         for _ in range(5):

@@ -18,6 +18,7 @@ from gateway.storage.migration import migrate
 from tests.core.stores import Shop
 from tests.protocols.live import new_tenant
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
+from tests.protocols.mqtt.raw import connect_packet, subscribe_packet
 
 EXPIRED, INVALID, NOT_AUTHORIZED, QUOTA = 131, 143, 135, 151
 CARD = {
@@ -157,7 +158,7 @@ async def test_what_is_no_longer_subscribed_is_no_longer_sent(node: MqttNode) ->
 
 
 async def test_a_client_with_a_small_maximum_packet_size_gets_no_reason_strings(node: MqttNode) -> None:
-    async with node.client(max_packet_size=30) as client:
+    async with node.client("one", max_packet_size=30) as client:
         answer = await client.subscribe("pets/#", "orders/+/status")
         assert [int(code) for code in answer.reason_codes] == [0, 135]
         assert answer.user_properties == []
@@ -168,6 +169,25 @@ async def test_a_client_with_a_small_maximum_packet_size_gets_no_reason_strings(
     async with node.client(max_packet_size=200) as client:
         assert (await client.subscribe("pets/#")).user_properties
         assert (await client.publish("pets/x", b"")).reason_str
+
+
+async def test_no_packet_is_larger_than_the_client_accepts(node: MqttNode) -> None:
+    async with node.raw_client() as client:
+        answer = await client.try_connect(max_packet_size=10)
+        assert (int(answer.reason_code), answer.reason_str) == (149, None)
+        assert await client.ended()
+    assert node.mqtt.counters.connected == 0
+    async with node.raw_client() as client:
+        client.send(connect_packet("one", max_packet_size=3))
+        assert await client.ended()  # There is no CONNACK of so few bytes.
+    filters = [f"pets/{number}" for number in range(30)]
+    async with node.client("one", max_packet_size=30) as client:
+        client.send(subscribe_packet(1, filters, 0))
+        assert int((await client.farewell()).reason_code) == 149
+    async with node.client("one", max_packet_size=30) as client:
+        await client.subscribe("pets/#")
+        client.send(mqtt5.UnsubscribePacket(1, filters))
+        assert int((await client.farewell()).reason_code) == 149
 
 
 async def test_a_message_larger_than_the_maximum_packet_size_is_left_out(node: MqttNode) -> None:
