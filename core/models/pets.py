@@ -138,8 +138,7 @@ class MedicalInfoDraft(Part):
 class PetDraft(Body):
     """A pet as a client writes it, whole.
 
-    ``price`` is a decimal string or a number, and may be called ``adoptionFee``, its older name. Without a
-    ``status`` a new pet is AVAILABLE and a replaced one keeps the status it has.
+    Without a ``status`` a new pet is AVAILABLE and a replaced one keeps the status it has.
     """
 
     READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number", "ownerId"}

@@ -27,7 +27,11 @@ class Binding:
     """An operation as a field.
 
     Its parameters are arguments, its body is the argument ``input``. ``spread``: the members of the body are
-    arguments themselves. ``items_only``: of a page only the items are shown.
+    arguments themselves. ``items_only``: of a page only the items are shown. ``of``: the argument that names the
+    resource, where that is another than the one that the field gives. ``choice``: the members of the body of which
+    exactly one counts; they are the ``input``, and the others are arguments.
+
+    Every field may be null, so that its refusal leaves the others of an answer as they are.
     """
 
     operation: AnyOperation
@@ -35,15 +39,8 @@ class Binding:
     name: str
     spread: bool = False
     items_only: bool = False
-
-    @property
-    def nullable(self) -> bool:
-        """Whether a refusal leaves the other fields of the answer as they are.
-
-        What everybody may read, and is always there, is never null.
-        """
-        operation = self.operation
-        return self.root == "Mutation" or not operation.anonymous or ErrorCode.NOT_FOUND in operation.errors
+    of: str = "id"
+    choice: tuple[str, ...] = ()
 
     @property
     def conditional(self) -> bool:
@@ -51,16 +48,16 @@ class Binding:
         return ErrorCode.PRECONDITION_FAILED in self.operation.errors
 
 
-def _query(operation: AnyOperation, name: str, *, spread: bool = False) -> Binding:
-    return Binding(operation, "Query", name, spread)
+def _query(operation: AnyOperation, name: str, *, spread: bool = False, of: str = "id") -> Binding:
+    return Binding(operation, "Query", name, spread, of=of)
 
 
 def _list(operation: AnyOperation, name: str) -> Binding:
     return Binding(operation, "Query", name, items_only=True)
 
 
-def _mutation(operation: AnyOperation) -> Binding:
-    return Binding(operation, "Mutation", operation.name)
+def _mutation(operation: AnyOperation, *, of: str = "id", choice: tuple[str, ...] = ()) -> Binding:
+    return Binding(operation, "Mutation", operation.name, of=of, choice=choice)
 
 
 BINDINGS: tuple[Binding, ...] = (
@@ -77,7 +74,7 @@ BINDINGS: tuple[Binding, ...] = (
     _query(users.GET_USER, "user"),
     _list(chats.LIST_CHATS, "chats"),
     _query(chats.GET_CHAT, "chat"),
-    _query(messages.LIST_MESSAGES, "chatMessages"),
+    _query(messages.LIST_MESSAGES, "chatMessages", of="chat_id"),
     _list(api_keys.LIST_API_KEYS, "apiKeys"),
     _list(devices.LIST_DEVICES, "devices"),
     _query(devices.GET_DEVICE, "device"),
@@ -85,11 +82,11 @@ BINDINGS: tuple[Binding, ...] = (
     _mutation(pets.REPLACE_PET),
     _mutation(pets.UPDATE_PET),
     _mutation(pets.DELETE_PET),
-    _mutation(images.UPLOAD_IMAGE),
-    _mutation(orders.PLACE_ORDER),
+    _mutation(images.UPLOAD_IMAGE, of="pet_id"),
+    _mutation(orders.PLACE_ORDER, choice=("pet_id", "items")),
     _mutation(orders.UPDATE_ORDER),
     _mutation(orders.CANCEL_ORDER),
-    _mutation(payments.PAY_ORDER),
+    _mutation(payments.PAY_ORDER, of="order_id"),
     _mutation(users.REGISTER),
     _mutation(users.REPLACE_USER),
     _mutation(users.UPDATE_USER),
@@ -103,9 +100,9 @@ BINDINGS: tuple[Binding, ...] = (
     _mutation(devices.DELETE_DEVICE),
     _mutation(readings.REPORT_HEALTH),
     _mutation(chats.OPEN_CHAT),
-    _mutation(messages.SEND_MESSAGE),
-    _mutation(messages.MARK_DELIVERED),
-    _mutation(messages.MARK_READ),
+    _mutation(messages.SEND_MESSAGE, of="chat_id"),
+    _mutation(messages.MARK_DELIVERED, of="chat_id"),
+    _mutation(messages.MARK_READ, of="chat_id"),
     _mutation(chats.ASSIGN_CHAT),
     _mutation(chats.CLOSE_CHAT),
     _mutation(tenant.RESET_TENANT),

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import inspect
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, NamedTuple, cast
@@ -11,6 +12,8 @@ from typing import Annotated, Any, NamedTuple, cast
 import orjson
 import strawberry
 from graphql import GraphQLSchema
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from strawberry.scalars import JSON
 from strawberry.types import Info
 
@@ -34,9 +37,11 @@ KEY, IF_MATCH = "idempotency_key", "if_match"
 
 def _resolver(book: TypeBook, binding: Binding) -> Callable[..., Any]:
     """A resolver whose signature is the operation's: from arguments to a call, and from its value to the field's."""
-    operation, items_only, spread = binding.operation, binding.items_only, binding.spread
-    names = {name: field.alias or name for name, field in operation.params.model_fields.items()}
+    operation, items_only = binding.operation, binding.items_only
+    names = {argument: alias for argument, alias, _ in _params(binding)}
+    arguments_of = {alias: to_camel(argument) for argument, alias in names.items()}
     members = {} if operation.body is None else operation.body.model_fields
+    apart = {name: field.alias or name for name, field in members.items() if _is_apart(binding, name)}
     silent = operation.result is None
 
     async def resolve(info: Info[RequestContext, None], **arguments: Any) -> Any:
@@ -44,20 +49,44 @@ def _resolver(book: TypeBook, binding: Binding) -> Callable[..., Any]:
         # null means what absence means, save in bodies.
         params = {names[name]: value for name, value in given.items() if name in names and value is not None}
         body: Any = None
-        if spread:
-            body = {members[name].alias: given[name] for name in members if given.get(name) is not None}
-        elif members:
-            body = given.get("input", {})
+        if members:
+            whole = given.get("input", {})
+            own = {alias: given[name] for name, alias in apart.items() if given.get(name) is not None}
+            body = {**whole, **own} if whole is not None else None
         if operation.body is ImageUpload:
             body = _with_bytes(body)
-        value = await info.context.execute(
-            operation, params, body, key=given.get(KEY), if_match=given.get(IF_MATCH)
-        )
+        try:
+            value = await info.context.execute(
+                operation, params, body, key=given.get(KEY), if_match=given.get(IF_MATCH)
+            )
+        except BadRequest as error:
+            raise _in_arguments(error, arguments_of) from None
         if items_only:
             return value.data
         return True if silent else value
 
     return _signed(resolve, _parameters(book, binding), _result(book, binding))
+
+
+def _params(binding: Binding) -> list[tuple[str, str, FieldInfo]]:
+    """The operation's parameters: the name of the argument, that of the parameter, and what it is."""
+    return [
+        (binding.of if name == "id" else name, field.alias or name, field)
+        for name, field in binding.operation.params.model_fields.items()
+    ]
+
+
+def _is_apart(binding: Binding, member: str) -> bool:
+    """Whether a member of the body is an argument, not part of the ``input``."""
+    return binding.spread or bool(binding.choice and member not in binding.choice)
+
+
+def _in_arguments(error: BadRequest, names: Mapping[str, str]) -> BadRequest:
+    """The error with the names of arguments in the place of parameters'."""
+    violations = tuple(replace(one, field=names.get(one.field, one.field)) for one in error.violations)
+    if not violations:
+        return error
+    return BadRequest("; ".join(f"{one.field}: {one.message}" for one in violations), violations)
 
 
 def _signed(
@@ -72,14 +101,20 @@ def _signed(
 def _parameters(book: TypeBook, binding: Binding) -> list[inspect.Parameter]:
     operation = binding.operation
     found: list[tuple[str, Any, Any]] = [
-        (name, *book.argument(field, name)) for name, field in operation.params.model_fields.items()
+        (name, *book.argument(field, name)) for name, _, field in _params(binding)
     ]
-    if operation.body is not None and binding.spread:
-        found += [(name, *book.argument(field, name)) for name, field in operation.body.model_fields.items()]
-    elif operation.body is not None:
+    if operation.body is not None and binding.choice:
+        found.append(("input", book.choice(operation.body, binding.choice), strawberry.UNSET))
+    elif operation.body is not None and not binding.spread:
         made = book.patch(operation.body) if operation.patch else book.input(operation.body)
         needed = operation.patch or any(field.is_required() for field in operation.body.model_fields.values())
         found.append(("input", made if needed else optional(made), strawberry.UNSET))
+    if operation.body is not None:
+        found += [
+            (name, *book.argument(field, name))
+            for name, field in operation.body.model_fields.items()
+            if _is_apart(binding, name)
+        ]
     if operation.idempotent:
         found.append((KEY, str | None, strawberry.UNSET))
     if binding.conditional and operation.writes:
@@ -110,8 +145,7 @@ def _result(book: TypeBook, binding: Binding) -> Any:
     result = operation.result
     if binding.items_only:
         result = result.model_fields["data"].annotation
-    made = book.output(result, "pet_counts" if binding.name == "inventories" else "")
-    return optional(made) if binding.nullable else made
+    return optional(book.output(result, "pet_counts" if binding.name == "inventories" else ""))
 
 
 def _with_bytes(body: dict[str, Any]) -> dict[str, Any]:

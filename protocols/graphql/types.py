@@ -2,10 +2,11 @@
 
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, StrEnum
+from functools import partial
 from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
 
 import strawberry
@@ -71,6 +72,8 @@ class TypeBook:
         self.more: dict[type[BaseModel], dict[str, Any]] = {}
         self._made: dict[tuple[object, ...], Any] = {}
         self._members: set[type[BaseModel]] = set()
+        #: The enumerations of the members that tell kinds of objects apart, by their values.
+        self._kinds: dict[object, Any] = {}
 
     def output(self, annotation: Any, name: str = "") -> Any:
         """What an annotation of a model is in answers. ``name`` is the member's."""
@@ -83,6 +86,21 @@ class TypeBook:
     def patch(self, model: type[BaseModel]) -> Any:
         """A JSON merge patch of a body: absent members stay, null removes a member."""
         return self._object(model, "patch")
+
+    def choice(self, model: type[BaseModel], members: Sequence[str]) -> Any:
+        """An input of members of a body of which exactly one is given."""
+        return self._once(
+            (model, "choice"),
+            lambda: _make(
+                partial(strawberry.input, one_of=True),
+                self._name_of(model, "Input"),
+                _prose(model),
+                {
+                    member: self._input_field(model.model_fields[member], member, required=False)
+                    for member in members
+                },
+            ),
+        )
 
     def argument(self, field: FieldInfo, name: str) -> tuple[Any, Any]:
         """The type and the default of a parameter."""
@@ -106,7 +124,7 @@ class TypeBook:
             key, value = get_args(annotation)
             return self._counted(key, value, name, use)
         if origin is Literal:
-            return str
+            return self._kinds.get(get_args(annotation)[0], str)
         return self._plain(annotation, name, use)
 
     def _plain(self, annotation: Any, name: str, use: str) -> Any:
@@ -128,11 +146,27 @@ class TypeBook:
         if len(members) < len(get_args(annotation)):
             inner = members[0] if len(members) == 1 else Union[tuple(members)]  # noqa: UP007 - made at run time
             return optional(self._of(inner, name, use))
+        self._tell_apart(members, name)
         if use == "output":
             made = tuple(self._one_of(member) for member in members)
             union = strawberry.union(_upper(name))
             return self._once((annotation, use), lambda: Annotated[Union[made], union])  # noqa: UP007
         return self._once((annotation, use), lambda: self._any_of(members, name))
+
+    def _tell_apart(self, models: list[type[BaseModel]], name: str) -> None:
+        """Make an enumeration of the member by which a kind of object is known, as its JSON has a constant text."""
+        constants = [
+            (member, get_args(field.annotation)[0])
+            for model in models
+            for member, field in model.model_fields.items()
+            if get_origin(field.annotation) is Literal
+        ]
+        values = tuple(value for _, value in constants)
+        if values and values[0] not in self._kinds:
+            made_of: Any = StrEnum  # its members are known at run time only
+            kind = made_of(_upper(f"{name}_{constants[0][0]}"), {value.upper(): value for value in values})
+            made = strawberry.enum(kind, description=f"What kind of {name} it is.")
+            self._kinds |= dict.fromkeys(values, made)
 
     def _one_of(self, model: type[BaseModel]) -> Any:
         """A member of a union: it knows its own."""

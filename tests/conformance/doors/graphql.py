@@ -25,6 +25,7 @@ from graphql import (
     get_nullable_type,
     is_list_type,
 )
+from pydantic.alias_generators import to_camel
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -44,8 +45,13 @@ _BOUND: dict[str, Binding] = {binding.operation.name: binding for binding in BIN
 _SCHEMA = build_schema((Path(protocols.graphql.__path__[0]) / "schema.graphql").read_text())
 #: What leads to another resource, or is there for subscriptions only.
 _NOT_SHOWN = {("Pet", "owner"), ("Order", "user"), ("OrderItem", "pet"), ("Message", "cursor")}
+SourceObject = Enum("SourceObject", {"CARD": "card", "BANK_ACCOUNT": "bank_account"})
 #: Enumerations whose values are no names as GraphQL has them.
-_ENUMS: dict[str, type[Enum]] = {"Scope": Scope, "SortKey": SortKey}
+_ENUMS: dict[str, type[Enum]] = {
+    "Scope": Scope,
+    "SortKey": SortKey,
+    "SourceObject": SourceObject,
+}
 _SLUGS = {code: error.value for error, code in CODES.items()}
 _ID = "1"
 
@@ -67,9 +73,12 @@ class GraphqlDriver(Driver):
         **params: Any,
     ) -> Answer:
         binding = _BOUND[operation]
-        arguments = dict(params)
+        arguments = {to_camel(binding.of) if name == "id" else name: value for name, value in params.items()}
         if body is not None:
-            arguments |= body if binding.spread else {"input": body}
+            choice = [to_camel(member) for member in binding.choice]
+            within = {} if binding.spread else {n: v for n, v in body.items() if not choice or n in choice}
+            arguments |= {name: value for name, value in body.items() if name not in within}
+            arguments |= {} if binding.spread else {"input": within}
         if if_match is not None:
             arguments["ifMatch"] = if_match
         if key is not None:
@@ -218,10 +227,15 @@ def _shown(value: Any, kind: GraphQLOutputType) -> Any:
         return [_shown(item, bare.of_type) for item in value]
     if isinstance(bare, GraphQLEnumType):
         return _ENUMS[bare.name][value].value if bare.name in _ENUMS else value
-    if isinstance(bare, GraphQLObjectType):
-        return {
-            name: _shown(inner, bare.fields[name].type) for name, inner in value.items() if name != "etag"
-        }
+    kinds = bare.types if isinstance(bare, GraphQLUnionType) else (bare,)
+    fields = {
+        name: field
+        for kind in kinds
+        if isinstance(kind, GraphQLObjectType)
+        for name, field in kind.fields.items()
+    }
+    if fields:
+        return {name: _shown(inner, fields[name].type) for name, inner in value.items() if name != "etag"}
     return value
 
 

@@ -7,6 +7,7 @@ import pytest
 from graphql import build_client_schema, get_introspection_query, print_schema
 
 from core.kernel.errors import ErrorCode
+from core.kernel.ids import new_id
 from core.services.catalogue import OPERATIONS
 from protocols.graphql.bindings import BINDINGS, LEFT_OUT
 from protocols.graphql.errors import CODES
@@ -78,14 +79,15 @@ async def test_an_order_is_placed_paid_and_delivered(node: Live) -> None:
     order_id = await add_order(node, staff)
     paid = await data_of(
         node,
-        """mutation($id: ID!) { payOrder(id: $id, input: {amount: "75.00", currency: USD, source:
-        {object: "card", name: "A", number: "4242424242424242", cvc: "123", expMonth: 12, expYear: 2030}}) {
-        status receiptId source { __typename ... on MaskedCard { number } } } }""",
+        """mutation($id: ID!) { payOrder(orderId: $id, input: {amount: "75.00", currency: USD, source:
+        {object: CARD, name: "A", number: "4242424242424242", cvc: "123", expMonth: 12, expYear: 2030}}) {
+        status receiptId source { __typename ... on MaskedCard { object number } } } }""",
         staff,
         variables={"id": order_id},
     )
     assert paid["payOrder"]["status"] == "SUCCEEDED"
     assert paid["payOrder"]["source"]["__typename"] == "MaskedCard"
+    assert paid["payOrder"]["source"]["object"] == "CARD"
     assert paid["payOrder"]["source"]["number"].endswith("4242")
     moved = await data_of(
         node,
@@ -98,6 +100,64 @@ async def test_an_order_is_placed_paid_and_delivered(node: Live) -> None:
     assert moved["delivered"] == {"status": "DELIVERED", "items": [{"pet": {"status": "ADOPTED"}}]}
 
 
+async def test_a_bank_account_is_charged_by_variables(node: Live) -> None:
+    staff = node.staff_token()
+    source = {
+        "object": "BANK_ACCOUNT",
+        "accountHolderName": "A",
+        "accountNumber": "000123456789",
+        "routingNumber": "110000000",
+        "accountType": "CHECKING",
+    }
+    query = """mutation($id: ID!, $input: PaymentInput!) { payOrder(orderId: $id, input: $input) {
+    source { ... on MaskedBankAccount { object } } } }"""
+    variables = {
+        "id": await add_order(node, staff),
+        "input": {"amount": "75.00", "currency": "USD", "source": source},
+    }
+    paid = await data_of(node, query, staff, variables=variables)
+    assert paid["payOrder"]["source"] == {"object": "BANK_ACCOUNT"}
+    source["object"] = "GIFT"
+    assert (await errors_of(node, query, staff, variables=variables))[0]["extensions"][
+        "code"
+    ] == "BAD_REQUEST"
+
+
+async def test_one_bad_argument_leaves_the_rest_of_an_answer(node: Live) -> None:
+    query = """{ pets(limit: 0) { id } petSearch(pagination: {page: 0}) { data { id } } inventory { total }
+    chatMessages(chatId: "x") { data { id } } }"""
+    answer = (await post(node, query, node.staff_token())).json()
+    assert answer["data"] == {
+        "pets": None,
+        "petSearch": None,
+        "inventory": {"total": 0},
+        "chatMessages": None,
+    }
+    assert {error["path"][0]: error["message"].partition(":")[0] for error in answer["errors"]} == {
+        "pets": "limit",
+        "petSearch": "The request body has one violation.",
+        "chatMessages": "chatId",
+    }
+
+
+async def test_an_order_is_of_one_pet_or_of_several(node: Live) -> None:
+    staff, buyer = node.staff_token(), node.member()
+    pets = [await add_pet(node, staff) for _ in range(3)]
+    query = """mutation($input: OrderInput!, $user: ID) {
+    placeOrder(input: $input, userId: $user) { userId items { petId } } }"""
+    variables = {"input": {"items": [{"petId": pet} for pet in pets[:2]]}, "user": None}
+    several = await data_of(node, query, node.token(buyer), variables=variables)
+    assert several["placeOrder"]["items"] == [{"petId": pet} for pet in pets[:2]]
+    assert several["placeOrder"]["userId"] == buyer.user_id
+    for neither in ({}, {"petId": pets[2], "items": [{"petId": pets[2]}]}, {"petId": None}):
+        refused = await errors_of(node, query, staff, variables={"input": neither})
+        assert refused[0]["extensions"]["code"] == "BAD_REQUEST"
+    refused = await errors_of(
+        node, query, node.token(buyer), variables={"input": {"petId": pets[2]}, "user": new_id()}
+    )
+    assert refused[0]["extensions"]["code"] == "FORBIDDEN"
+
+
 async def test_a_repeated_key_has_no_second_effect(node: Live) -> None:
     staff = node.staff_token()
     query = """mutation { createPet(input: {name: "Rex", species: DOG, ageMonths: 3, price: 1},
@@ -107,7 +167,7 @@ async def test_a_repeated_key_has_no_second_effect(node: Live) -> None:
 
 async def test_an_image_comes_as_base64(node: Live) -> None:
     staff = node.staff_token()
-    query = """mutation($id: ID!, $file: Base64!) { uploadPetImage(id: $id, input: {file: $file}) { url size } }"""
+    query = """mutation($id: ID!, $file: Base64!) { uploadPetImage(petId: $id, input: {file: $file}) { url size } }"""
     pet_id = await add_pet(node, staff)
     image = "iVBORw0KGgoAAAAAAAAAAAAAAAA="
     answer = await data_of(node, query, staff, variables={"id": pet_id, "file": image})

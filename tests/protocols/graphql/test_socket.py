@@ -148,7 +148,7 @@ async def test_messages_of_a_chat_come_to_its_customer(node: Live) -> None:
             "c", "subscription($id: ID!) { chatMessages(chatId: $id) { text senderRole cursor } }", id=chat
         )
         await subscribed(node, 1)
-        say = 'mutation($id: ID!) { sendMessage(id: $id, input: {text: "Hello"}) { id } }'
+        say = 'mutation($id: ID!) { sendMessage(chatId: $id, input: {text: "Hello"}) { id } }'
         await data_of(node, say, node.staff_token(), variables={"id": chat})
         message = (await client.payload("c"))["data"]["chatMessages"]
         assert (message["text"], message["senderRole"]) == ("Hello", "AGENT")
