@@ -24,6 +24,7 @@ stream. One that has no heartbeat does not start it.
 import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from core.hub import Batch, WireFormat
@@ -123,9 +124,15 @@ class Client(Generic[P]):
         self._timer = asyncio.get_running_loop().call_later(seconds, callback, *arguments)
 
     def _on_closed(self, closed: "asyncio.Future[Close]") -> None:
-        """Say goodbye."""
+        """Say goodbye; before a drain, when the cursor that is told counts all that the client has got."""
         self.stop()
         close = closed.result()
+        if self._delivery is not None and close.reason is CloseReason.DRAINING:
+            self._delivery.settle(partial(self._say_goodbye, close))
+        else:
+            self._say_goodbye(close)
+
+    def _say_goodbye(self, close: Close) -> None:
         self._write(self._peer.farewell(close, self.cursor))
         self._peer.disconnect(close)
 

@@ -68,6 +68,13 @@ class Delivery(ABC):
         if self._follower is not None:
             self._follower.cancel()
 
+    def settle(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when ``cursor`` counts all that the client has got, or in a moment at the latest.
+
+        That is at once where clients do not tell what they have got, as at most doors. The delivery is closed.
+        """
+        done()
+
     def go_on(self) -> None:
         """Go on, for the sink is writable again."""
         self.pump()

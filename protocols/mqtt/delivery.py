@@ -1,5 +1,6 @@
 """Delivers events to one client: in frames that all clients share, or one by one, with its own packet identifiers."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -18,6 +19,9 @@ from protocols.mqtt.gate import WINDOW, Gate
 from protocols.mqtt.in_flight import InFlight, MessageKey
 from protocols.mqtt.packets import ProtocolVersion
 
+#: How long acknowledgements that are on their way at a drain are waited for.
+_SETTLE_SECONDS = 1.0
+
 
 class MessageDelivery(Delivery):
     """The events that one client is due, as messages.
@@ -27,8 +31,8 @@ class MessageDelivery(Delivery):
     """
 
     __slots__ = (
-        "_encoder", "_in_flight", "_max_packet_bytes", "_shape", "_subscriptions", "_version", "_waiting", "gate",
-        "on_room",
+        "_encoder", "_in_flight", "_max_packet_bytes", "_on_settled", "_shape", "_subscriptions", "_version",
+        "_waiting", "gate", "on_room",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +56,7 @@ class MessageDelivery(Delivery):
         self._subscriptions: tuple[GrantedSubscription, ...] = ()
         self._shape: FrameShape | None = None
         self._waiting: deque[Event] = deque()
+        self._on_settled: Callable[[], None] | None = None
         super().__init__(self.gate, session.close)
 
     @property
@@ -204,11 +209,28 @@ class MessageDelivery(Delivery):
         """The client has these messages; gives how many of them were in flight."""
         in_flight = self._in_flight
         known = in_flight.acknowledge(packet_ids)
+        if self._closed:
+            if not in_flight.sequences:
+                self._settled()
+            return known
         # Not at every single one: events should gather into batches while the window is full.
         if self._waiting or len(in_flight.sequences) <= in_flight.window // 2:
             self._flush()
         self.gate.changed()
         return known
+
+    def settle(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when nothing is in flight any more: acknowledgements may be on their way."""
+        self._on_settled = done
+        if self._in_flight.sequences:
+            asyncio.get_running_loop().call_later(_SETTLE_SECONDS, self._settled)
+        else:
+            self._settled()
+
+    def _settled(self) -> None:
+        done, self._on_settled = self._on_settled, None
+        if done is not None:
+            done()
 
     # --- the session's state ---
 

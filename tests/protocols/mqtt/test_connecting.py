@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -290,6 +291,33 @@ async def test_a_drain_says_so_and_where_to_go_on(node: MqttNode) -> None:
         goodbye = await client.farewell()
         assert goodbye.reason_code == mqtt5.DisconnectReasonCode.SERVER_SHUTTING_DOWN
         assert dict(goodbye.user_properties)["cursor"] == await node.store.hub.cursor_now(SHARED_TENANT)
+
+
+async def test_an_acknowledgement_on_its_way_at_a_drain_counts(node: MqttNode) -> None:
+    async with node.client() as client:
+        await client.subscribe("pets/#", qos=1)
+        await node.happen(1, 2)
+        messages = [await client.message(acknowledge=False) for _ in range(2)]
+        node.sessions.close_all(Close(CloseReason.DRAINING, "Come back."))
+        await client.answered()
+        client.send(mqtt5.PubAckPacket(messages[0].packet_id or 0))
+        await client.answered()
+        client.send(mqtt5.PubAckPacket(messages[1].packet_id or 0))
+        goodbye = await client.farewell()
+        assert dict(goodbye.user_properties)["cursor"] == await node.store.hub.cursor_now(SHARED_TENANT)
+
+
+async def test_a_drain_waits_a_moment_only_and_sends_nothing_new(node: MqttNode) -> None:
+    async with node.client(receive_max=2) as client:
+        await client.subscribe("pets/#", qos=1)
+        await node.happen(1, 2, 3)
+        messages = [await client.message(acknowledge=False) for _ in range(2)]
+        node.sessions.close_all(Close(CloseReason.DRAINING, "Come back."))
+        client.send(mqtt5.PubAckPacket(messages[0].packet_id or 0))
+        await client.answered()
+        skip(2)
+        goodbye = await client.farewell()
+        assert dict(goodbye.user_properties)["cursor"] == json.loads(messages[0].payload)["cursor"]
 
 
 async def test_too_many_messages_end_the_connection(tmp_path: Path) -> None:
