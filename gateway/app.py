@@ -13,6 +13,7 @@ from protocols.graphql.door import Door as Graphql
 from protocols.graphql.pages import GraphqlPages
 from protocols.graphql.socket import GraphqlSocket
 from protocols.grpc.adapter import GrpcDoor
+from protocols.http.no_door import WebSocketsOnly
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.rest.adapter import RestDoor
@@ -31,22 +32,25 @@ def build_app(node: Node, access: AccessLog) -> Router:
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
     probes = Probes(node.health, metrics, origins=origins)
+    paths = {
+        "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
+        "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
+        **dict.fromkeys(pages.paths, Mount("graphql", pages)),
+        **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio, lasting=True)),
+        **dict.fromkeys(Probes.paths, Mount(PROBES, probes)),
+    }
+    sockets = {
+        "/v1/ws/events": Mount("websocket", WebSocketDoor(sessions, limits, chat=False)),
+        "/v1/ws/chat": Mount("websocket", WebSocketDoor(sessions, limits, chat=True)),
+        "/v1/graphql": Mount("graphql", GraphqlSocket(graphql)),
+        **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio)),
+        "/mqtt": Mount("mqtt", MqttSocketDoor(node.mqtt)),
+    }
+    only = WebSocketsOnly(origins=origins)
     router = Router(
         Mount("rest", RestDoor(store, Pages(DOCUMENTS), origins=origins)),
-        paths={
-            "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
-            "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
-            **dict.fromkeys(pages.paths, Mount("graphql", pages)),
-            **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio, lasting=True)),
-            **dict.fromkeys(Probes.paths, Mount(PROBES, probes)),
-        },
-        sockets={
-            "/v1/ws/events": Mount("websocket", WebSocketDoor(sessions, limits, chat=False)),
-            "/v1/ws/chat": Mount("websocket", WebSocketDoor(sessions, limits, chat=True)),
-            "/v1/graphql": Mount("graphql", GraphqlSocket(graphql)),
-            **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio)),
-            "/mqtt": Mount("mqtt", MqttSocketDoor(node.mqtt)),
-        },
+        paths={path: mount._replace(serve=only) for path, mount in sockets.items()} | paths,
+        sockets=sockets,
         metrics=metrics,
         access=access,
     )

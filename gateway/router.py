@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.kernel.errors import Internal
+from core.kernel.errors import Internal, NotFound
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
 from protocols.http.connection import REFUSAL
 from protocols.http.cors import NO_PAGES
 from protocols.http.exchange import Exchange, problem_for
 from protocols.http.headers import read_headers, request_id_of
-from protocols.http.no_door import refuse, tell_methods
+from protocols.http.no_door import refuse, refuse_socket, tell_methods
 
 log = logging.getLogger(__name__)
 
@@ -102,10 +102,8 @@ class Router:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         path = scope["path"]
-        if path not in self._sockets:
-            await send({"type": "websocket.close", "code": 1000})
-            return
-        door, serve, _ = self._sockets[path]
+        known = path in self._sockets
+        door, serve, _ = self._sockets[path] if known else self._rest._replace(serve=_refuse_unknown)
         request_id = request_id_of(read_headers(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = _ABNORMAL_CLOSURE
@@ -135,7 +133,7 @@ class Router:
             raise
         finally:
             self.open[door] -= 1
-            self._finished(door, scope, path, status, started, lasting=True)
+            self._finished(door, scope, path if known else "", status, started, lasting=True)
 
     def _finished(
         self, door: str, scope: Scope, route: str, status: int, started: float, *, lasting: bool
@@ -144,6 +142,10 @@ class Router:
         method = scope.get("method", "GET")
         self._metrics.count(door, method, route, status, None if lasting else seconds)
         self._access.write(door, method, route, status, seconds, scope["state"])
+
+
+async def _refuse_unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse_socket(scope, receive, send, NotFound("There is no WebSocket at this path."))
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -123,7 +123,10 @@ class HttpProtocol(WritableProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             if self._refused:
                 pass
-            elif self.scope["http_version"] == "1.1" and super()._should_upgrade():
+            elif (self.scope["method"], self.scope["http_version"]) == (
+                "GET",
+                "1.1",
+            ) and super()._should_upgrade():
                 self.handle_websocket_upgrade()
             else:
                 self._ignore_upgrade()

@@ -3,18 +3,47 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import unquote
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Response
 from websockets.protocol import State
 
+from core.kernel.errors import ErrorCode
 from gateway.server.progress import PeerProgress
 from protocols.http.connection import EXTENSION
+from protocols.http.headers import request_id_of
+from protocols.http.problems import (
+    HEADER_FIELDS_TOO_LARGE,
+    MEDIA_TYPE,
+    METHOD_NOT_ALLOWED,
+    UPGRADE_REQUIRED,
+    URI_TOO_LONG,
+    HttpError,
+    problem_response,
+    problem_type,
+)
 
 #: How long a connection that failed still reads, so that the peer gets to see why.
 LINGER_SECONDS = 2.0
 
 #: Close code (RFC 6455, section 7.4.1).
 GOING_AWAY = 1001
+
+
+#: Why the library, or the HTTP server itself, refuses a handshake; anything else is a bad request.
+_PROBLEMS = {
+    kind.status: kind
+    for kind in (
+        problem_type(ErrorCode.INTERNAL),
+        METHOD_NOT_ALLOWED,
+        URI_TOO_LONG,
+        UPGRADE_REQUIRED,
+        HEADER_FIELDS_TOO_LARGE,
+    )
+}
 
 
 class WebSocketConnection:
@@ -60,7 +89,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
       which the server's ping still waits;
     * a peer that sends pings and does not read the pongs is not read from either;
     * the close frame that says what was wrong (1009, 1007) reaches a peer that is still sending;
-    * a handshake that the WebSocket parser refuses (a header line over 8 KiB) is answered, not left hanging;
+    * a handshake that the library refuses is answered with a problem document, also where its parser did (a header line
+      over 8 KiB);
     * an MQTT client is not pinged;
     * shutting down says 1001, going away.
     """
@@ -72,6 +102,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Take over the connection from the HTTP protocol."""
         super().connection_made(transport)
         self.progress = PeerProgress(self.transport)
+        self.conn.reject = self._reject  # type: ignore[method-assign]
         self.direct = WebSocketConnection(self)
 
     def ended(self) -> bool:
@@ -100,6 +131,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         extensions[EXTENSION] = self.direct
         await super().run_asgi()
 
+    async def send(self, message: ASGISendEvent) -> None:
+        """ASGI's ``send``; with a refusal the handshake is over, and the application may return."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
     def start_keepalive(self) -> None:
         """Begin to ping. The handshake is over: it is let go, for nobody reads its two sets of headers again.
 
@@ -121,11 +158,31 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; answer a handshake that the parser itself refused."""
+        if not self.handshake_initiated:  # The head comes as a whole, from the HTTP protocol.
+            self._target = data.split(b" ", 2)[1]
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.handshake_complete = self.close_sent = True
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
+
+    def _reject(self, status: int, text: str) -> Response:
+        """Why the library refuses a handshake; which version there is helps who asked for another (RFC 6455, 4.4)."""
+        kind = _PROBLEMS.get(status, problem_type(ErrorCode.BAD_REQUEST))
+        path = unquote(self._target.partition(b"?")[0].decode("latin-1"))
+        problem = problem_response(HttpError(kind, text.partition("\n")[0]), path)
+        headers = Headers(
+            {
+                "Connection": "close",
+                "Content-Length": str(len(problem.body)),
+                "Content-Type": MEDIA_TYPE,
+                "Cache-Control": "no-store",
+                "Sec-WebSocket-Version": "13",
+                "X-Request-ID": request_id_of({}).decode(),
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+        return Response(kind.status, kind.title, headers, problem.body)
 
     def handle_ping(self) -> None:
         """Answer, and listen no further while the answers are not read, for they would pile up here."""

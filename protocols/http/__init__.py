@@ -9,7 +9,7 @@ Requests and responses:
     ``cors``         which web pages may call
     ``problems``     errors as problem documents (RFC 9457), with the one table of statuses
     ``error_data``   errors in JSON messages
-    ``no_door``      answers to requests that are for no door
+    ``no_door``      answers to what is for no door
 
 Sockets and streams:
     ``sockets``      one client's WebSocket, from its acceptance to its end

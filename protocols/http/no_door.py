@@ -1,10 +1,14 @@
-"""Requests that are for no door: those that the server refuses, and the one that is about no path."""
+"""Requests that are for no door: what the server refuses, what is about no path, and WebSockets that are none."""
 
-from starlette.types import Receive, Scope, Send
+from collections.abc import Sequence
 
+from starlette.types import Message, Receive, Scope, Send
+
+from core.kernel.errors import StoreError
 from protocols.http.connection import REFUSAL
-from protocols.http.cors import METHODS, NO_PAGES
-from protocols.http.exchange import Exchange, options_response
+from protocols.http.cors import METHODS, NO_PAGES, Cors
+from protocols.http.exchange import Exchange, options_response, problem_for
+from protocols.http.problems import UPGRADE_REQUIRED, HttpError
 from protocols.http.response import Response
 
 
@@ -24,3 +28,30 @@ async def tell_methods(scope: Scope, receive: Receive, send: Send) -> None:
         return options_response(METHODS)
 
     await Exchange(scope, receive, send, NO_PAGES).run(answer)
+
+
+async def refuse_socket(
+    scope: Scope, receive: Receive, send: Send, error: StoreError | HttpError, cors: Cors = NO_PAGES
+) -> None:
+    """Answer a WebSocket's handshake with an error, so that whoever looks at the response sees why."""
+
+    async def deny(message: Message) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    exchange = Exchange({**scope, "method": "GET"}, receive, deny, cors)
+    await exchange.respond(problem_for(exchange, error))
+
+
+class WebSocketsOnly:
+    """What plain requests find where there are only WebSockets. ``origins``: whose web pages may read it."""
+
+    def __init__(self, *, origins: Sequence[str] = ()) -> None:
+        self._cors = Cors(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (RFC 9110, section 15.5.22)."""
+        await Exchange(scope, receive, send, self._cors).run(self._answer, methods=("GET", "HEAD", "OPTIONS"))
+
+    async def _answer(self, _: Exchange) -> Response:
+        upgrade = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
+        raise HttpError(UPGRADE_REQUIRED, "Here are only WebSockets.", upgrade)

@@ -43,6 +43,7 @@ class ProblemType(NamedTuple):
 #: Errors of a request that none of the store's are.
 METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Method Not Allowed")
 NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "Not Acceptable")
+URI_TOO_LONG = ProblemType("uri-too-long", 414, "URI Too Long")
 UPGRADE_REQUIRED = ProblemType("upgrade-required", 426, "Upgrade Required")
 HEADER_FIELDS_TOO_LARGE = ProblemType(
     "request-header-fields-too-large", 431, "Request Header Fields Too Large"

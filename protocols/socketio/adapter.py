@@ -18,7 +18,8 @@ from core.live.sessions import Sessions
 from protocols.http.cors import Cors
 from protocols.http.credentials import address_of
 from protocols.http.error_data import error_data
-from protocols.http.exchange import Exchange, problem_for
+from protocols.http.exchange import Exchange
+from protocols.http.no_door import refuse_socket
 from protocols.http.response import Response
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.server import Server
@@ -76,12 +77,7 @@ class SocketIoDoor:
                 if socket.upgrading or not socket.connected:
                     raise BadRequest("This session is upgrading already.")
         except StoreError as error:
-            # Before it is accepted, so that whoever looks at the handshake's answer sees why.
-            async def deny(message: Message) -> None:
-                await send({**message, "type": f"websocket.{message['type']}"})
-
-            exchange = Exchange({**scope, "method": "GET"}, receive, deny, self._cors)
-            await exchange.respond(problem_for(exchange, error))
+            await refuse_socket(scope, receive, send, error, self._cors)
             return
         await self._engine.handle_request(scope, receive, send)
 

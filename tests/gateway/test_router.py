@@ -13,6 +13,8 @@ import httpx
 import mqtt5
 import pytest
 from starlette.types import Message, Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from core.kernel.ids import new_id
 from gateway.app import build_app, build_mqtt
@@ -24,6 +26,7 @@ from gateway.router import Mount, Router
 from gateway.server.listening import listen, socket_port
 from gateway.settings import Settings
 from protocols.http.connection import EXTENSION
+from tests.gateway.server.serving import connected, serving
 from tests.protocols.mqtt.raw import Raw
 from tests.waiting import eventually
 
@@ -113,6 +116,37 @@ async def test_every_response_of_every_door_has_the_same_common_headers(opened: 
             assert (answer.status_code, "OPTIONS" in answer.headers["allow"]) == (405, True), path
         if method == "HEAD":
             assert answer.content == b"", path
+
+
+async def test_what_is_for_no_door_is_told_so(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
+    router: Router = opened.client._transport.app  # type: ignore[attr-defined]
+    async with serving(router, whole=True) as running:
+        base = f"127.0.0.1:{running.port}"
+        for path in ("/v1/ws/events", "/v1/ws/chat", "/mqtt"):
+            answer = await opened.client.get(path)
+            assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+            assert answer.headers["connection"] == "Upgrade"
+            assert answer.json()["type"] == "https://petstoreapi.com/errors/upgrade-required"
+            assert (await opened.client.post(path)).headers["allow"] == "GET, HEAD, OPTIONS"
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"ws://{base}/v1/pets"):
+                pass
+        assert refused.value.response.status_code == 404
+        assert json.loads(refused.value.response.body)["instance"] == "/v1/pets"
+        async with connected(running.port) as client:
+            client.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+            head = await client.read_head()
+            assert head.startswith(b"HTTP/1.1 204 ")
+            assert b"\r\nallow: GET, HEAD, POST, PUT, PATCH, DELETE, QUERY, OPTIONS\r\n" in head
+            client.send(b"GET /v1/pets HTTP/1.1\r\nX-Request-ID: mine-1\r\n\r\n")
+            assert (await client.read_head()).startswith(b"HTTP/1.1 400 ")
+    assert [(line["route"], line["status"]) for line in opened.lines()[-3:]] == [
+        ("(none)", 404),
+        ("(none)", 204),
+        ("(none)", 400),
+    ]
+    assert opened.lines()[-1]["request_id"] == "mine-1"
+    assert not caplog.records
 
 
 async def test_requests_are_counted_by_operation_and_status(opened: Opened) -> None:

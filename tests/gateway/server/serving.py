@@ -66,15 +66,20 @@ def with_lifespan(call: ASGIApp) -> ASGIApp:
 
 @contextlib.asynccontextmanager
 async def serving(
-    call: ASGIApp, *, on_drain: Drain = nothing, kernel_drops: bool = False, **options: Any
+    call: ASGIApp,
+    *,
+    on_drain: Drain = nothing,
+    kernel_drops: bool = False,
+    whole: bool = False,
+    **options: Any,
 ) -> AsyncIterator[Serving]:
-    """Serve `call` on a free port of the loopback address.
+    """Serve `call` on a free port of the loopback address; `whole`: it needs no help with what is for no door.
 
     Unless `kernel_drops`, the kernel's own time-out is off, so that it is the gateway that drops stalled
     peers.
     """
     options = {"drain_limit": 0.5, **options}
-    server = Server(with_lifespan(call), ServerOptions(**options), on_drain=on_drain)
+    server = Server(call if whole else with_lifespan(call), ServerOptions(**options), on_drain=on_drain)
     sockets = listen("127.0.0.1", 0)
     stopped = asyncio.create_task(server.serve(sockets))
     await asyncio.sleep(0)

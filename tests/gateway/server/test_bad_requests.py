@@ -168,6 +168,41 @@ async def test_what_is_unusual_is_answered_and_the_next_request_too(request_: by
             assert (await answer_of(client))[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Host: a\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n", 400),
+        (b"Host: a\r\nSec-WebSocket-Version: 13\r\n", 400),
+        (b"Host: a\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n", 400),
+        (b"Host: a\r\nSec-WebSocket-Version: 13\r\nX: " + b"x" * 10_000 + b"\r\n", 431),
+        (b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n", 400),
+        (
+            b"Host: a\r\nHost: b\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n",
+            400,
+        ),
+    ],
+)
+async def test_a_handshake_that_is_none_is_answered_with_a_problem(fields: bytes, status: int) -> None:
+    async with serving(Echo()) as running, connected(running.port) as client:
+        client.send(b"GET /x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + fields + b"\r\n")
+        head = await client.read_head()
+        problem = json.loads(await client.read_to_end())
+        assert (problem["status"], problem["instance"]) == (status, "/x")
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        assert b"application/problem+json" in head
+        assert (b"\r\nSec-WebSocket-Version: 13\r\n" in head) == (
+            b"Host: a" in fields and b"Host: b" not in fields
+        )
+
+
+async def test_an_upgrade_of_another_method_is_ignored() -> None:
+    async with serving(Echo()) as running, connected(running.port) as client:
+        client.send(
+            b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx"
+        )
+        assert (await answer_of(client))[::2] == (200, b"x")
+
+
 async def test_a_fault_waits_for_the_answers_before_it() -> None:
     answering = asyncio.Event()
 
