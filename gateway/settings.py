@@ -67,7 +67,12 @@ class Settings(BaseSettings):
         default=_DEFAULTS.filters_per_connection, ge=1, description="topic filters on one live connection"
     )
     messages_per_second: int = Field(
-        default=_DEFAULTS.messages_per_second, ge=0, description="inbound live messages; 0 is no limit"
+        default=_DEFAULTS.messages_per_second,
+        ge=0,
+        description="inbound live messages, read more slowly when they come faster; 0 is no limit",
+    )
+    message_burst: int = Field(
+        default=_DEFAULTS.message_burst, ge=1, description="inbound live messages that may come at once"
     )
     frame_bytes: int = Field(
         default=_DEFAULTS.frame_bytes, ge=1024, description="largest message a live client may send"
@@ -226,6 +231,7 @@ class Settings(BaseSettings):
             connections_per_caller=self.connections_per_caller,
             filters_per_connection=self.filters_per_connection,
             messages_per_second=self.messages_per_second,
+            message_burst=self.message_burst,
             frame_bytes=self.frame_bytes,
             ping_seconds=self.ping_seconds,
             heartbeat_seconds=self.heartbeat_seconds,

@@ -14,6 +14,7 @@ class Limits:
     connections_per_caller: int = 50
     frame_bytes: int = 64 * 1024
     messages_per_second: int = 20
+    message_burst: int = 100
     ping_seconds: float = 25.0
     heartbeat_seconds: float = 15.0
     login_seconds: float = 10.0

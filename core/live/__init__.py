@@ -8,7 +8,8 @@ What a client may say and is told:
 
 One client:
     ``client``             its life: greeting, heartbeat, commands, goodbye, release
-    ``session``            its state: login, rate, topics
+    ``session``            its state: login, topics
+    ``inbound_rate``       how fast it is read
     ``connection``         where its data goes, as an interface
     ``delivery``           from a subscription to there
     ``chats``              the chats it has joined

@@ -222,13 +222,8 @@ class InteractiveClient(Client[InteractivePeer]):
         return Taken.GREETED if anew else Taken.DONE
 
     def reject(self, error: StoreError, mark: Any = None) -> None:
-        """Refuse what is no command. It counts against the client's rate."""
-        try:
-            self.session.spend()
-        except StoreError as limited:
-            self.refuse(limited, mark)
-        else:
-            self._write(self._peer.refusal(error, mark))
+        """Refuse what is no command; a client that has not been let in may still say who it is."""
+        self._write(self._peer.refusal(error, mark))
 
     def refuse(self, error: StoreError, mark: Any = None) -> None:
         """Answer with an error; a client that has not been let in goes."""

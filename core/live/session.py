@@ -16,7 +16,6 @@ from core.kernel.errors import (
     CloseReason,
     Forbidden,
     Internal,
-    RateLimited,
     StoreError,
     Unauthorized,
     Unavailable,
@@ -24,6 +23,7 @@ from core.kernel.errors import (
 from core.kernel.ids import TenantId, new_id
 from core.live.commands import Subscribe
 from core.live.connection_counts import ConnectionCounts
+from core.live.inbound_rate import InboundRate
 from core.live.replies import Connected, Who
 from core.store.store import Store
 
@@ -60,12 +60,13 @@ class Session:
 
     ``admitted``: the store has let the caller in; until then they are an unknown visitor. ``subscription`` holds all
     topic filters of the client as one stream, so that an event that several of them match comes once. It is None until
-    the first filter; then ``on_subscription`` is called, once. ``closed`` is set when the store ends the session.
+    the first filter; then ``on_subscription`` is called, once. ``rate`` is how fast the door reads from the client.
+    ``closed`` is set when the store ends the session.
     """
 
     __slots__ = (
-        "_apart", "_connections", "_credentials", "_login_required", "_on_left", "_second", "_spent", "_store",
-        "_timer", "admitted", "caller", "closed", "id", "on_subscription", "subscription",
+        "_apart", "_connections", "_credentials", "_login_required", "_on_left", "_store", "_timer", "admitted",
+        "caller", "closed", "id", "on_subscription", "rate", "subscription",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +78,7 @@ class Session:
         *,
         admitted: bool,
         login_required: bool,
+        rate: InboundRate,
         on_left: Callable[["Session"], None],
     ) -> None:
         """Made by `core.live.sessions.Sessions.open`, which has counted it."""
@@ -84,6 +86,8 @@ class Session:
         self.caller = caller
         self.admitted = admitted
         self.subscription: Subscription | None = None
+        self.rate = rate
+        rate.on_flood = self.close
         loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[Close] = loop.create_future()
         self.on_subscription: Callable[[Subscription], None] | None = None
@@ -96,8 +100,6 @@ class Session:
         #: Streams besides ``subscription``.
         self._apart: set[Subscription] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._spent = 0
-        self._second = 0
         if self._login_required:
             close = Close(CloseReason.LOGIN_TIMEOUT, "No token came in time.")
             self._timer = loop.call_later(self._store.limits.login_seconds, self.close, close)
@@ -110,6 +112,7 @@ class Session:
         """End the session; the first reason counts. Whoever watches ``closed`` says goodbye to the client."""
         if not self.closed.done():
             self.closed.set_result(close)
+            self.rate.lift()
 
     def leave(self) -> None:
         """Free everything, for the client has gone; a second time has no effect."""
@@ -206,23 +209,6 @@ class Session:
         caller = self._store.authenticator.visitor(tenant, self._credentials.address)
         self._connections.move(self.caller, caller)
         self.caller = caller
-
-    # --- rate ---
-
-    def spend(self) -> None:
-        """Count an inbound message; a client that does not keep to the rate is closed.
-
-        Raises:
-            RateLimited: it is one too many.
-        """
-        limit = self._store.limits.messages_per_second
-        second = int(asyncio.get_running_loop().time())
-        if second != self._second:
-            self._second, self._spent = second, 0
-        self._spent += 1
-        if limit and self._spent > limit:
-            self.close(Close(CloseReason.TOO_MANY_MESSAGES, f"More than {limit} messages in a second."))
-            raise RateLimited(1, "Too many messages.")
 
     # --- topics ---
 

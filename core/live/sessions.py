@@ -9,6 +9,7 @@ from core.kernel.errors import Close, CloseReason, Unavailable
 from core.live.chat_presence import ChatPresence
 from core.live.chat_queue import ChatQueue
 from core.live.connection_counts import ConnectionCounts
+from core.live.inbound_rate import InboundRate
 from core.live.session import Session
 from core.store.store import Store
 
@@ -26,12 +27,18 @@ class Sessions:
         store.hub.observers.add(self.queue)
 
     def open(
-        self, credentials: Credentials, caller: Caller, *, admitted: bool = True, login_required: bool = False
+        self,
+        credentials: Credentials,
+        caller: Caller,
+        *,
+        admitted: bool = True,
+        login_required: bool = False,
+        rate: InboundRate | None = None,
     ) -> Session:
         """Let a client in whom the store knows as ``caller``.
 
         Not ``admitted``: the client gave no credentials yet and may do so with its first command. ``login_required``:
-        it must, and soon.
+        it must, and soon. ``rate`` goes on counting for a client that has been read before.
 
         Raises:
             Unavailable: this node is shutting down.
@@ -47,6 +54,7 @@ class Sessions:
             caller,
             admitted=admitted,
             login_required=login_required,
+            rate=rate or InboundRate(self.store.limits),
             on_left=self._open.discard,
         )
         self._open.add(session)

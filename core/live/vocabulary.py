@@ -50,13 +50,14 @@ async def execute(session: Session, chats: JoinedChats, name: str, data: object)
     Raises:
         StoreError: it is refused. The session goes on, but one that is still not ``admitted`` should be closed.
     """
-    session.spend()
     with store_errors():
         if not session.admitted and name != "authenticate":
             await session.admit_visitor()
         command = COMMANDS.get(name)
         if command is None:
             raise BadRequest(f"There is no message type '{name[:64]}'.")
+        if name != "ping":
+            session.rate.message()
         given = check_body(command.given, {} if data is None else data)
         reply: Reply = await command.handle(session, chats, given)
         return reply.shown()

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from core.kernel.errors import ErrorCode
 from gateway.server.progress import PeerProgress
@@ -25,12 +27,22 @@ from protocols.http.problems import (
     problem_response,
     problem_type,
 )
+from protocols.http.sockets import NO_MESSAGE
 
 #: How long a connection that failed still reads, so that the peer gets to see why.
 LINGER_SECONDS = 2.0
 
-#: Close code (RFC 6455, section 7.4.1).
-GOING_AWAY = 1001
+#: Close codes (RFC 6455, section 7.4.1).
+GOING_AWAY, INVALID_DATA = 1001, 1007
+
+#: How much may wait for an application that reads slowly before its peer is not read from any more. Up to there the
+#: peer's pings are answered however far it is ahead.
+_READ_AHEAD_BYTES = 256 * 1024
+#: What a waiting frame takes besides its content.
+_FRAME_COST_BYTES = 256
+#: Bytes that are parsed between two looks at how much waits.
+_SLICE_BYTES = 4096
+_ENDS = ("websocket.connect", "websocket.disconnect")
 
 
 #: Why the library, or the HTTP server itself, refuses a handshake; anything else is a bad request.
@@ -80,6 +92,16 @@ class WebSocketConnection:
         self._protocol.abort()
 
 
+class _Parser(ServerProtocol):
+    """The library's parser, where a message that is not complete does not stand in the way of a close frame."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take a frame; a close frame may come amid a fragmented message (RFC 6455, section 5.4)."""
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection from its handshake on.
 
@@ -88,7 +110,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     * a peer is not given up for lost while the server does not read from it, or while it works through a backlog in
       which the server's ping still waits;
     * a peer that sends pings and does not read the pongs is not read from either;
+    * what is no message (a ping, a pong that nobody asked for, a fragment) is told to the application as
+      `NO_MESSAGE`, for it may be held against the peer;
+    * an application that reads slowly does not keep its peer's pings from being answered, up to a bound;
+    * a text that is not UTF-8 ends the connection (1007) and is no error of the server;
     * the close frame that says what was wrong (1009, 1007) reaches a peer that is still sending;
+    * a close frame amid a fragmented message is answered with its own code;
     * a handshake that the library refuses is answered with a problem document, also where its parser did (a header line
       over 8 KiB);
     * an MQTT client is not pinged;
@@ -97,10 +124,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     progress: PeerProgress
     edge_at_ping: int
+    #: What the application has yet to take, in bytes; and what came behind it, which is not even parsed.
+    _ahead = 0
+    _unparsed = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection from the HTTP protocol."""
         super().connection_made(transport)
+        self.conn = _Parser(max_size=self.config.ws_max_size, logger=self.logger)
         self.progress = PeerProgress(self.transport)
         self.conn.reject = self._reject  # type: ignore[method-assign]
         self.direct = WebSocketConnection(self)
@@ -136,6 +167,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+        if not self.read_paused:  # It may be the close frame: the peer's may be there already.
+            self._parse(b"")
 
     def start_keepalive(self) -> None:
         """Begin to ping. The handshake is over: it is let go, for nobody reads its two sets of headers again.
@@ -150,9 +183,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         """Wake who waits for the buffer to empty: tasks by the event, the callback at once."""
         super().resume_writing()
-        if self.read_paused and self.queue.empty():  # So it was `handle_ping` that paused.
-            self.read_paused = False
-            self.transport.resume_reading()
+        self._resume_reading()
         if self.direct.on_writable is not None and not self.ended():
             self.direct.on_writable()
 
@@ -160,7 +191,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Parse what arrived; answer a handshake that the parser itself refused."""
         if not self.handshake_initiated:  # The head comes as a whole, from the HTTP protocol.
             self._target = data.split(b" ", 2)[1]
-        super().data_received(data)
+        self._parse(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.handshake_complete = self.close_sent = True
             self.transport.write(b"".join(self.conn.data_to_send()))
@@ -184,12 +215,90 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         )
         return Response(kind.status, kind.title, headers, problem.body)
 
+    def _parse(self, data: bytes) -> None:
+        """Parse as much as the application should have waiting."""
+        data, self._unparsed = self._unparsed + data, b""
+        for start in range(0, len(data), _SLICE_BYTES):
+            if self.read_paused:
+                self._unparsed = data[start:]
+                return
+            super().data_received(data[start : start + _SLICE_BYTES])
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """What the application takes next."""
+        message = await self.queue.get()
+        self._ahead -= _cost_of(message)
+        self._resume_reading()
+        return message
+
+    def _enqueue(self, message: ASGIReceiveEvent) -> None:
+        """Have the application take a frame; listen no further while it has enough of them."""
+        if self.close_sent:
+            return
+        self.queue.put_nowait(message)
+        self._ahead += _cost_of(message)
+        if self._ahead > _READ_AHEAD_BYTES:
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        """Listen again, where the application has little to take and the peer takes what is written."""
+        if self.read_paused and self.writable.is_set() and self._ahead <= _READ_AHEAD_BYTES // 2:
+            self.read_paused = False
+            self._parse(b"")
+            if not self.read_paused and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def send_receive_event_to_app(self) -> None:
+        """Have the application take a message."""
+        data, self.frames = b"".join(self.frames), []
+        if self.curr_msg_data_type == "bytes":
+            self._enqueue({"type": "websocket.receive", "bytes": data})
+            return
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            if not self.close_sent:
+                self.conn.fail(INVALID_DATA, "Texts are UTF-8.")
+                self.handle_parser_exception()
+        else:
+            self._enqueue({"type": "websocket.receive", "text": text})
+
+    def handle_text(self, event: Frame) -> None:
+        """Take a text or the begin of one."""
+        super().handle_text(event)
+        self._note_fragment(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Take binary data or the begin of it."""
+        super().handle_bytes(event)
+        self._note_fragment(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a part of a message; its rest may never come."""
+        super().handle_cont(event)
+        self._note_fragment(event)
+
+    def _note_fragment(self, frame: Frame) -> None:
+        if not frame.fin:
+            self._enqueue(cast("ASGIReceiveEvent", NO_MESSAGE))
+
     def handle_ping(self) -> None:
         """Answer, and listen no further while the answers are not read, for they would pile up here."""
         super().handle_ping()
-        if not self.writable.is_set() and not self.read_paused:
-            self.read_paused = True
-            self.transport.pause_reading()
+        self._enqueue(cast("ASGIReceiveEvent", NO_MESSAGE))
+        if not self.writable.is_set():
+            self._pause_reading()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Take a sign of life."""
+        if self.pending_ping_payload is None or bytes(event.data) != self.pending_ping_payload:
+            self._enqueue(cast("ASGIReceiveEvent", NO_MESSAGE))
+        super().handle_pong(event)
 
     def send_keepalive_ping(self) -> None:
         """Ping, and note how far the peer had read."""
@@ -199,8 +308,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """Close with 1011 unless the missing pong is the server's doing or only late.
 
-        Reading stops after each message until the application takes it, and an application that only pushes
-        never does: its peer's pongs lie unread. And a peer that reads slowly, but reads, has not come to the
+        Reading stops while the application has enough to take, and an application that only pushes takes
+        nothing: its peer's pongs lie unread. And a peer that reads slowly, but reads, has not come to the
         ping yet; whether one reads at all is for the server's monitor to say.
         """
         if self.read_paused or self.progress.window_edge() > self.edge_at_ping:
@@ -225,6 +334,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         )
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self._unparsed = b""
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self.read_paused:
@@ -244,3 +354,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
         else:
             super().shutdown()
+
+
+def _cost_of(message: ASGIReceiveEvent) -> int:
+    """What a frame takes while it waits, in bytes; the beginning and the end do not count."""
+    content = message.get("text") or message.get("bytes") or ""
+    return 0 if message["type"] in _ENDS else _FRAME_COST_BYTES + len(cast("str | bytes", content))

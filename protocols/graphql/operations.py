@@ -84,6 +84,7 @@ class Operations:
             return  # The client has thought better of it already.
         try:
             prepared = self._door.engine.prepare(request)
+            operation.session.rate.message()
             if prepared.kind is OperationType.SUBSCRIPTION:
                 await self._follow(operation, prepared)
                 return

@@ -10,8 +10,9 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from core.kernel.caller import Credentials
-from core.kernel.errors import BadRequest, Close, RateLimited, StoreError
+from core.kernel.errors import BadRequest, Close, StoreError
 from core.live.client import Client
+from core.live.inbound_rate import InboundRate
 from core.live.session import Session
 from protocols.graphql.door import Door
 from protocols.graphql.errors import (
@@ -60,8 +61,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_acknowledged", "_client", "_credentials", "_door", "_initialised", "_offered", "_operations", "_socket",
-        "_state", "sink",
+        "_acknowledged", "_client", "_credentials", "_door", "_initialised", "_offered", "_operations", "_rate",
+        "_socket", "_state", "sink",
     )  # fmt: skip
 
     def __init__(self, door: Door, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +72,7 @@ class Connection:
         self._offered = SUBPROTOCOL in scope.get("subprotocols", ())
         self._socket = Socket(scope, receive, send)
         self.sink = self._socket.connection
+        self._rate = InboundRate(door.limits)
         self._operations = Operations(door, self.sink, self._state)
         self._client: Client[Connection] | None = None
         self._initialised = False
@@ -102,7 +104,9 @@ class Connection:
         if admission.refusal is not None:
             raise admission.refusal
         self._hold(
-            self._door.sessions.open(self._credentials, admission.caller, admitted=False, login_required=True)
+            self._door.sessions.open(
+                self._credentials, admission.caller, admitted=False, login_required=True, rate=self._rate
+            )
         )
 
     def _hold(self, session: Session) -> "Client[Connection]":
@@ -117,7 +121,8 @@ class Connection:
 
     async def _read(self) -> None:
         limit = self._door.limits.frame_bytes
-        while (frame := await self._socket.receive())["type"] != "websocket.disconnect":
+        while (frame := await self._socket.receive(self._rate))["type"] != "websocket.disconnect":
+            self._rate.count()
             assert self._client is not None
             session = self._client.session
             text = frame.get("text")
@@ -131,12 +136,8 @@ class Connection:
                 await self._take(session, read_message(text))
             except BadMessage as error:
                 raise Breach(BAD_MESSAGE, str(error)) from None
-            except RateLimited:
-                if not session.closed.done():
-                    raise
 
     async def _take(self, session: Session, message: SocketMessage) -> None:
-        session.spend()
         match message.kind:
             case "connection_init":
                 await self._init(session, message.payload or {})
@@ -161,7 +162,7 @@ class Connection:
             raise admission.refusal
         if held.closed.done():
             return
-        session = self._door.sessions.open(given, admission.caller)
+        session = self._door.sessions.open(given, admission.caller, rate=self._rate)
         client = self._hold(session)
         self._credentials = given
         self._acknowledged = True

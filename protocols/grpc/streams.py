@@ -192,10 +192,13 @@ class Conversation(Carrier):
         if self.client.session.admitted:
             self.client.greet()
             await self._greeted()
+        rate = self.client.session.rate
         while not self._over:
+            await rate.ready()
             data: object = await self._context.read()
             if not isinstance(data, bytes):  # grpc.aio.EOF: the client has said all.
                 return
+            rate.count()
             _check_size(data, self._frame_bytes)
             self._busy = True
             try:

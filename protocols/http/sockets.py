@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from core.live.inbound_rate import InboundRate
 from protocols.http.closing import FAULT
 from protocols.http.connection import connection_of
 
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 _FAREWELL_SECONDS = 2.0
 #: Bytes of a close frame's reason (RFC 6455, section 5.5).
 _MAX_REASON_BYTES = 123
+
+#: What the server tells an application of a frame that is no message: a ping, a pong, a fragment.
+NO_MESSAGE: Message = {"type": "petstore.no_message"}
 
 
 class Socket:
@@ -62,12 +66,21 @@ class Socket:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def receive(self) -> Message:
-        """The client's next message, once it has read most of what was written to it: else replies would pile up."""
-        if not self.connection.writable:
-            with contextlib.suppress(ConnectionResetError):  # The end has begun: it is a message too.
-                await self.connection.drain()
-        return await self._receive()
+    async def receive(self, rate: InboundRate) -> Message:
+        """The client's next message, when it is time for one.
+
+        That is once they have read most of what was written to them, else replies would pile up, and when their rate
+        allows it. What is no message is counted here, a message is left to the door to count.
+        """
+        while True:
+            if not self.connection.writable:
+                with contextlib.suppress(ConnectionResetError):  # The end has begun: it is a message too.
+                    await self.connection.drain()
+            await rate.ready()
+            message = await self._receive()
+            if message != NO_MESSAGE:
+                return message
+            rate.count()
 
     async def close(self, code: int, reason: str = "") -> None:
         """Send the close frame behind what was written; a peer that does not take it is dropped."""

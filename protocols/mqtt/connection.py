@@ -9,7 +9,7 @@ from time import perf_counter
 from mqtt5 import ConnAckReasonCode, DisconnectReasonCode
 
 from core.kernel.caller import Credentials
-from core.kernel.errors import RateLimited, StoreError
+from core.kernel.errors import StoreError
 from core.live.session import Session
 from protocols.mqtt.client import MqttClient
 from protocols.mqtt.connect import ConnectRefused, authenticate, client_id_of
@@ -109,8 +109,6 @@ class Connection:
             self._reject(DisconnectReasonCode.PROTOCOL_ERROR, str(error))
         except MalformedPacket as error:
             self._reject(DisconnectReasonCode.MALFORMED_PACKET, str(error))
-        except RateLimited:
-            pass  # The session ends, and says so.
         except Exception:  # The boundary to the server, which has other clients to serve.
             log.exception("a packet failed")
             self._fail()
@@ -128,7 +126,7 @@ class Connection:
         if packet_ids:
             self._last_received = asyncio.get_running_loop().time()
         for _ in range(len(packet_ids) - client.acknowledge(packet_ids)):
-            client.session.spend()
+            client.session.rate.count()
         return data[position:]
 
     def _take(self, data: bytes) -> None:
@@ -146,11 +144,11 @@ class Connection:
         if isinstance(packet, AckPacket) and packet.type is PacketType.PUBACK:
             # Those of messages that are not in flight count as any other packet.
             if client is not None and not client.acknowledge([packet.packet_id]):
-                client.session.spend()
+                client.session.rate.count()
             return
-        if client is not None:
-            client.session.spend()
         if isinstance(packet, PingPacket) and self._writer.accepted:
+            if client is not None:
+                client.session.rate.count()
             self._writer.write(PINGRESP)
             return
         self._waiting.append(packet)
@@ -167,6 +165,10 @@ class Connection:
                 if isinstance(packet, ConnectPacket):
                     await self._open(packet)
                 elif self._client is not None:
+                    rate = self._client.session.rate
+                    await rate.ready()
+                    rate.count()
+                    rate.message()
                     await self._client.handle(packet)
         except ProtocolError as error:
             self._reject(DisconnectReasonCode.PROTOCOL_ERROR, str(error))

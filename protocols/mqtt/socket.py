@@ -9,7 +9,7 @@ from protocols.http.closing import UNACCEPTABLE
 from protocols.http.credentials import read_credentials
 from protocols.http.frames import binary_frame
 from protocols.http.headers import read_headers
-from protocols.http.sockets import Socket
+from protocols.http.sockets import NO_MESSAGE, Socket
 from protocols.mqtt.connection import Connection
 from protocols.mqtt.server import MqttServer
 
@@ -90,6 +90,11 @@ class MqttSocketDoor:
             connection = Connection(self._server, network, credentials)
             try:
                 while (message := await receive())["type"] != "websocket.disconnect":
+                    if message == NO_MESSAGE:
+                        if connection.session is not None:
+                            connection.session.rate.count()
+                            await connection.session.rate.ready()
+                        continue
                     data = message.get("bytes")
                     if data is None:
                         await socket.close(UNACCEPTABLE, "MQTT is in binary frames.")

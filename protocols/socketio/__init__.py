@@ -8,6 +8,7 @@ connection.
 ``server``      the Socket.IO layer: who connects, and their events
 ``connection``  one client: its commands, and what it is told
 ``mailbox``     what waits for it
+``inbox``       what it has posted
 ``wire``        packets in both directions
 ``errors``      how errors look
 ``asyncapi``    what the AsyncAPI document says of the door

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from engineio.packet import Packet
 from starlette.types import Message, Receive, Scope, Send
 
 from core.kernel.errors import BadRequest, PayloadTooLarge, RateLimited, StoreError, Unavailable
@@ -23,7 +22,7 @@ from protocols.http.no_door import refuse_socket
 from protocols.http.response import Response
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.server import Server
-from protocols.socketio.wire import SEPARATOR, BadPacket, event_frame
+from protocols.socketio.wire import SEPARATOR, BadPacket, check_packet, event_frame
 
 _METHODS = ("GET", "POST", "OPTIONS")
 
@@ -154,20 +153,25 @@ class SocketIoDoor:
             StoreError: it was not taken; the session has ended.
         """
         sid = query["sid"]
-        mailbox: Mailbox = self._find(sid).queue
+        socket = self._find(sid)
+        mailbox: Mailbox = socket.queue
+        if mailbox.inbox.posting:
+            self._server.drop(sid)
+            raise BadRequest("sid: another POST of this session is under way.")
+        mailbox.inbox.posting = True
         try:
-            body = await exchange.body(self._limits.frame_bytes)
-            async with mailbox.posting, asyncio.timeout(self._limits.stall_seconds):
-                await mailbox.drain()
-                for text in _text_of(body).split(SEPARATOR):
-                    mailbox.admit(text)
-                    await self._find(sid).receive(Packet(encoded_packet=text))
+            packets = _text_of(await exchange.body(self._limits.frame_bytes)).split(SEPARATOR)
+            for packet in packets:
+                check_packet(packet)
+            await mailbox.inbox.put(socket, packets)
         except BadPacket as error:
             mailbox.write(event_frame("error", error_data(error)))
             self._server.finish(sid)
-        except (PayloadTooLarge, TimeoutError, ConnectionResetError) as error:
+        except PayloadTooLarge:
             self._server.drop(sid)
-            raise error if isinstance(error, StoreError) else BadRequest("The session has ended.") from None
+            raise
+        finally:
+            mailbox.inbox.posting = False
 
 
 def _query_of(scope: Scope) -> dict[str, str]:

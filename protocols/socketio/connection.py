@@ -11,7 +11,7 @@ from core.kernel.model import Part
 from core.live.client import InteractiveClient, Taken
 from core.live.session import Session
 from core.live.sessions import Sessions
-from protocols.http.closing import GOING_AWAY
+from protocols.http.closing import CLOSE_CODES, GOING_AWAY
 from protocols.http.error_data import error_data
 from protocols.socketio.errors import farewell, refused
 from protocols.socketio.mailbox import Mailbox
@@ -122,6 +122,5 @@ class Connection:
 
     def disconnect(self, close: Close) -> None:
         """See `Peer`."""
-        if close.resumable:
-            self.sink.close_code = GOING_AWAY
+        self.sink.close_code = GOING_AWAY if close.resumable else CLOSE_CODES[close.reason]
         self._finish(self.eio_sid)

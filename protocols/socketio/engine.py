@@ -6,7 +6,6 @@ from typing import Any
 
 import engineio
 from engineio.async_drivers import asgi
-from starlette.types import Receive
 
 from core.kernel.limits import Limits
 from protocols.http.closing import TOO_BIG, UNACCEPTABLE
@@ -14,7 +13,7 @@ from protocols.http.error_data import error_data
 from protocols.http.frames import text_frame
 from protocols.http.sockets import Socket, exceeds
 from protocols.socketio.mailbox import Mailbox
-from protocols.socketio.wire import BadPacket, event_frame
+from protocols.socketio.wire import BadPacket, check_packet, event_frame
 
 #: How long a client may take to fetch or read the farewell before it is dropped.
 _FAREWELL_SECONDS = 2.0
@@ -97,14 +96,12 @@ class WebSocket:
         self._socket = handler.__self__
         self._mailbox: Mailbox = self._socket.queue
         self._wire: Socket
-        self._receive: Receive
         self._attached = False
         self._closed = False
 
     async def __call__(self, environ: dict[str, Any]) -> str:
         """Serve the client until they disconnect or are disconnected."""
-        self._receive = environ["asgi.receive"]
-        self._wire = Socket(environ["asgi.scope"], self._receive, environ["asgi.send"])
+        self._wire = Socket(environ["asgi.scope"], environ["asgi.receive"], environ["asgi.send"])
         async with self._wire.accepted():
             if not self._socket.connected:  # Else it is an upgrade, done when the client says so.
                 self._attach()
@@ -124,10 +121,9 @@ class WebSocket:
         Raises:
             OSError: the connection has ended, or ends now.
         """
-        if not self._wire.connection.writable:
-            await self._wire.connection.drain()
         async with asyncio.timeout(None if self._attached else self._engine.limits.login_seconds):
-            message = await self._receive()
+            message = await self._wire.receive(self._mailbox.rate)
+        self._mailbox.rate.count()
         if message["type"] != "websocket.receive" or self._socket.closed:
             raise ConnectionResetError  # What comes behind the end does not count.
         text: str | None = message.get("text")
@@ -137,14 +133,17 @@ class WebSocket:
             if exceeds(text, self._engine.limits.frame_bytes):
                 self._mailbox.close_code = TOO_BIG
                 raise BadPacket(f"Packets have at most {self._engine.limits.frame_bytes} bytes.")
-            self._mailbox.admit(text)
+            check_packet(text)
         except BadPacket as error:
             if self._mailbox.close_code == 1000:
                 self._mailbox.close_code = UNACCEPTABLE
             self._wire.connection.write(event_frame("error", error_data(error)))
             raise ConnectionAbortedError from None
+        # As good a sign of life as a pong, which may wait behind what is read slowly.
+        self._socket.schedule_ping()
         if not self._attached and text == "5":
             self._attach()
+            await self._mailbox.inbox.emptied()
         return text
 
     async def send(self, message: str) -> None:

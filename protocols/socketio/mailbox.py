@@ -9,15 +9,14 @@ from engineio import packet as engine
 
 from core.kernel.limits import Limits
 from core.live.connection import Sink
+from core.live.inbound_rate import InboundRate
 from protocols.http.frames import read_frames, text_frame
-from protocols.socketio.wire import BadPacket, PacketKind, kind_of
+from protocols.socketio.inbox import Inbox
 
 #: Bytes that may wait for a client that polls before its delivery pauses; one batch more may be added to them.
 _HIGH_WATER_BYTES = 64 * 1024
 #: Packets in the answer to a poll: python-engineio's clients take no more ("Too many packets in payload").
 _MAX_PACKETS_PER_POLL = 16
-#: Packets besides events and pongs that a connection may send in its life: it needs one or two.
-_MAX_OTHER_PACKETS = 100
 
 
 class Due:
@@ -44,18 +43,18 @@ class Mailbox:
 
     __slots__ = (
         "_ended", "_filled", "_left", "_room", "_since", "_sink", "_size", "_stall", "_timer", "_waiting",
-        "close_code", "on_stalled", "on_writable", "others", "pinger", "posting",
+        "close_code", "inbox", "on_stalled", "on_writable", "pinger", "rate",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         self.on_writable: Callable[[], None] | None = None
         self.on_stalled: Callable[[], None] | None = None
-        #: Held while a payload of the client is worked through, so that its commands stay in order.
-        self.posting = asyncio.Lock()
         #: The library's task that sends the next ping.
         self.pinger: asyncio.Task[None] | None = None
+        #: By which the client's packets are read.
+        self.rate = InboundRate(limits)
+        self.inbox = Inbox(self.rate, self, limits.stall_seconds)
         self.close_code = 1000
-        self.others = 0
         self._stall = limits.stall_seconds
         #: Packets and their sizes; a packet is the library's or `Due`.
         self._waiting: deque[tuple[Any, int]] = deque()
@@ -67,21 +66,6 @@ class Mailbox:
         self._ended = False
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
-
-    # --- reading ---
-
-    def admit(self, text: str) -> PacketKind:
-        """Look at a packet of the client.
-
-        Raises:
-            BadPacket: the connection must end.
-        """
-        kind = kind_of(text)
-        if kind is PacketKind.OTHER:
-            self.others += 1
-            if self.others > _MAX_OTHER_PACKETS:
-                raise BadPacket("Too many packets that are no events.")
-        return kind
 
     # --- writing ---
 
@@ -140,6 +124,7 @@ class Mailbox:
         if self._ended:
             return
         self._ended = True
+        self.rate.lift()
         self._quieten()
         if self._sink is not None:
             self._sink.on_writable = None

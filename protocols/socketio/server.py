@@ -96,13 +96,13 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         if admission.refusal is not None:
             raise admission.refusal
         eio_sid = self.manager.eio_sid_from_sid(sid, "/")
-        session = self.sessions.open(credentials, admission.caller)
+        mailbox = self.eio.mailbox(eio_sid)
+        if mailbox is None:
+            raise BadRequest("The client has gone.")
+        session = self.sessions.open(credentials, admission.caller, rate=mailbox.rate)
         try:
             if handshake.topics:
                 await session.follow(Subscribe(topics=handshake.topics, cursor=handshake.cursor))
-            mailbox = self.eio.mailbox(eio_sid)
-            if mailbox is None:
-                raise BadRequest("The client has gone.")
         except BaseException:
             session.leave()
             raise

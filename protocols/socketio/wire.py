@@ -5,7 +5,6 @@ taken out of their frames again, since only few poll, and not for long.
 """
 
 import re
-from enum import Enum, auto
 from typing import Any
 
 import orjson
@@ -23,14 +22,6 @@ _MAX_MARK_DIGITS = 15
 _MESSAGE = re.compile(rf"4([0-6])(/[^,]*,?)?([0-9]{{0,{_MAX_MARK_DIGITS}}})(.*)", re.DOTALL)
 #: Names that the library calls handlers by; clients have no such events.
 _RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
-
-
-class PacketKind(Enum):
-    """What a packet of a client is to us."""
-
-    COMMAND = auto()
-    PONG = auto()
-    OTHER = auto()
 
 
 class BadPacket(BadRequest):
@@ -69,44 +60,41 @@ def connect_error(namespace: str, message: str, data: object) -> bytes:
     return text_frame(f"44{namespace},".encode() + orjson.dumps({"message": message, "data": data}))
 
 
-def kind_of(packet: str) -> PacketKind:
+def check_packet(packet: str) -> None:
     """Look at a packet of a client before the library does, which forgives garbage at the price of a traceback.
 
     Raises:
         BadPacket: it is none, binary, or for servers to send.
     """
     match packet[:1]:
-        case "3":
-            return PacketKind.PONG
-        case "1" | "5":
-            return PacketKind.OTHER
+        case "1" | "3" | "5":
+            pass
         case "2" if packet == "2probe":
-            return PacketKind.OTHER
+            pass
         case "b":
             raise BadPacket("Events are text: binary is not taken.")
         case "4":
-            return _message(packet)
+            _check_message(packet)
         case _:
             raise BadPacket("This is no Engine.IO packet of a client.")
 
 
-def _message(packet: str) -> PacketKind:
+def _check_message(packet: str) -> None:
     found = _MESSAGE.fullmatch(packet)
     if found is None:
         raise BadPacket("This is no Socket.IO packet.")
-    kind, namespace, _, rest = found.groups()
+    kind, _, _, rest = found.groups()
     if kind in "56":
         raise BadPacket("Events are text: binary is not taken.")
     if kind not in "012":
         raise BadPacket("This is no Socket.IO packet of a client.")
     value = _json(rest) if rest else None
     if kind != "2":
-        return PacketKind.OTHER
+        return
     if not isinstance(value, list) or not value or not isinstance(value[0], str):
         raise BadPacket("An event is a list that begins with its name.")
     if value[0] in _RESERVED:
         raise BadPacket(f"'{value[0]}' is no event of clients.")
-    return PacketKind.COMMAND if namespace in (None, "/,") else PacketKind.OTHER
 
 
 def _json(text: str) -> Any:

@@ -101,8 +101,9 @@ class Connection:
     # --- reading ---
 
     async def _read(self, client: InteractiveClient) -> None:
-        limit = self._door.limits.frame_bytes
-        while (frame := await self._socket.receive())["type"] != "websocket.disconnect":
+        limit, rate = self._door.limits.frame_bytes, client.session.rate
+        while (frame := await self._socket.receive(rate))["type"] != "websocket.disconnect":
+            rate.count()
             text = frame.get("text")
             if client.session.closed.done():
                 continue

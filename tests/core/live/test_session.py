@@ -236,12 +236,17 @@ async def test_a_renewal_with_fewer_rights_is_refused_when_it_does_not_cover_wha
     assert session.session.subscription.viewer.kind == "user"
 
 
-async def test_too_many_messages_close_the_session(scene: Scene) -> None:
-    session = scene.open()
-    results = await asyncio.gather(*(session.command("ping", {}) for _ in range(45)), return_exceptions=True)
-    assert 20 <= results.count({}) <= 40
-    assert {type(result) for result in results} == {dict, RateLimited}
-    assert session.session.closed.result().reason is CloseReason.TOO_MANY_MESSAGES
+async def test_a_flood_closes_the_session_and_messages_do_not(scene: Scene) -> None:
+    talks, floods = scene.open(), scene.open()
+    for _ in range(1000):
+        talks.session.rate.count()
+        await talks.command("unsubscribe", {"topics": ["pets/#"]})
+        floods.session.rate.count()
+        await floods.command("ping", {})
+    assert not talks.session.closed.done()
+    assert talks.session.rate.delay_seconds > 0
+    assert floods.session.closed.result().reason is CloseReason.TOO_MANY_MESSAGES
+    assert floods.session.rate.delay_seconds == 0
 
 
 async def test_a_database_that_is_away_is_told_and_the_session_goes_on(

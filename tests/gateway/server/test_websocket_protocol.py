@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from websockets.typing import Subprotocol
 from core.live.connection import ClientConnection
 from gateway.server.websocket_protocol import WebSocketProtocol
 from protocols.http.connection import connection_of
+from protocols.http.sockets import NO_MESSAGE
 from tests.gateway.server.serving import (
     CLOSE,
+    CONTINUATION,
     PING,
     PONG,
     TEXT,
@@ -36,7 +39,7 @@ class Calls:
     def __init__(self, *, reads: bool = True) -> None:
         self.reads = reads
         self.opened: list[ClientConnection] = []
-        self.received: list[dict[str, Any]] = []
+        self.received: list[Any] = []
         self.over = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,6 +58,10 @@ class Calls:
 
     async def connection(self) -> ClientConnection:
         return (await eventually(lambda: self.opened))[0]
+
+    def texts(self) -> list[str]:
+        """The texts that were received."""
+        return [message["text"] for message in self.received if "text" in message]
 
     async def end(self) -> dict[str, Any]:
         """The message that told of the end."""
@@ -240,7 +247,7 @@ async def test_a_push_only_application_keeps_clients_that_talk() -> None:
     ):
         await client.upgrade()
         connection = await calls.connection()
-        client.send(masked(b"one") + masked(b"two"))
+        client.send(masked(b"") * 1500)  # More than is read ahead.
         await eventually(lambda: protocol_of(running).read_paused)
         for _ in range(6):  # The pongs stay unread behind these messages.
             opcode, payload = await client.read_frame()
@@ -251,6 +258,80 @@ async def test_a_push_only_application_keeps_clients_that_talk() -> None:
             pass
         assert answer == (TEXT, b"still here")
         calls.over.set()
+
+
+async def test_pings_are_answered_however_slowly_messages_are_taken() -> None:
+    calls = Calls(reads=False)
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        await calls.connection()
+        client.send(masked(b"a message of a backlog, which the application takes in its own time") * 500)
+        client.send(masked(b"there?", PING))
+        assert await client.read_frame() == (PONG, b"there?")
+        calls.over.set()
+
+
+async def test_what_is_no_message_is_told_and_an_answered_ping_is_not() -> None:
+    calls = Calls()
+    async with (
+        serving(calls, ping_interval=0.05, ping_timeout=60) as running,
+        connected(running.port) as client,
+    ):
+        await client.upgrade()
+        opcode, payload = await client.read_frame()
+        assert opcode == PING
+        client.send(masked(payload, PONG) + masked(b"last"))
+        await eventually(calls.texts)
+        assert NO_MESSAGE not in calls.received
+        empty = bytes((CONTINUATION, 0x80)) + bytes(4)
+        client.send(bytes((TEXT, 0x80)) + bytes(4) + empty * 3 + masked(b"behind", CONTINUATION))
+        client.send(masked(b"nobody asked", PONG) + masked(b"", PING))
+        await eventually(lambda: calls.received.count(NO_MESSAGE) == 6)
+        assert calls.texts() == ["last", "behind"]
+
+
+async def test_tiny_frames_do_not_hold_the_loop() -> None:
+    calls = Calls(reads=False)
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        await calls.connection()
+        protocol = protocol_of(running)
+        began = time.perf_counter()
+        protocol.data_received(masked(b"") * 40_000)
+        assert time.perf_counter() - began < 0.5  # Without a bound it is several times as much.
+        assert protocol.queue.qsize() < 1500
+        calls.over.set()
+
+
+async def test_all_that_was_sent_is_taken_behind_a_pause() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        numbers = [str(number) for number in range(20_000)]
+        client.send(b"".join(masked(number.encode()) for number in numbers))
+        await eventually(lambda: len(calls.received) == len(numbers))
+        assert calls.texts() == numbers
+
+
+async def test_a_close_frame_is_found_behind_what_is_never_taken() -> None:
+    calls = Calls(reads=False)
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        await calls.connection()
+        client.send(masked(b"") * 5000 + masked((4000).to_bytes(2), CLOSE))
+        await eventually(lambda: protocol_of(running).read_paused)
+        calls.over.set()
+        assert await client.read_to_end() == b""
+
+
+async def test_a_close_frame_amid_a_fragmented_message_gets_its_own_code() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        first = masked(b"to be continued")
+        client.send(bytes((TEXT,)) + first[1:] + masked((4000).to_bytes(2) + b"enough", CLOSE))
+        assert await client.read_frame() == (CLOSE, (4000).to_bytes(2) + b"enough")
+        assert (await calls.end())["code"] == 4000
 
 
 async def test_pings_whose_pongs_are_not_read_do_not_pile_up() -> None:
@@ -264,8 +345,8 @@ async def test_pings_whose_pongs_are_not_read_do_not_pile_up() -> None:
         assert buffered(protocol_of(running)) < 1_000_000
         for _ in range(count):
             assert await client.read_frame() == (PONG, b"p" * 100)
-        await eventually(lambda: calls.received)
-        assert calls.received[0]["text"] == "a message"
+        await eventually(lambda: calls.texts() == ["a message"])
+        assert calls.received.count(NO_MESSAGE) == count
 
 
 async def test_a_peer_that_answers_no_ping_is_closed() -> None:
@@ -321,13 +402,14 @@ async def test_a_message_of_64_kib_is_taken_and_never_compressed() -> None:
         assert len(calls.received[0]["text"]) == 64 * 1024
 
 
-async def test_text_that_is_not_utf_8_is_told_1007() -> None:
+async def test_text_that_is_not_utf_8_is_told_1007(caplog: pytest.LogCaptureFixture) -> None:
     calls = Calls()
     async with serving(calls) as running, connected(running.port) as client:
         await client.upgrade()
         client.send(masked(b"\xff\xfe"))
         opcode, payload = await client.read_frame()
         assert (opcode, payload[:2]) == (CLOSE, (1007).to_bytes(2))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_a_handshake_with_a_header_too_long_is_answered() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -318,10 +319,34 @@ async def test_whoever_does_not_begin_in_time_is_sent_off(tmp_path: Path) -> Non
         assert (await client.end())[0] == 4408
 
 
-async def test_too_many_messages_end_the_connection(tmp_path: Path) -> None:
-    async with live(tmp_path, messages_per_second=5) as node, member(node) as client:
-        for _ in range(20):
-            await client.say("ping")
+async def test_a_backlog_is_read_more_slowly_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
+    async with (
+        live(tmp_path, message_burst=10, messages_per_second=50) as node,
+        member(node) as client,
+    ):
+        for mark in range(40):
+            await client.subscribe(str(mark), "{ __typename }")
+        done = [mark async for mark in _completed(client, 40)]
+        assert sorted(done, key=int) == [str(mark) for mark in range(40)]
+
+
+async def _completed(client: Any, count: int) -> AsyncIterator[str]:
+    while count:
+        told = await client.hear()
+        assert told["type"] != "error", told
+        if told["type"] == "complete":
+            count -= 1
+            yield told["id"]
+
+
+@pytest.mark.parametrize("flood", ["ping", "pong", "complete", "refused documents"])
+async def test_whoever_only_floods_is_told_4429(tmp_path: Path, flood: str) -> None:
+    async with live(tmp_path, message_burst=5, messages_per_second=10) as node, member(node) as client:
+        for mark in range(30):
+            if flood == "refused documents":
+                await client.subscribe(str(mark), "{ nothing }")
+            else:
+                await client.say(flood, "1" if flood == "complete" else None)
         assert (await client.end())[0] == 4429
 
 

@@ -1,5 +1,6 @@
 """Conversations over one bidirectional stream."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -231,13 +232,32 @@ async def test_whoever_says_nothing_goes_soon(tmp_path: Path) -> None:
         assert (end.code, end.info.reason) == (StatusCode.UNAUTHENTICATED, "LOGIN_TIMEOUT")
 
 
-async def test_whoever_talks_too_much_goes(tmp_path: Path) -> None:
+async def test_a_backlog_is_read_more_slowly_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
     async with (
-        node_with_grpc(tmp_path, messages_per_second=5) as node,
+        node_with_grpc(tmp_path, message_burst=10, messages_per_second=50) as node,
         talking(node, node.live.member()) as talk,
     ):
-        while not isinstance(await talk.ask(ping={}), chats_pb2.Error):
-            pass
+        began = asyncio.get_running_loop().time()
+        marks = [str(mark) for mark in range(40)]
+        for mark in marks:
+            await talk.say(mark, unsubscribe={"topics": ["pets/#"]})
+        heard: list[str] = []
+        while len(heard) < len(marks):
+            told = await talk.hear()
+            assert told.WhichOneof("message") != "error", told
+            heard += [told.reply_to] if told.reply_to else []
+        assert heard == marks
+        assert asyncio.get_running_loop().time() - began > 0.5
+
+
+async def test_whoever_only_floods_goes(tmp_path: Path) -> None:
+    async with (
+        node_with_grpc(tmp_path, message_burst=5, messages_per_second=10) as node,
+        talking(node, node.live.member()) as talk,
+    ):
+        with contextlib.suppress(Exception):  # It ends meanwhile.
+            for _ in range(30):
+                await talk.say("", ping={})
         end = await talk.end()
         assert (end.code, end.info.reason) == (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_MESSAGES")
 

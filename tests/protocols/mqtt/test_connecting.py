@@ -321,7 +321,10 @@ async def test_a_drain_waits_a_moment_only_and_sends_nothing_new(node: MqttNode)
 
 
 async def test_too_many_messages_end_the_connection(tmp_path: Path) -> None:
-    async with mqtt_node(tmp_path, messages_per_second=5) as node, node.client() as client:
+    async with (
+        mqtt_node(tmp_path, message_burst=5, messages_per_second=10) as node,
+        node.client() as client,
+    ):
         for _ in range(30):
             client.send(mqtt5.PingReqPacket())
         while isinstance(packet := await client.next(), mqtt5.PingRespPacket):

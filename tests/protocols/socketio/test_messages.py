@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from protocols.socketio.wire import BadPacket, PacketKind, kind_of
+from protocols.socketio.wire import BadPacket, check_packet
 from tests.http_clients import http_client
 from tests.protocols.live import Live, Socket, live
 from tests.protocols.socketio.clients import connected
@@ -152,21 +152,52 @@ async def test_a_payload_that_is_too_big_ends_the_connection(node: Live) -> None
         assert await client.until("disconnect") == "transport error"
 
 
-async def test_too_many_messages_end_the_connection(node: Live, kind: str) -> None:
-    async with connected(node.port, kind) as client:
-        await client.until("connected")
+async def test_a_backlog_is_read_more_slowly_and_nothing_of_it_is_lost(tmp_path: Path, kind: str) -> None:
+    """What a client queued while offline comes at once: typing marks, and a message behind them."""
+    async with (
+        live(tmp_path, message_burst=10, messages_per_second=50) as node,
+        connected(node.port, kind, token=node.token(node.member())) as client,
+    ):
+        await client.ask("joinChat")
         for _ in range(60):
-            with contextlib.suppress(Exception):
-                await client.emit("ping")
-        codes = {told.data["code"] for told in (await client.end())[1] if told.name == "error"}
-        assert codes == {"rate-limit-exceeded"}
+            await client.emit("typingStarted", {})
+        answer = await client.ask("chatMessage", text="Is anybody there?")
+        assert answer["message"]["text"] == "Is anybody there?"
 
 
-async def test_a_connection_does_not_live_on_packets_that_are_no_events(node: Live) -> None:
-    async with raw_client(node) as socket:
-        for _ in range(101):
-            await socket.raw("40/nowhere,")
-        assert (await ended(socket))[0] == 1003
+async def test_a_backlog_outlives_the_pings(tmp_path: Path, kind: str) -> None:
+    """A pong that waits behind a backlog is not missed, on either side."""
+    async with (
+        live(tmp_path, message_burst=10, messages_per_second=20, ping_seconds=1) as node,
+        connected(node.port, kind, token=node.token(node.member())) as client,
+    ):
+        await client.ask("joinChat")
+        for _ in range(80):
+            await client.emit("typingStarted", {})
+        answer = await client.ask("chatMessage", text="Is anybody there?")
+        assert answer["message"]["text"] == "Is anybody there?"
+
+
+FLOODS = ["40/nowhere,", "3", '42["ping"]', '42["dance"]', '42["chatMessage",1,2]']
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_whoever_only_floods_a_websocket_goes(tmp_path: Path, flood: str) -> None:
+    async with live(tmp_path, message_burst=5, messages_per_second=10) as node, raw_client(node) as socket:
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(30):
+                await socket.raw(flood)
+        assert (await ended(socket))[0] == 4429
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_whoever_only_floods_by_posts_goes(tmp_path: Path, flood: str) -> None:
+    async with live(tmp_path, message_burst=5, messages_per_second=10) as node, poller(node) as client:
+        assert await client.post("40") == 200
+        assert await client.post("\x1e".join([flood] * 30)) == 200
+        while "41" not in (told := await client.poll()):
+            pass
+        assert "rate-limit-exceeded" in "".join(told)
 
 
 async def test_answers_wait_for_who_reads_them(tmp_path: Path) -> None:
@@ -240,14 +271,11 @@ async def test_a_client_may_poll_twice_at_once(node: Live) -> None:
         assert await client.post("1") == 200
 
 
-def test_packets_of_clients_are_told_apart() -> None:
-    assert kind_of("3") is PacketKind.PONG
-    assert (
-        kind_of("40") is kind_of('40{"token":"x"}') is kind_of("41") is kind_of("2probe") is PacketKind.OTHER
-    )
-    assert (
-        kind_of('42["ping"]') is kind_of('427["ping",{}]') is kind_of('42/,7["ping"]') is PacketKind.COMMAND
-    )
-    assert kind_of('42/other,["ping"]') is PacketKind.OTHER
+def test_packets_that_no_client_sends_are_told_apart() -> None:
+    for packet in (
+        *("1", "3", "5", "2probe", "40", '40{"token":"x"}', "41"),
+        *('42["ping"]', '427["ping",{}]', '42/,7["ping"]', '42/other,["ping"]'),
+    ):
+        check_packet(packet)
     with pytest.raises(BadPacket):
-        kind_of("2probes")
+        check_packet("2probes")

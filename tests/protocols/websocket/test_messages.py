@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.kernel.ids import new_id
 from protocols.http.frames import read_frames, text_frame
 from protocols.websocket.wire import BadMessage, read_message
-from tests.gateway.server.serving import masked
+from tests.gateway.server.serving import CLOSE, PING, PONG, masked
 from tests.protocols.live import Live, live
 
 NOT_MESSAGES = [
@@ -145,14 +145,51 @@ async def test_a_frame_over_64_kib_is_told_1009(node: Live) -> None:
         assert (await socket.end())[0] == 1009
 
 
-async def test_too_many_messages_are_told_4429(node: Live) -> None:
-    async with node.socket() as socket:
-        for place in range(60):
-            await socket.raw("nonsense" if place % 2 else '{"type": "ping"}')
-        code, messages = await socket.end()
-        assert code == 4429
-        assert messages[-1]["data"]["code"] == "rate-limit-exceeded"
-        assert 20 <= len([message for message in messages if message["type"] != "connected"]) <= 42
+async def test_a_backlog_is_read_more_slowly_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
+    """What a client queued while offline comes at once: typing marks, and a message behind them."""
+    async with (
+        live(tmp_path, message_burst=10, messages_per_second=50) as node,
+        node.chat(node.member()) as socket,
+    ):
+        await socket.ask("joinChat")
+        began = asyncio.get_running_loop().time()
+        for mark in range(40):
+            await socket.say("typingStarted", mark)
+        await socket.say("chatMessage", 40, text="Is anybody there?")
+        marks = [(await socket.until("ack", "error")) for _ in range(41)]
+        assert [(told["type"], told["replyTo"]) for told in marks] == [("ack", mark) for mark in range(41)]
+        assert asyncio.get_running_loop().time() - began > 0.5
+
+
+FLOODS: dict[str, bytes] = {
+    "pings": masked(b"", PING),
+    "pongs": masked(b"", PONG),
+    "no messages": masked(b"nonsense"),
+    "unknown types": masked(b'{"type": "dance"}'),
+    "pings of the vocabulary": masked(b'{"type": "ping"}'),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_whoever_only_floods_is_told_4429(tmp_path: Path, flood: str) -> None:
+    async with live(tmp_path, message_burst=5, messages_per_second=10) as node, node.raw() as client:
+        await client.upgrade("/v1/ws/events")
+        client.send(masked(b'{"type": "unsubscribe", "data": {"topics": ["pets/#"]}}'))
+        client.send(FLOODS[flood] * 30)
+        while (told := await client.read_frame())[0] != CLOSE:
+            pass
+        assert told[1][:2] == (4429).to_bytes(2)
+        client.send(masked(told[1], CLOSE))
+
+
+async def test_empty_fragments_are_a_flood(tmp_path: Path) -> None:
+    async with live(tmp_path, message_burst=5, messages_per_second=10) as node, node.raw() as client:
+        await client.upgrade("/v1/ws/events")
+        client.send(b"\x01\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 30)
+        while (told := await client.read_frame())[0] != CLOSE:
+            pass
+        assert told[1][:2] == (4429).to_bytes(2)
+        client.send(masked(told[1], CLOSE))
 
 
 async def test_a_message_may_come_one_byte_at_a_time(node: Live) -> None:
