@@ -82,8 +82,8 @@ class Exchange:
                 response = options_response(methods)
             elif self.method in methods:
                 response = await answer(self)
-            else:
-                raise method_not_allowed(", ".join(methods).encode())
+            else:  # Not for the door to tell: the request is none of its protocol.
+                response = problem_for(self, method_not_allowed(", ".join(methods).encode()))
         except ClientGone:
             return
         except (StoreError, HttpError) as error:

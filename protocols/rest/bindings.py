@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from core.kernel.model import Paged
 from core.models.payments import Payment
 from core.ports.images import StoredImage
 from core.services import (
@@ -68,11 +69,18 @@ class Binding:
             if self.operation.params.model_fields
             else {}
         )
+        if self.paged_by_body:
+            properties = {**properties, **Paged.model_json_schema()["properties"]}
         return {
             name: any(kind.get("type") == "array" for kind in (schema, *schema.get("anyOf", ())))
             for name, schema in properties.items()
             if name not in self.path_names
         }
+
+    @property
+    def paged_by_body(self) -> bool:
+        """Whether the body says which page is wanted; the query may say so too, for links to lead to other pages."""
+        return self.operation.body is not None and "pagination" in self.operation.body.model_fields
 
     @property
     def serves_image(self) -> bool:

@@ -99,7 +99,10 @@ HEADERS: dict[str, Any] = {
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "Link": {
-        "description": "Links to other pages: `self`, `first`, `prev`, `next`, `last` (RFC 8288).",
+        "description": (
+            "Links to other pages: `self`, `first`, `prev`, `next`, `last` (RFC 8288). Those of a search are for the "
+            "same method and body: `page` and `limit` of the query go before the body's."
+        ),
         "schema": {"type": "string"},
     },
     "Idempotent-Replayed": {

@@ -19,6 +19,7 @@ from protocols.rest.wire import (
     MERGE_PATCH,
     entity_tags,
     link_header,
+    on_page,
     read_json,
     read_query,
     read_upload,
@@ -60,6 +61,8 @@ class Endpoint:
             # The store asks again; this spares reading megabytes for somebody who may not send them.
             self._operation.authorise(caller)
             body = await self._read_body(exchange)
+            if self._binding.paged_by_body:
+                body = on_page(params, body)
         if self._reads:
             call = Call(self._operation, params, body, exchange.request_id)
         else:
@@ -117,7 +120,7 @@ class Endpoint:
         else:
             encoded = to_json(value, by_alias=True)
             if isinstance(value, Page) and "page" in self._query_names:
-                link = link_header(exchange.scope["path"], exchange.scope["query_string"], value.pagination)
+                link = link_header(exchange.path, exchange.scope["query_string"], value.pagination)
                 headers.append((b"link", link))
         if self._binding.location is not None:
             headers.append((b"location", self._binding.location(value).encode()))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.kernel.errors import ErrorCode
-from core.kernel.model import Page
+from core.kernel.model import Page, Paged
 from protocols.http.problems import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, ProblemType, problem_type
 from protocols.rest import components
 from protocols.rest.bindings import BINDINGS, SHOWN, Binding
@@ -107,7 +107,9 @@ def _security(binding: Binding) -> list[dict[str, list[str]]]:
 
 def _parameters(binding: Binding, schemas: Schemas) -> list[dict[str, Any]]:
     operation = binding.operation
-    properties = schemas.params[operation.name]
+    properties = dict(schemas.params[operation.name])
+    if binding.paged_by_body:
+        properties |= Paged.model_json_schema()["properties"]
     found = [
         {"name": name, "in": "path", "required": True, "schema": properties[name]}
         for name in binding.path_names
@@ -177,7 +179,8 @@ def _success(binding: Binding, schemas: Schemas) -> dict[str, Any]:
         names.append("Location")
     if operation.idempotent:
         names.append("Idempotent-Replayed")
-    if binding.method == "GET" and isinstance(operation.result, type) and issubclass(operation.result, Page):
+    is_page = isinstance(operation.result, type) and issubclass(operation.result, Page)
+    if is_page and "page" in binding.query_names:
         names.append("Link")
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     response: dict[str, Any] = {"description": _SUCCESS[binding.status], "headers": headers}

@@ -16,7 +16,8 @@ from core.kernel.errors import (
     Violation,
     ViolationCode,
 )
-from core.kernel.model import Pagination
+from core.kernel.model import Paged, Pagination
+from core.kernel.validation import check_params
 from protocols.http.content import check_charset, media_type_of
 from protocols.http.exchange import Exchange, body_too_large
 
@@ -163,16 +164,32 @@ async def read_upload(exchange: Exchange, limit: int) -> dict[str, object]:
     return parts
 
 
+def on_page(params: dict[str, object], body: object) -> object:
+    """The body of a search, for the page that the query names; ``params`` are left without it.
+
+    Raises:
+        BadRequest: it names none.
+    """
+    named = {name: params.pop(name) for name in Paged.model_fields if name in params}
+    if not named or not isinstance(body, dict) or not isinstance(body.get("pagination", {}), dict):
+        return body
+    page = check_params(Paged, named).model_dump(exclude_unset=True)
+    return {**body, "pagination": {**body.get("pagination", {}), **page}}
+
+
 # --- Responses -----------------------------------------------------------------------------------------------
 
 
 def link_header(path: str, query: bytes, pagination: Pagination) -> bytes:
-    """Where the other pages of a collection are (RFC 8288); the other parameters of the query stay."""
-    others = [
-        pair
-        for pair in parse_qsl(query.decode("ascii"), keep_blank_values=True)
-        if pair[0] not in ("page", "limit")
-    ]
+    """Where the other pages of a collection are (RFC 8288); the other parameters of the query stay, each value once.
+
+    The pages of a search are asked for as the first one was, with the same body.
+    """
+    values: dict[str, dict[str, None]] = {}
+    for name, value in parse_qsl(query.decode("ascii"), keep_blank_values=True):
+        if name not in Paged.model_fields:
+            values.setdefault(name, {}).update(dict.fromkeys(map(str.strip, value.split(","))))
+    others = [(name, ",".join(found)) for name, found in values.items()]
     last = max(pagination.total_pages, 1)
     pages = {"self": pagination.page, "first": 1, "last": last}
     if pagination.page > 1:

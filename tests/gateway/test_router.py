@@ -114,6 +114,7 @@ async def test_every_response_of_every_door_has_the_same_common_headers(opened: 
             assert "OPTIONS" in answer.headers["allow"], path
         if method == "BREW" and answer.status_code != 404:
             assert (answer.status_code, "OPTIONS" in answer.headers["allow"]) == (405, True), path
+            assert answer.json()["type"] == "https://petstoreapi.com/errors/method-not-allowed", path
         if method == "HEAD":
             assert answer.content == b"", path
 

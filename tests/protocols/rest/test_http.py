@@ -168,6 +168,35 @@ async def test_a_search_answers_alike_by_each_way(shop: Shop, method: str, path:
     assert answer.headers["accept-query"] == "application/json"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("QUERY", "/v1/pets"), ("QUERY", "/v1/pets/search"), ("POST", "/v1/pets/search")]
+)
+async def test_the_pages_of_a_search_lead_to_one_another(shop: Shop, method: str, path: str) -> None:
+    made = [await shop.add_pet(species="CAT") for _ in range(5)]
+    await shop.add_pet(species="DOG")
+    search = {"criteria": {"species": ["CAT"]}, "pagination": {"page": 1, "limit": 2}}
+    seen, target = [], path
+    found: dict[str, str] = {}
+    while target:
+        answer = await shop.visitor.request(method, target, json=search)
+        found = links(answer.headers["link"])
+        seen += [pet["id"] for pet in answer.json()["data"]]
+        assert found["first"] == f"{path}?page=1&limit=2"
+        target = found.get("next", "")
+    assert (seen, found["self"], found["prev"]) == (made, f"{path}?page=3&limit=2", f"{path}?page=2&limit=2")
+    bare = await shop.visitor.request(method, f"{path}?limit=4", json={})
+    assert bare.json()["pagination"] == {"page": 1, "limit": 4, "totalItems": 6, "totalPages": 2}
+    assert (await shop.visitor.request(method, f"{path}?limit=x", json=search)).status_code == 400
+    wrong = await shop.visitor.request(method, f"{path}?page=1", json={"pagination": "first"})
+    assert wrong.status_code == 422
+
+
+async def test_links_repeat_each_value_once(shop: Shop) -> None:
+    many = "&".join(["species=CAT,DOG"] * 100)
+    link = (await shop.visitor.get(f"/v1/pets?{many}&limit=2")).headers["link"]
+    assert links(link)["self"] == "/v1/pets?species=CAT%2CDOG&page=1&limit=2"
+
+
 async def test_head_says_what_get_would_without_a_body(shop: Shop) -> None:
     path = f"/v1/pets/{await shop.add_pet()}"
     got, head = await shop.visitor.get(path), await shop.visitor.head(path)
