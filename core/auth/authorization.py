@@ -1,5 +1,6 @@
 """Who may read an order, and who may listen to what."""
 
+import re
 from collections.abc import Iterable
 
 from core.hub import Viewer
@@ -24,6 +25,10 @@ PUBLIC_ROOTS = _roots(kind for kind in EVENTS.values() if kind.public)
 #: First levels of the topics whose events are not for everybody. No event has the topic ``adoptions`` yet, but that it
 #: will not be public is a promise.
 PRIVATE_ROOTS = (_roots(EVENTS.values()) - PUBLIC_ROOTS) | {"adoptions"}
+#: Topic filters of what tells of a person: no grant shows it.
+PERSONAL_TOPICS = frozenset(
+    re.sub(r"\{\w+\}", "+", topic) for kind in EVENTS.values() if kind.personal for topic in kind.topics
+)
 _PUBLIC_GRANTS = tuple(f"{root}/#" for root in PUBLIC_ROOTS)
 _STAFF_GRANTS = {
     Scope.READ_ORDERS: ("orders/#", "payments/#", "adoptions/#"),
@@ -52,13 +57,13 @@ def may_read_order(caller: Caller, order: Order) -> bool:
 def viewer_of(caller: Caller) -> Viewer:
     """The caller as the hub sees them.
 
-    STAFF with reduced scopes (an API key) see public events and those that their scopes cover; a user with reduced
-    scopes sees what a visitor sees.
+    STAFF with reduced scopes, and every API key, see public events and those that their scopes cover; a user with
+    reduced scopes sees what a visitor sees.
     """
     if caller.role is Role.DEVICE:
         return Viewer("device", grants=caller.topics)
     if caller.is_staff:
-        if caller.scopes >= _STAFF_GRANTS.keys():
+        if caller.scopes >= _STAFF_GRANTS.keys() and not caller.is_key:
             return Viewer("staff")
         grants = (
             topic for scope, topics in _STAFF_GRANTS.items() if scope in caller.scopes for topic in topics

@@ -31,7 +31,7 @@ class Index:
                 found.update(trie.find(topics))
         if audience.named:
             found.update(self._naming.find(topics))
-        if self._devices:
+        if self._devices and not audience.personal:
             found.update((held, None) for held in self._devices.find(topics) if held.viewer.sees(event, ()))
         return found
 

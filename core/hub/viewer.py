@@ -19,7 +19,7 @@ class Viewer:
     """Who may see what. Equal viewers see the same and share their work, so nothing else belongs in here.
 
     ``user_id`` is set for a ``user`` only. ``grants`` are the topic filters of a ``device``: it may see their
-    events whatever the audience.
+    events whatever the audience, unless they are personal.
     """
 
     kind: Literal["visitor", "user", "staff", "device"]
@@ -34,5 +34,8 @@ class Viewer:
             or self.kind == "staff"
             or self.user_id in audience.users
             or (audience.named and any(map(names_subject, filters)))
-            or any(matches(grant, topic) for grant in self.grants for topic in event.topics)
+            or (
+                not audience.personal
+                and any(matches(grant, topic) for grant in self.grants for topic in event.topics)
+            )
         )

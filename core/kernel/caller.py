@@ -93,6 +93,11 @@ class Caller:
         return self.role is Role.STAFF
 
     @property
+    def is_key(self) -> bool:
+        """Whether an API key calls: it has its scopes, and is not the person who made it."""
+        return self.key.startswith("key:")
+
+    @property
     def is_visitor(self) -> bool:
         """Whether the caller is unknown."""
         return self.role is Role.VISITOR

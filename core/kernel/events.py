@@ -19,16 +19,22 @@ class Audience:
     """Who may see an event besides STAFF, stored with it so that live delivery and resuming agree.
 
     ``public``: everybody. Else the ``users`` with these ids; ``named``: also any caller who names the subject's id
-    literally in a topic filter (an order without an owner).
+    literally in a topic filter (an order without an owner). ``personal``: nobody beside them and STAFF, whatever
+    topics a device or an API key was granted, since it tells of a person.
     """
 
     public: bool = False
     users: frozenset[str] = frozenset()
     named: bool = False
+    personal: bool = False
 
     def encode(self) -> str:
-        """The stored form: ``*`` (public), else ids separated by commas, with ``?`` among them for ``named``."""
-        return "*" if self.public else ",".join([*(["?"] if self.named else []), *sorted(self.users)])
+        """The stored form: ``*`` (public), else ids separated by commas, with ``?`` among them for ``named`` and ``!``
+        for ``personal``."""
+        if self.public:
+            return "*"
+        marks = [mark for mark, held in (("!", self.personal), ("?", self.named)) if held]
+        return ",".join([*marks, *sorted(self.users)])
 
     @classmethod
     def decode(cls, text: str) -> "Audience":
@@ -36,7 +42,7 @@ class Audience:
         if text == "*":
             return PUBLIC
         parts = set(text.split(",")) - {""}
-        return cls(users=frozenset(parts - {"?"}), named="?" in parts)
+        return cls(users=frozenset(parts - {"!", "?"}), named="?" in parts, personal="!" in parts)
 
 
 PUBLIC = Audience(public=True)
@@ -49,13 +55,19 @@ def visible_to(*users: str | None) -> Audience:
     return Audience(users=frozenset(user for user in users if user))
 
 
+def personal_to(*users: str | None) -> Audience:
+    """STAFF and the users given, and nobody by a grant; None is ignored."""
+    return replace(visible_to(*users), personal=True)
+
+
 @dataclass(frozen=True, slots=True)
 class EventKind:
     """One entry of the event catalogue.
 
     ``topics`` are templates such as ``orders/{order_id}/payment``: the first is the event's topic, the others are
     further topics it is found under. ``data`` is the model of the payload. An ``ephemeral`` event is never stored
-    and has no cursor. Everybody may see a ``public`` event; the others name their audience one by one.
+    and has no cursor. Everybody may see a ``public`` event; the others name their audience one by one. A ``personal``
+    one tells of a person: no grant of its topic shows it.
     """
 
     event_type: str
@@ -64,6 +76,7 @@ class EventKind:
     description: str
     ephemeral: bool = False
     public: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +145,8 @@ class Draft:
 
     def to_event(self, tenant: TenantId, now: datetime, request_id: str | None) -> Event:
         """Make the event, still without a position in the log."""
-        if self.audience.public is not self.kind.public:
+        declared = (self.kind.public, self.kind.personal)
+        if (self.audience.public, self.audience.personal) != declared:
             raise ValueError(f"{self.kind.event_type}: its audience is not what its kind declares")
         topics = [template.format(**self.keys) for template in self.kind.topics]
         return Event(

@@ -253,6 +253,8 @@ PET_AVAILABILITY_CHANGED = EventKind(
     "A pet became available, or is no longer available.",
     public=True,
 )
-PET_ADOPTED = EventKind("pet.adopted", ("pets/{pet_id}/adoption",), PetAdoptedEvent, "A pet was adopted.")
+PET_ADOPTED = EventKind(
+    "pet.adopted", ("pets/{pet_id}/adoption",), PetAdoptedEvent, "A pet was adopted.", personal=True
+)
 
 EVENTS = (PET_CREATED, PET_UPDATED, PET_DELETED, PET_STATUS_CHANGED, PET_AVAILABILITY_CHANGED, PET_ADOPTED)

@@ -11,7 +11,7 @@ from core.kernel.errors import (
     Violation,
     ViolationCode,
 )
-from core.kernel.events import NAMED, Audience, EventKind, visible_to
+from core.kernel.events import NAMED, Audience, EventKind, personal_to, visible_to
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page
 from core.kernel.validation import MergePatch, check_body
@@ -149,7 +149,7 @@ def _announce_adoption(ctx: Context, pet: Pet, user: User | None) -> None:
         adopter=adopter,
         adoption_date=ctx.now,
     )
-    ctx.emit(PET_ADOPTED, data, visible_to(pet.owner_id), pet_id=pet.id)
+    ctx.emit(PET_ADOPTED, data, personal_to(pet.owner_id), pet_id=pet.id)
 
 
 async def cancel(ctx: Context, order: Order) -> Order:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.auth.authentication import device_topics
-from core.auth.authorization import PRIVATE_ROOTS, PUBLIC_ROOTS
+from core.auth.authorization import PERSONAL_TOPICS, PRIVATE_ROOTS, PUBLIC_ROOTS
 from core.kernel.ids import SHARED_TENANT
 from core.models.devices import Device
 
@@ -20,11 +20,15 @@ _ROLE_PREFIX = "petstore-"
 
 @dataclass(frozen=True, slots=True)
 class BrokerRole:
-    """A role at the broker: topic filters that its holders may subscribe to, and publish to."""
+    """A role at the broker: topic filters that its holders may subscribe to, and publish to.
+
+    What matches a ``hidden`` one is not delivered to them, whatever they subscribe to.
+    """
 
     name: str
     subscribe: frozenset[str] = frozenset()
     publish: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
 
 
 def prefix_of(tenant: str) -> str:
@@ -55,6 +59,7 @@ def device_role(device: Device) -> BrokerRole:
         _ROLE_PREFIX + device.username,
         subscribe=_within(device.tenant_id, [*public, *device_topics(device)]),
         publish=frozenset(f"{prefix}telemetry/pets/{pet_id}/health" for pet_id in device.pet_ids),
+        hidden=frozenset(prefix + pattern for pattern in PERSONAL_TOPICS),
     )
 
 

@@ -19,7 +19,7 @@ RESPONSES = f"{REQUESTS}/response"
 _REPLY_TIMEOUT_SECONDS = 5.0
 #: Roles and clients listed at once: a device may have some hundred permissions.
 _PAGE_ENTRIES = 50
-_SUBSCRIBE_ACL, _PUBLISH_ACL = "subscribePattern", "publishClientSend"
+_SUBSCRIBE_ACL, _PUBLISH_ACL, _RECEIVE_ACL = "subscribePattern", "publishClientSend", "publishClientReceive"
 #: The errors of a command to create or delete something that was done before.
 _HARMLESS_ERRORS = frozenset(
     {"Role already exists", "Role not found", "Client already exists", "Client not found"}
@@ -137,10 +137,14 @@ async def controlling(address: BrokerAddress) -> AsyncIterator[Control]:
 
 def create_role(role: BrokerRole) -> Command:
     """The command that creates a role."""
-    rights = ((_SUBSCRIBE_ACL, role.subscribe), (_PUBLISH_ACL, role.publish))
+    rights = (
+        (_SUBSCRIBE_ACL, role.subscribe, True),
+        (_PUBLISH_ACL, role.publish, True),
+        (_RECEIVE_ACL, role.hidden, False),
+    )
     acls = [
-        {"acltype": kind, "topic": topic, "allow": True}
-        for kind, topics in rights
+        {"acltype": kind, "topic": topic, "allow": allow}
+        for kind, topics, allow in rights
         for topic in sorted(topics)
     ]
     return {"command": "createRole", "rolename": role.name, "acls": acls}
@@ -149,11 +153,16 @@ def create_role(role: BrokerRole) -> Command:
 def role_of(listed: Command) -> BrokerRole:
     """Reads a role from the plugin's reply."""
 
-    def allowed(kind: str) -> frozenset[str]:
+    def topics(kind: str, *, allow: bool) -> frozenset[str]:
         acls: Sequence[Command] = listed.get("acls", [])
-        return frozenset(acl["topic"] for acl in acls if acl["acltype"] == kind and acl["allow"])
+        return frozenset(acl["topic"] for acl in acls if acl["acltype"] == kind and acl["allow"] is allow)
 
-    return BrokerRole(listed["rolename"], allowed(_SUBSCRIBE_ACL), allowed(_PUBLISH_ACL))
+    return BrokerRole(
+        listed["rolename"],
+        subscribe=topics(_SUBSCRIBE_ACL, allow=True),
+        publish=topics(_PUBLISH_ACL, allow=True),
+        hidden=topics(_RECEIVE_ACL, allow=False),
+    )
 
 
 def create_client(username: str, password: str, role: BrokerRole) -> Command:

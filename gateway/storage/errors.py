@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.kernel.errors import StorageDown
@@ -21,8 +21,32 @@ _BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, s
 ERRORS = (DBAPIError, PoolTimeout, OSError)
 
 
+class StatementFailed(Exception):
+    """The database refused a statement, which is a defect of ours, or a violated constraint.
+
+    ``constraint`` is the name of a violated constraint, from PostgreSQL; ``columns`` are the columns of a unique one,
+    from SQLite. The text holds no value of any row, for it is logged: drivers' own texts may quote names, addresses
+    and hashes (PostgreSQL's DETAIL lines).
+    """
+
+    def __init__(self, error: DBAPIError) -> None:
+        cause = error.orig.__cause__ if error.orig is not None else None
+        self.constraint: str | None = getattr(cause, "constraint_name", None)
+        # For example: "UNIQUE constraint failed: pets.tenant_id, pets.number"
+        _, _, listed = str(error.orig).partition("UNIQUE constraint failed: ")
+        self.columns = [column.partition(".")[2] for column in listed.split(", ")]
+        state = _sqlstate(error)
+        places = (getattr(cause, name, None) for name in ("table_name", "column_name", "constraint_name"))
+        words = (
+            [f"SQLSTATE {state}", *(place for place in places if place)]
+            if state is not None
+            else [type(error.orig).__name__, str(error.orig)]
+        )
+        super().__init__(": ".join(words))
+
+
 def translated(error: Exception) -> Exception:
-    """The store's name for a database's error, or the error itself when it is a defect of ours."""
+    """The store's name for a database's error; raise it ``from None``, for the error itself may quote values."""
     if not isinstance(error, DBAPIError):
         return StorageDown(str(error) or type(error).__name__)
     state = _sqlstate(error)
@@ -35,15 +59,7 @@ def translated(error: Exception) -> Exception:
         return TransientFailure(str(error.orig))
     if primary in _BROKEN:
         return StorageDown(str(error.orig))
-    return error
-
-
-def violated(error: IntegrityError) -> tuple[str | None, list[str]]:
-    """The violated constraint: its name from PostgreSQL, its columns from SQLite."""
-    name = getattr(error.orig.__cause__, "constraint_name", None) if error.orig else None
-    # For example: "UNIQUE constraint failed: pets.tenant_id, pets.number"
-    _, _, listed = str(error.orig).partition("UNIQUE constraint failed: ")
-    return name, [column.partition(".")[2] for column in listed.split(", ")]
+    return StatementFailed(error)
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

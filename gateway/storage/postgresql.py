@@ -39,6 +39,8 @@ def postgresql_engine(url: URL, *, connections: int = _MAX_CONNECTIONS) -> Async
             "server_settings": _SERVER_SETTINGS,
             "prepared_statement_cache_size": 500,
         },
+        # An error's text is logged, and parameters are people's names, addresses and hashes.
+        hide_parameters=True,
         json_serializer=lambda value: to_json(value).decode(),
         json_deserializer=from_json,
     )

@@ -251,7 +251,7 @@ class SqlStorage:
             try:
                 await undisturbed(connection.commit())
             except ERRORS as error:
-                raise translated(error) from error
+                raise translated(error) from None
 
 
 def _named(lease: Lease) -> dict[str, object]:
@@ -274,4 +274,4 @@ async def _start(connection: AsyncConnection) -> AsyncConnection:
     try:
         return await connection.start()
     except ERRORS as error:
-        raise translated(error) from error
+        raise translated(error) from None

@@ -27,6 +27,8 @@ def sqlite_engine(url: URL, *, writes: bool, connections: int = 1) -> AsyncEngin
         max_overflow=0,
         pool_timeout=_BUSY_TIMEOUT_SECONDS,
         connect_args={"timeout": _BUSY_TIMEOUT_SECONDS},
+        # An error's text is logged, and parameters are people's names, addresses and hashes.
+        hide_parameters=True,
         json_serializer=lambda value: to_json(value).decode(),
         json_deserializer=from_json,
     )

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Executable, delete, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.kernel.events import Event
@@ -12,7 +11,7 @@ from core.kernel.ids import TenantId
 from core.ports.records import Condition, Query, Record, Taken, TransientFailure
 from gateway.storage import log
 from gateway.storage.conditions import LARGEST, matching, ordering, storable
-from gateway.storage.errors import ERRORS, translated, violated
+from gateway.storage.errors import ERRORS, StatementFailed, translated
 from gateway.storage.mapping import RecordMapping, mapping_of
 from gateway.storage.shielded import undisturbed
 from gateway.storage.upserts import UPSERTS
@@ -30,11 +29,12 @@ async def run(
     Raises:
         TransientFailure: see core.ports.
         StorageDown: see core.kernel.errors.
+        StatementFailed: the database refused it.
     """
     try:
         return await undisturbed(connection.execute(statement, parameters))
     except ERRORS as error:
-        raise translated(error) from error
+        raise translated(error) from None
 
 
 class SqlTransaction:
@@ -151,11 +151,11 @@ class SqlTransaction:
     ) -> CursorResult[Any]:
         try:
             return await self._run(statement, values)
-        except IntegrityError as error:
-            field = of.taken(*violated(error))
+        except StatementFailed as error:
+            field = of.taken(error.constraint, error.columns)
             if field is None:
                 raise
-            raise Taken(field) from error
+            raise Taken(field) from None
 
     def _mapping(self, record: Record) -> RecordMapping[Any]:
         if record.tenant_id != self._tenant:

@@ -1,13 +1,21 @@
 """Who may listen to what."""
 
+import json
+import re
 from dataclasses import replace
 
 import pytest
 
 from core.auth.authorization import check_filters, may_grant, may_read_order, viewer_of
-from core.kernel.caller import CUSTOMER_SCOPES, Caller, Role, Scope
+from core.hub.index import Index
+from core.hub.selection import Selection
+from core.kernel.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Caller, Role, Scope, visitor
+from core.kernel.clock import utc_now
 from core.kernel.errors import BadRequest, Forbidden, Unauthorized
+from core.kernel.events import PUBLIC, Audience, Draft, Event, EventKind, personal_to, visible_to
 from core.kernel.ids import new_id
+from core.kernel.model import NoParams
+from core.models.catalogue import EVENTS
 from core.models.payments import Payment
 from core.services.chats import OPEN_CHAT
 from core.services.orders import GET_ORDER, PLACE_ORDER
@@ -257,3 +265,65 @@ async def test_an_order_is_read_by_its_owner_staff_and_its_device(shop: Shop) ->
     for stranger in (shop.visitor, customer_of(shop.tenant), device_of(shop, "orders/#")):
         assert not may_read_order(stranger, order)
     assert may_read_order(shop.visitor, order.model_copy(update={"user_id": None}))
+
+
+# --- every event, every kind of caller ---
+
+OWNER = "019e2d15-51aa-7c36-9e02-7d4b6f8a0c12"
+#: Which scope shows an API key what is not public, by the first level of the topic.
+SCOPE_OF_ROOT = {"orders": Scope.READ_ORDERS, "payments": Scope.READ_ORDERS, "chats": Scope.CHAT_AGENT}
+
+
+def event_of(kind: EventKind, shop: Shop) -> Event:
+    audience = PUBLIC if kind.public else personal_to(OWNER) if kind.personal else visible_to(OWNER)
+    names = ("pet_id", "order_id", "payment_id", "species", "chat_id")
+    # What an event tells doesn't matter for who may see it.
+    draft = Draft(kind, NoParams(), audience, dict.fromkeys(names, "some"))
+    return draft.to_event(shop.tenant, utc_now(), None).at(1, 1)
+
+
+def key_of(shop: Shop, *scopes: Scope) -> Caller:
+    return replace(shop.staff, key="key:1", scopes=frozenset(scopes))
+
+
+@pytest.mark.parametrize("kind", EVENTS.values(), ids=lambda kind: kind.event_type)
+def test_who_sees_an_event(shop: Shop, kind: EventKind) -> None:
+    event = event_of(kind, shop)
+    assert Audience.decode(event.audience.encode()) == event.audience
+    root = event.topic.partition("/")[0]
+    everybody = {
+        "visitor": visitor(shop.tenant, "127.0.0.1"),
+        "owner": customer_of(shop.tenant, OWNER),
+        "another customer": customer_of(shop.tenant),
+        "staff": shop.staff,
+        "device of everything": device_of(shop, "#"),
+        "device of this": device_of(shop, event.topic),
+        "device of something else": device_of(shop, "pets/other/#"),
+        "key of everything": key_of(shop, *STAFF_SCOPES),
+        **{f"key of {scope}": key_of(shop, scope) for scope in Scope},
+    }
+    entitled = {"owner", "staff"}
+    if kind.public:
+        entitled = set(everybody)
+    elif not kind.personal:
+        entitled |= {"device of everything", "device of this", "key of everything"}
+        entitled |= {f"key of {SCOPE_OF_ROOT[root]}"}
+    seen = {name for name, caller in everybody.items() if viewer_of(caller).sees(event, ("#",))}
+    assert seen == entitled
+    index = Index()
+    selections = {name: Selection(frozenset({"#"}), viewer_of(caller)) for name, caller in everybody.items()}
+    for selection in selections.values():
+        index.add(selection)
+    told = list(index.find(event))
+    assert {name for name, selection in selections.items() if selection in told} == entitled
+
+
+def test_what_tells_of_a_person_is_personal() -> None:
+    """An event whose data names somebody is public to nobody and opened by no grant, unless it is about their order
+    or chat, which a grant names."""
+    telling = {
+        kind.event_type
+        for kind in EVENTS.values()
+        if re.search(r'"(email|phone|username)"', json.dumps(kind.data.model_json_schema()))
+    }
+    assert telling == {kind.event_type for kind in EVENTS.values() if kind.personal} == {"pet.adopted"}

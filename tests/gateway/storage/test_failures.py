@@ -3,17 +3,25 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import JSON, BigInteger, Boolean, Table, insert
 
 from core.kernel.errors import StorageDown
 from core.models.pets import Pet
 from core.ports.records import Query, TransientFailure
+from gateway.storage.columns import Cents, UtcTime
+from gateway.storage.errors import StatementFailed
 from gateway.storage.migration import migrate
 from gateway.storage.opening import open_storage
-from tests.gateway.storage.records import a_pet, a_tenant, an_event, announce, put
+from gateway.storage.sql import SqlStorage
+from gateway.storage.tables import METADATA
+from gateway.storage.transaction import run
+from tests.gateway.storage.records import NOW, a_pet, a_tenant, an_event, announce, put
 from tests.servers import PostgresServer, free_port
 from tests.waiting import eventually
 
@@ -144,3 +152,47 @@ async def test_a_file_that_another_process_holds_is_a_transient_failure(
     holder.close()
     await put(storage, a_pet(tenant))
     await storage.close()
+
+
+SECRET = "Ada Lovelace"
+
+
+def a_row(table: Table, **changes: object) -> dict[str, object]:
+    """Values for every column of a table, each text a secret."""
+    given: dict[type, object] = {UtcTime: NOW, Cents: Decimal("75.00"), BigInteger: 1, Boolean: True}
+    row: dict[str, object] = {}
+    for column in table.columns:
+        row[column.name] = given.get(
+            type(column.type), {"name": SECRET} if isinstance(column.type, JSON) else SECRET
+        )
+    return row | {"tenant_id": a_tenant()} | changes
+
+
+@pytest.mark.parametrize("table", METADATA.sorted_tables, ids=lambda table: table.name)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+async def test_the_error_of_a_statement_shows_nothing_of_the_row(database: str, table: Table) -> None:
+    await migrate(database)
+    storage = open_storage(database)
+    assert isinstance(storage, SqlStorage)
+    row = a_row(table)
+    key = {column.name for column in table.primary_key}
+    without_values = {name: value if name in key else None for name, value in row.items()}
+    of_wrong_type = row | {next(iter(row)): {"name": SECRET}}
+    faults = {"twice": [row, row], "empty": [without_values], "wrong type": [of_wrong_type]}
+    if row.keys() == key or all(column.nullable for column in table.columns if column.name not in key):
+        del faults["empty"]
+    try:
+        for fault, rows in faults.items():
+            with pytest.raises(StatementFailed) as failed:
+                await insert_all(storage, table, rows)
+            told = "".join(traceback.format_exception(failed.value))
+            assert SECRET not in told, fault
+            assert "SQLSTATE" in told or "sqlite" in database
+    finally:
+        await storage.close()
+
+
+async def insert_all(storage: SqlStorage, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    async with storage._begin() as connection:
+        for row in rows:
+            await run(connection, insert(table), row)
