@@ -13,6 +13,11 @@ from core.models.users import User
 ACCESS_LIFE = timedelta(hours=1)
 
 
+def password_login(account_id: str) -> str:
+    """The name under which connections that were opened with an account's password are revoked."""
+    return f"password:{account_id}"
+
+
 def _of_account(
     tenant: TenantId,
     role: Role,
@@ -35,7 +40,7 @@ def _of_account(
         session_id=session_id,
         username=username,
         expires_at=expires_at,
-        subjects=(key,) if session_id is None else (key, f"session:{session_id}"),
+        subjects=(key, f"session:{session_id}" if session_id is not None else password_login(account_id)),
         address=address,
     )
 

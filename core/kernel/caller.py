@@ -31,6 +31,7 @@ class Scope(StrEnum):
     CHAT_AGENT = "chat:agent"
     WRITE_WEBHOOKS = "write:webhooks"
     WRITE_DEVICES = "write:devices"
+    ADMIN_TENANT = "admin:tenant"
 
 
 VISITOR_SCOPES = frozenset({Scope.READ_PETS})
@@ -49,6 +50,7 @@ STAFF_SCOPES = CUSTOMER_SCOPES | {
     Scope.CHAT_AGENT,
     Scope.WRITE_WEBHOOKS,
     Scope.WRITE_DEVICES,
+    Scope.ADMIN_TENANT,
 }
 DEVICE_SCOPES = frozenset({Scope.READ_PETS})
 

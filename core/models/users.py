@@ -129,9 +129,13 @@ class UserDraft(_Profile):
 
 
 class UserChange(_Profile):
-    """The new profile of a user; without ``password`` the current one is kept."""
+    """The new profile of a user; without ``password`` the current one is kept.
+
+    Whoever changes their own password or e-mail address gives their ``current_password``.
+    """
 
     password: Password | None = None
+    current_password: Secret | None = None
 
 
 class UserFilter(Paged):

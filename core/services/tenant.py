@@ -116,7 +116,7 @@ RESET_TENANT = Operation(
     ),
     params=ResetParams,
     handler=_reset_tenant,
-    scope=Scope.WRITE_PETS,
+    scope=Scope.ADMIN_TENANT,
     staff=True,
     writes=True,
 )
@@ -129,7 +129,7 @@ SEED_TENANT = Operation(
     params=NoParams,
     handler=_seed_tenant,
     result=Seeded,
-    scope=Scope.WRITE_PETS,
+    scope=Scope.ADMIN_TENANT,
     staff=True,
     writes=True,
     idempotent=True,

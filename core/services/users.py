@@ -1,10 +1,23 @@
 """Users: registering, profiles, and their end."""
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from core.auth.callers import password_login
 from core.kernel.caller import Caller, Role, Scope
-from core.kernel.errors import Conflict, ErrorCode, Forbidden, NotFound
+from core.kernel.errors import (
+    Conflict,
+    ErrorCode,
+    Forbidden,
+    NotFound,
+    Unauthorized,
+    ValidationFailed,
+    Violation,
+    ViolationCode,
+)
 from core.kernel.ids import SHARED_TENANT, new_id
 from core.kernel.model import ById, NoParams, Page
 from core.kernel.validation import MergePatch
@@ -16,6 +29,7 @@ from core.models.users import (
     LoginKind,
     Password,
     Preferences,
+    Secret,
     User,
     UserChange,
     UserDraft,
@@ -27,7 +41,10 @@ from core.services.paging import page_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
+T = TypeVar("T")
+
 _PASSWORD: TypeAdapter[Password] = TypeAdapter(Password)
+_SECRET: TypeAdapter[Secret] = TypeAdapter(Secret)
 
 
 def user_id_of(caller: Caller) -> str:
@@ -118,17 +135,66 @@ async def _list(ctx: Context, params: UserFilter, _: None) -> Page[User]:
 # --- changing ---
 
 
-async def _hash_new_password(
-    ctx: Context, params: ById, body: UserChange | MergePatch[UserChange]
-) -> str | None:
-    """Hash a new password outside the transaction; a bad one is left for the check of the whole body."""
+class _Prepared(NamedTuple):
+    """The hash of a new password, and what is wrong with the current one."""
+
+    password_hash: str | None = None
+    violation: Violation | None = None
+
+
+async def _prepare_change(ctx: Context, params: ById, body: UserChange | MergePatch[UserChange]) -> _Prepared:
+    """Check the current password and hash a new one, outside the transaction since both are slow.
+
+    A member that is malformed is left for the check of the whole body.
+    """
     _check_own(ctx.caller, params.id)
-    given = body.patch.get("password") if isinstance(body, MergePatch) else body.password
+    given = body.patch if isinstance(body, MergePatch) else dict(body)
+    password = _valid(_PASSWORD, given.get("password"))
+    if password is not None and ctx.caller.is_key:
+        raise Forbidden("An API key changes no password.")
+    if params.id == ctx.caller.user_id and not ctx.caller.is_key:
+        user = await (await ctx.tx()).get(User, params.id)
+        await ctx.close()
+        if user is not None and (password is not None or _other_email(user, given.get("email"))):
+            violation = await _check_current_password(ctx, user, given)
+            if violation is not None:
+                return _Prepared(violation=violation)
+    if password is None:
+        return _Prepared()
+    return _Prepared(await ctx.store.hasher.hash(password.get_secret_value()))
+
+
+def _valid(kind: TypeAdapter[T], value: object) -> T | None:
     try:
-        password = None if given is None else _PASSWORD.validate_python(given)
+        return None if value is None else kind.validate_python(value)
     except ValidationError:
         return None
-    return None if password is None else await ctx.store.hasher.hash(password.get_secret_value())
+
+
+def _other_email(user: User, email: object) -> bool:
+    return isinstance(email, str) and name_key(email) != name_key(user.email)
+
+
+async def _check_current_password(ctx: Context, user: User, given: Mapping[str, Any]) -> Violation | None:
+    """Whoever finds somebody's session open must not be able to take the account over.
+
+    Raises:
+        RateLimited: the password was wrong too often.
+    """
+    current = given.get("currentPassword", given.get("current_password"))
+    field = "currentPassword"
+    if current is None:
+        message = "is needed to change your own password or e-mail address"
+        return Violation(field, message, ViolationCode.REQUIRED_FIELD)
+    if (secret := _valid(_SECRET, current)) is None:
+        return None
+    try:
+        await ctx.store.passwords.check(
+            ctx.tenant, ctx.caller.address, user.username, secret.get_secret_value()
+        )
+    except Unauthorized:
+        return Violation(field, "is wrong", ViolationCode.INVALID_FORMAT)
+    return None
 
 
 async def _replace(ctx: Context, params: ById, body: UserChange) -> User:
@@ -149,6 +215,9 @@ async def _locked(ctx: Context, user_id: str) -> User:
 
 
 async def _change(ctx: Context, user: User, body: UserChange) -> User:
+    assert isinstance(ctx.prepared, _Prepared)
+    if ctx.prepared.violation is not None:
+        raise ValidationFailed((ctx.prepared.violation,))
     tx = await ctx.tx()
     changed = user.model_copy(
         update={
@@ -165,8 +234,8 @@ async def _change(ctx: Context, user: User, body: UserChange) -> User:
     assert login is not None
     update = {"username_key": name_key(body.username), "email_key": name_key(body.email)}
     if body.password is not None:
-        update["password_hash"] = str(ctx.prepared)
-        await _end_other_sessions(ctx, tx, user.id)
+        update["password_hash"] = str(ctx.prepared.password_hash)
+        await _end_other_logins(ctx, tx, user.id)
     try:
         await tx.update(login.model_copy(update=update))
         await tx.update(changed)
@@ -175,8 +244,9 @@ async def _change(ctx: Context, user: User, body: UserChange) -> User:
     return changed
 
 
-async def _end_other_sessions(ctx: Context, tx: Transaction, user_id: str) -> None:
-    """Whoever knew the old password is logged out; the login that changed it goes on."""
+async def _end_other_logins(ctx: Context, tx: Transaction, user_id: str) -> None:
+    """Whoever knew the old password is logged out, at every door; the login that changed it goes on."""
+    ctx.revoke(password_login(user_id))
     for session in await tx.find(Query(LoginSession, (Equal("owner_id", user_id),))):
         if session.id != ctx.caller.session_id:
             await tx.delete(LoginSession, session.id)
@@ -273,12 +343,13 @@ REPLACE_USER = Operation(
     name="replaceUser",
     tag="Users",
     summary="Replace a user's profile",
-    description="Without a password the current one is kept. A new one ends the user's other logins.",
+    description="Without a password the current one is kept. A new one ends the user's other logins. To change your "
+    "own password or e-mail address, give your `currentPassword`.",
     params=ById,
     body=UserChange,
     result=User,
     handler=_replace,
-    prepare=_hash_new_password,
+    prepare=_prepare_change,
     scope=Scope.WRITE_USER,
     writes=True,
     errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED}),
@@ -289,13 +360,14 @@ UPDATE_USER = Operation(
     name="updateUser",
     tag="Users",
     summary="Change a user's profile",
-    description="A JSON merge patch. A new password ends the user's other logins.",
+    description="A JSON merge patch. A new password ends the user's other logins. To change your own password or "
+    "e-mail address, give your `currentPassword`.",
     params=ById,
     body=UserChange,
     patch=True,
     result=User,
     handler=_patch,
-    prepare=_hash_new_password,
+    prepare=_prepare_change,
     scope=Scope.WRITE_USER,
     writes=True,
     errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED}),

@@ -24,7 +24,8 @@ class Operation(Generic[P, B, V]):
     merge patch (RFC 7396) of it and the handler gets a ``MergePatch``. ``result`` is the model of the answer, or
     None when there is nothing to say. ``scope`` is the right needed: whoever lacks it is refused. ``anonymous``:
     visitors may call it, then ``scope`` binds known callers only. ``staff``: of those who hold the scope only STAFF
-    may call it. ``writes``: it runs in a transaction that commits. ``idempotent``: it takes an idempotency key.
+    may call it. ``in_person``: no API key may call it, whatever its scopes. ``writes``: it runs in a transaction
+    that commits. ``idempotent``: it takes an idempotency key.
     ``prepare`` does slow work before the transaction begins; the handler finds its result in ``ctx.prepared``.
     ``finish`` does what follows the transaction, with transactions of its own (``commit``): it gets the handler's
     result and gives the final one. The operation then runs to its end though the client has left. For a replay it
@@ -43,6 +44,7 @@ class Operation(Generic[P, B, V]):
     scope: Scope | None = None
     anonymous: bool = False
     staff: bool = False
+    in_person: bool = False
     writes: bool = False
     creates: bool = False
     idempotent: bool = False
@@ -61,7 +63,7 @@ class Operation(Generic[P, B, V]):
 
         Raises:
             Unauthorized: a visitor may not.
-            Forbidden: a known caller lacks the scope, or is not STAFF where that is needed.
+            Forbidden: a known caller lacks the scope, or is not STAFF or not a person where that is needed.
         """
         if self.scope is not None and not (self.anonymous and caller.is_visitor):
             caller.require(self.scope)
@@ -69,6 +71,8 @@ class Operation(Generic[P, B, V]):
             caller.require_known()
         if self.staff and not caller.is_staff:
             raise Forbidden("This is for the store's STAFF.")
+        if self.in_person and caller.is_key:
+            raise Forbidden("An API key may not do this; log in.")
 
 
 #: An operation of whatever types.
