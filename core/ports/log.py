@@ -42,6 +42,9 @@ class EventLog(Protocol):
     async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
         """The last sequence of each tenant's log; 0 where nothing has happened."""
 
+    async def empty_log(self, tenant: TenantId) -> None:
+        """Forget every event of a tenant so far, in batches; its sequence goes on."""
+
     async def trim_log(
         self,
         before: datetime | None,

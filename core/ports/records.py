@@ -1,6 +1,6 @@
 """Records within a tenant, and the transactions in which they are read and written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -121,6 +121,11 @@ class Transaction(Protocol):
 
     async def delete(self, kind: type[R], record_id: str) -> None:
         """Remove a record; one that is missing is no error."""
+
+    async def update_all(
+        self, kind: type[R], where: tuple[Condition, ...], values: Mapping[str, object]
+    ) -> int:
+        """Give the fields of all records that the conditions select these plain values; says how many there were."""
 
     async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
         """Remove all records of a kind that the conditions select; says how many."""

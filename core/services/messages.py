@@ -28,6 +28,10 @@ from core.services.chats import CHAT_ID, assign_to, visible_chat
 from core.services.users import user_id_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
+from core.store.transactions import commit
+
+#: Messages that one transaction marks as read.
+_BATCH_MESSAGES = 500
 
 
 def _role_in(chat: Chat, caller: Caller) -> SenderRole:
@@ -112,14 +116,39 @@ async def _mark_read(ctx: Context, params: MessageParams, _: None) -> Message:
     chat, message, role = await _to_mark(ctx, params)
     if message.sender_role is role or message.read_at is not None:
         return message
-    tx = await ctx.tx()
-    others = OneOf("sender_role", tuple(other for other in SenderRole if other is not role))
-    unread = (Equal("chat_id", chat.id), Equal("read_at", None), others, Between("id", high=message.id))
-    for earlier in await tx.find(Query(Message, unread)):
-        seen = {"read_at": ctx.now, "delivered_at": earlier.delivered_at or ctx.now}
-        message = earlier.model_copy(update=seen)
-        await tx.update(message)
+    seen = {"read_at": ctx.now, "delivered_at": message.delivered_at or ctx.now}
+    message = message.model_copy(update=seen)
+    await (await ctx.tx()).update(message)
     _announce_message(ctx, CHAT_MESSAGE_READ, chat, message)
+    return message
+
+
+async def _mark_earlier_read(ctx: Context, _: MessageParams, __: None, message: Message) -> Message:
+    """Mark what came before in batches, each its own transaction, so that a long chat holds up no other writer.
+
+    A mark that was interrupted here is completed by the next one, of this message or a later one.
+    """
+
+    async def mark(within: Context) -> int:
+        tx = await within.tx()
+        chat = await tx.get(Chat, message.chat_id)
+        if chat is None or (role := _role_in(chat, ctx.caller)) is message.sender_role:
+            return 0
+        unread = (
+            Equal("chat_id", message.chat_id),
+            Equal("read_at", None),
+            OneOf("sender_role", tuple(other for other in SenderRole if other is not role)),
+            Between("id", high=message.id),
+        )
+        ids = tuple(earlier.id for earlier in await tx.find(Query(Message, unread, limit=_BATCH_MESSAGES)))
+        if ids:
+            these = OneOf("id", ids)
+            await tx.update_all(Message, (these, Equal("delivered_at", None)), {"delivered_at": within.now})
+            await tx.update_all(Message, (these,), {"read_at": within.now})
+        return len(ids)
+
+    while await commit(ctx, mark) == _BATCH_MESSAGES:
+        pass
     return message
 
 
@@ -190,6 +219,7 @@ MARK_READ = Operation(
     params=MessageParams,
     result=Message,
     handler=_mark_read,
+    finish=_mark_earlier_read,
     scope=Scope.CHAT_WRITE,
     writes=True,
     idempotent=True,

@@ -1,6 +1,6 @@
 """The tenant as a whole: emptied, and filled with demo data, for tests."""
 
-from functools import partial
+from typing import TypeVar
 
 from core.kernel.caller import Scope
 from core.kernel.errors import BadRequest, Forbidden, Violation, ViolationCode
@@ -18,12 +18,18 @@ from core.models.payments import Payment, Receipt
 from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
 from core.models.tenant import ResetParams, Seeded
 from core.models.users import Login, User
-from core.ports.records import Equal, Query
+from core.ports.records import OneOf, Query, Record
 from core.services.inventory import announce_stock
 from core.services.orders import announce, changed_by
 from core.services.seed import seed
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
+from core.store.transactions import commit
+
+R = TypeVar("R", bound=Record)
+
+#: Records that one transaction removes.
+_BATCH_RECORDS = 200
 
 
 async def _reset_tenant(ctx: Context, params: ResetParams, body: None) -> None:  # noqa: ARG001
@@ -33,72 +39,117 @@ async def _reset_tenant(ctx: Context, params: ResetParams, body: None) -> None: 
         message = "must be the tenant's id"
         violation = Violation("confirm", message, ViolationCode.INVALID_FORMAT)
         raise BadRequest(f"confirm: {message}.", (violation,))
-    await _remove_pets(ctx)
-    await _remove_orders(ctx)
-    await _remove_chats(ctx)
-    await _remove_people(ctx)
-    await (await ctx.tx()).delete_all(IdempotencyRecord)
-    ctx.after_commit(partial(ctx.store.images.delete_all, ctx.tenant))
 
 
-async def _remove_pets(ctx: Context) -> None:
-    for pet in await (await ctx.tx()).find(Query(Pet)):
-        await _remove_pet(ctx, pet.id)
+async def _empty_tenant(ctx: Context, params: ResetParams, body: None, value: None) -> None:  # noqa: ARG001
+    """Remove everything in batches, each its own transaction, so that no other tenant's writer waits long.
+
+    People go first, so that nobody adds to what is removed; then what they left, and at last the log, which would
+    else show it to whoever comes next. A reset that was interrupted is completed by the next one.
+    """
+    for remove in (
+        _remove_users,
+        _remove_devices,
+        _remove_keys,
+        _remove_pets,
+        _remove_orders,
+        # A pet that was ordered meanwhile is among those that came after all others had been removed.
+        _remove_pets,
+        _remove_messages,
+        _remove_chats,
+        _remove_idempotency_records,
+    ):
+        while await commit(ctx, remove) == _BATCH_RECORDS:
+            pass
+    await ctx.store.images.delete_all(ctx.tenant)
+    await ctx.store.storage.empty_log(ctx.tenant)
 
 
-async def _remove_pet(ctx: Context, pet_id: str) -> None:
+async def _first(ctx: Context, kind: type[R]) -> tuple[list[R], OneOf]:
+    """Some records of a kind, and the condition that selects them."""
+    found = await (await ctx.tx()).find(Query(kind, limit=_BATCH_RECORDS))
+    return found, OneOf("id", tuple(record.id for record in found))
+
+
+async def _remove_pets(ctx: Context) -> int:
     tx = await ctx.tx()
-    # Waits for a concurrent order of it, so that the order is found, and removed, afterwards.
-    pet = await tx.get(Pet, pet_id, lock=True)
-    if pet is None:
-        return
-    await tx.delete_all(Image, (Equal("pet_id", pet.id),))
-    await tx.delete(Reservation, pet.id)
-    await tx.delete(Pet, pet.id)
-    ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
-    announce_stock(ctx, pet.species)
+    pets, these = await _first(ctx, Pet)
+    # The pets first: that waits for a concurrent order of one, so that its reservation and itself are found.
+    await tx.delete_all(Pet, (these,))
+    await tx.delete_all(Reservation, (these,))
+    await tx.delete_all(Image, (OneOf("pet_id", these.values),))
+    for pet in pets:
+        ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
+    for species in {pet.species for pet in pets}:
+        announce_stock(ctx, species)
+    return len(pets)
 
 
-async def _remove_orders(ctx: Context) -> None:
+async def _remove_orders(ctx: Context) -> int:
     """Every order ends as CANCELLED for its subscribers, whatever its status was: it cannot be read afterwards."""
     tx = await ctx.tx()
-    for order in await tx.find(Query(Order)):
+    orders, these = await _first(ctx, Order)
+    of_orders = OneOf("order_id", these.values)
+    await tx.delete_all(Order, (these,))
+    await tx.delete_all(Payment, (of_orders,))
+    await tx.delete_all(Receipt, (of_orders,))
+    for order in orders:
         cancelled = order.model_copy(update={"status": OrderStatus.CANCELLED, "updated_at": ctx.now})
         announce(ctx, ORDER_STATUS_CHANGED, cancelled, order.status, changed_by(ctx))
-        for item in order.items:  # a pet that came after all others were removed
-            await _remove_pet(ctx, item.pet_id)
-        await tx.delete_all(Payment, (Equal("order_id", order.id),))
-        await tx.delete_all(Receipt, (Equal("order_id", order.id),))
-        await tx.delete(Order, order.id)
+    return len(orders)
 
 
-async def _remove_chats(ctx: Context) -> None:
+async def _remove_messages(ctx: Context) -> int:
+    messages, these = await _first(ctx, Message)
+    await (await ctx.tx()).delete_all(Message, (these,))
+    return len(messages)
+
+
+async def _remove_chats(ctx: Context) -> int:
     tx = await ctx.tx()
-    for chat in await tx.find(Query(Chat)):
+    chats, these = await _first(ctx, Chat)
+    await tx.delete_all(Message, (OneOf("chat_id", these.values),))
+    await tx.delete_all(Chat, (these,))
+    for chat in chats:
         closed = chat.model_copy(update={"status": ChatStatus.CLOSED, "updated_at": ctx.now})
         ctx.emit(CHAT_CLOSED, ChatEvent(chat=closed), visible_to(chat.customer_id), chat_id=chat.id)
-        await tx.delete_all(Message, (Equal("chat_id", chat.id),))
-        await tx.delete(Chat, chat.id)
+    return len(chats)
 
 
-async def _remove_people(ctx: Context) -> None:
-    """All users, devices, keys and logins but the caller's own account."""
+async def _remove_users(ctx: Context) -> int:
+    """All users but the caller, with their logins."""
     tx = await ctx.tx()
-    for user in await tx.find(Query(User)):
-        if user.id != ctx.caller.user_id:
-            await tx.delete(Login, user.id)
-            await tx.delete(User, user.id)
-            ctx.revoke(f"user:{user.id}")
-    for device in await tx.find(Query(Device)):
-        await tx.delete(Login, device.id)
-        await tx.delete(Device, device.id)
-        ctx.revoke(f"device:{device.id}")
-    for key in await tx.find(Query(ApiKey)):
-        await tx.delete(ApiKey, key.id)
-        ctx.revoke(f"key:{key.id}")
-    for session in await tx.find(Query(LoginSession)):
-        if session.owner_id != ctx.caller.user_id:
-            await tx.delete(LoginSession, session.id)
+    users = await tx.find(Query(User, limit=_BATCH_RECORDS + 1))
+    others = [user.id for user in users if user.id != ctx.caller.user_id][:_BATCH_RECORDS]
+    # The logins first: a concurrent login holds its lock, and the session it creates must go too.
+    await tx.delete_all(Login, (OneOf("id", tuple(others)),))
+    await tx.delete_all(LoginSession, (OneOf("owner_id", tuple(others)),))
+    await tx.delete_all(User, (OneOf("id", tuple(others)),))
+    ctx.revoke(*(f"user:{user_id}" for user_id in others))
+    return len(others)
+
+
+async def _remove_devices(ctx: Context) -> int:
+    tx = await ctx.tx()
+    devices, these = await _first(ctx, Device)
+    await tx.delete_all(Login, (these,))
+    await tx.delete_all(LoginSession, (OneOf("owner_id", these.values),))
+    await tx.delete_all(Device, (these,))
+    ctx.revoke(*(f"device:{device.id}" for device in devices))
+    return len(devices)
+
+
+async def _remove_keys(ctx: Context) -> int:
+    keys, these = await _first(ctx, ApiKey)
+    await (await ctx.tx()).delete_all(ApiKey, (these,))
+    ctx.revoke(*(f"key:{key.id}" for key in keys))
+    return len(keys)
+
+
+async def _remove_idempotency_records(ctx: Context) -> int:
+    records, these = await _first(ctx, IdempotencyRecord)
+    await (await ctx.tx()).delete_all(IdempotencyRecord, (these,))
+    return len(records)
 
 
 async def _seed_tenant(ctx: Context, params: NoParams, body: None) -> Seeded:  # noqa: ARG001
@@ -111,11 +162,12 @@ RESET_TENANT = Operation(
     summary="Empty the tenant",
     description=(
         "Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own "
-        "account. Subscribers see each pet deleted, each order cancelled and each chat closed. `confirm` "
-        "must be the tenant's id."
+        "account. Subscribers see each pet deleted, each order cancelled and each chat closed. At last the event "
+        "log is emptied: cursors from before have expired. `confirm` must be the tenant's id."
     ),
     params=ResetParams,
     handler=_reset_tenant,
+    finish=_empty_tenant,
     scope=Scope.ADMIN_TENANT,
     staff=True,
     writes=True,

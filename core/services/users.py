@@ -73,9 +73,8 @@ async def _hash_password(ctx: Context, _: NoParams, body: UserDraft) -> str:
 
 async def _register(ctx: Context, _: NoParams, body: UserDraft) -> User:
     tx = await ctx.tx()
-    # Whoever takes a number waits for others who register in this tenant, so only one can find it empty.
-    await tx.next_number("users")
-    first = ctx.tenant != SHARED_TENANT and not await tx.count(Query(User))
+    # The first who ever registers, and not the first of those who are there: what a tenant holds stays its people's.
+    first = await tx.next_number("users") == 1 and ctx.tenant != SHARED_TENANT
     user = User(
         id=new_id(),
         tenant_id=ctx.tenant,
@@ -256,6 +255,11 @@ async def _end_other_logins(ctx: Context, tx: Transaction, user_id: str) -> None
 async def _delete(ctx: Context, params: ById, _: None) -> None:
     user = await _locked(ctx, params.id)
     tx = await ctx.tx()
+    if Role.STAFF in user.roles:
+        # Whoever takes a number waits for others who do, so that no two of the STAFF can leave together.
+        await tx.next_number("users")
+        if await tx.count(Query(User, (Equal("roles", user.roles),))) == 1:
+            raise Conflict("The last STAFF of a tenant stays: nobody else could act for it.")
     owned = (Equal("owner_id", user.id),)
     for key in await tx.find(Query(ApiKey, owned)):
         ctx.revoke(f"key:{key.id}")
@@ -288,8 +292,8 @@ REGISTER = Operation(
     name="registerUser",
     tag="Users",
     summary="Register",
-    description="Creates an account. The first user of a private tenant is its owner and becomes STAFF; all "
-    "others are CUSTOMERs. User names and e-mail addresses are unique in a tenant, ignoring case.",
+    description="Creates an account. The first who ever registers in a private tenant is its owner and becomes STAFF; "
+    "all others are CUSTOMERs. User names and e-mail addresses are unique in a tenant, ignoring case.",
     params=NoParams,
     body=UserDraft,
     result=User,
@@ -378,12 +382,12 @@ DELETE_USER = Operation(
     name="deleteUser",
     tag="Users",
     summary="Delete a user",
-    description="Ends the user's logins and API keys at once; their orders remain.",
+    description="Ends the user's logins and API keys at once; their orders remain. The last STAFF of a tenant stays.",
     params=ById,
     handler=_delete,
     scope=Scope.WRITE_USER,
     writes=True,
-    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.PRECONDITION_FAILED}),
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED}),
 )
 
 OPERATIONS: tuple[AnyOperation, ...] = (

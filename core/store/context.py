@@ -146,7 +146,8 @@ class Context:
 
     def revoke(self, *subjects: str) -> None:
         """End the rights of subjects once this transaction has committed."""
-        self.revoked.append(subjects)
+        if subjects:
+            self.revoked.append(subjects)
 
     def after_commit(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do something outside the database once this transaction has committed; it may be lost in a crash."""

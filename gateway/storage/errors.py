@@ -38,7 +38,7 @@ class StatementFailed(Exception):
         state = _sqlstate(error)
         places = (getattr(cause, name, None) for name in ("table_name", "column_name", "constraint_name"))
         words = (
-            [f"SQLSTATE {state}", *(place for place in places if place)]
+            [type(cause).__name__, f"SQLSTATE {state}", *(place for place in places if place)]
             if state is not None
             else [type(error.orig).__name__, str(error.orig)]
         )

@@ -10,6 +10,8 @@ from datetime import datetime
 from time import monotonic
 from typing import TypeVar, cast
 
+from pydantic import BaseModel
+
 from core.kernel.events import Event
 from core.kernel.ids import TenantId
 from core.ports.coordination import Lag, Lease
@@ -99,6 +101,17 @@ class MemoryTransaction:
     async def delete(self, kind: type[R], record_id: str) -> None:
         """See core.ports.records.Transaction."""
         self._replace(kind, {key: record for key, record in self._rows(kind).items() if key != record_id})
+
+    async def update_all(
+        self, kind: type[R], where: tuple[Condition, ...], values: Mapping[str, object]
+    ) -> int:
+        """See core.ports.records.Transaction."""
+        changed = {
+            record.id: cast(R, cast(BaseModel, record).model_copy(update=dict(values)))
+            for record in self._select(kind, where)
+        }
+        self._replace(kind, {**self._rows(kind), **changed})
+        return len(changed)
 
     async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
         """See core.ports.records.Transaction."""
@@ -235,6 +248,13 @@ class MemoryStorage:
     async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
         """See core.ports.storage.Storage."""
         return {tenant: self.log(tenant).head for tenant in tenants}
+
+    async def empty_log(self, tenant: TenantId) -> None:
+        """See core.ports.storage.Storage."""
+        async with self._turn:
+            log = self.log(tenant)
+            log.floor = log.head
+            log.events.clear()
 
     async def trim_log(
         self,

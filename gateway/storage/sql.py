@@ -98,6 +98,14 @@ class SqlStorage:
                 found.update((row.tenant_id, row.head) for row in rows)
         return found
 
+    async def empty_log(self, tenant: TenantId) -> None:
+        """See core.ports.storage.Storage."""
+        page = await self.read_log(tenant, 0, 0)
+        floor = page.floor
+        while floor < page.head:
+            floor = min(floor + _BATCH_ROWS, page.head)
+            await self._trim(tenant, floor)
+
     async def trim_log(
         self,
         before: datetime | None,

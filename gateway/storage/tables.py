@@ -8,7 +8,7 @@ take for the lower case of a letter, so it is folded before it gets there.
 from collections.abc import Mapping
 
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, Table, UniqueConstraint, text
 from sqlalchemy.schema import SchemaItem
 
 from core.models.api_keys import ApiKey
@@ -170,6 +170,8 @@ users = _record(
     _nested("roles"),
     _time("created_at"),
     _time("updated_at"),
+    # The last STAFF of a tenant stays.
+    Index("ix_users_tenant_id_roles_id", "tenant_id", "roles", "id"),
 )
 logins = _record(
     "logins",
@@ -233,7 +235,12 @@ messages = _record(
     _time("read_at", null=True),
     _unique("client_message_id", "tenant_id", "chat_id", "sender_id", "client_message_id"),
     Index(None, "tenant_id", "chat_id", "id"),
-)
+    # What is unread is found without looking at all that was read before.
+    Index(
+        "ix_messages_unread", "tenant_id", "chat_id", "id",
+        sqlite_where=text("read_at IS NULL"), postgresql_where=text("read_at IS NULL"),
+    ),
+)  # fmt: skip
 idempotency = _record(
     "idempotency",
     _text("fingerprint"),

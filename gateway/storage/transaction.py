@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, delete, func, select
+from sqlalchemy import CursorResult, Executable, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.kernel.events import Event
@@ -99,6 +99,14 @@ class SqlTransaction:
         """See core.ports.records.Transaction."""
         if storable(record_id):
             await self._run(mapping_of(kind).delete, self._key(record_id))
+
+    async def update_all(
+        self, kind: type[R], where: tuple[Condition, ...], values: Mapping[str, object]
+    ) -> int:
+        """See core.ports.records.Transaction."""
+        table = mapping_of(kind).table
+        chosen = (table.c.tenant_id == self._tenant) & matching(table, where)
+        return (await self._run(update(table).where(chosen).values(**values))).rowcount
 
     async def delete_all(self, kind: type[R], where: tuple[Condition, ...] = ()) -> int:
         """See core.ports.records.Transaction."""

@@ -1,14 +1,17 @@
 """API keys: who may make which, and what is shown of them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+from core.kernel.caller import Scope
 from core.kernel.clock import rfc3339, utc_now
 from core.kernel.errors import Forbidden, NotFound, PreconditionFailed, Unauthorized
 from core.kernel.ids import new_id
 from core.models.api_keys import ApiKey
 from core.ports.records import Query
 from core.services.api_keys import CREATE_API_KEY, DELETE_API_KEY, LIST_API_KEYS
-from core.services.users import GET_ME
+from core.services.tenant import RESET_TENANT, SEED_TENANT
+from core.services.users import GET_ME, UPDATE_USER
 from core.store.store import Store
 from tests.core.accounts import by_key, known
 from tests.core.stores import Shop
@@ -44,13 +47,28 @@ async def test_keys_are_listed_by_page(shop: Shop) -> None:
     assert page.pagination.total_pages == 2
 
 
-async def test_nobody_gives_a_key_more_than_he_has(shop: Shop) -> None:
-    made = await shop.call(CREATE_API_KEY, await known(shop), BODY)
+async def test_nobody_gives_a_key_more_than_they_have(shop: Shop) -> None:
+    limited = replace(await known(shop), scopes=frozenset({Scope.READ_PETS, Scope.WRITE_USER}))
+    await shop.refusal(Forbidden, CREATE_API_KEY, limited, {"name": "k", "scopes": ["write:pets"]})
+    made = await shop.call(CREATE_API_KEY, limited, {"name": "k", "scopes": ["read:pets"]})
     program = await by_key(shop, made.key)
-    await shop.refusal(Forbidden, CREATE_API_KEY, program, {"name": "k", "scopes": ["write:pets"]})
-    made = await shop.call(CREATE_API_KEY, program, {"name": "k", "scopes": ["read:pets"]})
-    assert made.owner_id == program.user_id
     await shop.refusal(Forbidden, GET_ME, program)
+
+
+async def test_a_key_is_its_scopes_and_never_its_owner(shop: Shop) -> None:
+    owner = await known(shop)
+    everything = sorted(scope for scope in Scope if scope is not Scope.ADMIN_TENANT)
+    made = await shop.call(CREATE_API_KEY, owner, {"name": "k", "scopes": everything})
+    program = await by_key(shop, made.key)
+    await shop.refusal(Forbidden, CREATE_API_KEY, program, {"name": "k", "scopes": ["read:pets"]})
+    await shop.refusal(Forbidden, DELETE_API_KEY, program, id=made.id)
+    assert owner.user_id is not None
+    for body in ({"password": "another good one"}, {"password": "another good one", "currentPassword": "x"}):
+        await shop.refusal(Forbidden, UPDATE_USER, program, body, id=owner.user_id)
+    await shop.refusal(Forbidden, RESET_TENANT, program, confirm=shop.tenant)
+    await shop.refusal(Forbidden, SEED_TENANT, program)
+    made = await shop.call(CREATE_API_KEY, owner, {"name": "k", "scopes": ["admin:tenant"]})
+    await shop.call(RESET_TENANT, await by_key(shop, made.key), confirm=shop.tenant)
 
 
 async def test_keys_are_for_staff(shop: Shop) -> None:

@@ -69,8 +69,8 @@ async def test_a_login_answers_all_that_a_client_needs(shop: Shop) -> None:
         "expiresIn": 3600,
         "expiresAt": shown["expiresAt"],
         "refreshToken": tokens.refresh_token,
-        "scope": "chat:agent chat:write read:orders read:pets read:user write:devices write:orders write:pets "
-        "write:user write:webhooks",
+        "scope": "admin:tenant chat:agent chat:write read:orders read:pets read:user write:devices write:orders "
+        "write:pets write:user write:webhooks",
         "user": {"id": user.id, "username": "maria", "email": "maria@example.com"},
     }
     assert timedelta(minutes=59) < tokens.expires_at - before <= timedelta(hours=1)
@@ -158,8 +158,10 @@ async def test_a_password_changed_meanwhile_lets_nobody_in(
     check = shop.store.passwords.check
 
     async def overtaken(*given: str) -> Login:
+        monkeypatch.undo()
         login = await check(shop.tenant, *given[1:])
-        await shop.call(UPDATE_USER, maria, {"password": "another good one"}, id=maria.user_id)
+        change = {"password": "another good one", "currentPassword": PASSWORD}
+        await shop.call(UPDATE_USER, maria, change, id=maria.user_id)
         return login
 
     monkeypatch.setattr(shop.store.passwords, "check", overtaken)

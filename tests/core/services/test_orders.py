@@ -423,7 +423,7 @@ async def test_delivery_gives_the_pet_to_its_owner_and_tells_him_and_staff(shop:
         "pet": shown(pet),
     }
     assert (adopted["eventType"], adopted["topic"]) == ("pet.adopted", f"pets/{pet.id}/adoption")
-    assert adopted["audience"] == shop.customer.user_id
+    assert adopted["audience"] == f"!,{shop.customer.user_id}"
     assert adopted["data"] == {
         "pet": {"id": pet.id, "name": "Biscuit", "species": "DOG", "status": "ADOPTED"},
         "adopter": {"id": shop.customer.user_id, "name": "Alex Meyer", "email": "alex@example.com"},
@@ -438,7 +438,7 @@ async def test_delivery_of_an_anonymous_order_tells_staff_alone_of_the_adoption(
     await shop.call(UPDATE_ORDER, body={"status": "DELIVERED"}, id=order.id)
     events = {event["eventType"]: event for event in await shop.events(head)}
     assert events["order.status_changed"]["audience"] == "?"
-    assert events["pet.adopted"]["audience"] == ""
+    assert events["pet.adopted"]["audience"] == "!"
     assert events["pet.adopted"]["data"]["adopter"] is None
     assert (await shop.call(GET_PET, id=order.pet_id)).owner_id is None
 

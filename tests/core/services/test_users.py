@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from core.kernel.caller import Role
+from core.kernel.caller import Credentials, Role
 from core.kernel.errors import (
     BadRequest,
     Conflict,
     Forbidden,
     NotFound,
     PreconditionFailed,
+    RateLimited,
     Unauthorized,
     ValidationFailed,
 )
@@ -259,7 +260,7 @@ async def test_a_new_name_is_the_one_to_log_in_with(shop: Shop) -> None:
 async def test_a_name_cannot_be_changed_into_a_taken_one(shop: Shop) -> None:
     await register(shop, "owner")
     maria = await known(shop)
-    for body in ({"username": "Owner"}, {"email": "OWNER@example.com"}):
+    for body in ({"username": "Owner"}, {"email": "OWNER@example.com", "currentPassword": PASSWORD}):
         error = await shop.refusal(Conflict, UPDATE_USER, maria, body, id=maria.user_id)
         assert isinstance(error, Conflict)
         assert error.taken
@@ -291,8 +292,16 @@ async def test_a_new_password_ends_the_other_logins(shop: Shop) -> None:
     await register(shop)
     here, there = await log_in(shop), await log_in(shop)
     maria = await by_token(shop, here.access_token)
-    await shop.call(UPDATE_USER, maria, {"password": "another good one"}, id=maria.user_id)
+    with_it = Credentials("127.0.0.1", shop.tenant, username="maria", password=PASSWORD)
+    by_password = (await shop.store.admit(with_it)).caller
+    ended: list[frozenset[str]] = []
+    shop.store.revocations.watchers.append(ended.append)
+    change = {"password": "another good one", "currentPassword": PASSWORD}
+    await shop.call(UPDATE_USER, maria, change, id=maria.user_id)
     assert await by_token(shop, here.access_token) == maria
+    # A connection that was opened with the old password, such as an MQTT client's, ends.
+    assert set(by_password.subjects) & frozenset().union(*ended)
+    assert not set(maria.subjects) & frozenset().union(*ended)
     with pytest.raises(Unauthorized):
         await by_token(shop, there.access_token)
     await shop.refusal(Unauthorized, REFRESH, shop.visitor, {"refreshToken": there.refresh_token})
@@ -300,6 +309,38 @@ async def test_a_new_password_ends_the_other_logins(shop: Shop) -> None:
     with pytest.raises(Unauthorized):
         await log_in(shop)
     await log_in(shop, password="another good one")
+
+
+@pytest.mark.parametrize("change", [{"password": "another good one"}, {"email": "new@example.com"}])
+async def test_who_changes_their_password_or_address_gives_the_current_password(
+    shop: Shop, change: dict[str, str]
+) -> None:
+    await register(shop, "owner")
+    maria = await known(shop)
+    whole = {**profile(), **change}
+    for operation, body in ((UPDATE_USER, change), (REPLACE_USER, whole)):
+        missing = await shop.violations(operation, maria, body, id=maria.user_id)
+        assert missing == {"currentPassword": "REQUIRED_FIELD"}
+        wrong = await shop.violations(
+            operation, maria, {**body, "currentPassword": "wrong"}, id=maria.user_id
+        )
+        assert wrong == {"currentPassword": "INVALID_FORMAT"}
+        malformed = await shop.violations(operation, maria, {**body, "currentPassword": 7}, id=maria.user_id)
+        assert malformed == {"currentPassword": "INVALID_TYPE"}
+        await shop.call(operation, maria, {**body, "currentPassword": PASSWORD}, id=maria.user_id)
+        back = {"password": PASSWORD, "email": "maria@example.com"}
+        current = change.get("password", PASSWORD)
+        await shop.call(UPDATE_USER, maria, {**back, "currentPassword": current}, id=maria.user_id)
+
+
+async def test_the_current_password_cannot_be_guessed(shop: Shop) -> None:
+    maria = await known(shop)
+    guess = {"password": "another good one", "currentPassword": "a guess"}
+    for _ in range(5):
+        await shop.violations(UPDATE_USER, maria, guess, id=maria.user_id)
+    await shop.refusal(
+        RateLimited, UPDATE_USER, maria, {**guess, "currentPassword": PASSWORD}, id=maria.user_id
+    )
 
 
 async def test_staff_sets_a_password_and_all_logins_of_that_user_end(shop: Shop) -> None:
@@ -315,8 +356,38 @@ async def test_staff_sets_a_password_and_all_logins_of_that_user_end(shop: Shop)
 # --- the end ---
 
 
+async def test_the_last_staff_of_a_tenant_stays(shop: Shop) -> None:
+    owner, other = await known(shop, "owner"), await known(shop, "other")
+    await shop.refusal(Conflict, DELETE_USER, owner, id=owner.user_id)
+    assert owner.user_id is not None
+    assert other.user_id is not None
+    await promote(shop, other.user_id)
+    outcomes = await asyncio.gather(
+        *(shop.call(DELETE_USER, id=user_id) for user_id in (owner.user_id, other.user_id)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 1
+
+
+async def test_a_tenant_that_lost_its_people_has_no_ownership_to_give(shop: Shop) -> None:
+    owner = await register(shop, "owner")
+    async with shop.store.storage.write(shop.tenant) as tx:
+        await tx.delete_all(Login)
+        await tx.delete_all(User)
+    assert (await register(shop, "owner")).roles == (Role.CUSTOMER,)
+    assert owner.roles == (Role.STAFF,)
+
+
+async def promote(shop: Shop, user_id: str) -> None:
+    async with shop.store.storage.write(shop.tenant) as tx:
+        user = await tx.get(User, user_id, lock=True)
+        assert user is not None
+        await tx.update(user.model_copy(update={"roles": (Role.STAFF,)}))
+
+
 async def test_with_a_user_end_his_logins_and_keys(shop: Shop) -> None:
     await register(shop, "owner")
+    await promote(shop, (await register(shop, "second")).id)
     tokens = await log_in(shop, "owner")
     owner = await by_token(shop, tokens.access_token)
     key = await shop.call(CREATE_API_KEY, owner, {"name": "k", "scopes": ["read:pets"]})
