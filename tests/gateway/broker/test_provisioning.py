@@ -118,6 +118,24 @@ async def test_a_device_of_a_private_tenant_stays_in_it(
         await heard.has(f"{prefix}pets/{pet_id}/health")
 
 
+async def test_what_tells_of_a_person_reaches_no_device(
+    shop: Shop, bridge: Bridge, server: MosquittoServer
+) -> None:
+    pet_id, device = await a_device(shop, "#", "pets/+/adoption")
+    await has_account(server, device)
+    account = (device.username, device.password)
+    async with (
+        witness(server, "pets/#", "pets/+/adoption", account=account) as heard,
+        witness(server, "pets/#") as administrator,
+    ):
+        assert administrator.client is not None
+        for place in ("adoption", "status"):
+            assert await may_publish(administrator.client, f"pets/{pet_id}/{place}")
+        await administrator.has(f"pets/{pet_id}/adoption")
+        await heard.has(f"pets/{pet_id}/status")
+        assert not heard.on(f"pets/{pet_id}/adoption")
+
+
 async def test_a_deleted_device_is_cut_off_and_forgotten(
     shop: Shop, bridge: Bridge, server: MosquittoServer
 ) -> None:

@@ -329,6 +329,7 @@ class UpdateUserRequest(_message.Message):
     LAST_NAME_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
     PREFERENCES_FIELD_NUMBER: _builtins.int
+    CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -345,6 +346,8 @@ class UpdateUserRequest(_message.Message):
     """Their last name."""
     phone: _builtins.str
     """E.164."""
+    current_password: _builtins.str
+    """Whoever changes their own password or e-mail address gives the current password."""
     etag: _builtins.str
     """If given, the user must still be in this state, else ABORTED."""
     @_builtins.property
@@ -366,13 +369,16 @@ class UpdateUserRequest(_message.Message):
         last_name: _builtins.str | None = ...,
         phone: _builtins.str | None = ...,
         preferences: Global___Preferences | None = ...,
+        current_password: _builtins.str | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_first_name", b"_first_name", "_last_name", b"_last_name", "_password", b"_password", "_phone", b"_phone", "_username", b"_username", "email", b"email", "first_name", b"first_name", "last_name", b"last_name", "password", b"password", "phone", b"phone", "preferences", b"preferences", "update_mask", b"update_mask", "username", b"username"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_current_password", b"_current_password", "_email", b"_email", "_first_name", b"_first_name", "_last_name", b"_last_name", "_password", b"_password", "_phone", b"_phone", "_username", b"_username", "current_password", b"current_password", "email", b"email", "first_name", b"first_name", "last_name", b"last_name", "password", b"password", "phone", b"phone", "preferences", b"preferences", "update_mask", b"update_mask", "username", b"username"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_first_name", b"_first_name", "_last_name", b"_last_name", "_password", b"_password", "_phone", b"_phone", "_username", b"_username", "email", b"email", "etag", b"etag", "first_name", b"first_name", "id", b"id", "last_name", b"last_name", "password", b"password", "phone", b"phone", "preferences", b"preferences", "update_mask", b"update_mask", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_current_password", b"_current_password", "_email", b"_email", "_first_name", b"_first_name", "_last_name", b"_last_name", "_password", b"_password", "_phone", b"_phone", "_username", b"_username", "current_password", b"current_password", "email", b"email", "etag", b"etag", "first_name", b"first_name", "id", b"id", "last_name", b"last_name", "password", b"password", "phone", b"phone", "preferences", b"preferences", "update_mask", b"update_mask", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__current_password: _TypeAlias = _typing.Literal["current_password"]  # noqa: Y015
+    _WhichOneofArgType__current_password: _TypeAlias = _typing.Literal["_current_password", b"_current_password"]  # noqa: Y015
     _WhichOneofReturnType__email: _TypeAlias = _typing.Literal["email"]  # noqa: Y015
     _WhichOneofArgType__email: _TypeAlias = _typing.Literal["_email", b"_email"]  # noqa: Y015
     _WhichOneofReturnType__first_name: _TypeAlias = _typing.Literal["first_name"]  # noqa: Y015
@@ -385,6 +391,8 @@ class UpdateUserRequest(_message.Message):
     _WhichOneofArgType__phone: _TypeAlias = _typing.Literal["_phone", b"_phone"]  # noqa: Y015
     _WhichOneofReturnType__username: _TypeAlias = _typing.Literal["username"]  # noqa: Y015
     _WhichOneofArgType__username: _TypeAlias = _typing.Literal["_username", b"_username"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__current_password) -> _WhichOneofReturnType__current_password | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__email) -> _WhichOneofReturnType__email | None: ...
     @_typing.overload
