@@ -25,11 +25,10 @@ class Operation(Generic[P, B, V]):
     None when there is nothing to say. ``scope`` is the right needed: whoever lacks it is refused. ``anonymous``:
     visitors may call it, then ``scope`` binds known callers only. ``staff``: of those who hold the scope only STAFF
     may call it. ``in_person``: no API key may call it, whatever its scopes. ``writes``: it runs in a transaction
-    that commits. ``idempotent``: it takes an idempotency key.
+    that commits, to its end though the client has left. ``idempotent``: it takes an idempotency key.
     ``prepare`` does slow work before the transaction begins; the handler finds its result in ``ctx.prepared``.
     ``finish`` does what follows the transaction, with transactions of its own (``commit``): it gets the handler's
-    result and gives the final one. The operation then runs to its end though the client has left. For a replay it
-    gets the result that was kept last, and ``ctx.replays`` is set.
+    result and gives the final one. For a replay it gets the result that was kept last, and ``ctx.replays`` is set.
     ``errors`` are those that only this kind of operation has, beyond those that every operation may answer.
     """
 

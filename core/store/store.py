@@ -163,10 +163,9 @@ class Store(StoreParts):
         return check_body(operation.body, body)
 
     async def _write(self, caller: Caller, call: Call, params: Any, body: Any) -> Outcome:
+        """Write to the end, though the client leaves: what commits is announced, and answers who asks again."""
         if self.draining:
             raise Unavailable("This node is shutting down.")
-        if call.operation.finish is None:
-            return await self._run_once(caller, call, params, body)
         task = asyncio.create_task(self._run_once(caller, call, params, body))
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)

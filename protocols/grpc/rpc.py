@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from time import perf_counter
@@ -27,7 +27,6 @@ from protocols.grpc.wire import field_path
 
 log = logging.getLogger(__name__)
 
-V = TypeVar("V")
 M = TypeVar("M", bound=Message)
 Context = ServicerContext[bytes, bytes]
 #: Told of each call that has ended, with the number of its status.
@@ -47,7 +46,6 @@ class CallContext:
         self.proxies = Proxies(proxies)
         self.open = 0
         self.streams = 0
-        self._work: set[asyncio.Task[Any]] = set()
         self._streams_ended = asyncio.Event()
         # The request ids made here: random for the process, counted within it.
         self._process = secrets.token_hex(8)
@@ -75,18 +73,6 @@ class CallContext:
         while self.streams:
             self._streams_ended.clear()
             await self._streams_ended.wait()
-
-    async def wholly(self, work: Coroutine[Any, Any, V]) -> V:
-        """Await work that goes on to its end even when the client no longer waits for it."""
-        task = asyncio.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._worked)
-        return await asyncio.shield(task)
-
-    def _worked(self, task: asyncio.Task[Any]) -> None:
-        self._work.discard(task)
-        if not task.cancelled():
-            task.exception()  # The client that asked may have gone; nobody else wants to know.
 
 
 class Rpc:

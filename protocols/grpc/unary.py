@@ -22,7 +22,6 @@ class Unary:
         self._names = {name: given for given, name in binding.names.items()}
         self._response = binding.response
         self._first = next((field.json_name for field in binding.response.DESCRIPTOR.fields), "")
-        self._writes = binding.operation.writes
         result = binding.operation.result
         self._keeps = isinstance(result, type) and issubclass(result, Resource)
         self._method = f"{binding.method.containing_service.name}/{binding.method.name}"
@@ -42,10 +41,8 @@ class Unary:
         return encoded
 
     async def _run(self, rpc: Rpc, caller: Caller, message: Message) -> bytes:
-        calls = self._calls
         call = self._binding.call(message, rpc.request_id, rpc.idempotency_key)
-        running = calls.store.execute(caller, call)
-        outcome = await (calls.wholly(running) if self._writes else running)
+        outcome = await self._calls.store.execute(caller, call)
         if outcome.replayed:
             rpc.trailing = (*rpc.trailing, ("idempotent-replayed", "true"))
         return self._encode(outcome.value)
