@@ -103,10 +103,10 @@ class HttpProtocol(WritableProtocol):
             # Also bytes that begin no request (an empty line) end its idleness.
             self._owing_since = self.loop.time()
         self._progressed = False
-        rest = memoryview(data)
         try:
-            while rest:
-                rest = self._parse(rest)
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._refuse(fault_of_syntax(error, data))
         if self._progressed:
@@ -116,22 +116,23 @@ class HttpProtocol(WritableProtocol):
             if self._unproductive > MAX_HEAD_BYTES:
                 self._refuse(head_too_large())
 
-    def _parse(self, data: memoryview) -> memoryview:
-        """Parse, and give what is left where the parser stops: behind the head of each request for an upgrade."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._refused:
-                pass
-            elif (self.scope["method"], self.scope["http_version"]) == (
+    def _go_on(self, data: memoryview) -> None:
+        """Go on behind the head of a request for another protocol: as a WebSocket, or in HTTP/1.1 all the same."""
+        while not self._refused:
+            if (self.scope["method"], self.scope["http_version"]) == (
                 "GET",
                 "1.1",
             ) and super()._should_upgrade():
                 self.handle_websocket_upgrade()
-            else:
+                return
+            try:
                 self._ignore_upgrade()
-                return data[upgrade.args[0] :]
-        return data[:0]
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._refuse(fault_of_syntax(error, bytes(data)))
 
     def _ignore_upgrade(self) -> None:
         """Take the request for one of HTTP/1.1, with its body (RFC 9110, section 7.8); the parser would skip that."""
@@ -167,11 +168,12 @@ class HttpProtocol(WritableProtocol):
         if not self._in_head:
             return
         name = name.lower()
+        field = (name, value)
         if name in FRAMING_FIELDS:
-            self._framing.append((name, value))
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+            self._framing.append(field)
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+        self.headers.append(field)
 
     def on_headers_complete(self) -> None:
         """Begin the call, or leave a WebSocket handshake for the end of the head.

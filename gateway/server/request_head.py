@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserInvalidMethodError
 
@@ -18,8 +19,8 @@ from protocols.http.problems import (
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADER_FIELDS = 256
 
-#: The fields that `fault_of_head` looks at.
-FRAMING_FIELDS = frozenset((b"host", b"transfer-encoding"))
+#: The fields that say where a request ends and whom it is for.
+FRAMING_FIELDS = frozenset((b"host", b"transfer-encoding", b"expect"))
 
 # RFC 3986, section 3.2.2, and RFC 9112, section 3.2: it may be empty, but not have a user or a path.
 _HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
@@ -36,14 +37,20 @@ def fault_of_head(
     """
     if version not in ("1.0", "1.1"):
         return HttpError(VERSION_NOT_SUPPORTED, "This server speaks HTTP/1.1 and HTTP/1.0.")
-    fault = _fault_of_host(version, fields) or _fault_of_codings(version, fields)
-    if fault is not None:
-        return fault
+    if len(fields) != 1 or not _names_host(fields[0]):  # Most requests have nothing else.
+        fault = _fault_of_host(version, fields) or _fault_of_codings(version, fields)
+        if fault is not None:
+            return fault
     if count > MAX_HEADER_FIELDS:
         return head_too_large()
     if method == "CONNECT":
         return HttpError(NOT_IMPLEMENTED, "This is not a proxy.")
     return BadRequest("The target * is for OPTIONS.") if target == b"*" and method != "OPTIONS" else None
+
+
+@lru_cache(maxsize=64)
+def _names_host(field: Header) -> bool:
+    return field[0] == b"host" and _HOST.fullmatch(field[1]) is not None
 
 
 def _fault_of_host(version: str, fields: Sequence[Header]) -> BadRequest | None:

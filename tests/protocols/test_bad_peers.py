@@ -58,7 +58,7 @@ class Peer:
     async def _sse(self) -> dict[str, dict[str, int]] | None:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             line = (await self._long_line()).strip()
-        return json.loads(line.removeprefix(b"data: ")) if line.startswith(b"data: ") else None
+        return json.loads(line.removeprefix(b"data: ")) if line.startswith(b'data: {"id"') else None
 
     async def _long_line(self) -> bytes:
         while True:
