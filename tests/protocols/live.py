@@ -29,6 +29,8 @@ from gateway.server.server import Server, ServerOptions
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door
 from protocols.graphql.socket import GraphqlSocket
+from protocols.rest.adapter import RestDoor
+from protocols.rest.pages import Pages
 from protocols.socketio.adapter import SocketIoDoor
 from protocols.sse.adapter import SseDoor
 from protocols.websocket.adapter import WebSocketDoor
@@ -53,9 +55,10 @@ SECRET = EventKind(
 
 
 class Doors:
-    """The live doors, and nothing else."""
+    """The live doors, and REST for the paths that none of them has."""
 
     def __init__(self, sessions: Sessions, limits: Limits, origins: tuple[str, ...]) -> None:
+        self._rest = RestDoor(sessions.store, Pages({}), origins=origins)
         self.socketio = SocketIoDoor(sessions, limits, origins=origins)
         self._paths: dict[str, ASGIApp] = {
             "/v1/events": SseDoor(sessions, limits, origins=origins),
@@ -71,7 +74,7 @@ class Doors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        serve = self._graphql[scope["type"]] if path == "/v1/graphql" else self._paths[path]
+        serve = self._graphql[scope["type"]] if path == "/v1/graphql" else self._paths.get(path, self._rest)
         await serve(scope, receive, send)
 
 
