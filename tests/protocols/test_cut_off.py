@@ -26,9 +26,7 @@ from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 KEY = "one pet"
 DOORS = ["rest", "graphql", "graphql socket", "grpc", "grpc deadline"]
-MUTATION = (
-    """mutation($input: PetInput!) { createPet(input: $input, idempotencyKey: "one pet") { id } }"""
-)
+MUTATION = """mutation($input: PetInput!) { createPet(input: $input, idempotencyKey: "one pet") { id } }"""
 
 
 @dataclass
