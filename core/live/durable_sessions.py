@@ -132,6 +132,21 @@ class DurableSessions:
         """Whether the record of a session in use has to be saved again before it expires."""
         return expires_at is not None and expires_at - self._store.clock() < expiry + SLACK / 2
 
+    async def let_go(self, caller: Caller, name: str, holder: str) -> None:
+        """A holder ends before it has come to use the session: it is idle again, and as it was.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        session_id, now = self.id_of(caller, name), self._store.clock()
+
+        async def work(tx: Transaction) -> None:
+            found = await tx.get(DurableSession, session_id, lock=True)
+            if found is not None and found.holder == holder:
+                await tx.update(found.model_copy(update={"idle_since": now}))
+
+        await transact(self._store.storage, caller.tenant, work)
+
     async def forget(self, caller: Caller, name: str, holder: str | None = None) -> None:
         """End a session; with a holder, only if that one still holds it.
 

@@ -265,6 +265,7 @@ class MqttClient:
         try:
             if self._life is None:
                 self.session.leave()
+                await self._persistent.abandon()
             else:
                 self._server.session_keeper.remove(self._persistent)
                 await self._persistent.end()

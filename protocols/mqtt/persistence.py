@@ -57,6 +57,7 @@ class PersistentSession:
             RateLimited: the caller has too many durable sessions, and all are in use.
             Unavailable: the database is away.
         """
+        self.held = bool(self.expiry) or not clean_start
         found = None if clean_start else await self._take()
         self.held = bool(self.expiry) or found is not None
         if found is not None and await resume(found.state, found.cursor):
@@ -119,6 +120,14 @@ class PersistentSession:
         self.held = False
         if self.on_lost is not None:
             self.on_lost()
+
+    async def abandon(self) -> None:
+        """The client has gone before it was accepted; it may hold the session already."""
+        if self.held:
+            try:
+                await self._sessions.let_go(self.caller, self._client_id, self.holder)
+            except Unavailable:
+                log.warning("a session could not be let go; it counts as in use until it expires")
 
     async def end(self) -> None:
         """The connection has ended: leave the session to the next one."""

@@ -101,6 +101,8 @@ async def test_a_client_that_is_cut_off_during_its_first_connect_can_connect_aga
         assert await client.ended()
     await gone(node)
     monkeypatch.undo()
+    (kept,) = await durable_sessions(node)
+    assert kept.idle_since is not None
     await comes_back(node, token)
 
 
