@@ -23,6 +23,7 @@ from protocols.mqtt.packets import (
     ConnectPacket,
     DisconnectPacket,
     Packet,
+    PacketType,
     PingPacket,
     Property,
     ProtocolError,
@@ -147,6 +148,16 @@ class MqttClient:
         """PUBACK; gives how many of these messages were in flight."""
         return self._delivery.acknowledge(packet_ids)
 
+    def take_acknowledgement(self, packet: AckPacket) -> bool:
+        """PUBACK or PUBREL; gives whether there was something to acknowledge.
+
+        Raises:
+            ProtocolError: it acknowledges nothing that the server sends.
+        """
+        if packet.type is PacketType.PUBACK:
+            return bool(self._delivery.acknowledge([packet.packet_id]))
+        return self._inbound.release(packet)
+
     async def handle(self, packet: Packet) -> None:
         """Handle a packet behind CONNECT.
 
@@ -157,7 +168,7 @@ class MqttClient:
             case PublishPacket():
                 await self._inbound.publish(packet)
             case AckPacket():
-                self._inbound.release(packet)
+                self.take_acknowledgement(packet)
             case SubscribePacket():
                 await self._subscriptions.subscribe(packet)
             case UnsubscribePacket():

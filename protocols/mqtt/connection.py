@@ -22,10 +22,10 @@ from protocols.mqtt.packets import (
     ConnectPacket,
     MalformedPacket,
     Packet,
-    PacketType,
     PingPacket,
     ProtocolError,
     ProtocolVersion,
+    SubscribePacket,
     UnsupportedVersion,
 )
 from protocols.mqtt.server import MqttServer
@@ -33,8 +33,13 @@ from protocols.mqtt.writer import NetworkConnection, PacketWriter
 
 log = logging.getLogger(__name__)
 
-#: Packets that may wait to be handled before nothing more is read.
-_MAX_WAITING_PACKETS = 64
+#: How much may wait to be handled before nothing more is read. Up to there pings of a client that sends faster than it
+#: is read are answered.
+_READ_AHEAD_BYTES = 256 * 1024
+#: How long the rest of what a client sent is handled once it has gone.
+_REST_SECONDS = 120.0
+#: What a waiting packet takes besides its content.
+_PACKET_COST_BYTES = 256
 #: The fixed header of PUBACK without a reason code.
 _PUBACK = b"\x40\x02"
 #: A client is gone when it is silent for this many keep alive intervals (section 3.1.2.10).
@@ -66,13 +71,21 @@ class Connection:
         self._on_end = on_end
         self._writer = PacketWriter(network, self._stop)
         self._splitter = PacketSplitter(server.limits.frame_bytes)
-        self._waiting: deque[Packet] = deque()
+        #: Packets that wait to be handled, and what each of them takes; their sum.
+        self._waiting: deque[tuple[Packet, int]] = deque()
+        self._ahead_bytes = 0
+        #: The one that is handled, or was handled last.
+        self._handled: Packet | None = None
+        #: Whether nothing is read.
+        self._paused = False
         self._worker: asyncio.Task[None] | None = None
         #: Drops a client that does not send CONNECT in time; later it is the keep alive timer.
         self._timer: asyncio.TimerHandle | None = loop.call_later(server.limits.login_seconds, network.abort)
         self._last_received = loop.time()
         self._connect: ConnectPacket | None = None
         self._client: MqttClient | None = None
+        #: Whether the client has gone, or the connection been lost.
+        self._gone = False
         self._releasing = False
 
     @property
@@ -97,10 +110,8 @@ class Connection:
         try:
             if self._connect is None and self._splitter.empty and data[:1] != b"\x10":
                 raise MalformedPacket("the first packet is not CONNECT")
-            for packet in self._splitter.feed(self._without_acknowledgements(data)):
-                if self._writer.ended:
-                    return
-                self._take(packet)
+            self._splitter.add(self._without_acknowledgements(data))
+            self._read()
         except PacketTooLarge:
             self._reject(DisconnectReasonCode.PACKET_TOO_LARGE, "The packet is too large.")
         except UnsupportedVersion:
@@ -113,10 +124,32 @@ class Connection:
             log.exception("a packet failed")
             self._fail()
 
+    def _read(self) -> None:
+        """Take packets while not too much waits; then nothing more is read either."""
+        while not self._writer.ended:
+            if self._ahead_bytes > _READ_AHEAD_BYTES:
+                self._paused = True
+                self._network.pause_reading()
+                return
+            packet = self._splitter.next()
+            if packet is None:
+                return
+            self._take(packet)
+
+    def _go_on_reading(self) -> None:
+        """Read again when enough has been handled of what waited."""
+        if self._paused and self._ahead_bytes <= _READ_AHEAD_BYTES // 2 and not self._writer.ended:
+            self._paused = False
+            # What the client has sent meanwhile has not been looked at.
+            self._last_received = asyncio.get_running_loop().time()
+            self.data_received(b"")
+            if not self._paused and not self._writer.ended:
+                self._network.resume_reading()
+
     def _without_acknowledgements(self, data: bytes) -> bytes:
         """Handle at once what busy subscribers send most: PUBACK in its shortest form, one behind the other."""
         client = self._client
-        if client is None or data[:2] != _PUBACK or not self._splitter.empty:
+        if client is None or data[:2] != _PUBACK or not (self._splitter.empty and self._writer.accepted):
             return data
         position = 0
         packet_ids = []
@@ -141,27 +174,26 @@ class Connection:
             self._writer.use_options(packet)
         else:
             packet = decode_packet(data, self._writer.version)
-        if isinstance(packet, AckPacket) and packet.type is PacketType.PUBACK:
-            # Those of messages that are not in flight count as any other packet.
-            if client is not None and not client.acknowledge([packet.packet_id]):
+        if self._writer.accepted and client is not None and isinstance(packet, AckPacket | PingPacket):
+            # They do not wait behind what is held back; an acknowledgement of something costs nothing.
+            if isinstance(packet, PingPacket):
+                self._writer.write(PINGRESP)
+                client.session.rate.count()
+            elif not client.take_acknowledgement(packet):
                 client.session.rate.count()
             return
-        if isinstance(packet, PingPacket) and self._writer.accepted:
-            if client is not None:
-                client.session.rate.count()
-            self._writer.write(PINGRESP)
-            return
-        self._waiting.append(packet)
+        self._waiting.append((packet, _PACKET_COST_BYTES + len(data)))
+        self._ahead_bytes += _PACKET_COST_BYTES + len(data)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        if len(self._waiting) == _MAX_WAITING_PACKETS:
-            self._network.pause_reading()
 
     async def _work(self) -> None:
-        """Handle the packets that wait."""
+        """Handle the packets that wait, as fast as the client is read."""
         try:
             while self._waiting and not self._writer.ended:
-                packet = self._waiting.popleft()
+                packet, cost = self._waiting.popleft()
+                self._handled = packet
+                self._ahead_bytes -= cost
                 if isinstance(packet, ConnectPacket):
                     await self._open(packet)
                 elif self._client is not None:
@@ -170,6 +202,7 @@ class Connection:
                     rate.count()
                     rate.message()
                     await self._client.handle(packet)
+                self._go_on_reading()
         except ProtocolError as error:
             self._reject(DisconnectReasonCode.PROTOCOL_ERROR, str(error))
         except ConnectionResetError:
@@ -179,8 +212,8 @@ class Connection:
             self._fail()
         finally:
             self._worker = None
-            if not self._writer.ended:
-                self._network.resume_reading()
+            if self._gone:
+                self._handle_rest()
 
     # --- beginning ---
 
@@ -191,13 +224,15 @@ class Connection:
             caller, credentials = await authenticate(self._server.store, self._credentials, connect)
             session = self._server.sessions.open(credentials, caller)
             self._client = MqttClient(self._server, session, connect, client_id, self._network, self._writer)
+            if self._gone:
+                self._client.gone()
             await self._client.begin()
         except ConnectRefused as refusal:
             self._refuse(refusal.code, str(refusal))
         except StoreError as error:
             self._refuse(CONNECT_CODES[error.code], error.detail)
         else:
-            if not self._writer.ended:
+            if not self._writer.ended and not self._gone:
                 self._set_timer(None)
                 if connect.keep_alive:
                     self._check_keep_alive(connect.keep_alive * _KEEP_ALIVE_FACTOR)
@@ -205,7 +240,8 @@ class Connection:
     def _check_keep_alive(self, limit_seconds: float) -> None:
         """See that the client is heard of in time; a timer for each silence, not for each packet."""
         loop = asyncio.get_running_loop()
-        left = self._last_received + limit_seconds - loop.time()
+        # Nobody can be heard who is not read.
+        left = limit_seconds if self._paused else self._last_received + limit_seconds - loop.time()
         if left <= 0:
             reason = "Nothing was heard for too long."
             self._writer.close(DisconnectReasonCode.KEEP_ALIVE_TIMEOUT, reason)
@@ -243,14 +279,33 @@ class Connection:
         self._release_soon()
 
     def ended(self) -> None:
-        """The connection is gone."""
-        self._writer.stop()
+        """The connection is gone. What the client had sent before is still handled, as fast as it would have been."""
         self._set_timer(None)
         if self._client is not None:
             self._client.gone()
+        self._gone = True
+        if self._worker is None or self._writer.ended:
+            self._leave()
+            return
+        self._set_timer(asyncio.get_running_loop().call_later(_REST_SECONDS, self._leave))
+        if isinstance(self._handled, SubscribePacket) or not (self._writer.accepted or self._waiting):
+            self._worker.cancel()  # Of no use to a client that has gone.
+
+    def _handle_rest(self) -> None:
+        """Go on for a client that has gone."""
+        if self._waiting and not self._releasing:
+            self._worker = asyncio.create_task(self._work())
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Nothing is left to be done for the client."""
+        self._writer.stop()
+        self._set_timer(None)
         self._release_soon()
-        if self._on_end is not None:
-            self._on_end(self)
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self)
 
     def _release_soon(self) -> None:
         if not self._releasing:

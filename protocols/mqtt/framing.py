@@ -1,7 +1,5 @@
 """The fixed header (MQTT 5.0, section 2.1): where one packet ends in a stream of bytes, and the next one begins."""
 
-from collections.abc import Iterator
-
 from protocols.mqtt.packets import MalformedPacket
 
 #: One byte of type and flags, and up to four of the remaining length (section 2.1.4).
@@ -23,22 +21,26 @@ class PacketSplitter:
 
     @property
     def empty(self) -> bool:
-        """Whether no packet is incomplete."""
+        """Whether nothing is left."""
         return not self._buffer
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Add data; gives the packets that are complete now.
+    def add(self, data: bytes) -> None:
+        """Bytes that came behind the earlier ones."""
+        self._buffer += data
+
+    def next(self) -> bytes | None:
+        """The next packet; None while it is incomplete.
 
         Raises:
-            PacketTooLarge: a packet announces more than the limit; the rest of it need not have arrived.
+            PacketTooLarge: it announces more than the limit; the rest of it need not have arrived.
             MalformedPacket: its length cannot be read.
         """
-        buffer = self._buffer
-        buffer += data
-        while (end := self._end_of_first()) is not None:
-            packet = bytes(buffer[:end])
-            del buffer[:end]
-            yield packet
+        end = self._end_of_first()
+        if end is None:
+            return None
+        packet = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        return packet
 
     def _end_of_first(self) -> int | None:
         """Where the first packet ends; None while it is incomplete."""

@@ -76,8 +76,8 @@ class InboundMessages:
                 self._unreleased.add(packet.packet_id)
             writer.write(encoder.pubrec(packet.packet_id, PubRecReasonCode(int(code)), reason))
 
-    def release(self, packet: AckPacket) -> None:
-        """PUBREL; PUBREC and PUBCOMP acknowledge nothing that the server sends."""
+    def release(self, packet: AckPacket) -> bool:
+        """PUBREL; PUBREC and PUBCOMP acknowledge nothing that the server sends. Gives whether it was known."""
         if packet.type is not PacketType.PUBREL:
             raise ProtocolError("an acknowledgement of nothing")
         known = packet.packet_id in self._unreleased | self._earlier
@@ -85,6 +85,7 @@ class InboundMessages:
         self._earlier.discard(packet.packet_id)
         code = PubCompReasonCode.SUCCESS if known else PubCompReasonCode.PACKET_ID_NOT_FOUND
         self._writer.write(self._writer.encoder.pubcomp(packet.packet_id, code))
+        return known
 
     async def publish_will(self, will: Will) -> None:
         """Report the client's will."""
