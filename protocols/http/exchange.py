@@ -91,6 +91,8 @@ class Exchange:
         except Exception:  # The boundary of every door: an error of the server's own is told as one.
             log.exception("a request failed", extra={"request_id": self.request_id})
             response = tell(self, Internal())
+        if response is None and REFUSAL in self.state:
+            response = tell(self, self.state[REFUSAL])
         if response is not None and not self.started:
             await self.respond(response)
 

@@ -232,9 +232,41 @@ async def test_a_body_that_breaks_off_in_nonsense_is_told() -> None:
     assert not echo.asked
 
 
+async def test_who_waits_for_the_client_to_leave_is_told_of_nonsense_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def answer(exchange: Exchange) -> None:
+        while (await exchange.receive())["type"] != "http.disconnect":
+            pass
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await Exchange(scope, receive, send, NO_PAGES).run(answer)
+
+    async with serving(call) as running, connected(running.port) as client:
+        client.send(b"POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        await eventually(lambda: running.server.server_state.tasks)
+        client.send(b"nonsense")
+        assert (await problem_of(client))["status"] == 400
+    assert not caplog.records
+
+
 async def test_a_client_that_sends_no_more_gets_the_answers() -> None:
-    echo = Echo()
-    async with serving(echo) as running, connected(running.port) as client:
+    echo, waiting = Echo(), asyncio.Event()
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await waiting.wait()
+        await echo(scope, receive, send)
+
+    async with serving(call) as running, connected(running.port) as client:
+        client.send(chunked(body=b"one"))
+        client.writer.write_eof()
+        await eventually(lambda: running.only_connection().peer_ended)
+        waiting.set()
+        status, fields, body = await answer_of(client)
+        assert (status, fields[b"connection"], body) == (200, b"close", b"one")
+        assert await client.read_to_end() == b""
+        await eventually(lambda: running.connections() == 0)
+    async with serving(call) as running, connected(running.port) as client:
         client.send(chunked(body=b"one") + chunked(body=b"two") + b"GET /half")
         client.writer.write_eof()
         assert [(await answer_of(client))[2] for _ in range(2)] == [b"one", b"two"]
