@@ -26,7 +26,10 @@ class Upload(Unary):
             rpc.names = self._names
             caller = rpc.take(await calls.store.admit(rpc.credentials))
             self._binding.operation.authorise(caller)
-            return await self._run(rpc, caller, await self._whole(rpc, parts))
+            whole = await self._whole(rpc, parts)
+            # The end of a client looks like the end of what they have to send; only writing to them tells.
+            await context.send_initial_metadata((("x-request-id", rpc.request_id),))
+            return await self._run(rpc, caller, whole)
 
     async def _whole(self, rpc: Rpc, parts: AsyncIterator[bytes]) -> Message:
         """Take parts until the client has sent all.

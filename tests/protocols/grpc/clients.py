@@ -1,11 +1,12 @@
 """The gRPC port on a running node, and grpcio's own clients of it."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from google.protobuf.any_pb2 import Any as Packed
 from google.rpc import error_details_pb2, status_pb2
@@ -174,9 +175,15 @@ class Node:
 
     @contextlib.asynccontextmanager
     async def client(
-        self, caller: Caller | None = None, *, tenant: TenantId | None = None, **options: Any
+        self,
+        caller: Caller | None = None,
+        *,
+        tenant: TenantId | None = None,
+        port: int | None = None,
+        **options: Any,
     ) -> AsyncIterator[Client]:
-        """Somebody who connects; ``options`` are the channel's, with underscores for dots."""
+        """Somebody who connects, by another port if one is given; ``options`` are the channel's, with underscores for
+        dots."""
         metadata: list[tuple[str, str]] = []
         if caller is not None:
             metadata.append(("authorization", f"Bearer {self.live.token(caller)}"))
@@ -187,12 +194,49 @@ class Node:
             ("grpc.use_local_subchannel_pool", 1),
             *((f"grpc.{name}", value) for name, value in options.items()),
         ]
-        async with aio.insecure_channel(f"127.0.0.1:{self.port}", options=arguments) as channel:
+        async with aio.insecure_channel(f"127.0.0.1:{port or self.port}", options=arguments) as channel:
             yield Client(channel, tuple(metadata))
 
     async def idle(self) -> None:
         """Wait until no call is served."""
         await eventually(lambda: not self.door.open)
+
+
+class Wire:
+    """A line to a port of this machine, which can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        self._there = port
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        self._server.close()
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Let both ends find the connection broken."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, other = await asyncio.open_connection("127.0.0.1", self._there)
+        self._writers += (writer, other)
+        await asyncio.gather(_pump(reader, other), _pump(there, writer))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
@@ -24,9 +25,10 @@ from protocols.grpc._generated.petstore.v1 import (
     users_pb2,
 )
 from protocols.grpc.bindings import BINDINGS
-from tests.protocols.grpc.clients import Client, Node, node_with_grpc
+from tests.protocols.grpc.clients import Client, Node, Wire, node_with_grpc
 from tests.protocols.grpc.test_calls import PET, add
 from tests.protocols.live import new_tenant
+from tests.waiting import eventually
 
 
 def test_every_operation_that_a_client_may_ask_for_has_a_method() -> None:
@@ -132,6 +134,31 @@ async def test_who_stops_in_the_middle_of_an_upload_is_sent_off(tmp_path: Path) 
         told = await staff.refused(staff.pets.UploadPetImage, halting())
         assert (told.code, told.info.reason) == (StatusCode.RESOURCE_EXHAUSTED, "STALLED")
         never.set()
+
+
+@pytest.mark.parametrize("way", ["cancels", "vanishes"])
+async def test_half_an_image_is_none(node: Node, way: str) -> None:
+    """To a server of grpc.aio a client that goes looks like one that has sent all."""
+    content = picture(100)
+    async with node.client(node.live.member(Role.STAFF)) as staff:
+        pet = await add(staff)
+        for _ in range(20):
+            before = len(node.ended)
+            async with Wire(node.port) as wire, node.client(port=wire.port) as client:
+                call = client.pets.UploadPetImage(metadata=staff.metadata)
+                for part in list(parts(pet.id, content, 5000))[:3]:
+                    await call.write(part)
+                await eventually(lambda: node.door.open)
+                if way == "cancels":
+                    call.cancel()
+                else:
+                    wire.cut()
+                await eventually(lambda before=before: len(node.ended) > before)  # type: ignore[misc]
+                await asyncio.gather(call, return_exceptions=True)
+        ended = [status for method, status in node.ended if method == "PetService/UploadPetImage"]
+        assert ended == [StatusCode.CANCELLED] * 20
+        shown = await staff.call(staff.pets.GetPet, pets_pb2.GetPetRequest(id=pet.id))
+        assert list(shown.photos) == []
 
 
 async def owner(visitor: Client, client: Client) -> None:
