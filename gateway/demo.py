@@ -45,7 +45,7 @@ async def _hash_passwords(ctx: Context, params: NoParams, body: None) -> dict[st
         for name, password, _, _ in ACCOUNTS
         if not await tx.count(Query(Login, (Equal("username_key", name_key(name)),)))
     ]
-    return {name: await ctx.store.hasher.hash(password) for name, password in missing}
+    return {name: await ctx.store.hasher.hash(password, "") for name, password in missing}
 
 
 async def _open_demo(ctx: Context, params: NoParams, body: None) -> Seeded:  # noqa: ARG001

@@ -60,6 +60,26 @@ class Settings(BaseSettings):
         description="hash passwords with next to no work, for tests; on the loopback address only",
     )
     rate_limit: int = Field(default=100, ge=0, description="requests per minute and caller; 0 is no limit")
+    network_rate_limit: int | None = Field(
+        default=None,
+        ge=0,
+        description="requests per minute and network address, over all tenants; without it ten times `RATE_LIMIT`",
+    )
+    network_registrations: int = Field(
+        default=_DEFAULTS.network_registrations_per_minute,
+        ge=0,
+        description="registrations per minute and network address; 0 is no limit",
+    )
+    network_failed_logins: int = Field(
+        default=_DEFAULTS.network_failed_logins_per_minute,
+        ge=0,
+        description="failed logins per minute and network address; 0 is no limit",
+    )
+    network_connections: int = Field(
+        default=_DEFAULTS.network_connections,
+        ge=0,
+        description="live connections a network address may hold; 0 is no limit",
+    )
     connections_per_caller: int = Field(
         default=_DEFAULTS.connections_per_caller, ge=1, description="live connections a caller may hold"
     )
@@ -228,6 +248,12 @@ class Settings(BaseSettings):
         """The bounds of the store."""
         return Limits(
             requests_per_minute=self.rate_limit,
+            network_requests_per_minute=(
+                10 * self.rate_limit if self.network_rate_limit is None else self.network_rate_limit
+            ),
+            network_registrations_per_minute=self.network_registrations,
+            network_failed_logins_per_minute=self.network_failed_logins,
+            network_connections=self.network_connections,
             connections_per_caller=self.connections_per_caller,
             filters_per_connection=self.filters_per_connection,
             messages_per_second=self.messages_per_second,

@@ -5,9 +5,11 @@ import hashlib
 import hmac
 from weakref import WeakValueDictionary
 
+from core.kernel.addresses import network_of
 from core.kernel.caller import Role
 from core.kernel.errors import RateLimited, Unauthorized
 from core.kernel.ids import TenantId
+from core.kernel.limits import Limits
 from core.models.auth import LoggedIn
 from core.models.devices import Device
 from core.models.users import Login, LoginKind, User, name_key
@@ -15,51 +17,61 @@ from core.ports.coordination import RateLimiter
 from core.ports.records import Equal, Query, RecordStorage, Transaction
 from core.ports.security import PasswordHasher
 
-FAILURES_PER_NAME = 5
-FAILURES_PER_ADDRESS = 20
+#: Failures within a minute with one name from one network, after which it may not try that name again for a while.
+_MAX_FAILURES = 5
+#: Failures with one name from anywhere, after which each attempt with it is slowed. It is never refused for others'
+#: failures: whoever guesses must not be able to keep its owner out.
+_SLOWING_FAILURES = 20
+_SLOWED_SECONDS = 1.0
 _WINDOW_SECONDS = 60
 
 
 class Passwords:
-    """Checks passwords. Failures are counted by name and by address, on all nodes together."""
+    """Checks passwords. Failures are counted by name and network, on all nodes together."""
 
-    def __init__(self, storage: RecordStorage, hasher: PasswordHasher, limiter: RateLimiter) -> None:
+    def __init__(
+        self, storage: RecordStorage, hasher: PasswordHasher, limiter: RateLimiter, limits: Limits
+    ) -> None:
         self._storage = storage
         self._hasher = hasher
         self._limiter = limiter
-        #: Attempts at one name take turns, so that a burst of guesses cannot outrun the count of failures.
-        self._turns: WeakValueDictionary[tuple[TenantId, str], asyncio.Lock] = WeakValueDictionary()
+        self._limits = limits
+        #: Attempts of a network at one name take turns, so that a burst of guesses cannot outrun the count of failures.
+        self._turns: WeakValueDictionary[tuple[TenantId, str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def check(self, tenant: TenantId, address: str, username: str, password: str) -> Login:
         """The login of that name, when the password is its own. ``address`` is where the attempt comes from.
 
         Raises:
             Unauthorized: wrong name or password; which of them is not told.
-            RateLimited: too many failed attempts at this name, or from this address.
+            RateLimited: too many failed attempts from this network: with this name, or with any.
         """
-        name = name_key(username)
-        async with self._turns.setdefault((tenant, name), asyncio.Lock()):
-            return await self._attempt(tenant, address, name, password)
+        name, network = name_key(username), network_of(address)
+        async with self._turns.setdefault((tenant, name, network), asyncio.Lock()):
+            return await self._attempt(tenant, network, name, password)
 
-    async def _attempt(self, tenant: TenantId, address: str, name: str, password: str) -> Login:
-        budgets = (
-            (f"login:{tenant}:{name}", FAILURES_PER_NAME),
+    async def _attempt(self, tenant: TenantId, network: str, name: str, password: str) -> Login:
+        refusing = [(f"login:{tenant}:{name}:{network}", _MAX_FAILURES)]
+        most = self._limits.network_failed_logins_per_minute
+        if self._limits.requests_per_minute and most:
             # Of a known caller too: accounts are free, and no more guesses come with them.
-            (f"login:{address}", FAILURES_PER_ADDRESS),
-        )
-        for key, most in budgets:
+            refusing.append((f"login:{network}", most))
+        slowing = (f"login:{tenant}:{name}", _SLOWING_FAILURES)
+        for key, most in refusing:
             allowance = await self._limiter.hit(key, most, _WINDOW_SECONDS, cost=0)
             if allowance.remaining <= 0:
                 raise RateLimited(max(1, allowance.reset), "Too many failed logins.")
+        if (await self._limiter.hit(*slowing, _WINDOW_SECONDS, cost=0)).remaining <= 0:
+            await asyncio.sleep(_SLOWED_SECONDS)
         async with self._storage.read(tenant) as tx:
             found = await tx.find(Query(Login, (Equal("username_key", name),)))
         login = found[0] if found else None
         if login is not None and login.kind is LoginKind.DEVICE:
             good = hmac.compare_digest(hash_device_password(password), login.password_hash)
         else:
-            good = await self._hasher.verify(password, login.password_hash if login else None)
+            good = await self._hasher.verify(password, login.password_hash if login else None, network)
         if login is None or not good:
-            for key, most in budgets:
+            for key, most in (*refusing, slowing):
                 await self._limiter.hit(key, most, _WINDOW_SECONDS)
             raise Unauthorized("The user name or the password is wrong.")
         return login

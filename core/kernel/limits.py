@@ -5,9 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on what a caller may use. Times are in seconds, sizes in bytes; a rate of 0 is no limit."""
+    """Limits on what a caller may use. Times are in seconds, sizes in bytes; a rate of 0 is no limit.
+
+    Those of a network (an address; of IPv6 its /64) count over all tenants, so that naming a new tenant in each request
+    buys nothing. They are off where callers have no limit.
+    """
 
     requests_per_minute: int = 100
+    network_requests_per_minute: int = 1000
+    network_registrations_per_minute: int = 30
+    network_failed_logins_per_minute: int = 30
+    network_connections: int = 200
     body_bytes: int = 1024 * 1024
     image_bytes: int = 5 * 1024 * 1024
     filters_per_connection: int = 100

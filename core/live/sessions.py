@@ -21,7 +21,7 @@ class Sessions:
         self.store = store
         self.presence = ChatPresence()
         self.queue = ChatQueue()
-        self.connections = ConnectionCounts(store.limits.connections_per_caller)
+        self.connections = ConnectionCounts(store.limits)
         self._open: set[Session] = set()
         store.revocations.watchers.append(self._on_revoked)
         store.hub.observers.add(self.queue)

@@ -7,12 +7,16 @@ from typing import Protocol
 
 
 class PasswordHasher(Protocol):
-    """Slow, salted hashes."""
+    """Slow, salted hashes. Networks take turns, so that one that asks for many delays the others by one each.
 
-    async def hash(self, password: str) -> str:
-        """Hash a password."""
+    Raises:
+        Unavailable: too many are waiting, of this network or of all.
+    """
 
-    async def verify(self, password: str, hashed: str | None) -> bool:
+    async def hash(self, password: str, network: str) -> str:
+        """Hash a password for a client of a network."""
+
+    async def verify(self, password: str, hashed: str | None, network: str) -> bool:
         """Check a password; without a hash it takes as long and is False, so that names cannot be probed."""
 
 

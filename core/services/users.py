@@ -7,12 +7,14 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from core.auth.callers import password_login
+from core.kernel.addresses import network_of
 from core.kernel.caller import Caller, Role, Scope
 from core.kernel.errors import (
     Conflict,
     ErrorCode,
     Forbidden,
     NotFound,
+    RateLimited,
     Unauthorized,
     ValidationFailed,
     Violation,
@@ -68,7 +70,13 @@ def _check_own(caller: Caller, user_id: str) -> None:
 
 
 async def _hash_password(ctx: Context, _: NoParams, body: UserDraft) -> str:
-    return await ctx.store.hasher.hash(body.password.get_secret_value())
+    network = network_of(ctx.caller.address)
+    limits = ctx.store.limits
+    if limits.requests_per_minute and (most := limits.network_registrations_per_minute):
+        allowance = await ctx.store.limiter.hit(f"registrations:{network}", most, 60)
+        if not allowance.allowed:
+            raise RateLimited(allowance.reset, "Too many registrations from this network address.")
+    return await ctx.store.hasher.hash(body.password.get_secret_value(), network)
 
 
 async def _register(ctx: Context, _: NoParams, body: UserDraft) -> User:
@@ -160,7 +168,8 @@ async def _prepare_change(ctx: Context, params: ById, body: UserChange | MergePa
                 return _Prepared(violation=violation)
     if password is None:
         return _Prepared()
-    return _Prepared(await ctx.store.hasher.hash(password.get_secret_value()))
+    network = network_of(ctx.caller.address)
+    return _Prepared(await ctx.store.hasher.hash(password.get_secret_value(), network))
 
 
 def _valid(kind: TypeAdapter[T], value: object) -> T | None:

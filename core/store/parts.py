@@ -54,7 +54,7 @@ class StoreParts:
         self.agents = ConnectedAgents(hub.peers.tell_agents)
         self.cache = ReadCache(adapters.storage)
         self.revocations = Revocations(adapters.storage, clock)
-        self.passwords = Passwords(adapters.storage, adapters.hasher, adapters.limiter)
+        self.passwords = Passwords(adapters.storage, adapters.hasher, adapters.limiter, self.limits)
         self.authenticator = Authenticator(
             adapters.storage, adapters.signer, self.revocations, self.passwords, clock
         )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from core.auth.authentication import tenant_of
 from core.hub import Hub
+from core.kernel.addresses import network_of
 from core.kernel.caller import Caller, Credentials, visitor
 from core.kernel.clock import Clock, utc_now
 from core.kernel.errors import (
@@ -121,7 +122,17 @@ class Store(StoreParts):
         allowance = await self.limiter.hit(f"{caller.tenant}:{caller.key}", limit, _WINDOW_SECONDS, cost)
         if not allowance.allowed:
             refusal = RateLimited(allowance.reset)
+        elif (of_network := await self._network_allowance(credentials.address, cost)) is not None:
+            refusal = RateLimited(of_network.reset, "Too many requests from this network address.")
         return Admission(caller, allowance, refusal)
+
+    async def _network_allowance(self, address: str, cost: int) -> Allowance | None:
+        """Take the request from the budget of its network; gives the budget where it is spent."""
+        limit = self.limits.network_requests_per_minute
+        if not limit:
+            return None
+        allowance = await self.limiter.hit(f"network:{network_of(address)}", limit, _WINDOW_SECONDS, cost)
+        return None if allowance.allowed else allowance
 
     async def execute(self, caller: Caller, call: Call) -> Outcome:
         """Run an operation: the caller's right, the input, the idempotency key, the transaction, the events.

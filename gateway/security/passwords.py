@@ -1,6 +1,7 @@
 """Passwords, hashed with argon2id (RFC 9106) in threads of their own."""
 
 import asyncio
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
@@ -12,12 +13,15 @@ from core.kernel.errors import Unavailable
 
 T = TypeVar("T")
 
-#: Hashes that may wait for a thread; whoever comes then is told to come back.
+#: Hashes that may wait for a thread, of all and of one network; whoever comes then is told to come back.
 _MAX_WAITING_HASHES = 200
+_MAX_WAITING_OF_NETWORK = 40
 
 
 class Argon2Hasher:
     """Hashes a few passwords at a time, so that a flood of logins takes neither the loop nor all memory.
+
+    Networks take turns: whoever asks for one hash waits for at most one of each other network.
 
     ``memory_cost`` is in KiB and is taken per thread. The defaults are argon2-cffi's: the second recommended
     option of RFC 9106, section 4.
@@ -28,7 +32,9 @@ class Argon2Hasher:
     ) -> None:
         self._argon2 = PasswordHasher(time_cost, memory_cost, parallelism)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._waiting = 0
+        self._free_threads = threads
+        #: Who waits for a thread, by network, in the order of their turns.
+        self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         # Made with the same parameters as all others, so that checking it takes as long.
         self._nobodys = self._argon2.hash("nobody's password")
 
@@ -37,21 +43,23 @@ class Argon2Hasher:
         """A hasher that costs next to nothing, its hashes' guesser as well: for tests."""
         return cls(time_cost=1, memory_cost=8, parallelism=1)
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, network: str) -> str:
         """Hash a password with a new salt.
 
         Raises:
             Unavailable: too many are waiting.
         """
-        return await self._run(lambda: self._argon2.hash(password))
+        return await self._run(lambda: self._argon2.hash(password), network)
 
-    async def verify(self, password: str, hashed: str | None) -> bool:
+    async def verify(self, password: str, hashed: str | None, network: str) -> bool:
         """Check a password; without a hash it takes as long and is False, so that names cannot be probed.
 
         Raises:
             Unavailable: too many are waiting.
         """
-        good = await self._run(lambda: self._verify(password, self._nobodys if hashed is None else hashed))
+        good = await self._run(
+            lambda: self._verify(password, self._nobodys if hashed is None else hashed), network
+        )
         return good and hashed is not None
 
     def _verify(self, password: str, hashed: str) -> bool:
@@ -60,14 +68,42 @@ class Argon2Hasher:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= _MAX_WAITING_HASHES:
-            raise Unavailable("Too many logins at once.")
-        self._waiting += 1
+    async def _run(self, work: Callable[[], T], network: str) -> T:
+        await self._take_thread(network)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            self._waiting -= 1
+            self._pass_thread_on()
+
+    async def _take_thread(self, network: str) -> None:
+        if self._free_threads:
+            self._free_threads -= 1
+            return
+        waiting = sum(map(len, self._queues.values()))
+        if waiting >= _MAX_WAITING_HASHES or len(self._queues.get(network, ())) >= _MAX_WAITING_OF_NETWORK:
+            raise Unavailable("Too many logins at once.")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(network, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_thread_on()
+            raise
+
+    def _pass_thread_on(self) -> None:
+        """Give the thread to the next network's longest waiting, or free it."""
+        while self._queues:
+            network, queue = self._queues.popitem(last=False)
+            while queue:
+                turn = queue.popleft()
+                if turn.done():  # Who waited has left.
+                    continue
+                if queue:
+                    self._queues[network] = queue
+                turn.set_result(None)
+                return
+        self._free_threads += 1
 
     def close(self) -> None:
         """End the threads once they have done what they are at; what still waits is given up."""

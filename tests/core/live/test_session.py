@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.auth.callers import access_claims
-from core.kernel.caller import Caller, Credentials
+from core.kernel.caller import Caller, Credentials, visitor
 from core.kernel.clock import utc_now
 from core.kernel.errors import (
     BadRequest,
@@ -28,13 +28,15 @@ from core.kernel.errors import (
     Unavailable,
     ValidationFailed,
 )
-from core.kernel.ids import new_id
+from core.kernel.ids import TenantId, new_id
 from core.kernel.limits import Limits
 from core.live.commands import Subscribe
+from core.live.connection_counts import ConnectionCounts
 from core.live.sessions import Sessions
 from core.models.chats import Chat
 from core.services.chats import CLOSE_CHAT
-from core.store.store import Store
+from core.services.messages import MARK_DELIVERED
+from core.store.store import Call, Outcome, Store
 from tests.clock import skip
 from tests.core.live.fakes import FakeClient
 from tests.core.stores import Shop, customer_of, open_store, staff_of
@@ -126,6 +128,22 @@ async def test_a_draining_node_lets_nobody_in(scene: Scene) -> None:
     scene.sessions.close_all(Close(CloseReason.DRAINING))
     scene.sessions.close_all(Close(CloseReason.INTERNAL))
     assert (await session.session.closed).reason is CloseReason.DRAINING
+
+
+async def test_connections_are_bounded_by_network_over_all_tenants() -> None:
+    counts = ConnectionCounts(Limits(network_connections=3))
+    here = [visitor(TenantId(new_id()), address) for address in ("2001:db8::1", "2001:db8::2", "2001:db8::3")]
+    for caller in here:
+        counts.enter(caller)
+    late = visitor(TenantId(new_id()), "2001:db8::4")
+    with pytest.raises(RateLimited):
+        counts.enter(late)
+    counts.enter(visitor(late.tenant, "2001:db8:0:1::4"))
+    # To log in is no further connection.
+    counts.move(here[0], customer_of(here[0].tenant))
+    counts.leave(here[1])
+    counts.enter(late)
+    counts.leave(late)
 
 
 async def test_logging_in_moves_the_count_to_the_known_caller(scene: Scene) -> None:
@@ -406,12 +424,12 @@ async def test_a_mark_that_cannot_be_written_is_given_up(
     await agent.command("joinChat", {"chatId": chat_id})
     sent = scene.store.execute
 
-    async def send_and_drain(*arguments: Any) -> Any:
-        outcome = await sent(*arguments)
-        scene.store.draining = True
-        return outcome
+    async def drained(caller: Caller, call: Call) -> Outcome:
+        if call.operation is MARK_DELIVERED:
+            raise Unavailable("This node is shutting down.")
+        return await sent(caller, call)
 
-    scene.store.execute = send_and_drain  # type: ignore[assignment, method-assign]
+    scene.store.execute = drained  # type: ignore[method-assign]
     await customer.command("chatMessage", {"text": "Hello"})
     await eventually(lambda: "was not marked" in caplog.text)
     assert not agent.session.closed.done()

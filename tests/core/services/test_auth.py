@@ -1,26 +1,29 @@
 """Logging in, refreshing and logging out; what slows guessing down."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from core.auth import passwords
 from core.kernel.caller import Caller, Credentials, Role, visitor
 from core.kernel.clock import utc_now
 from core.kernel.errors import Forbidden, RateLimited, Unauthorized, Unavailable
 from core.kernel.ids import SHARED_TENANT
+from core.kernel.limits import Limits
 from core.models.auth import LoginSession, Tokens
 from core.models.users import Login
 from core.ports.records import Query, TransientFailure
 from core.services import auth
 from core.services.auth import LOG_IN, LOG_OUT, REFRESH
 from core.services.devices import CREATE_DEVICE
-from core.services.users import UPDATE_USER
+from core.services.users import REGISTER, UPDATE_USER
 from core.store.store import Store
 from gateway.security.passwords import Argon2Hasher
-from tests.core.accounts import ADDRESS, PASSWORD, by_token, known, log_in, register
+from tests.core.accounts import ADDRESS, PASSWORD, by_token, known, log_in, profile, register
 from tests.core.stores import Shop, open_store
 
 
@@ -132,9 +135,9 @@ async def test_a_hash_is_checked_even_where_there_is_no_user(
     checked: list[str | None] = []
     verify = Argon2Hasher.verify
 
-    async def noted(self: Argon2Hasher, password: str, hashed: str | None) -> bool:
+    async def noted(self: Argon2Hasher, password: str, hashed: str | None, network: str) -> bool:
         checked.append(hashed)
-        return await verify(self, password, hashed)
+        return await verify(self, password, hashed, network)
 
     monkeypatch.setattr(Argon2Hasher, "verify", noted)
     for name in ("maria", "nobody"):
@@ -172,6 +175,43 @@ async def test_a_password_changed_meanwhile_lets_nobody_in(
 # --- guessing ---
 
 
+@pytest.fixture
+async def guarded(database: str, tmp_path: Path) -> AsyncIterator[Shop]:
+    """A shop with limits by network."""
+    async with open_store(tmp_path, database, limits=Limits()) as opened:
+        yield Shop(opened)
+
+
+async def test_nobody_keeps_somebody_out_from_elsewhere(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_SLOWED_SECONDS", 0.0)
+    await register(shop)
+    for number in range(6):
+        guesser = visitor(shop.tenant, f"198.51.100.{number}")
+        for _ in range(5):
+            await shop.refusal(Unauthorized, LOG_IN, guesser, {"username": "maria", "password": "wrong"})
+        await shop.refusal(RateLimited, LOG_IN, guesser, {"username": "maria", "password": PASSWORD})
+    assert (await log_in(shop)).user.username == "maria"
+
+
+async def test_after_many_failures_anywhere_each_attempt_with_a_name_is_slowed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "_SLOWED_SECONDS", 7.0)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    await register(shop)
+    for number in range(4):
+        guesser = visitor(shop.tenant, f"198.51.100.{number}")
+        for _ in range(5):
+            await shop.refusal(Unauthorized, LOG_IN, guesser, {"username": "maria", "password": "wrong"})
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await log_in(shop)
+    assert slept == [7.0]
+
+
 async def test_five_failures_for_a_name_close_it_for_a_while(shop: Shop) -> None:
     await register(shop)
     for _ in range(5):
@@ -198,23 +238,58 @@ async def test_good_logins_are_not_counted(shop: Shop) -> None:
     assert len(await asyncio.gather(*(log_in(shop) for _ in range(30)))) == 30
 
 
-async def test_twenty_failures_close_an_address_for_a_while(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("address", "near", "far"),
+    [
+        ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+        ("2001:db8:1:1::1", "2001:db8:1:1:ffff::2", "2001:db8:1:2::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2"),
+    ],
+)
+async def test_thirty_failures_close_a_network_for_a_while(
+    guarded: Shop, address: str, near: str, far: str
+) -> None:
+    shop = guarded
     await register(shop)
-    for number in range(20):
-        with pytest.raises(Unauthorized):
-            await log_in(shop, f"name{number}")
-    with pytest.raises(RateLimited):
-        await log_in(shop)
-    elsewhere = visitor(shop.tenant, "198.51.100.7")
-    await shop.call(LOG_IN, elsewhere, {"username": "maria", "password": PASSWORD})
+    for number in range(30):
+        caller = visitor(shop.tenant, address)
+        await shop.refusal(Unauthorized, LOG_IN, caller, {"username": f"name{number}", "password": PASSWORD})
+    body = {"username": "maria", "password": PASSWORD}
+    await shop.refusal(RateLimited, LOG_IN, visitor(shop.tenant, near), body)
+    # In whatever tenant.
+    other = Shop(shop.store)
+    await other.refusal(RateLimited, LOG_IN, visitor(other.tenant, near), body)
+    await shop.call(LOG_IN, visitor(shop.tenant, far), body)
 
 
-async def test_an_account_gives_no_further_guesses(shop: Shop) -> None:
+async def test_registrations_are_bounded_by_network_over_all_tenants(guarded: Shop) -> None:
+    for _ in range(30):
+        await register(Shop(guarded.store))
+    other = Shop(guarded.store)
+    await other.refusal(RateLimited, REGISTER, other.visitor, profile(password=PASSWORD))
+    elsewhere = visitor(other.tenant, "198.51.100.7")
+    await other.call(REGISTER, elsewhere, profile(password=PASSWORD))
+
+
+async def test_requests_are_bounded_by_network_over_all_tenants(guarded: Shop) -> None:
+    def credentials(address: str) -> Credentials:
+        return Credentials(address, str(uuid.uuid4()))
+
+    refused = 0
+    for _ in range(1010):
+        admission = await guarded.store.admit(credentials("192.0.2.1"))
+        refused += isinstance(admission.refusal, RateLimited)
+    assert refused == 10
+    assert (await guarded.store.admit(credentials("192.0.2.2"))).refusal is None
+
+
+async def test_an_account_gives_no_further_guesses(guarded: Shop) -> None:
+    shop = guarded
     await register(shop)
     token = (await log_in(shop)).access_token
     here = await by_token(shop, token)
     elsewhere = await shop.store.authenticator.authenticate(Credentials("198.51.100.7", token=token))
-    for number in range(20):
+    for number in range(30):
         await shop.refusal(Unauthorized, LOG_IN, here, {"username": f"name{number}", "password": "wrong"})
     for caller in (shop.visitor, here):
         await shop.refusal(RateLimited, LOG_IN, caller, {"username": "maria", "password": PASSWORD})
