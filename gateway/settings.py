@@ -281,14 +281,13 @@ def load_settings(**given: Any) -> Settings:
 
 def misspelt_variables() -> list[str]:
     """Name the variables with the settings' prefix, in the environment and in .env, that are no settings."""
-    known = {f"{PREFIX}{name.upper()}" for name in (*Settings.model_fields, *_COMMAND_VARIABLES)}
-    given = {
-        name.upper() for name in (*os.environ, *dotenv_values(".env")) if name.upper().startswith(PREFIX)
-    }
+    known = {name.upper() for name in Settings.model_fields} | _COMMAND_VARIABLES
+    given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
+    unknown = {name.removeprefix(PREFIX) for name in given if name.startswith(PREFIX)} - known
     return [
-        f"{name}: no such setting"
-        + "".join(f"; did you mean {near}?" for near in get_close_matches(name, known, 1))
-        for name in sorted(given - known)
+        f"{PREFIX}{name}: no such setting"
+        + "".join(f"; did you mean {PREFIX}{near}?" for near in get_close_matches(name, known, 1, 0.8))
+        for name in sorted(unknown)
     ]
 
 
