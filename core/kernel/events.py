@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 from core.kernel.clock import rfc3339
 from core.kernel.cursor import Cursor
 from core.kernel.ids import TenantId, new_id
+from core.kernel.model import encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class Draft:
             topic=topics[0],
             timestamp=now,
             audience=self.audience,
-            data=to_json(self.data, by_alias=True),
+            data=encode(self.data),
             aliases=tuple(topics[1:]),
             request_id=request_id,
         )

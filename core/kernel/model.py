@@ -31,6 +31,11 @@ from core.kernel.ids import is_id
 T = TypeVar("T")
 
 
+def encode(value: object) -> bytes:
+    """A value as the store writes it in JSON: members are camelCase, and one without a value is left out."""
+    return to_json(value, by_alias=True, exclude_none=True)
+
+
 class Model(BaseModel):
     """A frozen value whose members are camelCase outside."""
 
@@ -58,7 +63,7 @@ class Resource(Model):
     @cached_property
     def encoded(self) -> bytes:
         """The resource as JSON."""
-        return to_json(self, by_alias=True)
+        return encode(self)
 
     @cached_property
     def etag(self) -> str:

@@ -2,45 +2,40 @@
 
 from typing import Any
 
-from pydantic import Field
-
 from core.kernel.model import Model, Timestamp
 from core.models.chats import Chat, Message
 
-#: Said only where there is something to say; else the member is left out.
-IF_ANY: Any = Field(default=None, exclude_if=lambda value: value is None)
-
 
 class Reply(Model):
-    """What a live client is told."""
+    """What a live client is told; a member without a value is left out."""
 
     def shown(self) -> dict[str, Any]:
         """The reply as JSON has it."""
-        return self.model_dump(mode="json", by_alias=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Who(Reply):
     """Who a client is: the id of the user or the device, and its name."""
 
-    id: str | None
-    username: str | None
+    id: str | None = None
+    username: str | None = None
 
 
 class Connected(Reply):
-    """The greeting; ``user`` is null for a visitor. Topics and cursor are present when the client is
-    subscribed already."""
+    """The greeting; a visitor has no ``user``. Topics and cursor are present when the client is subscribed
+    already."""
 
     session_id: str
-    user: Who | None
-    topics: list[str] | None = IF_ANY
-    cursor: str | None = IF_ANY
+    user: Who | None = None
+    topics: list[str] | None = None
+    cursor: str | None = None
 
 
 class Authenticated(Reply):
-    """The login is valid until ``expires_at``; null: until it is revoked."""
+    """The login is valid until ``expires_at``, or, without it, until it is revoked."""
 
-    user: Who | None
-    expires_at: Timestamp | None
+    user: Who | None = None
+    expires_at: Timestamp | None = None
 
 
 class Subscribed(Reply):
@@ -53,7 +48,7 @@ class Subscribed(Reply):
 class Unsubscribed(Reply):
     """The remaining topic filters, and the position that was reached."""
 
-    cursor: str | None = IF_ANY
+    cursor: str | None = None
     topics: list[str]
 
 
@@ -61,7 +56,7 @@ class JoinedChat(Reply):
     """The chat, and the position in the log from which on the client gets its events."""
 
     session_id: str
-    user: Who | None
+    user: Who | None = None
     chat: Chat
     cursor: str
 
@@ -81,4 +76,4 @@ class OneMessage(Reply):
 class Pong(Reply):
     """A pong; a subscriber gets the position that they have reached."""
 
-    cursor: str | None = IF_ANY
+    cursor: str | None = None

@@ -30,10 +30,8 @@ PET: dict[str, Any] = {
     "id": PET_ID,
     "tenantId": TENANT_ID,
     "number": 42,
-    "ownerId": None,
     **PET_DRAFT,
     "status": "AVAILABLE",
-    "medicalInfo": {**PET_DRAFT["medicalInfo"], "healthNotes": None},
     "createdAt": "2026-03-02T09:30:00.125Z",
     "updatedAt": "2026-03-02T09:30:00.125Z",
 }
@@ -100,7 +98,7 @@ _SOURCE: dict[str, Any] = {
     "number": "************4242",
     "expMonth": 12,
     "expYear": 2029,
-    "billingAddress": {**PAYMENT_DRAFT["source"]["billingAddress"], "state": None},
+    "billingAddress": PAYMENT_DRAFT["source"]["billingAddress"],
 }
 PAYMENT: dict[str, Any] = {
     "id": PAYMENT_ID,
@@ -109,7 +107,6 @@ PAYMENT: dict[str, Any] = {
     "amount": "350.00",
     "currency": "USD",
     "status": "SUCCEEDED",
-    "failureReason": None,
     "source": _SOURCE,
     "receiptId": RECEIPT_ID,
     "createdAt": "2026-03-03T16:07:01.552Z",
@@ -171,8 +168,6 @@ MESSAGE: dict[str, Any] = {
     "text": "He would share a flat with two of them.",
     "clientMessageId": "m-1",
     "sentAt": _AT,
-    "deliveredAt": None,
-    "readAt": None,
 }
 READING: dict[str, Any] = {
     "heartRateBpm": 92,
@@ -190,19 +185,20 @@ PLACES = {
     "species": "DOG",
     "chat_id": CHAT_ID,
 }
+_WAITING = {name: value for name, value in CHAT.items() if name != "agentId"} | {"status": "WAITING"}
 _DELIVERED = {**MESSAGE, "deliveredAt": "2026-03-03T16:20:09.244Z"}
 _READ = {**_DELIVERED, "readAt": "2026-03-03T16:20:31.087Z"}
 _PENDING = {**PET, "status": "PENDING", "updatedAt": "2026-03-03T16:05:44.310Z"}
 _ADOPTED = {"id": PET_ID, "name": "Biscuit", "species": "DOG", "status": "ADOPTED"}
 _APPROVED = {**ORDER, "status": "APPROVED", "updatedAt": "2026-03-03T16:07:01.552Z"}
 _CANCELLED = {**ORDER, "status": "CANCELLED", "updatedAt": "2026-03-03T18:30:12.940Z"}
-_UNPAID = {**PAYMENT, "receiptId": None}
+_UNPAID = {name: value for name, value in PAYMENT.items() if name != "receiptId"}
 
 
 def _order(order: dict[str, Any], before: str | None, by: str) -> dict[str, Any]:
     return {
         "order": order,
-        "previousStatus": before,
+        **({} if before is None else {"previousStatus": before}),
         "newStatus": order["status"],
         "changedAt": order["updatedAt"],
         "changedBy": by,
@@ -233,13 +229,11 @@ EVENTS: dict[str, dict[str, Any]] = {
     "payment.processing": {
         "payment": {**_UNPAID, "status": "PROCESSING"},
         "order": ORDER,
-        "receipt": None,
     },
     "payment.succeeded": {"payment": PAYMENT, "order": _APPROVED, "receipt": RECEIPT},
     "payment.failed": {
         "payment": {**_UNPAID, "status": "FAILED", "failureReason": "The card was declined."},
         "order": ORDER,
-        "receipt": None,
     },
     "payment.refunded": {
         "payment": {**PAYMENT, "status": "REFUNDED"},
@@ -247,7 +241,7 @@ EVENTS: dict[str, dict[str, Any]] = {
         "receipt": RECEIPT,
     },
     "inventory.changed": {"species": "DOG", "available": 14, "pending": 2, "adopted": 3},
-    "chat.opened": {"chat": {**CHAT, "agentId": None, "status": "WAITING"}},
+    "chat.opened": {"chat": _WAITING},
     "chat.assigned": {"chat": CHAT},
     "chat.closed": {"chat": {**CHAT, "status": "CLOSED"}},
     "chat.message": {"message": MESSAGE},

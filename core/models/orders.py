@@ -132,7 +132,7 @@ class OrderEvent(Model):
     """
 
     order: Order
-    previous_status: OrderStatus | None
+    previous_status: OrderStatus | None = None
     new_status: OrderStatus
     changed_at: Timestamp
     changed_by: str

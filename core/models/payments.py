@@ -193,7 +193,7 @@ class PaymentDraft(Body):
 
 
 class PaymentEvent(Model):
-    """A payment with its order and receipt; ``receipt`` is null unless the payment has succeeded."""
+    """A payment with its order and receipt; there is a ``receipt`` once the payment has succeeded."""
 
     payment: Payment
     order: Order

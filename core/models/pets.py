@@ -70,7 +70,7 @@ class StatusReason(Choice):
 
 
 class MedicalInfo(Model):
-    """What is known about a pet's health; null: unknown."""
+    """What is known about a pet's health; absent: unknown."""
 
     spayed_neutered: bool | None = None
     vaccinated: bool | None = None
@@ -219,10 +219,10 @@ class Adopter(Model):
 
 
 class PetAdoptedEvent(Model):
-    """A pet was adopted; ``adopter`` is null when a visitor ordered it."""
+    """A pet was adopted; without an ``adopter`` a visitor ordered it."""
 
     pet: AdoptedPet
-    adopter: Adopter | None
+    adopter: Adopter | None = None
     adoption_date: Timestamp
 
 

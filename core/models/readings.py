@@ -25,7 +25,7 @@ class Activity(Choice):
 
 
 class Reading(Model):
-    """What a device measured at one time; null: not measured."""
+    """What a device measured at one time; absent: not measured."""
 
     heart_rate_bpm: int | None = None
     temperature_c: float | None = None

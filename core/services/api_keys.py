@@ -62,7 +62,6 @@ _EXAMPLE = {
     "ownerId": examples.USER_ID,
     "scopes": ["read:orders", "read:pets"],
     "createdAt": "2026-03-02T09:30:00.125Z",
-    "expiresAt": None,
 }
 
 CREATE_API_KEY = Operation(

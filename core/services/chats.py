@@ -149,7 +149,6 @@ _CHAT_EXAMPLE = {
     "tenantId": examples.TENANT_ID,
     "subject": "Does Biscuit like cats?",
     "customerId": examples.USER_ID,
-    "agentId": None,
     "status": "WAITING",
     "createdAt": "2026-03-03T16:05:44.310Z",
     "updatedAt": "2026-03-03T16:05:44.310Z",

@@ -162,8 +162,6 @@ _MESSAGE_EXAMPLE = {
     "text": "We have two cats at home.",
     "clientMessageId": "m-1",
     "sentAt": "2026-03-03T16:06:02.870Z",
-    "deliveredAt": None,
-    "readAt": None,
 }
 _NOT_FOUND = frozenset({ErrorCode.NOT_FOUND})
 

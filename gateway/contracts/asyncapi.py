@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
 from core.kernel.limits import Limits
 from gateway.settings import Settings
 from protocols.asyncapi import Channel, DoorDescription, Extended, MessageDescription, envelopes
 from protocols.mqtt.asyncapi import DOOR as MQTT
-from protocols.rest.schemas import REF, tidy
+from protocols.rest.schemas import REF, StoreSchema, tidy
 from protocols.socketio.asyncapi import DOOR as SOCKETIO
 from protocols.sse.asyncapi import DOOR as SSE
 from protocols.websocket.asyncapi import DOOR as WEBSOCKET
@@ -251,31 +251,13 @@ def _message(message: MessageDescription, mode: JsonSchemaMode, schemas: "Schema
     return {**described, "examples": [example]}
 
 
-class _Exact(GenerateJsonSchema):
-    """The schema of what the store writes: no member is missing except where it is declared so, and none is added."""
-
-    def field_is_required(
-        self,
-        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
-        total: bool,
-    ) -> bool:
-        """Whether it is always present."""
-        if self.mode == "validation":
-            return super().field_is_required(field, total)
-        return field.get("serialization_exclude_if") is None
+class _Exact(StoreSchema):
+    """What the store writes is closed: it adds no member."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         """An object, closed."""
         made = super().model_schema(schema)
         return made if self.mode == "validation" else {**made, "additionalProperties": False}
-
-    def model_field_schema(self, schema: core_schema.ModelField) -> JsonSchemaValue:
-        """A member; one that is left out instead of being null is never null."""
-        made = super().model_field_schema(schema)
-        if self.mode == "serialization" and schema.get("serialization_exclude_if") is not None:
-            found = [choice for choice in made.pop("anyOf") if choice != {"type": "null"}]
-            return {**made, **found[0]}
-        return made
 
 
 class Schemas:

@@ -236,7 +236,7 @@ class Conversation(Carrier):
 
     def greeting(self, content: dict[str, Any]) -> bytes:
         """See `core.live.client.InteractivePeer`."""
-        return _message("connected", {"sessionId": content["sessionId"], "user": content["user"]})
+        return _message("connected", {"sessionId": content["sessionId"], "user": content.get("user")})
 
     def reply(
         self, command: str, content: dict[str, Any], mark: str, greeting: dict[str, Any] | None

@@ -10,7 +10,7 @@ from core.kernel.errors import (
     ViolationCode,
 )
 from core.kernel.model import Model
-from core.live.replies import IF_ANY, Reply
+from core.live.replies import Reply
 
 
 class ViolationData(Model):
@@ -29,10 +29,10 @@ class ErrorData(Reply):
 
     code: ErrorCode
     message: str
-    errors: tuple[ViolationData, ...] | None = IF_ANY
-    oldest_cursor: str | None = IF_ANY
-    retry_after: int | None = IF_ANY
-    cursor: str | None = IF_ANY
+    errors: tuple[ViolationData, ...] | None = None
+    oldest_cursor: str | None = None
+    retry_after: int | None = None
+    cursor: str | None = None
 
 
 class ExpiredData(Reply):

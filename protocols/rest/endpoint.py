@@ -2,11 +2,9 @@
 
 from typing import Any, ClassVar
 
-from pydantic_core import to_json
-
 from core.kernel.caller import Caller
 from core.kernel.errors import UnsupportedMediaType
-from core.kernel.model import Page, Resource
+from core.kernel.model import Page, Resource, encode
 from core.ports.images import StoredImage
 from core.store.store import Call, Outcome, Store
 from protocols.http.exchange import Exchange
@@ -118,7 +116,7 @@ class Endpoint:
         elif isinstance(value, StoredImage):
             return self._render_image(exchange, values[-1].lower(), value)
         else:
-            encoded = to_json(value, by_alias=True)
+            encoded = encode(value)
             if isinstance(value, Page) and "page" in self._query_names:
                 link = link_header(exchange.path, exchange.scope["query_string"], value.pagination)
                 headers.append((b"link", link))

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from core.kernel.model import Body
 from core.ports.images import StoredImage
@@ -13,6 +15,39 @@ from core.store.operation import AnyOperation
 
 Schema = dict[str, Any]
 REF = "#/components/schemas/"
+
+
+class StoreSchema(GenerateJsonSchema):
+    """JSON Schema of what the store reads and of what it writes.
+
+    It writes every member that has a value and leaves the others out, so those that may have none are optional there,
+    and never null.
+    """
+
+    def field_is_required(
+        self,
+        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
+        total: bool,
+    ) -> bool:
+        """Whether it is always present."""
+        if self.mode == "validation":
+            return super().field_is_required(field, total)
+        return not _may_be_none(field["schema"])
+
+    def model_field_schema(self, schema: core_schema.ModelField) -> JsonSchemaValue:
+        """A member."""
+        made = super().model_field_schema(schema)
+        if self.mode == "validation" or not _may_be_none(schema["schema"]):
+            return made
+        kept = {key: value for key, value in made.items() if (key, value) != ("default", None)}
+        choices = [choice for choice in kept.pop("anyOf") if choice != {"type": "null"}]
+        return {**kept, **choices[0]} if len(choices) == 1 else {**kept, "anyOf": choices}
+
+
+def _may_be_none(schema: CoreSchema) -> bool:
+    if schema["type"] == "default":
+        return _may_be_none(schema["schema"])
+    return schema["type"] == "nullable"
 
 
 class Schemas:
@@ -30,7 +65,9 @@ class Schemas:
                     bodies[operation.body.__name__] = operation.body
             if operation.result not in (None, StoredImage):
                 wanted.append(((name, "result"), "serialization", TypeAdapter(operation.result)))
-        by_use, made = TypeAdapter.json_schemas(wanted, ref_template=REF + "{model}")
+        by_use, made = TypeAdapter.json_schemas(
+            wanted, ref_template=REF + "{model}", schema_generator=StoreSchema
+        )
         named: dict[str, Schema] = made["$defs"]
         self.params = {
             name: named[_name_of(by_use[((name, "params"), "validation")])]["properties"]
@@ -48,7 +85,7 @@ class Schemas:
         self._by_use = {use: tidy(schema) for use, schema in by_use.items()}
         self.params = {name: tidy(properties) for name, properties in self.params.items()}
         self.components: dict[str, Schema] = {
-            _plain_name(name): _complete(tidy(schema)) for name, schema in sorted(named.items())
+            _plain_name(name): tidy(schema) for name, schema in sorted(named.items())
         }
 
     def body(self, operation: AnyOperation) -> Schema:
@@ -96,13 +133,6 @@ def _patch_of(schema: Schema) -> Schema:
         "properties": properties,
         "additionalProperties": False,
     }
-
-
-def _complete(schema: Schema) -> Schema:
-    """Open objects are what the store writes, and it leaves no member out."""
-    if schema.get("type") == "object" and "properties" in schema and "additionalProperties" not in schema:
-        return {**schema, "required": list(schema["properties"])}
-    return schema
 
 
 def tidy(schema: Any, *, names: bool = False) -> Any:

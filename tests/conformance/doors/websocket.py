@@ -117,7 +117,7 @@ class SocketConversation(Conversation):
 
     async def join(self, chat_id: str | None = None, subject: str | None = None) -> dict[str, Any]:
         joined = await self.line.ask("joinChat", chat_id, subject=subject)
-        chat: dict[str, Any] = compact(joined["chat"])
+        chat: dict[str, Any] = joined["chat"]
         return chat
 
     async def leave(self, chat_id: str) -> None:
@@ -125,7 +125,7 @@ class SocketConversation(Conversation):
 
     async def say(self, chat_id: str, text: str, client_message_id: str | None = None) -> dict[str, Any]:
         said = await self.line.ask("chatMessage", chat_id, text=text, clientMessageId=client_message_id)
-        message: dict[str, Any] = compact(said["message"])
+        message: dict[str, Any] = said["message"]
         return message
 
     async def typing(self, chat_id: str, started: bool) -> None:

@@ -34,7 +34,7 @@ class FakePeer:
         self.disconnected: list[Close] = []
 
     def greeting(self, content: dict[str, Any]) -> bytes:
-        return b"connected %s\n" % str((content["user"] or {}).get("username")).encode()
+        return b"connected %s\n" % str(content.get("user", {}).get("username")).encode()
 
     def reply(self, command: str, _: dict[str, Any], mark: Any, greeting: dict[str, Any] | None) -> bytes:
         return b"ack %s %s\n" % (command.encode(), str(mark).encode()) + (

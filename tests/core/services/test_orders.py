@@ -68,7 +68,7 @@ async def status_of(shop: Shop, pet_id: str) -> PetStatus:
 
 
 def shown(resource: Pet | Order | Payment) -> dict[str, Any]:
-    return resource.model_dump(mode="json")
+    return resource.model_dump(mode="json", exclude_none=True)
 
 
 # --- placing ---
@@ -84,7 +84,6 @@ async def test_a_visitor_orders_a_pet_at_the_stores_price(shop: Shop) -> None:
         "number": 1,
         "petId": pet.id,
         "items": [{"petId": pet.id, "price": "350.00"}],
-        "userId": None,
         "createdAt": shown(order)["createdAt"],
         "updatedAt": shown(order)["createdAt"],
     }
@@ -100,7 +99,6 @@ async def test_placing_announces_the_order_the_pet_and_the_stock(shop: Shop) -> 
     assert created["audience"] == shop.customer.user_id
     assert created["data"] == {
         "order": shown(order),
-        "previousStatus": None,
         "newStatus": "PLACED",
         "changedAt": shown(order)["createdAt"],
         "changedBy": shop.customer.user_id,
@@ -385,7 +383,7 @@ async def test_only_staff_moves_orders_and_says_where(shop: Shop) -> None:
 
 async def test_an_order_is_read_changed_and_written_back(shop: Shop) -> None:
     order = await bring(shop, await order_of(shop, shop.customer), OrderStatus.APPROVED)
-    whole = {**order.model_dump(mode="json"), "status": "SHIPPED", "totalAmount": "0.01"}
+    whole = {**order.model_dump(mode="json", exclude_none=True), "status": "SHIPPED", "totalAmount": "0.01"}
     shipped = await shop.call(UPDATE_ORDER, body=whole, id=order.id)
     assert (shipped.status, shipped.total_amount) == (OrderStatus.SHIPPED, order.total_amount)
 
@@ -439,7 +437,7 @@ async def test_delivery_of_an_anonymous_order_tells_staff_alone_of_the_adoption(
     events = {event["eventType"]: event for event in await shop.events(head)}
     assert events["order.status_changed"]["audience"] == "?"
     assert events["pet.adopted"]["audience"] == "!"
-    assert events["pet.adopted"]["data"]["adopter"] is None
+    assert "adopter" not in events["pet.adopted"]["data"]
     assert (await shop.call(GET_PET, id=order.pet_id)).owner_id is None
 
 
