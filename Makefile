@@ -62,13 +62,14 @@ bench: $(VENV)/.dev ## Run the benchmarks (docs/performance.md)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # Pins are kept while they fit pyproject.toml; `make lock ARGS=--upgrade` takes the newest that fit.
-# The override leaves FastAPI out of what is served: fastapi-swagger is wanted for its files alone.
+# The overrides leave FastAPI out of what is served, for fastapi-swagger is wanted for its files alone, and keep the newer
+# typer: openapi-python-client wants an older one for its command line, which is not used.
 UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock" --group build
 lock: $(VENV)/.runtime ## Pin every dependency, with hashes, from pyproject.toml
 	$(BIN)/python -m pip install --quiet 'uv>=0.9'
 	echo 'fastapi; python_version < "3"' | $(UV_COMPILE) --override - --output-file requirements.lock $(ARGS)
-	$(UV_COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock $(ARGS)
+	echo 'typer>=0.28' | $(UV_COMPILE) --group dev --override - --constraint requirements.lock --output-file requirements-dev.lock $(ARGS)
 
 clean: ## Remove everything that was made here, except data
 	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

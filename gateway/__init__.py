@@ -14,6 +14,8 @@
 ``maintenance``     chores while a node serves
 ``demo``            demo mode: accounts and data
 ``images``          images as files
+``image_decoder``   images decoded by Pillow
+``phones``          numbering plans of telephones
 ``payments``        the simulated payment processor
 ``storage``         records and the event log: SQLite, PostgreSQL, memory
 ``bus``             how nodes tell one another what happened

@@ -14,9 +14,11 @@ from core.store.store import Store
 from gateway.broker.bridge import Bridge
 from gateway.bus import InProcessBus, RedisBus
 from gateway.health import Health
+from gateway.image_decoder import PillowDecoder
 from gateway.images import FileImages
 from gateway.observability.metrics import Metrics
 from gateway.payments import SimulatedProcessor
+from gateway.phones import NumberingPlans
 from gateway.rate_limits import InProcessRateLimiter, RedisRateLimiter
 from gateway.secret import signing_secret
 from gateway.security.passwords import Argon2Hasher
@@ -41,8 +43,11 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def open_node(settings: Settings) -> AsyncIterator[Node]:
-    """Put a store together on migrated tables, and take it apart at the end."""
+async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator[Node]:
+    """Put a store together on migrated tables, and take it apart at the end.
+
+    ``listening_at`` is what addresses in resources are under where no `PUBLIC_URL` is set.
+    """
     async with contextlib.AsyncExitStack() as stack:
         storage = open_storage(settings.storage_url)
         stack.push_async_callback(storage.close)
@@ -56,16 +61,26 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             stack.push_async_callback(shared.close)
         hasher = Argon2Hasher.insecure() if settings.insecure_password_hash else Argon2Hasher()
         stack.push_async_callback(asyncio.to_thread, hasher.close)
+        decoder = PillowDecoder()
+        stack.callback(decoder.close)
         adapters = Adapters(
             storage=storage,
             limiter=limiter,
             hasher=hasher,
             signer=HmacSigner(signing_secret(settings)),
             images=FileImages(settings.data_dir / "images"),
+            decoder=decoder,
             processor=SimulatedProcessor(),
+            phones=NumberingPlans(),
         )
         hub = Hub(storage, bus, node=new_id())
-        store = Store(adapters, hub, epoch=await storage.epoch(), limits=settings.limits)
+        store = Store(
+            adapters,
+            hub,
+            epoch=await storage.epoch(),
+            public_url=settings.public_url or listening_at,
+            limits=settings.limits,
+        )
         await hub.start()
         stack.push_async_callback(hub.stop)
         stack.push_async_callback(store.finish)

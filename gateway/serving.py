@@ -94,7 +94,7 @@ async def serve(
 
     ``announce`` is called when clients may come.
     """
-    async with open_node(settings) as node:
+    async with open_node(settings, listening_at=ports.http.url()) as node:
         if settings.demo:
             await open_demo(node.store)
         grpc = build_grpc(node, access)

@@ -5,6 +5,7 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -35,6 +36,11 @@ class Settings(BaseSettings):
     mqtt_port: int = Field(default=1883, ge=0, le=65535, description="MQTT port; 0 takes any free one")
     mqtt_tls_port: int = Field(
         default=8883, ge=0, le=65535, description="MQTT port with TLS, open when there is a certificate"
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="what clients find the gateway under, such as `https://store.example`; addresses in resources "
+        "begin with it; without it where the HTTP port listens",
     )
     workers: int = Field(default=1, ge=1, le=64, description="processes that share the ports")
     data_dir: Path = Field(default=Path("data"), description="where embedded parts keep their files")
@@ -154,6 +160,22 @@ class Settings(BaseSettings):
                 except ValueError:
                     raise ValueError(f"'{part}' is neither an address, a network nor *") from None
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if (
+            url.scheme not in ("http", "https")
+            or not url.hostname
+            or url.query
+            or url.fragment
+            or url.username
+        ):
+            raise ValueError("is no http:// or https:// address")
+        return value.rstrip("/")
 
     @field_validator("database_url")
     @classmethod

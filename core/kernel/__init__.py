@@ -9,6 +9,7 @@
 ``topics``      topics and topic filters
 ``events``      events, their audience and their envelope
 ``caller``      who calls, in which role and with which scopes
+``countries``   the countries of ISO 3166-1
 ``model``       the base of all models: names, closed bodies, money, text, time
 ``validation``  input checked against a model, every violation at once; merge patches
 ``limits``      the bounds of the store

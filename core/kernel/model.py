@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -15,17 +15,21 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     StrictBool,
     StrictInt,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError, to_json
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, to_json
 
 from core.kernel.clock import rfc3339
+from core.kernel.countries import COUNTRIES
 from core.kernel.ids import is_id
 
 T = TypeVar("T")
@@ -86,15 +90,15 @@ class Resource(Model):
 class Body(BaseModel):
     """What a client sends: closed, camelCase only.
 
-    Members of the resource that a client may not write (``READ_ONLY``) are dropped, not refused, so that
-    reading, changing and writing back works.
+    Members of the resource that a client may not write (``READ_ONLY``) are dropped, not refused, so that reading,
+    changing and writing back works; a body that has a member of that name of its own keeps it.
     """
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, frozen=True, extra="forbid"
     )
 
-    READ_ONLY: ClassVar[frozenset[str]] = frozenset({"id", "createdAt", "updatedAt", "tenantId"})
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset({"id", "number", "createdAt", "updatedAt", "tenantId"})
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +107,17 @@ class Body(BaseModel):
             return data
         own = {field.alias for field in cls.model_fields.values()}
         return {name: value for name, value in data.items() if name in own or name not in cls.READ_ONLY}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema says that what only the store writes may be there, and is ignored."""
+        made = handler(schema)
+        properties = handler.resolve_ref_schema(made)["properties"]
+        for name in sorted(cls.READ_ONLY):
+            properties.setdefault(name, {"readOnly": True, "description": "Ignored."})
+        return made
 
 
 class Part(Body):
@@ -187,15 +202,27 @@ def _no_null(text: str) -> str:
 
 
 #: Free text, kept as given.
-Text = Annotated[str, AfterValidator(_no_null)]
-#: A short text on one line: surrounding white space is stripped, so that a name of blanks is empty.
-Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_no_null)]
-#: In bodies, numbers and booleans are not read from text.
-Int = StrictInt
+Text = Annotated[str, AfterValidator(_no_null), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
+_STRIPPED = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_no_null)]
+#: A short text on one line, surrounding white space stripped.
+Line = Annotated[_STRIPPED, Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
+#: One that is there: blanks do not count.
+FilledLine = Annotated[
+    _STRIPPED,
+    Field(min_length=1, json_schema_extra={"pattern": "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"}),
+]
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+#: In bodies, numbers and booleans are not read from text; ``3.0`` and ``1e1`` are integers (JSON Schema, 6.1.1).
+Int = Annotated[StrictInt, BeforeValidator(_whole)]
 Bool = StrictBool
 
 _EMAIL_PATTERN = re.compile(
-    r"[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,63}"
+    r"[^@\s\u0000-\u001f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,63}"
 )
 _PHONE_PATTERN = re.compile(r"\+[1-9][0-9]{6,14}")
 
@@ -213,17 +240,43 @@ Email = Annotated[
     str,
     Field(max_length=254),
     _matching(_EMAIL_PATTERN, "an e-mail address"),
-    WithJsonSchema({"type": "string", "format": "email"}),
+    WithJsonSchema(
+        {"type": "string", "format": "email", "maxLength": 254, "pattern": f"^{_EMAIL_PATTERN.pattern}$"}
+    ),
 ]
+#: What the context of a check has: whether a number in E.164 is a possible one, and what the store's addresses are
+#: under.
+PHONE_CHECK = "is_possible_phone"
+PUBLIC_URL = "public_url"
+
+
+def _possible(text: str, info: ValidationInfo) -> str:
+    check: Callable[[str], bool] | None = (info.context or {}).get(PHONE_CHECK)
+    if check is not None and not check(text):
+        raise PydanticCustomError("INVALID_FORMAT", "is not a possible phone number")
+    return text
+
+
+#: A phone number in E.164. Whether it is possible is checked of what clients send, where the store says how.
 Phone = Annotated[
     str,
     _matching(_PHONE_PATTERN, "a phone number in E.164, such as +4930901820"),
+    AfterValidator(_possible),
     WithJsonSchema({"type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$", "examples": ["+4930901820"]}),
 ]
+
+
+def _country(text: str) -> str:
+    if text.upper() not in COUNTRIES:
+        raise PydanticCustomError("INVALID_ENUM_VALUE", "must be an ISO 3166-1 alpha-2 country code")
+    return text.upper()
+
+
+#: A country; read without regard to case, like every enumeration.
 Country = Annotated[
     str,
-    _matching(re.compile("[A-Z]{2}"), "an ISO 3166-1 alpha-2 country code"),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["DE"]}),
+    AfterValidator(_country),
+    WithJsonSchema({"type": "string", "enum": sorted(COUNTRIES), "description": "ISO 3166-1 alpha-2."}),
 ]
 
 _MONEY_LIMIT = Decimal("1000000000")
@@ -238,11 +291,12 @@ def _parse_money(value: object) -> Decimal:
         amount = Decimal(str(value))
     except InvalidOperation:
         raise PydanticCustomError("INVALID_FORMAT", 'must be a decimal string such as "75.00"') from None
-    if not amount.is_finite() or not 0 <= amount < _MONEY_LIMIT:
+    negative = amount.is_signed() and not (amount.is_zero() and not isinstance(value, str))
+    if not amount.is_finite() or negative or amount >= _MONEY_LIMIT:
         raise PydanticCustomError("OUT_OF_RANGE", "must be at least 0 and below 1000000000")
     if amount != amount.quantize(Decimal("0.01")):
         raise PydanticCustomError("INVALID_FORMAT", "must have at most two decimal places")
-    return amount.quantize(Decimal("0.01"))
+    return abs(amount).quantize(Decimal("0.01"))
 
 
 #: An amount of money: a decimal string with two places outside (input also takes a number), a Decimal inside.
@@ -250,7 +304,20 @@ Money = Annotated[
     Decimal,
     BeforeValidator(_parse_money),
     PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^\\d+\\.\\d{2}$", "examples": ["75.00"]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^[0-9]{1,9}(\\.[0-9]{1,2})?$"},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": int(_MONEY_LIMIT)},
+            ],
+            "description": "At most two decimal places.",
+            "examples": ["75.00"],
+        },
+        mode="validation",
+    ),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^[0-9]+\\.[0-9]{2}$", "examples": ["75.00"]}, mode="serialization"
+    ),
 ]
 #: A time: RFC 3339 in UTC, ending in Z.
 Timestamp = Annotated[

@@ -1,6 +1,7 @@
 """Checking input against models, every violation at once, and JSON merge patches."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -9,6 +10,10 @@ from pydantic_core import ErrorDetails
 from core.kernel.errors import BadRequest, ValidationFailed, Violation, ViolationCode
 
 M = TypeVar("M", bound=BaseModel)
+
+#: What a check asks of the world outside, by name.
+Context = Mapping[str, Any]
+NO_CONTEXT: Context = MappingProxyType({})
 
 _CODES: dict[str, ViolationCode] = {
     "missing": ViolationCode.REQUIRED_FIELD,
@@ -101,14 +106,14 @@ def _tag_of(error: ErrorDetails) -> str:
     )
 
 
-def check_body(model: type[M], data: object) -> M:
-    """Read a body.
+def check_body(model: type[M], data: object, context: Context = NO_CONTEXT) -> M:
+    """Read a body. The ``context`` has what the check asks of the world outside, by name (`PHONE_CHECK`, `PUBLIC_URL`).
 
     Raises:
         ValidationFailed: with every violation of it.
     """
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=context)
     except ValidationError as error:
         raise ValidationFailed(violations_of(error, data)) from None
 
@@ -150,8 +155,9 @@ def merge_patch(target: object, patch: object) -> object:
 class MergePatch(Generic[M]):
     """The body of a PATCH: it can be checked only with the resource it changes."""
 
-    def __init__(self, patch: Mapping[str, object]) -> None:
+    def __init__(self, patch: Mapping[str, object], context: Context = NO_CONTEXT) -> None:
         self.patch = patch
+        self.context = context
 
     def apply(self, model: type[M], current: M) -> M:
         """The current body with the patch applied, checked like a whole body.
@@ -160,4 +166,4 @@ class MergePatch(Generic[M]):
             ValidationFailed: with every violation of the result.
         """
         dumped = current.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return check_body(model, merge_patch(dumped, self.patch))
+        return check_body(model, merge_patch(dumped, self.patch), self.context)

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from core.kernel.caller import Scope
-from core.kernel.model import Body, Line, Model, Resource, Timestamp
+from core.kernel.model import Body, FilledLine, Model, Resource, Timestamp
 
 
 class ApiKey(Model):
@@ -53,6 +53,6 @@ class ApiKeyDraft(Body):
     """What a client sends to create an API key: its scopes must be among the caller's own. Without
     ``expiresAt`` it does not expire."""
 
-    name: Annotated[Line, Field(min_length=1, max_length=100)]
+    name: Annotated[FilledLine, Field(max_length=100)]
     scopes: list[Annotated[Scope, BeforeValidator(_lower)]] = Field(min_length=1, max_length=50)
     expires_at: AwareDatetime | None = None

@@ -6,7 +6,18 @@ from pydantic import Field, model_validator
 
 from core.kernel.errors import BadRequest
 from core.kernel.events import EventKind
-from core.kernel.model import Body, ById, Choice, Identifier, Line, Model, Paged, Resource, Text, Timestamp
+from core.kernel.model import (
+    Body,
+    ById,
+    Choice,
+    FilledLine,
+    Identifier,
+    Model,
+    Paged,
+    Resource,
+    Text,
+    Timestamp,
+)
 
 
 class ChatStatus(Choice):
@@ -67,7 +78,7 @@ class _MayBeMissing(Body):
 class ChatDraft(_MayBeMissing):
     """What a client sends to open a chat."""
 
-    subject: Annotated[Line, Field(min_length=1, max_length=200)] | None = None
+    subject: Annotated[FilledLine, Field(max_length=200)] | None = None
 
 
 class MessageDraft(Body):

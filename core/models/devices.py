@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from core.kernel.errors import BadRequest
-from core.kernel.model import Body, Identifier, Line, Resource, Text, Timestamp
+from core.kernel.model import Body, FilledLine, Identifier, Resource, Text, Timestamp
 from core.kernel.topics import parse_filter
 
 
@@ -44,7 +44,7 @@ TopicFilter = Annotated[Text, AfterValidator(_filter)]
 class DeviceDraft(Body):
     """What a client sends to provision a device. The pets and orders must exist."""
 
-    name: Annotated[Line, Field(min_length=1, max_length=100)]
+    name: Annotated[FilledLine, Field(max_length=100)]
     pet_ids: tuple[Identifier, ...] = Field(default=(), max_length=100)
     order_ids: tuple[Identifier, ...] = Field(default=(), max_length=100)
     topics: tuple[TopicFilter, ...] = Field(default=(), max_length=100)

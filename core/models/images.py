@@ -1,6 +1,6 @@
 """Images of pets: what is kept and shown, and what clients send."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -20,8 +20,6 @@ class Image(Resource):
 
 class ImageUpload(Body):
     """An image as a client sends it: ``file`` is its bytes. The name does not determine its type and is not kept."""
-
-    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
 
     content: bytes = Field(alias="file", repr=False)
     filename: Annotated[Line, Field(max_length=255)] | None = None

@@ -70,7 +70,7 @@ class OrderDraft(Body):
     ``userId``: the user for whom it is placed; only STAFF may name another user.
     """
 
-    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number"}
+    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"status", "totalAmount", "currency"}
 
     items: list[OrderItemDraft] | None = Field(default=None, min_length=1, max_length=50)
     pet_id: Identifier | None = None

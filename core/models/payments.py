@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.kernel.events import EventKind
@@ -12,6 +12,7 @@ from core.kernel.model import (
     Choice,
     Country,
     Currency,
+    FilledLine,
     Int,
     Line,
     Model,
@@ -39,29 +40,87 @@ class AccountType(Choice):
     SAVINGS = "SAVINGS"
 
 
+class CardBrand(Choice):
+    """The network that a card belongs to."""
+
+    VISA = "VISA"
+    MASTERCARD = "MASTERCARD"
+    AMEX = "AMEX"
+    DISCOVER = "DISCOVER"
+    DINERS = "DINERS"
+    JCB = "JCB"
+    UNIONPAY = "UNIONPAY"
+
+
+#: Beginnings of card numbers (issuer identification numbers, ISO/IEC 7812-1) by brand: from, to, both included.
+_BRANDS: tuple[tuple[str, str, CardBrand], ...] = (
+    ("2221", "2720", CardBrand.MASTERCARD),
+    ("300", "305", CardBrand.DINERS),
+    ("3095", "3095", CardBrand.DINERS),
+    ("34", "34", CardBrand.AMEX),
+    ("3528", "3589", CardBrand.JCB),
+    ("36", "36", CardBrand.DINERS),
+    ("37", "37", CardBrand.AMEX),
+    ("38", "39", CardBrand.DINERS),
+    ("4", "4", CardBrand.VISA),
+    ("51", "55", CardBrand.MASTERCARD),
+    ("6011", "6011", CardBrand.DISCOVER),
+    ("62", "62", CardBrand.UNIONPAY),
+    ("644", "649", CardBrand.DISCOVER),
+    ("65", "65", CardBrand.DISCOVER),
+    ("81", "81", CardBrand.UNIONPAY),
+)
+
+
+def brand_of(number: str) -> CardBrand | None:
+    """The brand of a card by its number; None when its issuer belongs to none of them."""
+    return next((brand for low, high, brand in _BRANDS if low <= number[: len(low)] <= high), None)
+
+
+def mask(number: str) -> str:
+    """A number with all but its last four digits hidden; one that has no more than four is hidden whole."""
+    shown = number[-4:] if len(number) > 4 else ""
+    return "*" * (len(number) - len(shown)) + shown
+
+
+def _with_present_names(address: Any) -> Any:
+    """``street`` is an older name of ``line1``."""
+    if not isinstance(address, dict) or "street" not in address or "line1" in address:
+        return address
+    return {"line1" if name == "street" else name: value for name, value in address.items()}
+
+
 class Address(Model):
     """A postal address."""
 
-    street: str | None = None
+    line1: str | None = None
+    line2: str | None = None
     city: str | None = None
     state: str | None = None
     postal_code: str | None = None
     country: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_older_name(cls, data: Any) -> Any:
+        return _with_present_names(data)
+
 
 class MaskedCard(Model):
-    """A card that was charged: of its number only the last four digits are kept."""
+    """A card that was charged: of its number only the last four digits are kept, here ``last4``."""
 
     object: Literal["card"] = "card"
     name: str
     number: str
+    brand: CardBrand | None = None
+    last4: str | None = None
     exp_month: int
     exp_year: int
     billing_address: Address | None = None
 
 
 class MaskedBankAccount(Model):
-    """A bank account that was charged: of its numbers only the last four digits are kept."""
+    """A bank account that was charged: of its number only the last four digits are kept."""
 
     object: Literal["bank_account"] = "bank_account"
     account_holder_name: str
@@ -136,20 +195,32 @@ CardNumber = Annotated[
 Cvc = Annotated[SecretStr, _digits(3, 4), _number_schema("^[0-9]{3,4}$", "123")]
 AccountNumber = Annotated[SecretStr, _digits(4, 17), _number_schema("^[0-9]{4,17}$", "000123456789")]
 RoutingNumber = Annotated[SecretStr, _digits(9, 9), _number_schema("^[0-9]{9}$", "110000000")]
-Name = Annotated[Line, Field(min_length=1, max_length=100)]
+Name = Annotated[FilledLine, Field(max_length=100)]
 
 
 class AddressDraft(Part):
-    """A postal address as a client writes it."""
+    """A postal address as a client writes it. ``line1`` may be called ``street``, its older name."""
 
-    street: Annotated[Line, Field(max_length=200)] | None = None
+    line1: Annotated[FilledLine, Field(max_length=200)]
+    line2: Annotated[Line, Field(max_length=200)] | None = None
     city: Annotated[Line, Field(max_length=100)] | None = None
     state: Annotated[Line, Field(max_length=100)] | None = None
     postal_code: Annotated[Line, Field(max_length=20)] | None = None
     country: Country | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_older_name(cls, data: Any) -> Any:
+        return _with_present_names(data)
 
-class CardDraft(Part):
+
+class _SourceDraft(Body):
+    """A source; what the store adds to it may be sent back."""
+
+    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"brand", "last4"}
+
+
+class CardDraft(_SourceDraft):
     """A card to charge. The whole number and ``cvc`` are never stored, shown or logged."""
 
     object: Literal["card"]
@@ -161,8 +232,8 @@ class CardDraft(Part):
     billing_address: AddressDraft | None = None
 
 
-class BankAccountDraft(Part):
-    """A bank account to charge. Its whole numbers are never stored, shown or logged."""
+class BankAccountDraft(_SourceDraft):
+    """A bank account to charge. Its whole number is never stored, shown or logged."""
 
     object: Literal["bank_account"]
     account_holder_name: Name
@@ -177,8 +248,6 @@ SourceDraft = Annotated[CardDraft | BankAccountDraft, Field(discriminator="objec
 
 class PaymentDraft(Body):
     """How a client pays: amount and currency must be the order's."""
-
-    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
 
     amount: Money
     currency: Currency

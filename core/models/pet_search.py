@@ -1,6 +1,6 @@
 """Which pets a client asks for: filters of a list, and the criteria of a search."""
 
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -144,8 +144,6 @@ class SearchPage(Part):
 
 class PetSearch(Body):
     """A search for pets; an empty one finds all, whatever their status."""
-
-    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
 
     criteria: SearchCriteria = SearchCriteria()
     sort: SearchSort = SearchSort()

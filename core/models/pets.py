@@ -1,16 +1,19 @@
 """Pets: what is kept and shown, what clients send, and the events that pets cause."""
 
+import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.kernel.events import EventKind
 from core.kernel.model import (
+    PUBLIC_URL,
     Body,
     Bool,
     Choice,
     Currency,
+    FilledLine,
     Int,
     Line,
     Model,
@@ -116,13 +119,27 @@ class Reservation(Model):
     order_id: str
 
 
-def _web_address(text: str) -> str:
-    if not text.startswith(("https://", "http://", "/v1/pets/")) or any(char.isspace() for char in text):
+_WEB_ADDRESS = re.compile(r"(https?://|/v1/pets/)[^\s\u0000]+")
+
+
+def _web_address(text: str, info: ValidationInfo) -> str:
+    if not _WEB_ADDRESS.fullmatch(text):
         raise PydanticCustomError("INVALID_FORMAT", "must be an http or https URL")
-    return text
+    return absolute(text, (info.context or {}).get(PUBLIC_URL, ""))
 
 
-Photo = Annotated[Line, Field(min_length=1, max_length=2048), AfterValidator(_web_address)]
+def absolute(address: str, public_url: str) -> str:
+    """An address in a resource: of the store's own, which may be written from its root, the whole."""
+    return public_url + address if address.startswith("/") else address
+
+
+#: A photo's address. One of the store's own becomes absolute, where the context of the check says what it is under.
+Photo = Annotated[
+    str,
+    Field(min_length=1, max_length=2048),
+    AfterValidator(_web_address),
+    WithJsonSchema({"type": "string", "maxLength": 2048, "pattern": f"^{_WEB_ADDRESS.pattern}$"}),
+]
 
 
 class MedicalInfoDraft(Part):
@@ -141,9 +158,9 @@ class PetDraft(Body):
     Without a ``status`` a new pet is AVAILABLE and a replaced one keeps the status it has.
     """
 
-    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"number", "ownerId"}
+    READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"ownerId"}
 
-    name: Line = Field(min_length=1, max_length=50)
+    name: FilledLine = Field(max_length=50)
     species: Species
     breed: Annotated[Line, Field(max_length=100)] | None = None
     age_months: Int = Field(ge=0, le=12_000)

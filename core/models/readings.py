@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from core.kernel.events import EventKind
-from core.kernel.model import Choice, Int, Model, Part, Timestamp
+from core.kernel.model import Body, Choice, Int, Model, Timestamp
 
 #: Where devices publish, on doors that have topics to publish to.
 TELEMETRY_TOPIC = "telemetry/pets/{pet_id}/health"
@@ -40,7 +40,7 @@ def _aware(time: datetime) -> datetime:
     return time
 
 
-class ReadingDraft(Part):
+class ReadingDraft(Body):
     """A reading as a device sends it: at least one value. Without a time it counts as measured now."""
 
     heart_rate_bpm: Annotated[Int, Field(ge=0, le=600)] | None = None

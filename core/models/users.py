@@ -11,7 +11,7 @@ from core.kernel.model import (
     Bool,
     Choice,
     Email,
-    Line,
+    FilledLine,
     Model,
     Paged,
     Part,
@@ -101,7 +101,7 @@ def _no_blank(text: str) -> str:
 
 
 Username = Annotated[Text, Field(min_length=3, max_length=50), AfterValidator(_no_blank)]
-PersonName = Annotated[Line, Field(min_length=1, max_length=100)]
+PersonName = Annotated[FilledLine, Field(max_length=100)]
 
 
 class PreferencesDraft(Part):

@@ -4,5 +4,6 @@
 * ``coordination``: leases, consumers' positions, the bus, rate limits
 * ``security``: password hashes, signatures, revocations
 * ``storage``: the database as a whole
-* ``images``, ``payments``: stored images, and the payment processor
+* ``images``, ``payments``: images, stored and decoded, and the payment processor
+* ``phones``: numbering plans
 """

@@ -1,4 +1,4 @@
-"""The bytes of images."""
+"""Images: their bytes, and what is in them."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +12,28 @@ class StoredImage:
 
     content: bytes = field(repr=False)
     media_type: str
+
+
+class UnreadableImage(Exception):
+    """The bytes are no whole image."""
+
+
+class ImageTooLarge(Exception):
+    """The image has more pixels than the store takes, or is made to take very long."""
+
+
+class ImageDecoder(Protocol):
+    """Looks into images, beside the event loop and in bounded time and memory."""
+
+    async def media_type(self, content: bytes) -> str:
+        """Decode an image (an animation: its first picture); gives its media type.
+
+        Raises:
+            UnreadableImage: it cannot be decoded.
+            ImageTooLarge: it has more than 40 megapixels, which is found out before it is decoded.
+            Unavailable: many others wait to be decoded.
+        """
+        ...
 
 
 class ImageStore(Protocol):

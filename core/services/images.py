@@ -1,4 +1,4 @@
-"""Images of pets: recognised by their content, stored before the pet shows them."""
+"""Images of pets: decoded, and stored before the pet shows them."""
 
 from core.kernel.caller import Scope
 from core.kernel.errors import (
@@ -12,12 +12,12 @@ from core.kernel.errors import (
     ViolationCode,
 )
 from core.kernel.events import PUBLIC
-from core.kernel.ids import new_id
+from core.kernel.ids import SHARED_TENANT, new_id
 from core.kernel.model import ById
 from core.models import examples
 from core.models.images import Image, ImageOfPet, ImageUpload
 from core.models.pets import MAX_PHOTOS, PET_UPDATED, Pet, PetEvent
-from core.ports.images import StoredImage
+from core.ports.images import ImageTooLarge, StoredImage, UnreadableImage
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -43,24 +43,42 @@ async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
     if size > most:
         raise PayloadTooLarge(f"An image has at most {most} bytes.")
     if size == 0:
-        raise ValidationFailed((Violation("file", "must not be empty", ViolationCode.INVALID_LENGTH),))
-    media_type = media_type_of(body.content)
-    if media_type is None:
+        raise _refused("must not be empty", ViolationCode.INVALID_LENGTH)
+    if media_type_of(body.content) is None:
         raise UnsupportedMediaType("An image is PNG, JPEG, WebP or GIF by its content.")
     if await (await ctx.tx()).get(Pet, params.id) is None:
         raise NotFound(f"There is no pet '{params.id}'.")
+    await ctx.close()  # no transaction waits for the decoder
+    try:
+        media_type = await ctx.store.decoder.media_type(body.content)
+    except UnreadableImage:
+        raise _refused("is not a whole image", ViolationCode.INVALID_FORMAT) from None
+    except ImageTooLarge:
+        raise _refused(
+            "has too many pixels: 40 megapixels are the most", ViolationCode.OUT_OF_RANGE
+        ) from None
     image_id = new_id()
     await ctx.store.images.put(ctx.tenant, image_id, body.content)
     return Image(
         id=image_id,
         tenant_id=ctx.tenant,
         pet_id=params.id,
-        url=f"/v1/pets/{params.id}/images/{image_id}",
+        url=_address(ctx, params.id, image_id),
         media_type=media_type,
         size=size,
         additional_metadata=body.additional_metadata,
         created_at=ctx.now,
     )
+
+
+def _refused(message: str, code: ViolationCode) -> ValidationFailed:
+    return ValidationFailed((Violation("file", message, code),))
+
+
+def _address(ctx: Context, pet_id: str, image_id: str) -> str:
+    """Where an image is served. A browser that shows it sends no header, so that a private tenant is in the address."""
+    tenant = "" if ctx.tenant == SHARED_TENANT else f"?tenant={ctx.tenant}"
+    return f"{ctx.store.public_url}/v1/pets/{pet_id}/images/{image_id}{tenant}"
 
 
 async def _upload_image(ctx: Context, params: ById, body: ImageUpload) -> Image:  # noqa: ARG001
@@ -92,8 +110,8 @@ UPLOAD_IMAGE = Operation(
     tag="Pets",
     summary="Add an image to a pet",
     description=(
-        "PNG, JPEG, WebP or GIF, known by its content and not by its name. The image is served at the URL that is "
-        "added to the pet's `photos`."
+        "PNG, JPEG, WebP or GIF of at most 40 megapixels, known by its content and not by its name: it is decoded. "
+        "The image is served at the URL that is added to the pet's `photos`, which a web page can show as it is."
     ),
     params=ById,
     body=ImageUpload,

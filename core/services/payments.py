@@ -35,6 +35,8 @@ from core.models.payments import (
     PaymentEvent,
     PaymentStatus,
     Receipt,
+    brand_of,
+    mask,
 )
 from core.ports.payments import Charge
 from core.ports.records import Between, Equal, Query
@@ -53,17 +55,14 @@ _ABANDONED = timedelta(seconds=CHARGE_TIMEOUT_SECONDS + 20)
 _PAGE_SIZE = 100
 
 
-def mask(number: str) -> str:
-    """A number with all but its last four digits hidden."""
-    return "*" * (len(number) - 4) + number[-4:]
-
-
 def _masked(source: CardDraft | BankAccountDraft) -> MaskedCard | MaskedBankAccount:
     if isinstance(source, CardDraft):
-        address = source.billing_address
+        address, number = source.billing_address, source.number.get_secret_value()
         return MaskedCard(
             name=source.name,
-            number=mask(source.number.get_secret_value()),
+            number=mask(number),
+            brand=brand_of(number),
+            last4=number[-4:],
             exp_month=source.exp_month,
             exp_year=source.exp_year,
             billing_address=Address(**address.model_dump()) if address is not None else None,
@@ -71,7 +70,7 @@ def _masked(source: CardDraft | BankAccountDraft) -> MaskedCard | MaskedBankAcco
     return MaskedBankAccount(
         account_holder_name=source.account_holder_name,
         account_number=mask(source.account_number.get_secret_value()),
-        routing_number=mask(source.routing_number.get_secret_value()),
+        routing_number=source.routing_number.get_secret_value(),
         account_type=source.account_type,
         bank_name=source.bank_name,
     )
@@ -267,9 +266,9 @@ PAY_ORDER = Operation(
     summary="Pay an order",
     description=(
         "With a card or from a bank account. A payment that succeeds makes the order APPROVED; one that fails says why "
-        "in `failureReason` and leaves it PLACED. Responses show only the last four digits of numbers, and never the "
-        "card's `cvc`. The processor is simulated: 4000000000000002 is declined, 4000000000000119 fails for a "
-        "technical reason."
+        "in `failureReason` and leaves it PLACED. Of the number of a card or an account responses show only the last "
+        "four digits, and never the card's `cvc`. The processor is simulated: 4000000000000002 is declined, "
+        "4000000000000119 fails for a technical reason."
     ),
     params=ById,
     body=PaymentDraft,

@@ -154,7 +154,7 @@ async def _update_pet(ctx: Context, params: ById, body: MergePatch[PetDraft]) ->
     pet = await ctx.get(Pet, params.id)
     ctx.check_match(pet)
     present = PetDraft.model_validate(pet.model_dump(mode="json"))
-    patch = MergePatch[PetDraft](with_present_names(dict(body.patch)))
+    patch = MergePatch[PetDraft](with_present_names(dict(body.patch)), body.context)
     return await _rewrite(ctx, pet, patch.apply(PetDraft, present))
 
 

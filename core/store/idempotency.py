@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from pydantic_core import to_json
@@ -42,7 +43,7 @@ class IdempotencyKeys:
             message = f"must have 1 to {_KEY_MAX_CHARACTERS} printable characters"
             raise ValidationFailed((Violation("Idempotency-Key", message, ViolationCode.INVALID_LENGTH),))
         # A keyed hash: the request may hold a card number, which must not be found out from what is kept.
-        fingerprint = self._signer.digest(to_json(request, fallback=str, bytes_mode="base64"))
+        fingerprint = self._signer.digest(to_json(_canonical(request), fallback=str, bytes_mode="base64"))
         return IdempotencyRecord(
             id=hashlib.sha256(f"{caller.key}\0{key}".encode()).hexdigest(),
             tenant_id=caller.tenant,
@@ -99,3 +100,10 @@ class IdempotencyKeys:
             await transact(self._storage, TenantId(record.tenant_id), let_go)
         except Unavailable:
             log.warning("an idempotency key stays reserved until its lease ends")
+
+
+def _canonical(value: object) -> object:
+    """The same for the same JSON value, in whatever order its members come."""
+    if isinstance(value, Mapping):
+        return {name: _canonical(value[name]) for name in sorted(value)}
+    return [_canonical(item) for item in value] if isinstance(value, list) else value

@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from core.kernel.caller import Caller, Scope
 from core.kernel.errors import ErrorCode, Forbidden
@@ -56,6 +57,17 @@ class Operation(Generic[P, B, V]):
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    @cached_property
+    def body_required(self) -> bool:
+        """Whether a call must bring a body: it may be left out where an empty object would do."""
+        if self.body is None or self.patch:
+            return self.patch
+        try:
+            self.body.model_validate({})
+        except ValidationError:
+            return True
+        return False
 
     def authorise(self, caller: Caller) -> None:
         """Pass when the caller may ask for this at all; whose resource it is, the handler looks at.

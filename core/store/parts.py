@@ -8,9 +8,11 @@ from core.auth.revocations import Revocations
 from core.hub import Hub
 from core.kernel.clock import Clock, utc_now
 from core.kernel.limits import Limits
+from core.kernel.model import PHONE_CHECK, PUBLIC_URL
 from core.ports.coordination import RateLimiter
-from core.ports.images import ImageStore
+from core.ports.images import ImageDecoder, ImageStore
 from core.ports.payments import PaymentProcessor
+from core.ports.phones import PhoneNumbers
 from core.ports.security import PasswordHasher, TokenSigner
 from core.ports.storage import Storage
 from core.store.agents import ConnectedAgents
@@ -26,11 +28,17 @@ class Adapters:
     hasher: PasswordHasher
     signer: TokenSigner
     images: ImageStore
+    decoder: ImageDecoder
     processor: PaymentProcessor
+    phones: PhoneNumbers
 
 
 class StoreParts:
-    """The parts of a store, which every running operation may use. ``epoch`` is that of the event log."""
+    """The parts of a store, which every running operation may use.
+
+    ``epoch`` is that of the event log. ``public_url`` is what addresses in resources are under: scheme, host and port,
+    without a slash at the end.
+    """
 
     def __init__(
         self,
@@ -38,6 +46,7 @@ class StoreParts:
         hub: Hub,
         *,
         epoch: int,
+        public_url: str,
         limits: Limits | None = None,
         clock: Clock = utc_now,
     ) -> None:
@@ -46,9 +55,12 @@ class StoreParts:
         self.hasher = adapters.hasher
         self.signer = adapters.signer
         self.images = adapters.images
+        self.decoder = adapters.decoder
         self.processor = adapters.processor
         self.hub = hub
         self.epoch = epoch
+        self.public_url = public_url
+        self.context = {PHONE_CHECK: adapters.phones.is_possible, PUBLIC_URL: public_url}
         self.limits = limits or Limits()
         self.clock = clock
         self.agents = ConnectedAgents(hub.peers.tell_agents)

@@ -85,10 +85,11 @@ class Store(StoreParts):
         hub: Hub,
         *,
         epoch: int,
+        public_url: str,
         limits: Limits | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        super().__init__(adapters, hub, epoch=epoch, limits=limits, clock=clock)
+        super().__init__(adapters, hub, epoch=epoch, public_url=public_url, limits=limits, clock=clock)
         self.draining = False
         self._unfinished: set[asyncio.Task[Outcome]] = set()
         self._keys = IdempotencyKeys(adapters.storage, adapters.signer, clock)
@@ -163,15 +164,14 @@ class Store(StoreParts):
             )
             raise Internal from None
 
-    @staticmethod
-    def _read_body(operation: AnyOperation, body: object) -> object:
+    def _read_body(self, operation: AnyOperation, body: object) -> object:
         if operation.body is None:
             return None
         if operation.patch:
             if not isinstance(body, Mapping):
                 raise ValidationFailed((Violation("", "must be a JSON object", ViolationCode.INVALID_TYPE),))
-            return MergePatch[BaseModel](body)
-        return check_body(operation.body, body)
+            return MergePatch[BaseModel](body, self.context)
+        return check_body(operation.body, body, self.context)
 
     async def _write(self, caller: Caller, call: Call, params: Any, body: Any) -> Outcome:
         """Write to the end, though the client leaves: what commits is announced, and answers who asks again."""

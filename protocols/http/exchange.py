@@ -96,13 +96,17 @@ class Exchange:
         if response is not None and not self.started:
             await self.respond(response)
 
-    async def admit(self, store: Store, *, cost: int = 1, in_query: bool = False) -> Caller:
+    async def admit(
+        self, store: Store, *, cost: int = 1, in_query: bool = False, tenant_in_query: bool = False
+    ) -> Caller:
         """Find out who calls. ``cost`` is taken from their budget; what costs nothing is for everybody.
 
         Raises:
             StoreError: the request costs something, and they may not go on.
         """
-        credentials = self.credentials = read_credentials(self.scope, self.headers, in_query=in_query)
+        credentials = self.credentials = read_credentials(
+            self.scope, self.headers, in_query=in_query, tenant_in_query=tenant_in_query
+        )
         caller, allowance, refusal = await store.admit(credentials, cost=cost)
         state = self.state
         state["caller"] = caller.key

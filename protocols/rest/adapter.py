@@ -21,9 +21,14 @@ from protocols.rest.wire import JSON, MERGE_PATCH
 
 
 class Target(Protocol):
-    """What answers requests. ``cost``: how much of their budget a request takes from the caller; 0 is for everybody."""
+    """What answers requests.
+
+    ``cost``: how much of their budget a request takes from the caller; 0 is for everybody. ``tenant_in_query``: the
+    tenant may be named in the address, for web pages that show what is there.
+    """
 
     cost: ClassVar[int]
+    tenant_in_query: bool
 
     async def __call__(self, caller: Caller, exchange: Exchange, values: list[str]) -> Response:
         """Answer one request; ``values`` are the parts of its path that stand for placeholders."""
@@ -61,7 +66,8 @@ class RestDoor:
             if "QUERY" in place.methods:
                 exchange.common.append((b"accept-query", JSON))
         cost = target.cost if target is not None else 0 if place is not None and method == "OPTIONS" else 1
-        caller = await exchange.admit(self._store, cost=cost)
+        shown = target is not None and target.tenant_in_query
+        caller = await exchange.admit(self._store, cost=cost, tenant_in_query=shown)
         if place is None:
             raise NotFound("There is nothing at this path.")
         if target is not None:

@@ -40,6 +40,12 @@ PARAMETERS: dict[str, Any] = {
         "description": "The tenant: a UUID of version 4 or 7. A tenant exists as soon as it is named.",
         "schema": _UUID,
     },
+    "TenantInQuery": {
+        "name": "tenant",
+        "in": "query",
+        "description": "The tenant, for web pages that show the image: they cannot send headers.",
+        "schema": _UUID,
+    },
     "RequestId": {
         "name": "X-Request-ID",
         "in": "header",

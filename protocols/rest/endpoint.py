@@ -45,6 +45,9 @@ class Endpoint:
         self._reads = binding.method in ("GET", "QUERY")
         self._path_names = binding.path_names
         self._query_names = binding.query_names
+        self.tenant_in_query = binding.serves_image
+        if self.tenant_in_query:
+            self._query_names["tenant"] = False
         self._ok = binding.status
         self._tagged = binding.operation.result in SHOWN
 
@@ -93,10 +96,11 @@ class Endpoint:
         limits = self._store.limits
         if self._binding.upload:
             return await read_upload(exchange, limits.image_bytes)
+        required = self._operation.body_required
         if not self._operation.patch:
-            return await read_json(exchange, limits.body_bytes)
+            return await read_json(exchange, limits.body_bytes, required=required)
         try:
-            return await read_json(exchange, limits.body_bytes, _PATCH_TYPES)
+            return await read_json(exchange, limits.body_bytes, required=required, accepted=_PATCH_TYPES)
         except UnsupportedMediaType as error:
             accepted = (b"accept-patch", b", ".join(_PATCH_TYPES))
             raise HttpError(problem_type(error.code), error.detail, [accepted]) from None

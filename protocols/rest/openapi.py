@@ -125,6 +125,8 @@ def _parameters(binding: Binding, schemas: Schemas) -> list[dict[str, Any]]:
         }
         found.append({**parameter, "style": "form", "explode": False} if is_list else parameter)
     headers = ["TenantId", "RequestId"]
+    if binding.serves_image:
+        headers.append("TenantInQuery")
     if operation.idempotent:
         headers.append("IdempotencyKey")
     if ErrorCode.PRECONDITION_FAILED in operation.errors:
@@ -165,9 +167,7 @@ def _request_body(binding: Binding, schemas: Schemas) -> dict[str, Any]:
         return {"required": True, "content": {"multipart/form-data": content}}
     if operation.patch:
         return {"required": True, "content": {MERGE_PATCH.decode(): content, JSON.decode(): content}}
-    assert operation.body is not None
-    required = any(info.is_required() for info in operation.body.model_fields.values())
-    return {"required": required, "content": {JSON.decode(): content}}
+    return {"required": operation.body_required, "content": {JSON.decode(): content}}
 
 
 def _success(binding: Binding, schemas: Schemas) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class Pages:
     """Serves the documents ``/v1/{name}.json`` and ``.yaml``, each made when somebody first asks for it."""
 
     cost: ClassVar[int] = 0
+    tenant_in_query = False
 
     def __init__(self, documents: Mapping[str, Callable[[], dict[str, Any]]]) -> None:
         self._content: dict[str, tuple[Callable[[], bytes], bytes]] = {

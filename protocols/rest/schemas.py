@@ -9,7 +9,6 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from core.kernel.model import Body
 from core.ports.images import StoredImage
 from core.store.operation import AnyOperation
 
@@ -31,7 +30,7 @@ class StoreSchema(GenerateJsonSchema):
     ) -> bool:
         """Whether it is always present."""
         if self.mode == "validation":
-            return super().field_is_required(field, total)
+            return bool(super().field_is_required(field, total))
         return not _may_be_none(field["schema"])
 
     def model_field_schema(self, schema: core_schema.ModelField) -> JsonSchemaValue:
@@ -47,7 +46,7 @@ class StoreSchema(GenerateJsonSchema):
 def _may_be_none(schema: CoreSchema) -> bool:
     if schema["type"] == "default":
         return _may_be_none(schema["schema"])
-    return schema["type"] == "nullable"
+    return bool(schema["type"] == "nullable")
 
 
 class Schemas:
@@ -56,13 +55,10 @@ class Schemas:
     def __init__(self, operations: Iterable[AnyOperation]) -> None:
         unique = {operation.name: operation for operation in operations}
         wanted: list[tuple[Any, Any, TypeAdapter[Any]]] = []
-        bodies: dict[str, type[Body]] = {}
         for name, operation in unique.items():
             wanted.append(((name, "params"), "validation", TypeAdapter(operation.params)))
             if operation.body is not None:
                 wanted.append(((name, "body"), "validation", TypeAdapter(operation.body)))
-                if issubclass(operation.body, Body):
-                    bodies[operation.body.__name__] = operation.body
             if operation.result not in (None, StoredImage):
                 wanted.append(((name, "result"), "serialization", TypeAdapter(operation.result)))
         by_use, made = TypeAdapter.json_schemas(
@@ -77,8 +73,6 @@ class Schemas:
         }
         for operation in unique.values():
             named.pop(operation.params.__name__, None)
-        for name, body in bodies.items():
-            _add_read_only(named[name], body.READ_ONLY)
         patched = sorted({o.body.__name__ for o in unique.values() if o.patch and o.body is not None})
         for name in patched:
             named[patch_name(name)] = _patch_of(named[name])
@@ -113,12 +107,6 @@ def _plain_name(name: str) -> str:
     return re.sub(r"\bPage_(\w+)_$", r"\1Page", name)
 
 
-def _add_read_only(schema: Schema, names: Iterable[str]) -> None:
-    """Say that what only the store writes may be sent back, and is ignored."""
-    for name in sorted(names):
-        schema["properties"].setdefault(name, {"readOnly": True, "description": "Ignored."})
-
-
 def _patch_of(schema: Schema) -> Schema:
     """A merge patch (RFC 7396) of a body: nothing is required, and null removes what can be left out."""
     required = schema.get("required", ())
@@ -133,6 +121,10 @@ def _patch_of(schema: Schema) -> Schema:
         "properties": properties,
         "additionalProperties": False,
     }
+
+
+#: Bounds of numbers that are looked at before they are read; pydantic calls them by its own names.
+_BOUNDS = {"ge": "minimum", "le": "maximum"}
 
 
 def tidy(schema: Any, *, names: bool = False) -> Any:
@@ -155,7 +147,7 @@ def tidy(schema: Any, *, names: bool = False) -> Any:
         elif key == "$ref":
             tidied[key] = REF + _plain_name(value.removeprefix(REF))
         elif key != "title":
-            tidied[key] = tidy(value, names=key in ("properties", "$defs"))
+            tidied[_BOUNDS.get(key) or key] = tidy(value, names=key in ("properties", "$defs"))
     return tidied
 
 

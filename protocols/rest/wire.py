@@ -1,12 +1,12 @@
 """Reading requests: headers, parameters, bodies; and links to other pages."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from core.kernel.errors import (
@@ -23,6 +23,7 @@ from protocols.http.exchange import Exchange, body_too_large
 
 JSON = b"application/json"
 MERGE_PATCH = b"application/merge-patch+json"
+_EMPTY = "The request has no body, and needs one."
 #: No more query parameters than this are read.
 _MAX_PARAMETERS = 200
 #: What a multipart body may hold beside its file.
@@ -50,12 +51,12 @@ _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
 
 def read_query(query: bytes, known: Mapping[str, bool]) -> dict[str, object]:
-    """The query parameters that are ``known``; others are ignored.
+    """The query parameters, which must all be ``known``.
 
     ``known`` says of each name whether it is a list: several of it become one, apart by commas.
 
     Raises:
-        BadRequest: broken encoding, too many, or one that is no list is there twice.
+        BadRequest: broken encoding, too many, one that is unknown, or one that is no list is there twice.
     """
     try:
         pairs = parse_qsl(
@@ -66,7 +67,7 @@ def read_query(query: bytes, known: Mapping[str, bool]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name not in known:
-            continue
+            raise BadRequest(f"{name[:64]}: is no parameter of this request")
         if name in found and not known[name]:
             raise BadRequest(f"{name}: is given more than once")
         found[name] = f"{found[name]},{value}" if name in found else value
@@ -76,20 +77,24 @@ def read_query(query: bytes, known: Mapping[str, bool]) -> dict[str, object]:
 # --- Bodies --------------------------------------------------------------------------------------------------
 
 
-async def read_json(exchange: Exchange, limit: int, accepted: Collection[bytes] | None = None) -> object:
-    """The JSON value of the body; one without a single byte counts as an empty object.
+async def read_json(
+    exchange: Exchange, limit: int, *, required: bool, accepted: Collection[bytes] | None = None
+) -> object:
+    """The JSON value of the body; one without a single byte counts as an empty object unless it is ``required``.
 
     ``accepted`` are the media types taken; without it those of JSON, also by suffix (RFC 6839).
 
     Raises:
         UnsupportedMediaType: the body is said to be something else, or not in UTF-8.
         PayloadTooLarge: it has more than ``limit`` bytes.
-        BadRequest: it is not JSON, or nested too deeply.
+        BadRequest: it is not JSON, nested too deeply, or required and empty.
         ValidationFailed: it is ``null``.
         ClientGone: it did not come to its end.
     """
     body = await exchange.body(limit)
     if not body:
+        if required:
+            raise BadRequest(_EMPTY)
         return {}
     kind = media_type_of(exchange.headers)
     if not (kind in accepted if accepted else kind == JSON or kind.endswith(b"+json")):
@@ -118,19 +123,23 @@ class _InMemory(MultiPartParser):
 async def read_upload(exchange: Exchange, limit: int) -> dict[str, object]:
     """The parts of a multipart form (RFC 7578), with the file parts as bytes.
 
-    The name of a file part named ``file`` comes along as ``filename``.
+    The name of a file part named ``file`` comes along as ``filename``, unless there is a part of that name.
 
     Raises:
         UnsupportedMediaType: the body is not multipart/form-data.
         PayloadTooLarge: a file has more than ``limit`` bytes.
-        BadRequest: it is broken, or has a part twice.
+        BadRequest: it is empty, broken, or has a part twice.
         ClientGone: it did not come to its end.
     """
+    if exchange.headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in exchange.headers:
+        raise BadRequest(_EMPTY)
     if media_type_of(exchange.headers) != b"multipart/form-data":
         raise UnsupportedMediaType("The body must be multipart/form-data.")
-    if not parse_options_header(exchange.headers[b"content-type"])[1].get(b"boundary"):
+    boundary = parse_options_header(exchange.headers[b"content-type"])[1].get(b"boundary")
+    if not boundary:
         raise BadRequest("The Content-Type names no boundary.")
-    stream = exchange.chunks(limit + _MULTIPART_FRAME_BYTES)
+    chunks = exchange.chunks(limit + _MULTIPART_FRAME_BYTES)
+    stream = _without_preamble(chunks, b"--" + boundary)
     parser = _InMemory(
         Headers({"content-type": exchange.headers[b"content-type"].decode("latin-1")}),
         stream,
@@ -144,24 +153,46 @@ async def read_upload(exchange: Exchange, limit: int) -> dict[str, object]:
         raise BadRequest(f"The body is not a multipart form: {error.message}") from None
     finally:
         await stream.aclose()
-    parts: dict[str, object] = {}
+        await chunks.aclose()
     try:
         if not parser.ended:
             raise BadRequest("The multipart form ends before its last boundary.")
-        for name, value in form.multi_items():
-            if name in parts:
-                raise BadRequest(f"The part '{name[:64]}' is there twice.")
-            if not isinstance(value, UploadFile):
-                parts[name] = value
-                continue
-            if (value.size or 0) > limit:
-                raise body_too_large(limit)
-            parts[name] = await value.read()
-            if name == "file" and value.filename:
-                parts["filename"] = value.filename
+        return await _parts_of(form, limit)
     finally:
         await form.close()
+
+
+async def _parts_of(form: FormData, limit: int) -> dict[str, object]:
+    parts: dict[str, object] = {}
+    name_of_file: str | None = None
+    for name, value in form.multi_items():
+        if name in parts:
+            raise BadRequest(f"The part '{name[:64]}' is there twice.")
+        if not isinstance(value, UploadFile):
+            parts[name] = value
+            continue
+        if (value.size or 0) > limit:
+            raise body_too_large(limit)
+        parts[name] = await value.read()
+        if name == "file":
+            name_of_file = value.filename
+    if name_of_file:
+        parts.setdefault("filename", name_of_file)
     return parts
+
+
+async def _without_preamble(chunks: AsyncIterator[bytes], delimiter: bytes) -> AsyncGenerator[bytes, None]:
+    """A multipart body from its first delimiter on: what stands before that is for nobody (RFC 2046, 5.1.1)."""
+    kept = b"\r\n"  # The delimiter begins a line.
+    async for chunk in chunks:
+        kept += chunk
+        place = kept.find(b"\r\n" + delimiter)
+        if place >= 0:
+            yield kept[place + 2 :]
+            break
+        kept = kept[-len(delimiter) - 1 :]
+    async for chunk in chunks:
+        yield chunk
 
 
 def on_page(params: dict[str, object], body: object) -> object:

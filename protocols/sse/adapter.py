@@ -29,6 +29,7 @@ AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 _BLOCKS = EventBlocks()
 _METHODS = ("GET", "HEAD", "OPTIONS")
+_PARAMETERS = frozenset({"topics", "cursor", "token", "tenant"})
 #: In place of the library's: development proxies that compress hold a stream back unless it must not be changed, and
 #: whether the connection is kept is for the server to say.
 _HEADERS: tuple[Header, ...] = (
@@ -83,9 +84,12 @@ def read_request(query_string: bytes, headers: dict[bytes, bytes]) -> Subscribe:
     to a server, ``pets/`` is taken for the ``pets/#`` that its writer meant: no topic ends in a slash.
 
     Raises:
-        BadRequest: no topic filters, or something that is none.
+        BadRequest: no topic filters, something that is none, or a parameter that is unknown.
     """
-    query = parse_qs(query_string.decode("latin-1").replace("+", "%2B"))
+    query = parse_qs(query_string.decode("latin-1").replace("+", "%2B"), keep_blank_values=True)
+    for name in query:
+        if name not in _PARAMETERS:
+            raise BadRequest(f"{name[:64]}: is no parameter of this request")
     parts = [part.strip() for text in query.get("topics", []) for part in text.split(",")]
     topics = [f"{part}#" if part.endswith("/") else part for part in parts if part]
     if not topics:

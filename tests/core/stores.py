@@ -22,8 +22,10 @@ from core.store.operation import AnyOperation
 from core.store.parts import Adapters
 from core.store.store import Call, Outcome, Store
 from gateway.bus import InProcessBus
+from gateway.image_decoder import PillowDecoder
 from gateway.images import FileImages
 from gateway.payments import SimulatedProcessor
+from gateway.phones import NumberingPlans
 from gateway.rate_limits.in_process import InProcessRateLimiter
 from gateway.security.passwords import Argon2Hasher
 from gateway.security.tokens import HmacSigner
@@ -31,6 +33,8 @@ from gateway.storage.memory import MemoryStorage
 from gateway.storage.opening import open_storage
 
 UNLIMITED = Limits(requests_per_minute=0)
+#: What addresses in resources are under.
+PUBLIC_URL = "https://store.example"
 
 
 def compose(
@@ -43,9 +47,12 @@ def compose(
         hasher=Argon2Hasher.insecure(),
         signer=HmacSigner("a secret for tests, long enough by far"),
         images=FileImages(folder / "images"),
+        decoder=PillowDecoder(),
         processor=SimulatedProcessor(),
+        phones=NumberingPlans(),
     )
-    return Store(adapters, Hub(storage, InProcessBus(), new_id()), epoch=epoch, limits=limits, clock=clock)
+    hub = Hub(storage, InProcessBus(), new_id())
+    return Store(adapters, hub, epoch=epoch, public_url=PUBLIC_URL, limits=limits, clock=clock)
 
 
 @asynccontextmanager

@@ -1,5 +1,7 @@
 """Images of pets: what is taken, where it is shown, and when it is gone."""
 
+import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,20 @@ from core.kernel.errors import (
     NotFound,
     PayloadTooLarge,
     Unauthorized,
+    Unavailable,
     UnsupportedMediaType,
 )
-from core.kernel.ids import new_id
+from core.kernel.ids import SHARED_TENANT, new_id
 from core.kernel.limits import Limits
 from core.models import examples
 from core.models.images import ImageUpload
 from core.models.pets import Pet
 from core.ports.images import StoredImage
 from core.services.images import GET_IMAGE, UPLOAD_IMAGE
-from core.services.pets import CREATE_PET, DELETE_PET, GET_PET, REPLACE_PET
-from tests.core.stores import Shop, open_store
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"\xff\x00" * 50
+from core.services.pets import CREATE_PET, DELETE_PET, GET_PET, REPLACE_PET, UPDATE_PET
+from gateway.image_decoder import PillowDecoder
+from tests.core.stores import PUBLIC_URL, Shop, open_store
+from tests.pictures import PNG, picture, png_that_claims
 
 
 async def pet_in(shop: Shop, **changes: Any) -> Pet:
@@ -37,10 +40,11 @@ async def pet_in(shop: Shop, **changes: Any) -> Pet:
     ("content", "media_type"),
     [
         (PNG, "image/png"),
-        (b"\xff\xd8\xff\xe0rest", "image/jpeg"),
-        (b"GIF87arest", "image/gif"),
-        (b"GIF89arest", "image/gif"),
-        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (picture("JPEG", 3, 2), "image/jpeg"),
+        (picture("MPO"), "image/jpeg"),
+        (picture("GIF"), "image/gif"),
+        (picture("WEBP"), "image/webp"),
+        (picture("PNG", 5000, 8000), "image/png"),
     ],
 )
 async def test_an_image_is_known_by_its_content_and_comes_back_as_it_was(
@@ -54,7 +58,7 @@ async def test_an_image_is_known_by_its_content_and_comes_back_as_it_was(
         "id": image.id,
         "tenantId": shop.tenant,
         "petId": pet.id,
-        "url": f"/v1/pets/{pet.id}/images/{image.id}",
+        "url": f"{PUBLIC_URL}/v1/pets/{pet.id}/images/{image.id}?tenant={shop.tenant}",
         "mediaType": media_type,
         "size": len(content),
         "additionalMetadata": "At the lake",
@@ -78,6 +82,67 @@ async def test_an_image_is_shown_by_its_pet_and_announced(shop: Shop) -> None:
         await shop.call(REPLACE_PET, body=changed.model_dump(mode="json", exclude_none=True), id=pet.id)
         == changed
     )
+
+
+async def test_images_of_the_shared_pool_name_no_tenant(shop: Shop) -> None:
+    pool = Shop(shop.store, SHARED_TENANT)
+    pet = await pet_in(pool)
+    image = await pool.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+    assert image.url == f"{PUBLIC_URL}/v1/pets/{pet.id}/images/{image.id}"
+
+
+async def test_too_many_who_wait_for_the_decoder_are_told_to_come_again() -> None:
+    decoder, large = PillowDecoder(), picture("PNG", 4000, 4000)
+    outcomes = await asyncio.gather(*(decoder.media_type(large) for _ in range(40)), return_exceptions=True)
+    decoder.close()
+    assert Counter(map(type, outcomes)) == {str: 32, Unavailable: 8}
+
+
+async def test_the_address_of_a_photo_becomes_whole(shop: Shop) -> None:
+    pet = await pet_in(shop, photos=["/v1/pets/1/images/2"])
+    assert pet.photos == (f"{PUBLIC_URL}/v1/pets/1/images/2",)
+    patch = {"photos": ["/v1/pets/1/images/3", "https://elsewhere.example/4"]}
+    patched = await shop.call(UPDATE_PET, body=patch, id=pet.id)
+    assert patched.photos == (f"{PUBLIC_URL}/v1/pets/1/images/3", "https://elsewhere.example/4")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "INVALID_FORMAT"),
+        (b"\xff\xd8\xff\xe0rest", "INVALID_FORMAT"),
+        (b"GIF89arest", "INVALID_FORMAT"),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "INVALID_FORMAT"),
+        (picture("PNG", 200, 200)[:-40], "INVALID_FORMAT"),
+        (picture("JPEG", 200, 200)[:-40], "INVALID_FORMAT"),
+        (png_that_claims(100, 100, b"too little"), "INVALID_FORMAT"),
+        (png_that_claims(100_000, 100_000), "OUT_OF_RANGE"),
+        (png_that_claims(8001, 5000), "OUT_OF_RANGE"),
+        (picture("JPEG", 2000, 1000) + b"\xff\xda" * 500, "OUT_OF_RANGE"),
+    ],
+    ids=range(10),
+)
+async def test_what_cannot_be_decoded_is_refused(shop: Shop, content: bytes, code: str) -> None:
+    pet = await pet_in(shop)
+    assert await shop.violations(UPLOAD_IMAGE, body={"file": content}, id=pet.id) == {"file": code}
+    assert (await shop.call(GET_PET, id=pet.id)).photos == pet.photos
+
+
+async def test_a_large_image_is_decoded_beside_the_event_loop(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    large = picture("PNG", 8000, 5000)
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    turning = asyncio.create_task(turn())
+    await shop.call(UPLOAD_IMAGE, body={"file": large}, id=pet.id)
+    turning.cancel()
+    assert turns > 100
 
 
 @pytest.mark.parametrize("content", [b"<svg/>", b"plain", b"RIFF\x10\x00\x00\x00WAVE", b"\x89PNG"])

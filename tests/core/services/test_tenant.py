@@ -34,6 +34,7 @@ from core.services.seed import is_seeded, seed
 from core.services.tenant import RESET_TENANT, SEED_TENANT
 from core.store.store import Store
 from tests.core.stores import Shop, user_in
+from tests.pictures import PNG
 
 KINDS: tuple[Any, ...] = (
     Pet,
@@ -98,7 +99,7 @@ async def populate(shop: Shop) -> dict[str, str]:
     await shop.add(demo, caller, *sessions, device, key, *logins)
     await shop.call(SEED_TENANT, key="k")
     [pet] = (await shop.call(LIST_PETS, limit="1")).data
-    await shop.call(UPLOAD_IMAGE, body={"file": b"GIF89a"}, id=pet.id)
+    await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
     return {"demo": demo.id, "device": device_id, "key": key_id, "caller": caller.id}
 
 

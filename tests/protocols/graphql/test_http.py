@@ -1,5 +1,6 @@
 """GraphQL over HTTP: what is asked, how it is answered, and what is refused."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from core.services.catalogue import OPERATIONS
 from protocols.graphql.bindings import BINDINGS, LEFT_OUT
 from protocols.graphql.errors import CODES
 from protocols.graphql.limits import MAX_ALIASES
+from tests.core.stores import PUBLIC_URL
+from tests.pictures import PNG
 from tests.protocols.graphql.clients import add_order, add_pet, data_of, errors_of, post
 from tests.protocols.live import Live, live, new_tenant
 
@@ -169,9 +172,9 @@ async def test_an_image_comes_as_base64(node: Live) -> None:
     staff = node.staff_token()
     query = """mutation($id: ID!, $file: Base64!) { uploadPetImage(petId: $id, input: {file: $file}) { url size } }"""
     pet_id = await add_pet(node, staff)
-    image = "iVBORw0KGgoAAAAAAAAAAAAAAAA="
+    image = base64.b64encode(PNG).decode()
     answer = await data_of(node, query, staff, variables={"id": pet_id, "file": image})
-    assert answer["uploadPetImage"]["url"].startswith(f"/v1/pets/{pet_id}/images/")
+    assert answer["uploadPetImage"]["url"].startswith(f"{PUBLIC_URL}/v1/pets/{pet_id}/images/")
     refused = await errors_of(node, query, staff, variables={"id": pet_id, "file": "no base64!"})
     assert refused[0]["extensions"]["errors"][0]["field"] == "file"
 

@@ -11,8 +11,8 @@ from core.models import examples
 from core.store.store import Store
 from protocols.rest.bindings import Binding
 from tests.http_clients import http_client
+from tests.pictures import PNG
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 PASSWORD = "correct horse battery"
 
 

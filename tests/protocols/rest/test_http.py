@@ -16,7 +16,9 @@ from core.ports.payments import Charge
 from gateway.contracts import documents
 from gateway.contracts.documents import DOCUMENTS, http_document
 from protocols.rest.pages import dump_yaml
-from tests.protocols.rest.shop import PNG, Door, Shop
+from tests.core.stores import PUBLIC_URL
+from tests.pictures import PNG
+from tests.protocols.rest.shop import Door, Shop
 from tests.waiting import within
 
 
@@ -131,14 +133,14 @@ async def test_pages_lead_to_one_another_and_keep_the_question(shop: Shop) -> No
     made = [await shop.add_pet(species="CAT") for _ in range(5)]
     await shop.add_pet(species="DOG")
     seen, walked = [], 0
-    found = {"next": "/v1/pets?species=CAT,RABBIT&limit=2&note=a%26b"}
+    found = {"next": "/v1/pets?species=CAT,RABBIT&limit=2&ageMin=3"}
     pagination: dict[str, int] = {}
     while "next" in found:
         answer = await shop.visitor.get(found["next"])
         found = links(answer.headers["link"])
         pagination = answer.json()["pagination"]
         seen += [pet["id"] for pet in answer.json()["data"]]
-        assert all("species=CAT%2CRABBIT" in target and "note=a%26b" in target for target in found.values())
+        assert all("species=CAT%2CRABBIT" in target and "ageMin=3" in target for target in found.values())
         assert ("prev" in found) is (walked > 0)
         walked += 1
     assert (seen, walked) == (made, 3)
@@ -229,6 +231,8 @@ async def test_an_image_is_served_as_what_it_is_for_ever(shop: Shop) -> None:
     assert made.status_code == 201
     photos = (await shop.visitor.get(f"/v1/pets/{pet}")).json()["photos"]
     assert made.headers["location"] == photos[-1]
+    assert photos[-1].startswith(f"{PUBLIC_URL}/v1/pets/{pet}/images/")
+    photos = [photo.removeprefix(PUBLIC_URL) for photo in photos]
     image = await shop.visitor.get(photos[-1])
     assert (image.content, image.headers["content-type"]) == (PNG, "image/png")
     assert image.headers["x-content-type-options"] == "nosniff"
@@ -237,6 +241,48 @@ async def test_an_image_is_served_as_what_it_is_for_ever(shop: Shop) -> None:
     assert known.status_code == 304
     refused = await shop.visitor.get(photos[-1], headers={"Accept": "application/json"})
     assert refused.status_code == 406
+
+
+async def test_a_page_shows_an_image_of_a_private_tenant_without_a_header(door: Door, shop: Shop) -> None:
+    pet = await shop.add_pet()
+    made = await shop.staff.post(f"/v1/pets/{pet}/images", files={"file": ("a.png", PNG)})
+    there = made.json()["url"].removeprefix(PUBLIC_URL)
+    browser = door.client()
+    assert (await browser.get(there)).content == PNG
+    assert (await browser.get(there.partition("?")[0])).status_code == 404
+    # It is for images alone: elsewhere the address names no tenant.
+    assert (await browser.get(f"/v1/pets/{pet}?tenant={shop.tenant}")).status_code == 400
+
+
+def multipart(*parts: tuple[str, bytes], before: bytes = b"") -> dict[str, Any]:
+    body = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (head.encode(), content)
+        for head, content in parts
+    )
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    return {"content": before + body + b"--x--\r\nAnd an epilogue.", "headers": headers}
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"This is a message in several parts.\r\n", b"--\r\n--y\r\n", b"\r\n"]
+)
+async def test_what_stands_around_the_parts_of_a_form_is_ignored(shop: Shop, before: bytes) -> None:
+    path = f"/v1/pets/{await shop.add_pet()}/images"
+    form = multipart(
+        ('file"; filename="own.png', PNG),
+        ("filename", b"said.png"),
+        ("additionalMetadata", b"front"),
+        before=before,
+    )
+    made = await shop.staff.post(path, **form)
+    assert made.status_code == 201, made.text
+    assert made.json()["additionalMetadata"] == "front"
+
+
+async def test_a_part_that_is_there_twice_is_refused(shop: Shop) -> None:
+    path = f"/v1/pets/{await shop.add_pet()}/images"
+    form = multipart(('file"; filename="own.png', PNG), ("filename", b"a.png"), ("filename", b"b.png"))
+    assert (await shop.staff.post(path, **form)).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class _OrderStatus:
@@ -112,6 +117,34 @@ ACCOUNT_TYPE_CHECKING: AccountType.ValueType  # 1
 ACCOUNT_TYPE_SAVINGS: AccountType.ValueType  # 2
 """A savings account."""
 Global___AccountType: _TypeAlias = AccountType  # noqa: Y015
+
+class _CardBrand:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CardBrandEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CardBrand.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CARD_BRAND_UNSPECIFIED: _CardBrand.ValueType  # 0
+    CARD_BRAND_VISA: _CardBrand.ValueType  # 1
+    CARD_BRAND_MASTERCARD: _CardBrand.ValueType  # 2
+    CARD_BRAND_AMEX: _CardBrand.ValueType  # 3
+    CARD_BRAND_DISCOVER: _CardBrand.ValueType  # 4
+    CARD_BRAND_DINERS: _CardBrand.ValueType  # 5
+    CARD_BRAND_JCB: _CardBrand.ValueType  # 6
+    CARD_BRAND_UNIONPAY: _CardBrand.ValueType  # 7
+
+class CardBrand(_CardBrand, metaclass=_CardBrandEnumTypeWrapper):
+    """The network that a card belongs to."""
+
+CARD_BRAND_UNSPECIFIED: CardBrand.ValueType  # 0
+CARD_BRAND_VISA: CardBrand.ValueType  # 1
+CARD_BRAND_MASTERCARD: CardBrand.ValueType  # 2
+CARD_BRAND_AMEX: CardBrand.ValueType  # 3
+CARD_BRAND_DISCOVER: CardBrand.ValueType  # 4
+CARD_BRAND_DINERS: CardBrand.ValueType  # 5
+CARD_BRAND_JCB: CardBrand.ValueType  # 6
+CARD_BRAND_UNIONPAY: CardBrand.ValueType  # 7
+Global___CardBrand: _TypeAlias = CardBrand  # noqa: Y015
 
 @_typing.final
 class OrderItem(_message.Message):
@@ -423,8 +456,18 @@ class Address(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     POSTAL_CODE_FIELD_NUMBER: _builtins.int
     COUNTRY_FIELD_NUMBER: _builtins.int
-    street: _builtins.str
-    """Street and house number."""
+    LINE1_FIELD_NUMBER: _builtins.int
+    LINE2_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def street(self) -> _builtins.str:
+        """An older name of line1; responses have that."""
+
+    @street.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def street(self, value: _builtins.str) -> None:
+        """An older name of line1; responses have that."""
+
     city: _builtins.str
     """City or town."""
     state: _builtins.str
@@ -433,6 +476,10 @@ class Address(_message.Message):
     """Postal code."""
     country: _builtins.str
     """ISO 3166-1 alpha-2."""
+    line1: _builtins.str
+    """Street and house number; required in a request."""
+    line2: _builtins.str
+    """Flat, floor or building."""
     def __init__(
         self,
         *,
@@ -441,15 +488,21 @@ class Address(_message.Message):
         state: _builtins.str | None = ...,
         postal_code: _builtins.str | None = ...,
         country: _builtins.str | None = ...,
+        line1: _builtins.str | None = ...,
+        line2: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_city", b"_city", "_country", b"_country", "_postal_code", b"_postal_code", "_state", b"_state", "_street", b"_street", "city", b"city", "country", b"country", "postal_code", b"postal_code", "state", b"state", "street", b"street"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_city", b"_city", "_country", b"_country", "_line1", b"_line1", "_line2", b"_line2", "_postal_code", b"_postal_code", "_state", b"_state", "_street", b"_street", "city", b"city", "country", b"country", "line1", b"line1", "line2", b"line2", "postal_code", b"postal_code", "state", b"state", "street", b"street"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_city", b"_city", "_country", b"_country", "_postal_code", b"_postal_code", "_state", b"_state", "_street", b"_street", "city", b"city", "country", b"country", "postal_code", b"postal_code", "state", b"state", "street", b"street"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_city", b"_city", "_country", b"_country", "_line1", b"_line1", "_line2", b"_line2", "_postal_code", b"_postal_code", "_state", b"_state", "_street", b"_street", "city", b"city", "country", b"country", "line1", b"line1", "line2", b"line2", "postal_code", b"postal_code", "state", b"state", "street", b"street"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__city: _TypeAlias = _typing.Literal["city"]  # noqa: Y015
     _WhichOneofArgType__city: _TypeAlias = _typing.Literal["_city", b"_city"]  # noqa: Y015
     _WhichOneofReturnType__country: _TypeAlias = _typing.Literal["country"]  # noqa: Y015
     _WhichOneofArgType__country: _TypeAlias = _typing.Literal["_country", b"_country"]  # noqa: Y015
+    _WhichOneofReturnType__line1: _TypeAlias = _typing.Literal["line1"]  # noqa: Y015
+    _WhichOneofArgType__line1: _TypeAlias = _typing.Literal["_line1", b"_line1"]  # noqa: Y015
+    _WhichOneofReturnType__line2: _TypeAlias = _typing.Literal["line2"]  # noqa: Y015
+    _WhichOneofArgType__line2: _TypeAlias = _typing.Literal["_line2", b"_line2"]  # noqa: Y015
     _WhichOneofReturnType__postal_code: _TypeAlias = _typing.Literal["postal_code"]  # noqa: Y015
     _WhichOneofArgType__postal_code: _TypeAlias = _typing.Literal["_postal_code", b"_postal_code"]  # noqa: Y015
     _WhichOneofReturnType__state: _TypeAlias = _typing.Literal["state"]  # noqa: Y015
@@ -460,6 +513,10 @@ class Address(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__city) -> _WhichOneofReturnType__city | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__country) -> _WhichOneofReturnType__country | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__line1) -> _WhichOneofReturnType__line1 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__line2) -> _WhichOneofReturnType__line2 | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__postal_code) -> _WhichOneofReturnType__postal_code | None: ...
     @_typing.overload
@@ -481,6 +538,8 @@ class Card(_message.Message):
     EXP_MONTH_FIELD_NUMBER: _builtins.int
     EXP_YEAR_FIELD_NUMBER: _builtins.int
     BILLING_ADDRESS_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    LAST4_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name on the card."""
     number: _builtins.str
@@ -491,6 +550,10 @@ class Card(_message.Message):
     """The month in which it expires: 1 to 12."""
     exp_year: _builtins.int
     """The year in which it expires, such as 2029."""
+    brand: Global___CardBrand.ValueType
+    """The network that it belongs to; ignored in a request."""
+    last4: _builtins.str
+    """The last four digits of its number; ignored in a request."""
     @_builtins.property
     def billing_address(self) -> Global___Address:
         """Where its bills go."""
@@ -504,18 +567,22 @@ class Card(_message.Message):
         exp_month: _builtins.int = ...,
         exp_year: _builtins.int = ...,
         billing_address: Global___Address | None = ...,
+        brand: Global___CardBrand.ValueType = ...,
+        last4: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last4", b"_last4", "billing_address", b"billing_address", "last4", b"last4"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "cvc", b"cvc", "exp_month", b"exp_month", "exp_year", b"exp_year", "name", b"name", "number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last4", b"_last4", "billing_address", b"billing_address", "brand", b"brand", "cvc", b"cvc", "exp_month", b"exp_month", "exp_year", b"exp_year", "last4", b"last4", "name", b"name", "number", b"number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__last4: _TypeAlias = _typing.Literal["last4"]  # noqa: Y015
+    _WhichOneofArgType__last4: _TypeAlias = _typing.Literal["_last4", b"_last4"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last4) -> _WhichOneofReturnType__last4 | None: ...
 
 Global___Card: _TypeAlias = Card  # noqa: Y015
 
 @_typing.final
 class BankAccount(_message.Message):
-    """A bank account: complete in a payment request; responses hold only the last four digits of its numbers."""
+    """A bank account: complete in a payment request; responses hold only the last four digits of its account number."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
