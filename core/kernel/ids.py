@@ -53,6 +53,7 @@ def is_id(text: str) -> bool:
 
 
 def parse_tenant(text: str) -> TenantId | None:
-    """Read a tenant's name: a UUID of version 4 or 7 (RFC 9562), in any case; None when it is not one."""
+    """Read a tenant's name: a UUID of version 4 or 7 (RFC 9562), in any case, or the shared pool's own id; None when it
+    is neither."""
     name = text.lower()
-    return TenantId(name) if _TENANT_PATTERN.fullmatch(name) else None
+    return TenantId(name) if name == SHARED_TENANT or _TENANT_PATTERN.fullmatch(name) else None

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -99,24 +100,44 @@ class Body(BaseModel):
     )
 
     READ_ONLY: ClassVar[frozenset[str]] = frozenset({"id", "number", "createdAt", "updatedAt", "tenantId"})
+    #: Older names of members: one of them may stand in the place of the present name.
+    OLDER_NAMES: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_read_only(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or cls.READ_ONLY.isdisjoint(data):
+    def _as_declared(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = cls.with_present_names(data)
+        if cls.READ_ONLY.isdisjoint(data):
             return data
         own = {field.alias for field in cls.model_fields.values()}
         return {name: value for name, value in data.items() if name in own or name not in cls.READ_ONLY}
 
     @classmethod
+    def with_present_names(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """The members, those with an older name under the present one, unless that is there too."""
+        found = {old: new for old, new in cls.OLDER_NAMES.items() if old in data and new not in data}
+        return {found.get(name, name): value for name, value in data.items()} if found else data
+
+    @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The schema says that what only the store writes may be there, and is ignored."""
+        """The schema says which names may be there too: older ones, and those of what only the store writes."""
         made = handler(schema)
-        properties = handler.resolve_ref_schema(made)["properties"]
+        described = handler.resolve_ref_schema(made)
+        properties = described["properties"]
         for name in sorted(cls.READ_ONLY):
             properties.setdefault(name, {"readOnly": True, "description": "Ignored."})
+        for old, new in cls.OLDER_NAMES.items():
+            properties[old] = {
+                **properties[new], "deprecated": True, "description": f"An older name of `{new}`."
+            }  # fmt: skip
+            described["not"] = {"required": [old, new]}
+            if new in described.get("required", ()):
+                described["required"].remove(new)
+                described |= {"if": {"not": {"required": [old]}}, "then": {"required": [new]}}
         return made
 
 
@@ -317,6 +338,36 @@ Money = Annotated[
     ),
     WithJsonSchema(
         {"type": "string", "pattern": "^[0-9]+\\.[0-9]{2}$", "examples": ["75.00"]}, mode="serialization"
+    ),
+]
+_TIME_PATTERN = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _rfc3339_text(value: object) -> object:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("INVALID_TYPE", "must be a time as text")
+    if not re.fullmatch(_TIME_PATTERN, value):
+        raise PydanticCustomError(
+            "INVALID_FORMAT", "must be a time in RFC 3339, such as 2026-01-31T08:15:00Z"
+        )
+    return value
+
+
+#: A time as clients write it: RFC 3339, with any offset from UTC.
+Time = Annotated[
+    AwareDatetime,
+    BeforeValidator(_rfc3339_text),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": f"^{_TIME_PATTERN}$",
+            "examples": ["2026-01-31T08:15:00Z"],
+        }
     ),
 ]
 #: A time: RFC 3339 in UTC, ending in Z.

@@ -9,6 +9,8 @@ T = TypeVar("T")
 
 MAX_FILTER_LENGTH = 512
 MAX_LEVELS = 16
+#: What topic filters look like, for schemas: levels, of which ``+`` stands for one, and ``#`` at the end for the rest.
+FILTER_PATTERN = rf"^(\+|#$|[^+#/\u0000]*)(/(\+|#$|[^+#/\u0000]*)){{0,{MAX_LEVELS - 1}}}$"
 
 
 def parse_filter(text: str) -> str:

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from core.kernel.caller import Scope
-from core.kernel.model import Body, FilledLine, Model, Resource, Timestamp
+from core.kernel.model import Body, FilledLine, Model, Resource, Time, Timestamp
 
 
 class ApiKey(Model):
@@ -55,4 +55,4 @@ class ApiKeyDraft(Body):
 
     name: Annotated[FilledLine, Field(max_length=100)]
     scopes: list[Annotated[Scope, BeforeValidator(_lower)]] = Field(min_length=1, max_length=50)
-    expires_at: AwareDatetime | None = None
+    expires_at: Time | None = None

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from core.kernel.errors import BadRequest
 from core.kernel.model import Body, FilledLine, Identifier, Resource, Text, Timestamp
-from core.kernel.topics import parse_filter
+from core.kernel.topics import FILTER_PATTERN, MAX_FILTER_LENGTH, parse_filter
 
 
 class Device(Resource):
@@ -38,7 +38,13 @@ def _filter(text: str) -> str:
         raise PydanticCustomError("INVALID_FORMAT", "{detail}", {"detail": error.detail}) from None
 
 
-TopicFilter = Annotated[Text, AfterValidator(_filter)]
+TopicFilter = Annotated[
+    Text,
+    AfterValidator(_filter),
+    Field(
+        json_schema_extra={"pattern": FILTER_PATTERN, "minLength": 1, "maxLength": MAX_FILTER_LENGTH},
+    ),
+]
 
 
 class DeviceDraft(Body):

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from core.kernel.events import EventKind
 from core.kernel.model import (
@@ -75,6 +76,20 @@ class OrderDraft(Body):
     items: list[OrderItemDraft] | None = Field(default=None, min_length=1, max_length=50)
     pet_id: Identifier | None = None
     user_id: Identifier | None = None
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema says that one of the two ways is needed."""
+        made = super().__get_pydantic_json_schema__(schema, handler)
+        handler.resolve_ref_schema(made).update(
+            {
+                "if": {"required": ["items"], "properties": {"items": {"type": "array"}}},
+                "else": {"required": ["petId"], "properties": {"petId": {"type": "string"}}},
+            }
+        )
+        return made
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """Payments and receipts: what is kept and shown, what clients send, and the events that payments cause."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, field_validator, model_validator
@@ -83,13 +84,6 @@ def mask(number: str) -> str:
     return "*" * (len(number) - len(shown)) + shown
 
 
-def _with_present_names(address: Any) -> Any:
-    """``street`` is an older name of ``line1``."""
-    if not isinstance(address, dict) or "street" not in address or "line1" in address:
-        return address
-    return {"line1" if name == "street" else name: value for name, value in address.items()}
-
-
 class Address(Model):
     """A postal address."""
 
@@ -102,8 +96,8 @@ class Address(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _take_older_name(cls, data: Any) -> Any:
-        return _with_present_names(data)
+    def _as_kept_before(cls, data: Any) -> Any:
+        return AddressDraft.with_present_names(data) if isinstance(data, dict) else data
 
 
 class MaskedCard(Model):
@@ -201,17 +195,14 @@ Name = Annotated[FilledLine, Field(max_length=100)]
 class AddressDraft(Part):
     """A postal address as a client writes it. ``line1`` may be called ``street``, its older name."""
 
+    OLDER_NAMES: ClassVar[Mapping[str, str]] = {"street": "line1"}
+
     line1: Annotated[FilledLine, Field(max_length=200)]
     line2: Annotated[Line, Field(max_length=200)] | None = None
     city: Annotated[Line, Field(max_length=100)] | None = None
     state: Annotated[Line, Field(max_length=100)] | None = None
     postal_code: Annotated[Line, Field(max_length=20)] | None = None
     country: Country | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_older_name(cls, data: Any) -> Any:
-        return _with_present_names(data)
 
 
 class _SourceDraft(Body):

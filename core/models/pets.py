@@ -1,9 +1,10 @@
 """Pets: what is kept and shown, what clients send, and the events that pets cause."""
 
 import re
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.kernel.events import EventKind
@@ -159,6 +160,7 @@ class PetDraft(Body):
     """
 
     READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"ownerId"}
+    OLDER_NAMES: ClassVar[Mapping[str, str]] = {"adoptionFee": "price"}
 
     name: FilledLine = Field(max_length=50)
     species: Species
@@ -175,18 +177,6 @@ class PetDraft(Body):
     status: PetStatus | None = None
     photos: tuple[Photo, ...] = Field(default=(), max_length=MAX_PHOTOS)
     medical_info: MedicalInfoDraft | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_older_name(cls, data: Any) -> Any:
-        return with_present_names(data) if isinstance(data, dict) else data
-
-
-def with_present_names(data: dict[str, Any]) -> dict[str, Any]:
-    """The members of a pet with ``adoptionFee`` renamed to ``price``, unless both are present."""
-    if "adoptionFee" not in data or "price" in data:
-        return data
-    return {"price" if name == "adoptionFee" else name: value for name, value in data.items()}
 
 
 class PetEvent(Model):

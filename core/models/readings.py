@@ -1,13 +1,11 @@
 """Readings: what the devices that pets wear measure and report."""
 
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from core.kernel.events import EventKind
-from core.kernel.model import Body, Choice, Int, Model, Timestamp
+from core.kernel.model import Body, Choice, Int, Model, Time, Timestamp
 
 #: Where devices publish, on doors that have topics to publish to.
 TELEMETRY_TOPIC = "telemetry/pets/{pet_id}/health"
@@ -34,12 +32,6 @@ class Reading(Model):
     measured_at: Timestamp
 
 
-def _aware(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        raise PydanticCustomError("INVALID_FORMAT", "must say its offset from UTC")
-    return time
-
-
 class ReadingDraft(Body):
     """A reading as a device sends it: at least one value. Without a time it counts as measured now."""
 
@@ -47,7 +39,7 @@ class ReadingDraft(Body):
     temperature_c: Annotated[float, Field(strict=True, ge=0, le=60, allow_inf_nan=False)] | None = None
     activity: Activity | None = None
     battery_percent: Annotated[Int, Field(ge=0, le=100)] | None = None
-    measured_at: Annotated[datetime, AfterValidator(_aware)] | None = None
+    measured_at: Time | None = None
 
 
 class HealthReportedEvent(Model):

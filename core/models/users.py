@@ -100,7 +100,11 @@ def _no_blank(text: str) -> str:
     return text
 
 
-Username = Annotated[Text, Field(min_length=3, max_length=50), AfterValidator(_no_blank)]
+Username = Annotated[
+    Text,
+    Field(min_length=3, max_length=50, json_schema_extra={"pattern": "^[^\\s\\u0000-\\u001f\\u007f]*$"}),
+    AfterValidator(_no_blank),
+]
 PersonName = Annotated[FilledLine, Field(max_length=100)]
 
 

@@ -28,7 +28,6 @@ from core.models.pets import (
     PetStatusEvent,
     Reservation,
     StatusReason,
-    with_present_names,
 )
 from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
 from core.services.inventory import announce_stock
@@ -154,7 +153,7 @@ async def _update_pet(ctx: Context, params: ById, body: MergePatch[PetDraft]) ->
     pet = await ctx.get(Pet, params.id)
     ctx.check_match(pet)
     present = PetDraft.model_validate(pet.model_dump(mode="json"))
-    patch = MergePatch[PetDraft](with_present_names(dict(body.patch)), body.context)
+    patch = MergePatch[PetDraft](PetDraft.with_present_names(dict(body.patch)), body.context)
     return await _rewrite(ctx, pet, patch.apply(PetDraft, present))
 
 

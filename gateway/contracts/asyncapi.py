@@ -1,6 +1,7 @@
 """The AsyncAPI 3.0 document of the live doors, assembled from the declarations of each door."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -20,7 +21,7 @@ Document = dict[str, Any]
 
 _INFO = {
     "title": "Petstore Gateway",
-    "version": "1.0.0",
+    "version": version("petstore-gateway"),
     "description": (
         "One pet store behind many protocols: these are its live doors. An event is the same on each of "
         "them, with the same id and the same cursor; a client that was disconnected resumes with that cursor "

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.contracts.asyncapi import asyncapi_document
 from gateway.contracts.protobuf import generated_code
 from protocols.graphql.schema import schema_text
-from protocols.rest.openapi import openapi_document
+from protocols.rest.openapi import edition_3_1, openapi_document
 from protocols.rest.pages import dump_yaml
 from protocols.sse import openapi as sse
 
@@ -23,9 +23,15 @@ def http_document() -> dict[str, Any]:
     return openapi_document(sse.PATHS, sse.SCHEMAS)
 
 
+def http_document_3_1() -> dict[str, Any]:
+    """The same for tools that know OpenAPI 3.1 only."""
+    return edition_3_1(http_document())
+
+
 #: The documents that are served, by name.
 DOCUMENTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "openapi": http_document,
+    "openapi-3.1": http_document_3_1,
     "asyncapi": asyncapi_document,
 }
 
@@ -33,7 +39,9 @@ DOCUMENTS: Mapping[str, Callable[[], dict[str, Any]]] = {
 def contracts() -> dict[str, str]:
     """Each committed document, by its path in the repository."""
     return {
-        **{f"{name}/{name}.yaml": dump_yaml(make()) for name, make in DOCUMENTS.items()},
+        **{
+            f"{name.partition('-')[0]}/{name}.yaml": dump_yaml(make()) for name, make in DOCUMENTS.items()
+        },
         "protocols/graphql/schema.graphql": schema_text(),
         **generated_code(_ROOT),
     }

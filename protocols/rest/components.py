@@ -1,12 +1,13 @@
 """The parts of the OpenAPI document that are the same for all operations."""
 
+from importlib.metadata import version
 from typing import Any
 
 from protocols.http.problems import ProblemType
 
 INFO: dict[str, Any] = {
     "title": "Petstore Gateway",
-    "version": "1.0.0",
+    "version": version("petstore-gateway"),
     "summary": "One pet store behind many protocols: this is its REST door.",
     "description": (
         "All data belongs to a tenant, named by `X-Tenant-ID`; without it, to the token's tenant, or to the "
@@ -31,20 +32,30 @@ SECURITY_SCHEMES: dict[str, Any] = {
     },
 }
 
-_UUID = {"type": "string", "format": "uuid"}
+_TENANT = {
+    "type": "string",
+    "format": "uuid",
+    "pattern": (
+        "^([0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[47][0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}"
+        "|0{8}-0{4}-0{4}-0{4}-0{12})$"
+    ),
+}
 
 PARAMETERS: dict[str, Any] = {
     "TenantId": {
         "name": "X-Tenant-ID",
         "in": "header",
-        "description": "The tenant: a UUID of version 4 or 7. A tenant exists as soon as it is named.",
-        "schema": _UUID,
+        "description": (
+            "The tenant: a UUID of version 4 or 7. A tenant exists as soon as it is named. The pool that everybody "
+            "shares has the id of zeros."
+        ),
+        "schema": _TENANT,
     },
     "TenantInQuery": {
         "name": "tenant",
         "in": "query",
         "description": "The tenant, for web pages that show the image: they cannot send headers.",
-        "schema": _UUID,
+        "schema": _TENANT,
     },
     "RequestId": {
         "name": "X-Request-ID",

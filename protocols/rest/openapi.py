@@ -55,6 +55,25 @@ def openapi_document(
     }
 
 
+def edition_3_1(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of OpenAPI 3.2 as one of 3.1, which has no method QUERY, and no schema for the items of a stream."""
+    paths = {}
+    for path, item in document["paths"].items():
+        kept = {method: _without_items(operation) for method, operation in item.items() if method != "query"}
+        if kept:
+            paths[path] = kept
+    return {**document, "openapi": "3.1.0", "paths": paths}
+
+
+def _without_items(described: Any) -> Any:
+    if isinstance(described, Mapping):
+        return {
+            **{key: _without_items(value) for key, value in described.items() if key != "itemSchema"},
+            **({"schema": {"type": "string"}} if "itemSchema" in described else {}),
+        }
+    return [_without_items(part) for part in described] if isinstance(described, list) else described
+
+
 def _tags(paths: Mapping[str, Any]) -> list[str]:
     return [tag for item in paths.values() for operation in item.values() for tag in operation["tags"]]
 

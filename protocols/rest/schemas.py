@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from core.kernel.model import Body
 from core.ports.images import StoredImage
 from core.store.operation import AnyOperation
 
@@ -73,9 +74,9 @@ class Schemas:
         }
         for operation in unique.values():
             named.pop(operation.params.__name__, None)
-        patched = sorted({o.body.__name__ for o in unique.values() if o.patch and o.body is not None})
-        for name in patched:
-            named[patch_name(name)] = _patch_of(named[name])
+        patched = {o.body for o in unique.values() if o.patch and o.body is not None}
+        for body in sorted(patched, key=lambda body: body.__name__):
+            named[patch_name(body.__name__)] = _patch_of(named[body.__name__], body)
         self._by_use = {use: tidy(schema) for use, schema in by_use.items()}
         self.params = {name: tidy(properties) for name, properties in self.params.items()}
         self.components: dict[str, Schema] = {
@@ -107,9 +108,11 @@ def _plain_name(name: str) -> str:
     return re.sub(r"\bPage_(\w+)_$", r"\1Page", name)
 
 
-def _patch_of(schema: Schema) -> Schema:
+def _patch_of(schema: Schema, body: type[BaseModel]) -> Schema:
     """A merge patch (RFC 7396) of a body: nothing is required, and null removes what can be left out."""
-    required = schema.get("required", ())
+    required = {info.alias for info in body.model_fields.values() if info.is_required()}
+    if issubclass(body, Body):
+        required |= {old for old, new in body.OLDER_NAMES.items() if new in required}
     properties = {}
     for name, of_body in schema["properties"].items():
         kept = {key: value for key, value in of_body.items() if key != "default"}
@@ -120,6 +123,9 @@ def _patch_of(schema: Schema) -> Schema:
         "description": "A JSON merge patch (RFC 7396): absent members stay, null removes a member.",
         "properties": properties,
         "additionalProperties": False,
+        # Without the only member that there is, a patch would mean nothing.
+        **({"required": sorted(required)} if len(body.model_fields) == 1 else {}),
+        **({"not": schema["not"]} if "not" in schema else {}),
     }
 
 
