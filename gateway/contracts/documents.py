@@ -39,9 +39,7 @@ DOCUMENTS: Mapping[str, Callable[[], dict[str, Any]]] = {
 def contracts() -> dict[str, str]:
     """Each committed document, by its path in the repository."""
     return {
-        **{
-            f"{name.partition('-')[0]}/{name}.yaml": dump_yaml(make()) for name, make in DOCUMENTS.items()
-        },
+        **{f"{name.partition('-')[0]}/{name}.yaml": dump_yaml(make()) for name, make in DOCUMENTS.items()},
         "protocols/graphql/schema.graphql": schema_text(),
         **generated_code(_ROOT),
     }

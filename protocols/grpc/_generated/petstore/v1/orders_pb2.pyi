@@ -125,25 +125,41 @@ class _CardBrand:
 class _CardBrandEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CardBrand.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CARD_BRAND_UNSPECIFIED: _CardBrand.ValueType  # 0
+    """It is of none of these, or not known."""
     CARD_BRAND_VISA: _CardBrand.ValueType  # 1
+    """Visa."""
     CARD_BRAND_MASTERCARD: _CardBrand.ValueType  # 2
+    """Mastercard."""
     CARD_BRAND_AMEX: _CardBrand.ValueType  # 3
+    """American Express."""
     CARD_BRAND_DISCOVER: _CardBrand.ValueType  # 4
+    """Discover."""
     CARD_BRAND_DINERS: _CardBrand.ValueType  # 5
+    """Diners Club."""
     CARD_BRAND_JCB: _CardBrand.ValueType  # 6
+    """JCB."""
     CARD_BRAND_UNIONPAY: _CardBrand.ValueType  # 7
+    """UnionPay."""
 
 class CardBrand(_CardBrand, metaclass=_CardBrandEnumTypeWrapper):
     """The network that a card belongs to."""
 
 CARD_BRAND_UNSPECIFIED: CardBrand.ValueType  # 0
+"""It is of none of these, or not known."""
 CARD_BRAND_VISA: CardBrand.ValueType  # 1
+"""Visa."""
 CARD_BRAND_MASTERCARD: CardBrand.ValueType  # 2
+"""Mastercard."""
 CARD_BRAND_AMEX: CardBrand.ValueType  # 3
+"""American Express."""
 CARD_BRAND_DISCOVER: CardBrand.ValueType  # 4
+"""Discover."""
 CARD_BRAND_DINERS: CardBrand.ValueType  # 5
+"""Diners Club."""
 CARD_BRAND_JCB: CardBrand.ValueType  # 6
+"""JCB."""
 CARD_BRAND_UNIONPAY: CardBrand.ValueType  # 7
+"""UnionPay."""
 Global___CardBrand: _TypeAlias = CardBrand  # noqa: Y015
 
 @_typing.final
