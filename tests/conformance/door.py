@@ -30,6 +30,7 @@ class Ability(StrEnum):
     PUBLISH = "takes a device's readings"
     IF_MATCH = "changes on a condition"
     IDEMPOTENCY = "takes an idempotency key"
+    ECHO = "takes back what only the store writes"
 
 
 class Refused(Exception):

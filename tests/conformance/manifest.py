@@ -68,7 +68,7 @@ def _missing(*groups: tuple[Iterable[Thing], Reason]) -> dict[Thing, Reason]:
     return {thing: reason for things, reason in groups for thing in things}
 
 
-_CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY}
+_CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO}
 _LIVE = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.RENEW})
 _OWN_WORK = (("assignWaitingChats",), Reason.OWN_WORK)
 #: Nobody but a device publishes, and it finds a topic to publish to where it speaks a protocol of devices; elsewhere it
@@ -105,7 +105,7 @@ DOORS: tuple[Door, ...] = (
         "GraphQL",
         GraphqlDriver,
         _missing(
-            (("getPetImage", Ability.RENEW), Reason.PROTOCOL),
+            (("getPetImage", Ability.RENEW, Ability.ECHO), Reason.PROTOCOL),
             ((Ability.CONVERSE,), Reason.ON_DEMAND),
             _OWN_WORK,
             _NOT_FOR_DEVICES,
@@ -125,7 +125,7 @@ DOORS: tuple[Door, ...] = (
         "gRPC",
         GrpcDriver,
         _missing(
-            ((Ability.RENEW,), Reason.PROTOCOL),
+            ((Ability.RENEW, Ability.ECHO), Reason.PROTOCOL),
             _OWN_WORK,
             _NOT_FOR_DEVICES,
         ),

@@ -19,7 +19,7 @@ class RestDriver(Driver):
     """Somebody who speaks HTTP."""
 
     operations = frozenset(_BOUND)
-    abilities = frozenset({Ability.IF_MATCH, Ability.IDEMPOTENCY})
+    abilities = frozenset({Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO})
 
     async def call(
         self,
