@@ -14,6 +14,11 @@ M = TypeVar("M", bound=BaseModel)
 #: What a check asks of the world outside, by name.
 Context = Mapping[str, Any]
 NO_CONTEXT: Context = MappingProxyType({})
+#: Members and items of a body in all: the largest that makes sense has some hundreds. To check very many, and to say
+#: what is wrong with each, would hold up everybody else.
+MAX_VALUES = 2000
+#: Violations of a body that are told one by one.
+_MAX_TOLD = 100
 
 _CODES: dict[str, ViolationCode] = {
     "missing": ViolationCode.REQUIRED_FIELD,
@@ -88,15 +93,15 @@ def _path_of(location: tuple[int | str, ...], data: object) -> str:
 
 
 def violations_of(error: ValidationError, data: object) -> tuple[Violation, ...]:
-    """Every violation that pydantic found, in the store's terms."""
-    return tuple(
-        Violation(
-            _path_of(item["loc"], data) + _tag_of(item),
-            _message_of(item),
-            _code_of(item),
-        )
-        for item in error.errors(include_url=False)
-    )
+    """Every violation that pydantic found, in the store's terms; of very many a last one says how many more."""
+    found = error.errors(include_url=False)
+    told = [
+        Violation(_path_of(item["loc"], data) + _tag_of(item), _message_of(item), _code_of(item))
+        for item in found[:_MAX_TOLD]
+    ]
+    if more := len(found) - len(told):
+        told.append(Violation("", f"and {more} more", _code_of(found[_MAX_TOLD])))
+    return tuple(told)
 
 
 def _tag_of(error: ErrorDetails) -> str:
@@ -112,10 +117,26 @@ def check_body(model: type[M], data: object, context: Context = NO_CONTEXT) -> M
     Raises:
         ValidationFailed: with every violation of it.
     """
+    if _has_more_values(data, MAX_VALUES):
+        message = f"has more than {MAX_VALUES} members and items"
+        raise ValidationFailed((Violation("", message, ViolationCode.INVALID_LENGTH),))
     try:
         return model.model_validate(data, context=context)
     except ValidationError as error:
         raise ValidationFailed(violations_of(error, data)) from None
+
+
+def _has_more_values(value: object, most: int) -> bool:
+    """Whether more members and items are in a value, in all, than there may be; looks at no more than that."""
+    waiting, count = [value], 0
+    while waiting:
+        found = waiting.pop()
+        inner = found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else ()
+        count += len(inner)
+        if count > most:
+            return True
+        waiting.extend(inner)
+    return False
 
 
 def check_params(model: type[M], data: Mapping[str, object]) -> M:

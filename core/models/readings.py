@@ -1,8 +1,11 @@
 """Readings: what the devices that pets wear measure and report."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from core.kernel.events import EventKind
 from core.kernel.model import Body, Choice, Int, Model, Time, Timestamp
@@ -32,6 +35,9 @@ class Reading(Model):
     measured_at: Timestamp
 
 
+_MEASURED = ("heart_rate_bpm", "temperature_c", "activity", "battery_percent")
+
+
 class ReadingDraft(Body):
     """A reading as a device sends it: at least one value. Without a time it counts as measured now."""
 
@@ -40,6 +46,24 @@ class ReadingDraft(Body):
     activity: Activity | None = None
     battery_percent: Annotated[Int, Field(ge=0, le=100)] | None = None
     measured_at: Time | None = None
+
+    @model_validator(mode="after")
+    def _something_measured(self) -> Self:
+        if all(getattr(self, name) is None for name in _MEASURED):
+            raise PydanticCustomError("REQUIRED_FIELD", "must hold at least one value")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema says that a value is needed."""
+        made = super().__get_pydantic_json_schema__(schema, handler)
+        described = handler.resolve_ref_schema(made)
+        names = [to_camel(name) for name in _MEASURED]
+        one = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+        described.update({"if": {"not": {"anyOf": one}}, "then": False})
+        return made
 
 
 class HealthReportedEvent(Model):

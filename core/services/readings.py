@@ -73,15 +73,12 @@ async def _is_repetition(ctx: Context, device: Device, pet_id: str, reading: Rea
 
 
 def _checked(ctx: Context, body: ReadingDraft) -> Reading:
-    values = body.model_dump(exclude={"measured_at"})
-    if all(value is None for value in values.values()):
-        raise ValidationFailed((Violation("", "must hold at least one value", ViolationCode.REQUIRED_FIELD),))
     measured_at = ctx.now if body.measured_at is None else body.measured_at.astimezone(UTC)
     if measured_at > ctx.now + _MAX_CLOCK_AHEAD:
         raise ValidationFailed(
             (Violation("measuredAt", "must not be in the future", ViolationCode.OUT_OF_RANGE),)
         )
-    return Reading(**values, measured_at=measured_at)
+    return Reading(**body.model_dump(exclude={"measured_at"}), measured_at=measured_at)
 
 
 REPORT_HEALTH = Operation(

@@ -101,7 +101,7 @@ async def read_json(
         raise UnsupportedMediaType(f"The body must be {(MERGE_PATCH if accepted else JSON).decode()}.")
     check_charset(exchange.headers)
     try:
-        value = from_json(body, allow_inf_nan=False)
+        value = from_json(body, allow_inf_nan=False, cache_strings="none")
     except ValueError as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
     if value is None:  # To the store it would mean that there was no body.

@@ -45,6 +45,8 @@ def test_a_file_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
     [
         ("PORT", "99999", "PETSTORE_PORT=99999: "),
         ("LOG_FORMAT", "xml", "PETSTORE_LOG_FORMAT=xml: "),
+        ("PUBLIC_URL", "store.example", "is no http:// or https:// address"),
+        ("PUBLIC_URL", "https://store.example/?a=b", "is no http:// or https:// address"),
         ("TRUSTED_PROXIES", "10.0.0.0/8, office", "'office' is neither an address, a network nor *"),
         ("TLS_KEY", "/nowhere", "there is no file /nowhere"),
         ("WORKERS", "4", "more than one worker needs PETSTORE_REDIS_URL"),

@@ -63,7 +63,6 @@ async def test_a_visitor_names_his_tenant(store: Store, tenant: str) -> None:
         "",
         "x",
         "f2702262-e648-11f1-b80d-02fc00000001",
-        SHARED_TENANT,
         " e99b6bcd-32bd-4c90-b728-f434309f521d",
         "054fe2915ec140d7adfb8afeae24938a",
         "{62758625-169f-4d1d-9030-eba1e37ecee2}",

@@ -28,3 +28,25 @@ def test_a_text_is_told_to_be_one_and_a_list_to_be_a_list(
     with pytest.raises(ValidationFailed) as caught:
         check_body(model, body)
     assert [violation.message for violation in caught.value.violations] == [message]
+
+
+def test_of_very_many_violations_the_last_says_how_many_more() -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        check_body(PetDraft, {**PET, **{f"x{number}": 0 for number in range(150)}})
+    *told, last = caught.value.violations
+    assert (len(told), last.field, last.message) == (100, "", "and 50 more")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {f"x{number}": 0 for number in range(2001)},
+        {"photos": [0] * 2001},
+        {"medicalInfo": [[{"a": [1] * 100}] * 20] * 10},
+    ],
+)
+def test_a_body_of_very_many_values_is_refused_before_it_is_checked(body: dict[str, object]) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        check_body(PetDraft, body)
+    [violation] = caught.value.violations
+    assert (violation.field, violation.code) == ("", "INVALID_LENGTH")

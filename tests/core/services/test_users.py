@@ -241,6 +241,9 @@ async def test_a_patch_changes_what_it_names(shop: Shop) -> None:
         True,
     )
     assert (await shop.call(UPDATE_USER, maria, {"phone": None}, id=maria.user_id)).phone is None
+    assert await shop.violations(UPDATE_USER, maria, {"phone": "+1415555012"}, id=maria.user_id) == {
+        "phone": "INVALID_FORMAT"
+    }
     assert await shop.violations(
         UPDATE_USER, maria, {"email": None, "x": 1, "password": "short"}, id=maria.user_id
     ) == {

@@ -114,6 +114,11 @@ class Door:
         return shop
 
 
+def caller_for(binding: Binding, shop: Shop) -> httpx.AsyncClient:
+    """Who may do everything, or, for what only a device may, a device."""
+    return shop.device if binding.operation.name == "reportPetHealth" else shop.staff
+
+
 def request_for(binding: Binding, shop: Shop, path: str | None = None) -> dict[str, Any]:
     """A request that succeeds once in a full shop, made of the operation's own example."""
     name, operation = binding.operation.name, binding.operation

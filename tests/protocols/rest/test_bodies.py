@@ -7,7 +7,7 @@ import pytest
 
 from core.models import examples
 from protocols.rest.bindings import BINDINGS, Binding
-from tests.protocols.rest.shop import Door, Shop, request_for
+from tests.protocols.rest.shop import Door, Shop, caller_for, request_for
 
 READ_ONLY = {
     "id": examples.PET_ID,
@@ -30,7 +30,7 @@ async def test_read_only_members_are_ignored_in_every_body(door: Door, binding: 
     request = request_for(binding, shop)
     part = "data" if binding.upload else "json"
     ignored = {name: str(value) for name, value in READ_ONLY.items()} if binding.upload else READ_ONLY
-    answer = await shop.staff.request(**{**request, part: {**request[part], **ignored}})
+    answer = await caller_for(binding, shop).request(**{**request, part: {**request[part], **ignored}})
     assert answer.status_code == binding.status, answer.text
     if answer.headers["content-type"] == "application/json" and "id" in (made := answer.json()):
         assert made["id"] != READ_ONLY["id"]
@@ -41,7 +41,9 @@ async def test_an_unknown_member_is_refused_in_every_body(door: Door) -> None:
     shop = await door.open_full_shop()
     for binding in JSON_BODIES:
         request = request_for(binding, shop)
-        answer = await shop.staff.request(**{**request, "json": {**request["json"], "nmae": 1}})
+        answer = await caller_for(binding, shop).request(
+            **{**request, "json": {**request["json"], "nmae": 1}}
+        )
         assert answer.status_code == 422, name_of(binding)
         assert {"field": "nmae", "code": "UNKNOWN_FIELD"}.items() <= answer.json()["errors"][0].items()
 
@@ -86,7 +88,7 @@ async def test_a_body_that_is_needed_is_asked_for(door: Door, content_type: str 
     headers = {} if content_type is None else {"Content-Type": content_type}
     for binding in WITH_BODY:
         request = request_for(binding, shop)
-        answer = await shop.staff.request(
+        answer = await caller_for(binding, shop).request(
             request["method"], request["url"], params=request.get("params"), headers=headers
         )
         if binding.operation.body_required or binding.upload:
@@ -105,7 +107,7 @@ async def test_an_unknown_parameter_is_a_bad_request(door: Door) -> None:
     for binding in BINDINGS:
         request: dict[str, Any] = request_for(binding, shop)
         request["params"] = {**request.get("params", {}), "limt": "1"}
-        answer = await shop.staff.request(**request)
+        answer = await caller_for(binding, shop).request(**request)
         assert answer.status_code == 400, name_of(binding)
         assert "limt" in answer.json()["detail"]
 
