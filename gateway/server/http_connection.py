@@ -1,7 +1,8 @@
 """The client's connection during one HTTP request, on the protocol of `gateway.server.http_protocol`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -52,6 +53,12 @@ class HttpConnection(RequestResponseCycle):
         self._refused = True
         self.keep_alive = False
         self.message_event.set()
+
+    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
+        """ASGI's ``send``. uvicorn hears of a closed connection a turn of the loop after it may not write any more."""
+        if self.transport.is_closing():
+            self.disconnected = True
+        return super().send(message)
 
     async def receive(self) -> ASGIReceiveEvent:
         """ASGI's ``receive``."""

@@ -63,6 +63,13 @@ class HttpProtocol(WritableProtocol):
         self.progress = PeerProgress(transport)
         self._owing_since = self.loop.time()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the call that answers; the parent knows the latest alone, which may wait behind it."""
+        super().connection_lost(exc)
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
     def abort(self) -> None:
         """Drop the TCP connection now."""
         self.transport.abort()

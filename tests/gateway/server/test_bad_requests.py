@@ -336,3 +336,21 @@ async def test_an_older_client_gets_lengths_where_they_are_known() -> None:
         client.send(b"POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody")
         assert (await answer_of(client))[2] == b"body"
         assert await client.read_to_end() == b""
+
+
+@pytest.mark.parametrize("pipelined", [1, 3])
+async def test_a_client_who_leaves_before_the_answer_is_no_error(
+    pipelined: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        connection_of(scope).abort()
+        for _ in range(2):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"too late"})
+            await asyncio.sleep(0)
+
+    async with serving(call) as running, connected(running.port) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * pipelined)
+        assert await client.read_to_end() == b""
+        await eventually(lambda: not running.server.server_state.tasks)
+    assert not caplog.records
