@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.kernel.events import EventKind
+from core.kernel.describing import texts_of
+from core.kernel.events import Event, EventKind
 from core.live.chat_messages import CHAT_FORMS
 from core.models import examples
 from core.models.catalogue import EVENTS
@@ -24,7 +25,7 @@ CURSOR = {
     "description": "A position in the log, from which every door can resume.",
 }
 CHAT_ID = {"type": "string", "description": "The chat that the message belongs to."}
-_UUID = {"type": "string", "format": "uuid"}
+_TEXTS = texts_of(Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,11 @@ def placeless(kind: EventKind) -> dict[str, Any]:
 
 def _envelope(kind: EventKind, *, placed: bool = True) -> dict[str, Any]:
     members: dict[str, Any] = {
-        "id": _UUID,
-        "eventType": {"type": "string", "const": kind.event_type},
-        "timestamp": {"type": "string", "format": "date-time"},
-        "tenantId": _UUID,
-        "topic": {"type": "string", "pattern": _pattern(kind.topics[0])},
+        "id": {"type": "string", "format": "uuid", "description": _TEXTS["id"]},
+        "eventType": {"type": "string", "const": kind.event_type, "description": _TEXTS["event_type"]},
+        "timestamp": {"type": "string", "format": "date-time", "description": _TEXTS["timestamp"]},
+        "tenantId": {"type": "string", "format": "uuid", "description": _TEXTS["tenant"]},
+        "topic": {"type": "string", "pattern": _pattern(kind.topics[0]), "description": _TEXTS["topic"]},
         "cursor": CURSOR,
         "data": kind.data,
     }

@@ -10,6 +10,7 @@
 ``events``      events, their audience and their envelope
 ``caller``      who calls, in which role and with which scopes
 ``countries``   the countries of ISO 3166-1
+``describing``  what members of models and values of enumerations mean
 ``model``       the base of all models: names, closed bodies, money, text, time
 ``validation``  input checked against a model, every violation at once; merge patches
 ``limits``      the bounds of the store

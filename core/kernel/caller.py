@@ -2,36 +2,51 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 
+from core.kernel.describing import DescribedEnum
 from core.kernel.errors import Forbidden, Unauthorized
 from core.kernel.ids import TenantId
 
 
-class Role(StrEnum):
+class Role(DescribedEnum):
     """The role of a caller in the store."""
 
     VISITOR = "VISITOR"
+    """Whoever has not logged in."""
     CUSTOMER = "CUSTOMER"
+    """A user with an account."""
     STAFF = "STAFF"
+    """Who works at the store."""
     DEVICE = "DEVICE"
+    """A device with a login of its own."""
 
 
-class Scope(StrEnum):
+class Scope(DescribedEnum):
     """One permission. A token or an API key carries a set of scopes."""
 
     READ_PETS = "read:pets"
+    """Read pets and the stock."""
     WRITE_PETS = "write:pets"
+    """Add, change and remove pets."""
     READ_ORDERS = "read:orders"
+    """Read orders and receipts."""
     WRITE_ORDERS = "write:orders"
+    """Place, pay, change and cancel orders."""
     READ_USER = "read:user"
+    """Read accounts."""
     WRITE_USER = "write:user"
+    """Change and delete accounts."""
     CHAT_WRITE = "chat:write"
+    """Take part in support chats."""
     CHAT_AGENT = "chat:agent"
+    """Answer support chats as an agent."""
     WRITE_WEBHOOKS = "write:webhooks"
+    """Register webhooks."""
     WRITE_DEVICES = "write:devices"
+    """Provision and remove devices."""
     ADMIN_TENANT = "admin:tenant"
+    """Empty the tenant, and fill it with demo data."""
 
 
 VISITOR_SCOPES = frozenset({Scope.READ_PETS})

@@ -85,12 +85,18 @@ class Event:
     """One event. ``data`` is encoded JSON; ``sequence`` and ``epoch`` are 0 for an ephemeral event."""
 
     id: str
+    """The id of the event: a UUID of version 7."""
     event_type: str
+    """What happened, such as order.status_changed."""
     tenant: TenantId
+    """The tenant in which it happened."""
     topic: str
+    """The topic that it is published under."""
     timestamp: datetime
+    """When it happened."""
     audience: Audience
     data: bytes
+    """What there is to know; its members depend on the event type."""
     aliases: tuple[str, ...] = ()
     request_id: str | None = None
     sequence: int = 0

@@ -5,14 +5,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -31,6 +29,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, to_json
 
 from core.kernel.clock import rfc3339
 from core.kernel.countries import COUNTRIES
+from core.kernel.describing import Described, DescribedEnum
 from core.kernel.ids import is_id
 
 T = TypeVar("T")
@@ -41,7 +40,7 @@ def encode(value: object) -> bytes:
     return to_json(value, by_alias=True, exclude_none=True)
 
 
-class Model(BaseModel):
+class Model(Described):
     """A frozen value whose members are camelCase outside."""
 
     model_config = ConfigDict(
@@ -63,7 +62,9 @@ class Resource(Model):
     collection: ClassVar[str | None] = None
 
     id: str
+    """A UUID of version 7, made by the store."""
     tenant_id: str
+    """The tenant it belongs to."""
 
     @cached_property
     def encoded(self) -> bytes:
@@ -88,7 +89,7 @@ class Resource(Model):
         return copy
 
 
-class Body(BaseModel):
+class Body(Described):
     """What a client sends: closed, camelCase only.
 
     Members of the resource that a client may not write (``READ_ONLY``) are dropped, not refused, so that reading,
@@ -125,7 +126,7 @@ class Body(BaseModel):
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """The schema says which names may be there too: older ones, and those of what only the store writes."""
-        made = handler(schema)
+        made = super().__get_pydantic_json_schema__(schema, handler)
         described = handler.resolve_ref_schema(made)
         properties = described["properties"]
         for name in sorted(cls.READ_ONLY):
@@ -147,7 +148,7 @@ class Part(Body):
     READ_ONLY: ClassVar[frozenset[str]] = frozenset()
 
 
-class Params(BaseModel):
+class Params(Described):
     """The parameters of an operation: they name its resource or select from a collection, from path and query, as
     text or typed."""
 
@@ -174,29 +175,38 @@ class ById(Params):
     """An operation on one resource."""
 
     id: Identifier
+    """The id of the resource."""
 
 
 class Paged(Params):
     """Which part of a collection: pages count from 1."""
 
     page: int = Field(default=1, ge=1, le=1_000_000_000)
+    """The page, counted from 1."""
     limit: int = Field(default=20, ge=1, le=100)
+    """Items on a page, at most."""
 
 
 class Pagination(Model):
     """The position of a page in its collection."""
 
     page: int
+    """The page, counted from 1."""
     limit: int
+    """Items on a page, at most."""
     total_items: int
+    """Items in the whole collection."""
     total_pages: int
+    """Pages in the whole collection."""
 
 
 class Page(Model, Generic[T]):
     """One page of a collection."""
 
     data: list[T]
+    """The items of this page."""
     pagination: Pagination
+    """Where the page lies in its collection."""
 
     @classmethod
     def of(cls, data: list[T], paged: Paged, total: int) -> "Page[T]":
@@ -208,7 +218,7 @@ class Page(Model, Generic[T]):
         )
 
 
-class Choice(StrEnum):
+class Choice(DescribedEnum):
     """An enumeration that is read without regard to case and always written UPPER_SNAKE."""
 
     @classmethod
@@ -382,7 +392,12 @@ class Currency(Choice):
     """The currencies that the store accepts (ISO 4217)."""
 
     USD = "USD"
+    """US dollar."""
     EUR = "EUR"
+    """Euro."""
     GBP = "GBP"
+    """Pound sterling."""
     CAD = "CAD"
+    """Canadian dollar."""
     AUD = "AUD"
+    """Australian dollar."""

@@ -1,10 +1,11 @@
 """API keys: what is kept and shown, and what clients send."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field
 
 from core.kernel.caller import Scope
+from core.kernel.describing import Described
 from core.kernel.model import Body, FilledLine, Model, Resource, Time, Timestamp
 
 
@@ -28,10 +29,15 @@ class ApiKeyInfo(Resource):
     """What is shown of an API key; the key itself is never shown again."""
 
     name: str
+    """What it is called."""
     owner_id: str
+    """The member of the staff for whom it acts."""
     scopes: tuple[Scope, ...]
+    """What it may do."""
     created_at: Timestamp
+    """When it was created."""
     expires_at: Timestamp | None = None
+    """When it expires; without it, never."""
 
     @classmethod
     def of(cls, key: ApiKey) -> Self:
@@ -40,9 +46,10 @@ class ApiKeyInfo(Resource):
 
 
 class NewApiKey(ApiKeyInfo):
-    """A new API key: ``key`` is shown only this once."""
+    """A new API key, with the key itself."""
 
     key: str = Field(repr=False)
+    """The key itself; shown only this once."""
 
 
 def _lower(value: object) -> object:
@@ -50,8 +57,9 @@ def _lower(value: object) -> object:
 
 
 class ApiKeyDraft(Body):
-    """What a client sends to create an API key: its scopes must be among the caller's own. Without
-    ``expiresAt`` it does not expire."""
+    """What a client sends to create an API key: its scopes must be among the caller's own."""
+
+    LIKE: ClassVar[type[Described] | None] = ApiKeyInfo
 
     name: Annotated[FilledLine, Field(max_length=100)]
     scopes: list[Annotated[Scope, BeforeValidator(_lower)]] = Field(min_length=1, max_length=50)

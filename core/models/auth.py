@@ -27,35 +27,45 @@ class LoginRequest(Body):
     """Name and password of a user, or of a device."""
 
     username: str = Field(min_length=1, max_length=100)
+    """The name of the user or the device."""
     password: Secret
+    """The password."""
 
 
 class RefreshRequest(Body):
     """The refresh token of the last response."""
 
     refresh_token: str = Field(min_length=1, max_length=1024, repr=False)
+    """The refresh token of the last response."""
 
 
 class LoggedIn(Model):
     """Who has logged in; a device has no e-mail address."""
 
     id: str
+    """The id of the user or the device."""
     username: str
+    """The name that was logged in with."""
     email: str | None = None
+    """The e-mail address; a device has none."""
 
 
 class Tokens(Model):
-    """An access token, and the refresh token to get the next one with, which can be used once.
-
-    ``token`` repeats ``accessToken``. ``expires_in`` is in seconds; ``scope`` lists scopes separated by
-    spaces.
-    """
+    """An access token, and the refresh token to get the next one with, which can be used once."""
 
     access_token: str = Field(repr=False)
+    """What every call that needs a login carries."""
     token: str = Field(repr=False)
+    """The access token once more, under its older name."""
     token_type: str = "Bearer"  # noqa: S105 - its kind, not a secret
+    """What kind of token it is: Bearer."""
     expires_in: int
+    """Seconds until the access token expires."""
     expires_at: Timestamp
+    """When the access token expires."""
     refresh_token: str = Field(repr=False)
+    """Gets the next tokens; it can be used once."""
     scope: str
+    """The scopes of the access token, separated by spaces."""
     user: LoggedIn
+    """Who has logged in."""

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from core.kernel.describing import Described
 from core.kernel.errors import BadRequest
 from core.kernel.events import EventKind
 from core.kernel.model import (
@@ -21,19 +22,25 @@ from core.kernel.model import (
 
 
 class ChatStatus(Choice):
-    """The state of a chat: WAITING for an agent → ASSIGNED to one → CLOSED."""
+    """The state of a chat: WAITING → ASSIGNED → CLOSED."""
 
     WAITING = "WAITING"
+    """It waits for an agent."""
     ASSIGNED = "ASSIGNED"
+    """An agent has it."""
     CLOSED = "CLOSED"
+    """It takes no more messages."""
 
 
 class SenderRole(Choice):
     """The part of the sender of a message in a chat."""
 
     CUSTOMER = "CUSTOMER"
+    """The customer who opened the chat."""
     AGENT = "AGENT"
+    """An agent of the store."""
     SYSTEM = "SYSTEM"
+    """The store itself."""
 
 
 class Chat(Resource):
@@ -42,28 +49,38 @@ class Chat(Resource):
     collection: ClassVar[str | None] = "chats"
 
     subject: str | None = None
+    """What it is about."""
     customer_id: str
+    """The user who opened it."""
     agent_id: str | None = None
+    """The agent who has it."""
     status: ChatStatus
+    """Whether somebody has it."""
     created_at: Timestamp
+    """When it was opened."""
     updated_at: Timestamp
+    """When it last changed."""
 
 
 class Message(Resource):
-    """A message in a chat. Ids ascend in the order in which the messages of a chat were sent.
-
-    ``client_message_id`` is the id that the sender gave it. ``delivered_at`` and ``read_at`` say when it
-    reached the other side and when it was read there.
-    """
+    """A message in a chat. Ids ascend in the order in which the messages of a chat were sent."""
 
     chat_id: str
+    """The chat that it was sent to."""
     sender_id: str | None = None
+    """The user who sent it; the store's own messages have none."""
     sender_role: SenderRole
+    """The side that sent it."""
     text: str
+    """What it says."""
     client_message_id: str | None = None
+    """The id that its sender gave it."""
     sent_at: Timestamp
+    """When it was sent."""
     delivered_at: Timestamp | None = None
+    """When it reached the other side."""
     read_at: Timestamp | None = None
+    """When it was read there."""
 
 
 class _MayBeMissing(Body):
@@ -78,11 +95,15 @@ class _MayBeMissing(Body):
 class ChatDraft(_MayBeMissing):
     """What a client sends to open a chat."""
 
+    LIKE: ClassVar[type[Described] | None] = Chat
+
     subject: Annotated[FilledLine, Field(max_length=200)] | None = None
 
 
 class MessageDraft(Body):
     """A message to send. Sending the same ``clientMessageId`` again has no second effect."""
+
+    LIKE: ClassVar[type[Described] | None] = Message
 
     text: Annotated[Text, Field(min_length=1, max_length=4000)]
     client_message_id: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
@@ -92,12 +113,14 @@ class AssignmentDraft(_MayBeMissing):
     """Who a chat is assigned to: the calling agent, unless another one is named."""
 
     agent_id: Identifier | None = None
+    """The agent who is to have it; without one the calling agent takes it."""
 
 
 class ChatFilter(Paged):
     """Which chats to list; newest first."""
 
     status: ChatStatus | None = None
+    """Only chats with this status."""
 
 
 class MessageFilter(ById):
@@ -107,8 +130,11 @@ class MessageFilter(ById):
     """
 
     before: Identifier | None = None
+    """Only messages before the one with this id."""
     after: Identifier | None = None
+    """Only messages after the one with this id."""
     limit: int = Field(default=20, ge=1, le=100)
+    """How many messages, at most."""
 
     @model_validator(mode="after")
     def _one_side(self) -> Self:
@@ -121,46 +147,57 @@ class MessageParams(ById):
     """One message of a chat; ``id`` is the chat's."""
 
     message_id: Identifier
+    """The id of the message."""
 
 
 class MessageWindow(Model):
-    """The window of a list of messages: ``has_more`` says whether more follow in the requested direction."""
+    """The window of a list of messages."""
 
     limit: int
+    """How many messages, at most."""
     has_more: bool
+    """Whether more follow in the requested direction."""
 
 
 class MessagePage(Model):
     """Messages of a chat in the order in which they were sent."""
 
     data: list[Message]
+    """The messages."""
     pagination: MessageWindow
+    """Where they lie in the chat."""
 
 
 class ChatEvent(Model):
     """The chat after the change."""
 
     chat: Chat
+    """The chat after the change."""
 
 
 class MessageEvent(Model):
     """The message after the change."""
 
     message: Message
+    """The message after the change."""
 
 
 class ChatTyping(Model):
     """A participant has started or stopped typing."""
 
     user_id: str
+    """Who it is."""
     typing: bool
+    """Whether they type."""
 
 
 class PresenceChanged(Model):
     """A participant has joined or left the chat."""
 
     user_id: str
+    """Who it is."""
     online: bool
+    """Whether they are in the chat now."""
 
 
 _TOPICS = ("chats/{chat_id}",)

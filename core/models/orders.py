@@ -23,59 +23,72 @@ from core.models.pet_search import CommaList
 
 
 class OrderStatus(Choice):
-    """The state of an order: PLACED → APPROVED (paid) → SHIPPED → DELIVERED, or CANCELLED."""
+    """The state of an order: PLACED → APPROVED → SHIPPED → DELIVERED, or CANCELLED."""
 
     PLACED = "PLACED"
+    """Placed, and not paid yet."""
     APPROVED = "APPROVED"
+    """Paid."""
     SHIPPED = "SHIPPED"
+    """On its way."""
     DELIVERED = "DELIVERED"
+    """Delivered: its pets are ADOPTED."""
     CANCELLED = "CANCELLED"
+    """Cancelled: its pets are for sale again."""
 
 
 class OrderItem(Model):
     """One pet of an order, at its price when it was ordered."""
 
     pet_id: str
+    """The pet."""
     price: Money
+    """What it cost when it was ordered."""
 
 
 class Order(Resource):
-    """An order.
-
-    ``number`` counts the orders of a tenant from 1. ``pet_id`` is the first item's. Without ``user_id`` it
-    was placed by a visitor.
-    """
+    """An order of one pet or several."""
 
     collection: ClassVar[str | None] = "orders"
 
     number: int
+    """Counts the orders of a tenant from 1."""
     pet_id: str
+    """The pet of the first item."""
     items: tuple[OrderItem, ...]
+    """The pets, each at its price."""
     user_id: str | None = None
+    """The user who placed it; a visitor's order has none."""
     status: OrderStatus
+    """How far it is."""
     total_amount: Money
+    """The sum of its items' prices."""
     currency: Currency
+    """The currency of its amounts."""
     created_at: Timestamp
+    """When it was placed."""
     updated_at: Timestamp
+    """When it was last changed."""
 
 
 class OrderItemDraft(Part):
     """A pet that a client wants."""
 
     pet_id: Identifier
+    """The pet to order."""
 
 
 class OrderDraft(Body):
-    """What a client orders: one ``petId``, or several pets as ``items``. The price is the store's.
-
-    ``userId``: the user for whom it is placed; only STAFF may name another user.
-    """
+    """What a client orders: one ``petId``, or several pets as ``items``. The price is the store's."""
 
     READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"status", "totalAmount", "currency"}
 
     items: list[OrderItemDraft] | None = Field(default=None, min_length=1, max_length=50)
+    """The pets to order, where they are several."""
     pet_id: Identifier | None = None
+    """The pet to order, where it is one."""
     user_id: Identifier | None = None
+    """The user for whom it is placed; only STAFF may name another user."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -131,26 +144,30 @@ class OrderChange(Body):
     )
 
     status: OrderStatus
+    """The status to move it to."""
 
 
 class OrderFilter(Paged):
-    """Which orders to list: ``status`` takes one or more values separated by commas."""
+    """Which orders to list."""
 
     status: Annotated[tuple[OrderStatus, ...], CommaList] | None = None
+    """Only orders with one of these statuses."""
 
 
 class OrderEvent(Model):
-    """The status of an order changed; a new order had none before.
-
-    ``changed_by`` is the id of the user who made the change, ``visitor`` for an unknown caller, or ``store``
-    when the store approved the order because it was paid.
-    """
+    """The status of an order changed."""
 
     order: Order
+    """The order after the change."""
     previous_status: OrderStatus | None = None
+    """Its status before; a new order had none."""
     new_status: OrderStatus
+    """Its status now."""
     changed_at: Timestamp
+    """When it changed."""
     changed_by: str
+    """The id of the user who made the change, ``visitor`` for an unknown caller, or ``store`` when the store
+    approved the order because it was paid."""
 
 
 ORDER_CREATED = EventKind("order.created", ("orders/{order_id}/status",), OrderEvent, "An order was placed.")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from core.kernel.describing import Described
 from core.kernel.events import EventKind
 from core.kernel.model import (
     Body,
@@ -26,31 +27,44 @@ from core.models.orders import Order, OrderItem
 
 
 class PaymentStatus(Choice):
-    """The state of a payment. FAILED: no money was taken. REFUNDED: it was returned."""
+    """The state of a payment."""
 
     PROCESSING = "PROCESSING"
+    """It is being processed."""
     SUCCEEDED = "SUCCEEDED"
+    """The money was taken."""
     FAILED = "FAILED"
+    """No money was taken."""
     REFUNDED = "REFUNDED"
+    """The money was returned."""
 
 
 class AccountType(Choice):
     """What kind of account a bank account is."""
 
     CHECKING = "CHECKING"
+    """A checking account."""
     SAVINGS = "SAVINGS"
+    """A savings account."""
 
 
 class CardBrand(Choice):
     """The network that a card belongs to."""
 
     VISA = "VISA"
+    """Visa."""
     MASTERCARD = "MASTERCARD"
+    """Mastercard."""
     AMEX = "AMEX"
+    """American Express."""
     DISCOVER = "DISCOVER"
+    """Discover."""
     DINERS = "DINERS"
+    """Diners Club."""
     JCB = "JCB"
+    """JCB."""
     UNIONPAY = "UNIONPAY"
+    """UnionPay."""
 
 
 #: Beginnings of card numbers (issuer identification numbers, ISO/IEC 7812-1) by brand: from, to, both included.
@@ -88,11 +102,17 @@ class Address(Model):
     """A postal address."""
 
     line1: str | None = None
+    """Street and number."""
     line2: str | None = None
+    """Flat, floor or building."""
     city: str | None = None
+    """City or town."""
     state: str | None = None
+    """The state, province or region."""
     postal_code: str | None = None
+    """The postal code."""
     country: str | None = None
+    """The country (ISO 3166-1 alpha-2)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -101,58 +121,90 @@ class Address(Model):
 
 
 class MaskedCard(Model):
-    """A card that was charged: of its number only the last four digits are kept, here ``last4``."""
+    """A card that was charged: of its number only the last four digits are kept."""
 
     object: Literal["card"] = "card"
+    """What kind of source it is."""
     name: str
+    """The name on the card."""
     number: str
+    """The number, of which only the last four digits are shown."""
     brand: CardBrand | None = None
+    """The network that it belongs to, where that is known."""
     last4: str | None = None
+    """The last four digits of the number."""
     exp_month: int
+    """The month in which it expires, from 1 to 12."""
     exp_year: int
+    """The year in which it expires."""
     billing_address: Address | None = None
+    """Where bills are sent to."""
 
 
 class MaskedBankAccount(Model):
     """A bank account that was charged: of its number only the last four digits are kept."""
 
     object: Literal["bank_account"] = "bank_account"
+    """What kind of source it is."""
     account_holder_name: str
+    """Whose account it is."""
     account_number: str
+    """The number, of which only the last four digits are shown."""
     routing_number: str
+    """The routing number of the bank."""
     account_type: AccountType
+    """What kind of account it is."""
     bank_name: str | None = None
+    """The name of the bank."""
 
 
 MaskedSource = Annotated[MaskedCard | MaskedBankAccount, Field(discriminator="object")]
 
 
 class Payment(Resource):
-    """An attempt to pay for an order. ``receipt_id`` and ``failure_reason`` say how it ended."""
+    """An attempt to pay for an order."""
 
     order_id: str
+    """The order that is paid."""
     amount: Money
+    """How much."""
     currency: Currency
+    """The currency of the amount."""
     status: PaymentStatus
+    """How it went."""
     failure_reason: str | None = None
+    """Why it failed."""
     source: MaskedSource
+    """What is charged."""
     receipt_id: str | None = None
+    """The receipt, once it has succeeded."""
     created_at: Timestamp
+    """When it was made."""
     updated_at: Timestamp
+    """When it last changed."""
 
 
 class Receipt(Resource):
-    """The receipt of a paid order. ``number`` counts a tenant's receipts from 1; no ``user_id``: a visitor's order."""
+    """The receipt of a paid order."""
 
     number: int
+    """Counts the receipts of a tenant from 1."""
     order_id: str
+    """The order that was paid."""
     payment_id: str
+    """The payment."""
     user_id: str | None = None
+    """The user who placed the order; a visitor's has none."""
     items: tuple[OrderItem, ...]
+    """What was paid for."""
     amount: Money
+    """How much was paid."""
     currency: Currency
+    """The currency of its amounts."""
     source: MaskedSource
+    """What was charged."""
     issued_at: Timestamp
+    """When it was issued."""
 
 
 def _digits(low: int, high: int) -> AfterValidator:
@@ -193,8 +245,9 @@ Name = Annotated[FilledLine, Field(max_length=100)]
 
 
 class AddressDraft(Part):
-    """A postal address as a client writes it. ``line1`` may be called ``street``, its older name."""
+    """A postal address as a client writes it."""
 
+    LIKE: ClassVar[type[Described] | None] = Address
     OLDER_NAMES: ClassVar[Mapping[str, str]] = {"street": "line1"}
 
     line1: Annotated[FilledLine, Field(max_length=200)]
@@ -212,23 +265,30 @@ class _SourceDraft(Body):
 
 
 class CardDraft(_SourceDraft):
-    """A card to charge. The whole number and ``cvc`` are never stored, shown or logged."""
+    """A card to charge."""
+
+    LIKE: ClassVar[type[Described] | None] = MaskedCard
 
     object: Literal["card"]
     name: Name
     number: CardNumber
+    """The whole number; it is never stored, shown or logged."""
     cvc: Cvc
+    """The security code; it is never stored, shown or logged."""
     exp_month: Int = Field(ge=1, le=12)
     exp_year: Int = Field(ge=2000, le=2100)
     billing_address: AddressDraft | None = None
 
 
 class BankAccountDraft(_SourceDraft):
-    """A bank account to charge. Its whole number is never stored, shown or logged."""
+    """A bank account to charge."""
+
+    LIKE: ClassVar[type[Described] | None] = MaskedBankAccount
 
     object: Literal["bank_account"]
     account_holder_name: Name
     account_number: AccountNumber
+    """The whole number; it is never stored, shown or logged."""
     routing_number: RoutingNumber
     account_type: AccountType
     bank_name: Annotated[Line, Field(max_length=100)] | None = None
@@ -241,8 +301,11 @@ class PaymentDraft(Body):
     """How a client pays: amount and currency must be the order's."""
 
     amount: Money
+    """The order's total amount."""
     currency: Currency
+    """The order's currency."""
     source: SourceDraft
+    """What to charge."""
 
     @field_validator("source", mode="before")
     @classmethod
@@ -253,11 +316,14 @@ class PaymentDraft(Body):
 
 
 class PaymentEvent(Model):
-    """A payment with its order and receipt; there is a ``receipt`` once the payment has succeeded."""
+    """A payment with its order and receipt."""
 
     payment: Payment
+    """The payment."""
     order: Order
+    """The order."""
     receipt: Receipt | None = None
+    """The receipt, once the payment has succeeded."""
 
 
 _TOPICS = ("orders/{order_id}/payment", "payments/{payment_id}/status")

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from core.kernel.describing import Described
 from core.kernel.events import EventKind
 from core.kernel.model import (
     PUBLIC_URL,
@@ -32,84 +33,125 @@ class Species(Choice):
     """What kind of animal a pet is."""
 
     DOG = "DOG"
+    """Dogs."""
     CAT = "CAT"
+    """Cats."""
     RABBIT = "RABBIT"
+    """Rabbits."""
     BIRD = "BIRD"
+    """Birds."""
     REPTILE = "REPTILE"
+    """Reptiles."""
     OTHER = "OTHER"
+    """All other animals."""
 
 
 class PetStatus(Choice):
-    """Whether a pet is for sale. PENDING: reserved by an order."""
+    """Whether a pet is for sale."""
 
     AVAILABLE = "AVAILABLE"
+    """For sale."""
     PENDING = "PENDING"
+    """Reserved by an order."""
     ADOPTED = "ADOPTED"
+    """Sold."""
     NOT_AVAILABLE = "NOT_AVAILABLE"
+    """Not for sale."""
 
 
 class Size(Choice):
     """The adult size of a pet."""
 
     SMALL = "SMALL"
+    """Small."""
     MEDIUM = "MEDIUM"
+    """Medium."""
     LARGE = "LARGE"
+    """Large."""
 
 
 class Gender(Choice):
     """The sex of a pet."""
 
     MALE = "MALE"
+    """Male."""
     FEMALE = "FEMALE"
+    """Female."""
     UNKNOWN = "UNKNOWN"
+    """Nobody knows."""
 
 
 class StatusReason(Choice):
-    """Why the status of a pet changed. UPDATED: the store's staff set it by hand."""
+    """Why the status of a pet changed."""
 
     ORDER_PLACED = "ORDER_PLACED"
+    """An order has reserved it."""
     ORDER_CANCELLED = "ORDER_CANCELLED"
+    """The order that had reserved it was cancelled."""
     ORDER_DELIVERED = "ORDER_DELIVERED"
+    """Its order was delivered."""
     UPDATED = "UPDATED"
+    """The store's staff set it by hand."""
 
 
 class MedicalInfo(Model):
     """What is known about a pet's health; absent: unknown."""
 
     spayed_neutered: bool | None = None
+    """Whether it is spayed or neutered."""
     vaccinated: bool | None = None
+    """Whether it has its vaccinations."""
     microchipped: bool | None = None
+    """Whether it has a microchip."""
     special_needs: bool | None = None
+    """Whether it needs special care."""
     health_notes: str | None = None
+    """What else is to be known."""
 
 
 class Pet(Resource):
-    """A pet of the store.
-
-    ``number`` counts the pets of a tenant from 1. ``owner_id`` is the user who adopted or bought it.
-    """
+    """A pet of the store."""
 
     collection: ClassVar[str | None] = "pets"
 
     number: int
+    """Counts the pets of a tenant from 1."""
     owner_id: str | None = None
+    """The user who adopted or bought it."""
     name: str
+    """What the pet is called."""
     species: Species
+    """What kind of animal it is."""
     breed: str | None = None
+    """The breed."""
     age_months: int
+    """The age in months."""
     size: Size | None = None
+    """How large it is when it is grown."""
     color: str | None = None
+    """The color of coat, feathers or skin."""
     gender: Gender = Gender.UNKNOWN
+    """Its sex."""
     good_with_kids: bool | None = None
+    """Whether it gets along with children."""
     good_with_dogs: bool | None = None
+    """Whether it gets along with dogs."""
     price: Money
+    """What it costs."""
     currency: Currency = Currency.USD
+    """The currency of the price."""
     description: str | None = None
+    """What is to be said about it."""
     status: PetStatus
+    """Whether it is for sale."""
     photos: tuple[str, ...] = ()
+    """Where its photos are."""
     medical_info: MedicalInfo | None = None
+    """What is known about its health."""
     created_at: Timestamp
+    """When it was added to the store."""
     updated_at: Timestamp
+    """When it was last changed."""
 
 
 class Reservation(Model):
@@ -146,6 +188,8 @@ Photo = Annotated[
 class MedicalInfoDraft(Part):
     """What a client states about a pet's health."""
 
+    LIKE: ClassVar[type[Described] | None] = MedicalInfo
+
     spayed_neutered: Bool | None = None
     vaccinated: Bool | None = None
     microchipped: Bool | None = None
@@ -158,6 +202,8 @@ class PetDraft(Body):
 
     Without a ``status`` a new pet is AVAILABLE and a replaced one keeps the status it has.
     """
+
+    LIKE: ClassVar[type[Described] | None] = Pet
 
     READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"ownerId"}
     OLDER_NAMES: ClassVar[Mapping[str, str]] = {"adoptionFee": "price"}
@@ -183,33 +229,44 @@ class PetEvent(Model):
     """The pet after the change."""
 
     pet: Pet
+    """The pet after the change."""
 
 
 class PetDeletedEvent(Model):
     """A pet that was removed."""
 
     pet_id: str
+    """The pet that was removed."""
 
 
 class PetStatusEvent(Model):
     """The status of a pet changed."""
 
     pet_id: str
+    """The pet."""
     old_status: PetStatus
+    """Its status before."""
     new_status: PetStatus
+    """Its status now."""
     reason: StatusReason
+    """Why it changed."""
     pet: Pet
+    """The pet after the change."""
 
 
 class PetAvailabilityEvent(Model):
     """A pet became available, or is no longer available."""
 
     pet_id: str
+    """The pet."""
     available: bool
+    """Whether it is for sale now."""
 
 
 class AdoptedPet(Model):
     """A summary of the adopted pet."""
+
+    LIKE: ClassVar[type[Described] | None] = Pet
 
     id: str
     name: str
@@ -221,16 +278,22 @@ class Adopter(Model):
     """Who adopted a pet."""
 
     id: str
+    """The user's id."""
     name: str
+    """First and last name."""
     email: str
+    """The e-mail address."""
 
 
 class PetAdoptedEvent(Model):
-    """A pet was adopted; without an ``adopter`` a visitor ordered it."""
+    """A pet was adopted."""
 
     pet: AdoptedPet
+    """The adopted pet."""
     adopter: Adopter | None = None
+    """Who adopted it; a visitor is not named."""
     adoption_date: Timestamp
+    """When it was adopted."""
 
 
 PET_CREATED = EventKind(

@@ -1,12 +1,13 @@
 """Readings: what the devices that pets wear measure and report."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from core.kernel.describing import Described
 from core.kernel.events import EventKind
 from core.kernel.model import Body, Choice, Int, Model, Time, Timestamp
 
@@ -18,21 +19,32 @@ class Activity(Choice):
     """What a pet is doing."""
 
     SLEEPING = "SLEEPING"
+    """Asleep."""
     RESTING = "RESTING"
+    """Awake, and quiet."""
     WALKING = "WALKING"
+    """Walking."""
     RUNNING = "RUNNING"
+    """Running."""
     PLAYING = "PLAYING"
+    """Playing."""
     EATING = "EATING"
+    """Eating."""
 
 
 class Reading(Model):
     """What a device measured at one time; absent: not measured."""
 
     heart_rate_bpm: int | None = None
+    """Heartbeats per minute."""
     temperature_c: float | None = None
+    """The temperature of the body in degrees Celsius."""
     activity: Activity | None = None
+    """What the pet was doing."""
     battery_percent: int | None = None
+    """How full the device's battery is, in percent."""
     measured_at: Timestamp
+    """When it was measured."""
 
 
 _MEASURED = ("heart_rate_bpm", "temperature_c", "activity", "battery_percent")
@@ -40,6 +52,8 @@ _MEASURED = ("heart_rate_bpm", "temperature_c", "activity", "battery_percent")
 
 class ReadingDraft(Body):
     """A reading as a device sends it: at least one value. Without a time it counts as measured now."""
+
+    LIKE: ClassVar[type[Described] | None] = Reading
 
     heart_rate_bpm: Annotated[Int, Field(ge=0, le=600)] | None = None
     temperature_c: Annotated[float, Field(strict=True, ge=0, le=60, allow_inf_nan=False)] | None = None
@@ -70,8 +84,11 @@ class HealthReportedEvent(Model):
     """A device has reported the health of a pet."""
 
     pet_id: str
+    """The pet."""
     device_id: str
+    """The device."""
     reading: Reading
+    """What it measured."""
 
 
 PET_HEALTH_REPORTED = EventKind(

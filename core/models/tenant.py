@@ -6,14 +6,18 @@ from core.kernel.model import Model, Params
 
 
 class ResetParams(Params):
-    """``confirm`` repeats the tenant's id, so that nobody empties one by mistake."""
+    """Which tenant to empty."""
 
     confirm: str = Field(max_length=64)
+    """The tenant's id once more, so that nobody empties one by mistake."""
 
 
 class Seeded(Model):
     """How much demo data was added; zeros when it was there already."""
 
     pets: int
+    """How many pets were added."""
     orders: int
+    """How many orders were added."""
     chats: int
+    """How many chats were added."""

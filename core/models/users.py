@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.kernel.caller import Role
+from core.kernel.describing import Described
 from core.kernel.model import (
     Body,
     Bool,
@@ -26,21 +27,32 @@ class Preferences(Model):
     """Which messages a user wants to get."""
 
     newsletter: bool = False
+    """Whether to send the newsletter."""
     notifications: bool = True
+    """Whether to tell what happens to orders and chats."""
 
 
 class User(Resource):
     """A person with an account. The password is kept elsewhere, in a Login."""
 
     username: str
+    """The name to log in with, unique in the tenant."""
     email: str
+    """The e-mail address, unique in the tenant."""
     first_name: str
+    """The first name."""
     last_name: str
+    """The last name."""
     phone: str | None = None
+    """The phone number (E.164)."""
     preferences: Preferences = Preferences()
+    """Which messages the user wants to get."""
     roles: tuple[Role, ...]
+    """What the user is in the store."""
     created_at: Timestamp
+    """When the user registered."""
     updated_at: Timestamp
+    """When the account was last changed."""
 
 
 class LoginKind(Choice):
@@ -111,11 +123,15 @@ PersonName = Annotated[FilledLine, Field(max_length=100)]
 class PreferencesDraft(Part):
     """Which messages a user wants to get; members that are left out get the defaults of a new user."""
 
+    LIKE: ClassVar[type[Described] | None] = Preferences
+
     newsletter: Bool = False
     notifications: Bool = True
 
 
 class _Profile(Body):
+    LIKE: ClassVar[type[Described] | None] = User
+
     READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"roles"}
 
     username: Username
@@ -130,20 +146,22 @@ class UserDraft(_Profile):
     """What a client sends to register a user."""
 
     password: Password
+    """The password to log in with."""
 
 
 class UserChange(_Profile):
-    """The new profile of a user; without ``password`` the current one is kept.
-
-    Whoever changes their own password or e-mail address gives their ``current_password``.
-    """
+    """The new profile of a user."""
 
     password: Password | None = None
+    """A new password; without one the present one is kept."""
     current_password: Secret | None = None
+    """The present password: whoever changes their own password or e-mail address gives it."""
 
 
 class UserFilter(Paged):
     """Which users to list: by whole name or e-mail address, without regard to case."""
 
     username: str | None = Field(default=None, max_length=50)
+    """Only the user of this whole name, ignoring case."""
     email: str | None = Field(default=None, max_length=254)
+    """Only the user with this whole address, ignoring case."""

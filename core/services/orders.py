@@ -272,8 +272,7 @@ LIST_ORDERS = Operation(
     name="listOrders",
     tag="Orders",
     summary="List orders",
-    description="Newest first: the caller's own orders, or all of them for STAFF. `status` takes one or more "
-    "values separated by commas.",
+    description="Newest first: the caller's own orders, or all of them for STAFF.",
     params=OrderFilter,
     handler=_list_orders,
     result=Page[Order],

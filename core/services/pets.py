@@ -202,10 +202,7 @@ LIST_PETS = Operation(
     name="listPets",
     tag="Pets",
     summary="List pets",
-    description=(
-        "Oldest first. Without `status` only AVAILABLE pets are listed; `status=ALL` lists every one. `species`, "
-        "`status` and `size` take one or more values separated by commas."
-    ),
+    description="Oldest first. Without `status` only AVAILABLE pets are listed; ALL lists every one.",
     params=PetFilter,
     handler=_list_pets,
     result=Page[Pet],
@@ -249,7 +246,7 @@ CREATE_PET = Operation(
     name="createPet",
     tag="Pets",
     summary="Add a pet",
-    description="A pet without a `status` is AVAILABLE. `adoptionFee` is an older name of `price`.",
+    description="A pet without a `status` is AVAILABLE.",
     params=NoParams,
     body=PetDraft,
     handler=_create_pet,

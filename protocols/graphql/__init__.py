@@ -3,7 +3,8 @@
 By request and response (GraphQL over HTTP):
     ``adapter``             one request
     ``bindings``            the operations and their fields
-    ``schema``              the schema: fields, links between resources, feeds
+    ``schema``              the schema: fields, links between resources, subscriptions
+    ``feeds``               what subscriptions follow
     ``types``               its types, made of the core's models
     ``context``             what resolvers may use, and what was looked up already
     ``limits``              what an operation may cost

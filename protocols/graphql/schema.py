@@ -7,19 +7,19 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, cast
 
 import orjson
 import strawberry
 from graphql import GraphQLSchema
 from pydantic.alias_generators import to_camel
-from pydantic.fields import FieldInfo
 from strawberry.scalars import JSON
 from strawberry.types import Info
 
 from core.kernel import events
+from core.kernel.describing import texts_of
 from core.kernel.errors import BadRequest, ValidationFailed, Violation, ViolationCode
-from core.models.chats import Message, MessageEvent
+from core.models.chats import Message
 from core.models.images import ImageUpload
 from core.models.orders import Order, OrderEvent, OrderItem
 from core.models.pets import Pet, PetStatusEvent
@@ -27,9 +27,17 @@ from core.models.users import User
 from core.store.operation import AnyOperation
 from protocols.graphql.bindings import BINDINGS, Binding
 from protocols.graphql.context import RequestContext
-from protocols.graphql.types import CONFIG, TypeBook, optional, plain
+from protocols.graphql.types import CONFIG, TypeBook, optional, plain, prose
 
 KEY, IF_MATCH = "idempotency_key", "if_match"
+_KEY = "A key of the client's own: sending the same again has no second effect for 24 hours."
+_IF_MATCH = "The `etag` of the resource as the client knows it; if it is another by now, nothing happens."
+_INPUT = "What to write."
+_ROOTS = {
+    "Query": "What can be read.",
+    "Mutation": "What can be written.",
+    "Subscription": "What can be followed.",
+}
 
 
 # --- fields of operations ---
@@ -38,7 +46,10 @@ KEY, IF_MATCH = "idempotency_key", "if_match"
 def _resolver(book: TypeBook, binding: Binding) -> Callable[..., Any]:
     """A resolver whose signature is the operation's: from arguments to a call, and from its value to the field's."""
     operation, items_only = binding.operation, binding.items_only
-    names = {argument: alias for argument, alias, _ in _params(binding)}
+    names = {
+        _argument_of(binding, name): field.alias or name
+        for name, field in operation.params.model_fields.items()
+    }
     arguments_of = {alias: to_camel(argument) for argument, alias in names.items()}
     members = {} if operation.body is None else operation.body.model_fields
     apart = {name: field.alias or name for name, field in members.items() if _is_apart(binding, name)}
@@ -68,12 +79,9 @@ def _resolver(book: TypeBook, binding: Binding) -> Callable[..., Any]:
     return _signed(resolve, _parameters(book, binding), _result(book, binding))
 
 
-def _params(binding: Binding) -> list[tuple[str, str, FieldInfo]]:
-    """The operation's parameters: the name of the argument, that of the parameter, and what it is."""
-    return [
-        (binding.of if name == "id" else name, field.alias or name, field)
-        for name, field in binding.operation.params.model_fields.items()
-    ]
+def _argument_of(binding: Binding, parameter: str) -> str:
+    """The argument that is one of the operation's parameters."""
+    return binding.of if parameter == "id" else parameter
 
 
 def _is_apart(binding: Binding, member: str) -> bool:
@@ -99,43 +107,42 @@ def _signed(
 
 
 def _parameters(book: TypeBook, binding: Binding) -> list[inspect.Parameter]:
-    operation = binding.operation
-    found: list[tuple[str, Any, Any]] = [
-        (name, *book.argument(field, name)) for name, _, field in _params(binding)
-    ]
-    if operation.body is not None and binding.choice:
-        found.append(("input", book.choice(operation.body, binding.choice), strawberry.UNSET))
-    elif operation.body is not None and not binding.spread:
-        made = book.patch(operation.body) if operation.patch else book.input(operation.body)
-        needed = operation.patch or any(field.is_required() for field in operation.body.model_fields.values())
-        found.append(("input", made if needed else optional(made), strawberry.UNSET))
-    if operation.body is not None:
-        found += [
-            (name, *book.argument(field, name))
-            for name, field in operation.body.model_fields.items()
-            if _is_apart(binding, name)
-        ]
+    operation, body = binding.operation, binding.operation.body
+    found = []
+    for name in operation.params.model_fields:
+        made, default, text = book.argument(operation.params, name)
+        argument = _argument_of(binding, name)
+        if argument != name:
+            text = f"The id of the {argument.removesuffix('_id')}."
+        found.append(_parameter(argument, made, default, text))
+    if body is not None and binding.choice:
+        found.append(_parameter("input", book.choice(body, binding.choice), strawberry.UNSET, _INPUT))
+    elif body is not None and not binding.spread:
+        made = book.patch(body) if operation.patch else book.input(body)
+        needed = operation.patch or any(field.is_required() for field in body.model_fields.values())
+        found.append(_parameter("input", made if needed else optional(made), strawberry.UNSET, _INPUT))
+    if body is not None:
+        apart = (name for name in body.model_fields if _is_apart(binding, name))
+        found += [_parameter(name, *book.argument(body, name)) for name in apart]
     if operation.idempotent:
-        found.append((KEY, str | None, strawberry.UNSET))
+        found.append(_parameter(KEY, str | None, strawberry.UNSET, _KEY))
     if binding.conditional and operation.writes:
-        found.append((IF_MATCH, str | None, strawberry.UNSET))
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return [
-        inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info),
-        *(
-            inspect.Parameter(
-                name,
-                keyword,
-                annotation=made,
-                default=inspect.Parameter.empty if _is_required(made, default) else default,
-            )
-            for name, made, default in found
-        ),
-    ]
+        found.append(_parameter(IF_MATCH, str | None, strawberry.UNSET, _IF_MATCH))
+    return [inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info), *found]
 
 
-def _is_required(made: Any, default: Any) -> bool:
-    return default is strawberry.UNSET and type(None) not in getattr(made, "__args__", ())
+def _parameter(name: str, made: Any, default: Any, description: str) -> inspect.Parameter:
+    """A parameter of a resolver, of which strawberry makes an argument.
+
+    It is needed when its default is UNSET and it cannot be null.
+    """
+    needed = default is strawberry.UNSET and type(None) not in getattr(made, "__args__", ())
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=Annotated[made, strawberry.argument(description=description)],
+        default=inspect.Parameter.empty if needed else default,
+    )
 
 
 def _result(book: TypeBook, binding: Binding) -> Any:
@@ -169,7 +176,8 @@ def _root(book: TypeBook, name: str) -> Any:
         for binding in BINDINGS
         if binding.root == name
     }
-    return strawberry.type(type(name, (), {"__annotations__": {}, **fields}), name=name)
+    made = type(name, (), {"__annotations__": {}, **fields})
+    return strawberry.type(made, name=name, description=_ROOTS[name])
 
 
 # --- links ---
@@ -199,108 +207,44 @@ def _cursor() -> Any:
 # --- what can be followed ---
 
 
+_EVENT = {name: prose(text) for name, text in texts_of(events.Event).items()}
+
+
+def _tenant_of(root: strawberry.Parent[events.Event]) -> strawberry.ID:
+    return strawberry.ID(root.tenant)
+
+
+def _data_of(root: strawberry.Parent[events.Event]) -> JSON:
+    return cast(JSON, orjson.Fragment(root.data))
+
+
 @strawberry.type(description="An event; the envelope is the same on every door.")
 class Event:
     """The GraphQL type of an event."""
 
-    id: strawberry.ID
-    event_type: str
-    timestamp: datetime
-    topic: str
+    id: strawberry.ID = strawberry.field(description=_EVENT["id"])
+    event_type: str = strawberry.field(description=_EVENT["event_type"])
+    timestamp: datetime = strawberry.field(description=_EVENT["timestamp"])
+    topic: str = strawberry.field(description=_EVENT["topic"])
     cursor: str | None = strawberry.field(
         description="The position after this event in the log; ephemeral events have none."
     )
 
-    @strawberry.field
-    def tenant_id(root: strawberry.Parent[events.Event]) -> strawberry.ID:  # noqa: N805 - no method
-        """The tenant in which it happened."""
-        return strawberry.ID(root.tenant)
-
-    @strawberry.field
-    def data(root: strawberry.Parent[events.Event]) -> JSON:  # noqa: N805 - no method
-        """The payload; its shape depends on the event type."""
-        return cast(JSON, orjson.Fragment(root.data))
+    tenant_id: strawberry.ID = strawberry.field(resolver=_tenant_of, description=_EVENT["tenant"])
+    data: JSON = strawberry.field(resolver=_data_of, description=_EVENT["data"])
 
 
-class Feed(NamedTuple):
-    """What a subscription field follows: its topic filters, and how an event of them becomes the field's value.
-
-    ``value`` gives None for an event that the field does not show.
-    """
-
-    topics: tuple[str, ...]
-    value: Callable[[events.Event], Any]
-
-
-def _whole(event: events.Event) -> Any:
-    return event
-
-
-def _pet_status(event: events.Event) -> Any:
-    return (
-        PetStatusEvent.model_validate_json(event.data) if event.event_type == "pet.status_changed" else None
-    )
-
-
-def _order_status(event: events.Event) -> Any:
-    if event.event_type not in ("order.created", "order.status_changed"):
-        return None
-    return OrderEvent.model_validate_json(event.data)
-
-
-def _message(event: events.Event) -> Any:
-    return (
-        MessageEvent.model_validate_json(event.data).message if event.event_type == "chat.message" else None
-    )
-
-
-def _one(name: str, subject: object) -> str:
-    """The part of a topic filter that names a resource; a wildcard when none is named."""
-    text = "+" if subject is None else str(subject)
-    if subject is not None and any(mark in text for mark in "+#/"):
-        raise BadRequest(f"{name}: is no id")
-    return text.lower()
-
-
-#: What each subscription field follows, by its arguments.
-FEEDS: dict[str, Callable[[dict[str, Any]], Feed]] = {
-    "events": lambda given: Feed(tuple(given["topics"]), _whole),
-    "petStatusChanged": lambda given: Feed(
-        (f"pets/{_one('petId', given.get('petId'))}/status",), _pet_status
-    ),
-    "orderStatusChanged": lambda given: Feed(
-        (f"orders/{_one('orderId', given.get('orderId'))}/status",), _order_status
-    ),
-    "chatMessages": lambda given: Feed((f"chats/{_one('chatId', given['chatId'])}",), _message),
-}
-
-_AFTER = strawberry.argument(
-    description="A cursor from any door, to get the events since then first; or `earliest`."
-)
+_AFTER = "A cursor from any door, to get the events since then first; or `earliest`."
 
 
 def _subscription(book: TypeBook) -> Any:
-    after = inspect.Parameter(
-        "after",
-        inspect.Parameter.KEYWORD_ONLY,
-        annotation=Annotated[str | None, _AFTER],
-        default=None,
-    )
+    after = _parameter("after", str | None, None, _AFTER)
 
-    def field(name: str, result: Any, description: str, **arguments: Any) -> Any:
+    def field(name: str, result: Any, description: str, *arguments: inspect.Parameter) -> Any:
         def follow(**_: Any) -> None:
             raise AssertionError("subscriptions are followed by the door, which shares their execution")
 
-        parameters = [
-            inspect.Parameter(
-                argument,
-                inspect.Parameter.KEYWORD_ONLY,
-                annotation=made,
-                default=inspect.Parameter.empty if _is_required(made, strawberry.UNSET) else None,
-            )
-            for argument, made in arguments.items()
-        ]
-        resolver = _signed(follow, [*parameters, after], AsyncGenerator[result, None])
+        resolver = _signed(follow, [*arguments, after], AsyncGenerator[result, None])
         return strawberry.subscription(resolver=resolver, name=name, description=description)
 
     optional_id = strawberry.ID | None
@@ -309,25 +253,29 @@ def _subscription(book: TypeBook) -> Any:
             "events",
             Event,
             "Every event that matches the MQTT topic filters (`+`, `#`) and that the caller may see.",
-            topics=list[str],
+            _parameter("topics", list[str], strawberry.UNSET, "MQTT topic filters."),
         ),
         "pet_status_changed": field(
             "petStatusChanged",
             book.output(PetStatusEvent),
             "The status of a pet changed: of one pet, or of any.",
-            pet_id=optional_id,
+            _parameter("pet_id", optional_id, None, "The id of the pet; without it any."),
         ),
         "order_status_changed": field(
             "orderStatusChanged",
             book.output(OrderEvent),
             "An order was placed, or its status changed: one order, or any that the caller may see.",
-            order_id=optional_id,
+            _parameter("order_id", optional_id, None, "The id of the order; without it any."),
         ),
         "chat_messages": field(
-            "chatMessages", book.output(Message), "The messages of a chat.", chat_id=strawberry.ID
+            "chatMessages",
+            book.output(Message),
+            "The messages of a chat.",
+            _parameter("chat_id", strawberry.ID, strawberry.UNSET, "The id of the chat."),
         ),
     }
-    return strawberry.type(type("Subscription", (), {"__annotations__": {}, **fields}), name="Subscription")
+    made = type("Subscription", (), {"__annotations__": {}, **fields})
+    return strawberry.type(made, name="Subscription", description=_ROOTS["Subscription"])
 
 
 @cache

@@ -21,7 +21,7 @@ from core.live.delivery import Delivery
 from core.store.store import Store
 from protocols.graphql.context import RequestContext
 from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
-from protocols.graphql.schema import FEEDS, Feed
+from protocols.graphql.feeds import FEEDS, Feed
 
 #: Answers to events that are kept for subscribers who come to them later, and batches likewise.
 _MAX_ANSWERS, _MAX_BATCHES = 256, 2

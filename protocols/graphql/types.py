@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origi
 import strawberry
 from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.alias_generators import to_camel
-from pydantic.fields import FieldInfo
 from strawberry.schema.config import StrawberryConfig
 
 from core.kernel.clock import rfc3339
+from core.kernel.describing import member_text, texts_of
 from core.kernel.model import Resource
 
 
@@ -94,21 +94,19 @@ class TypeBook:
             lambda: _make(
                 partial(strawberry.input, one_of=True),
                 self._name_of(model, "Input"),
-                _prose(model),
-                {
-                    member: self._input_field(model.model_fields[member], member, required=False)
-                    for member in members
-                },
+                _doc_of(model),
+                {member: self._input_field(model, member, required=False) for member in members},
             ),
         )
 
-    def argument(self, field: FieldInfo, name: str) -> tuple[Any, Any]:
-        """The type and the default of a parameter."""
-        made = self.input(field.annotation, name)
+    def argument(self, model: type[BaseModel], name: str) -> tuple[Any, Any, str]:
+        """The type, the default and the description of the argument for a member of a model."""
+        field = model.model_fields[name]
+        made, text = self.input(field.annotation, name), prose(member_text(model, name))
         if field.is_required():
-            return made, strawberry.UNSET
+            return made, strawberry.UNSET, text
         default = field.default if isinstance(field.default, int) else strawberry.UNSET
-        return optional(made), default
+        return optional(made), default, text
 
     # --- by kind ---
 
@@ -135,7 +133,7 @@ class TypeBook:
             return _PLAIN[annotation]
         if isinstance(annotation, type) and issubclass(annotation, Enum):
             return self._once(
-                (annotation,), lambda: strawberry.enum(annotation, description=_prose(annotation))
+                (annotation,), lambda: _enum(annotation, _doc_of(annotation), texts_of(annotation))
             )
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             return self._object(annotation, use)
@@ -149,7 +147,7 @@ class TypeBook:
         self._tell_apart(members, name)
         if use == "output":
             made = tuple(self._one_of(member) for member in members)
-            union = strawberry.union(_upper(name))
+            union = strawberry.union(_upper(name), description=_any_doc_of(members))
             return self._once((annotation, use), lambda: Annotated[Union[made], union])  # noqa: UP007
         return self._once((annotation, use), lambda: self._any_of(members, name))
 
@@ -165,7 +163,8 @@ class TypeBook:
         if values and values[0] not in self._kinds:
             made_of: Any = StrEnum  # its members are known at run time only
             kind = made_of(_upper(f"{name}_{constants[0][0]}"), {value.upper(): value for value in values})
-            made = strawberry.enum(kind, description=f"What kind of {name} it is.")
+            texts = {value.upper(): f"A {value.replace('_', ' ')}." for value in values}
+            made = _enum(kind, f"What kind of {name} it is.", texts)
             self._kinds |= dict.fromkeys(values, made)
 
     def _one_of(self, model: type[BaseModel]) -> Any:
@@ -177,14 +176,14 @@ class TypeBook:
         """One input for kinds of objects that a member of theirs tells apart: what not all need is optional."""
         needed = [frozenset(n for n, f in model.model_fields.items() if f.is_required()) for model in models]
         shared = frozenset.intersection(*needed)
-        fields = {member: field for model in models for member, field in model.model_fields.items()}
+        fields = {member: model for model in models for member in model.model_fields}
         return _make(
             strawberry.input,
             f"{_upper(name)}Input",
-            " Or: ".join(_prose(model) for model in models),
+            _any_doc_of(models),
             {
-                member: self._input_field(field, member, required=member in shared)
-                for member, field in fields.items()
+                member: self._input_field(model, member, required=member in shared)
+                for member, model in fields.items()
             },
         )
 
@@ -197,14 +196,15 @@ class TypeBook:
                 return root.get(member)
 
             look_up.__annotations__["return"] = optional(made)
-            return optional(made), strawberry.field(resolver=look_up, name=member.name)
+            text = texts_of(key)[member.name]
+            return optional(made), strawberry.field(resolver=look_up, name=member.name, description=text)
 
         return self._once(
             (key, value, use),
             lambda: _make(
                 strawberry.type,
                 f"{_upper(name.removeprefix('by_'))}{getattr(made, '__name__', '') if name.startswith('by_') else ''}",
-                f"One value for each: {_prose(key)}",
+                f"One value for each: {_doc_of(key)}",
                 {member.name: field(member) for member in key},
             ),
         )
@@ -215,7 +215,10 @@ class TypeBook:
     def _make_object(self, model: type[BaseModel], use: str) -> Any:
         if use == "output":
             fields = {
-                name: (self.output(field.annotation, name), strawberry.field(default=strawberry.UNSET))
+                name: (
+                    self.output(field.annotation, name),
+                    strawberry.field(default=strawberry.UNSET, description=prose(member_text(model, name))),
+                )
                 for name, field in model.model_fields.items()
             }
             if issubclass(model, Resource):
@@ -223,26 +226,27 @@ class TypeBook:
             fields |= {name: (None, field) for name, field in self.more.get(model, {}).items()}
             if model in self._members:
                 fields["is_type_of"] = (None, classmethod(lambda _, value, __: isinstance(value, model)))
-            return _make(strawberry.type, self._name_of(model), _prose(model) or None, fields)
+            return _make(strawberry.type, self._name_of(model), _doc_of(model), fields)
         required = use == "input"
         return _make(
             strawberry.input,
             self._name_of(model, use.capitalize()),
             "Absent members stay as they are, and null removes a member."
             if use == "patch"
-            else _prose(model),
+            else _doc_of(model),
             {
-                name: self._input_field(field, name, required=required and field.is_required())
+                name: self._input_field(model, name, required=required and field.is_required())
                 for name, field in model.model_fields.items()
             },
         )
 
-    def _input_field(self, field: FieldInfo, name: str, *, required: bool) -> tuple[Any, Any]:
+    def _input_field(self, model: type[BaseModel], name: str, *, required: bool) -> tuple[Any, Any]:
+        field, text = model.model_fields[name], prose(member_text(model, name))
         made = self.input(field.annotation, name)
         alias = field.alias or to_camel(name)
         if required:
-            return made, strawberry.field(name=alias)
-        return optional(made), strawberry.field(name=alias, default=strawberry.UNSET)
+            return made, strawberry.field(name=alias, description=text)
+        return optional(made), strawberry.field(name=alias, default=strawberry.UNSET, description=text)
 
     def _name_of(self, model: type[BaseModel], suffix: str = "") -> str:
         name = self._names.get(model, model.__name__)
@@ -277,9 +281,25 @@ def _upper(name: str) -> str:
     return camel[:1].upper() + camel[1:]
 
 
-def _prose(model: type) -> str:
-    """What a docstring says, with names of members as they are outside."""
-    text = re.sub(r"``(.+?)``", lambda found: f"`{_outside(found[1])}`", model.__doc__ or "")
+def _enum(kind: type[Enum], description: str, texts: Mapping[str, str]) -> Any:
+    made = strawberry.enum(kind, description=description)
+    for value in made.__strawberry_definition__.values:  # type: ignore[attr-defined] # it is what was just made
+        value.description = prose(texts[value.name])
+    return made
+
+
+def _doc_of(model: type) -> str:
+    """The docstring; that of a page of something is its origin's."""
+    return prose(next(kind.__doc__ for kind in model.__mro__ if kind.__doc__))
+
+
+def _any_doc_of(models: Sequence[type]) -> str:
+    return " Or: ".join(_doc_of(model) for model in models)
+
+
+def prose(text: str) -> str:
+    """What a text of the code says, with names of members as they are outside."""
+    text = re.sub(r"``(.+?)``", lambda found: f"`{_outside(found[1])}`", text)
     return re.sub(r"\s+", " ", text).strip()
 
 

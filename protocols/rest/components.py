@@ -147,10 +147,10 @@ _PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "A problem (RFC 9457).",
     "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
+        "type": {"type": "string", "format": "uri", "description": "The kind of problem."},
+        "title": {"type": "string", "description": "The kind of problem, in words."},
+        "status": {"type": "integer", "description": "The status of the response."},
+        "detail": {"type": "string", "description": "What is wrong this time."},
         "instance": {"type": "string", "description": "The path of the request."},
     },
     "required": ["type", "title", "status", "detail", "instance"],
@@ -171,12 +171,16 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
     "Problem": _PROBLEM,
     "ValidationProblem": _problem_with(
         "errors",
-        {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}},
+        {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/Fault"},
+            "description": "What is wrong, member by member.",
+        },
         "A body with violations: all of them.",
     ),
     "CursorExpiredProblem": _problem_with(
         "oldestCursor",
-        {"type": "string"},
+        {"type": "string", "description": "The earliest cursor that there is."},
         "The requested events are no longer kept; `oldestCursor` says where reading can begin.",
     ),
     "Fault": {
@@ -184,7 +188,7 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
         "description": "What is wrong with one member of a body.",
         "properties": {
             "field": {"type": "string", "description": "Its path.", "examples": ["items[0].petId"]},
-            "message": {"type": "string"},
+            "message": {"type": "string", "description": "What is wrong, for people."},
             "code": {
                 "type": "string",
                 "enum": [
@@ -196,6 +200,7 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
                     "INVALID_LENGTH",
                     "UNKNOWN_FIELD",
                 ],
+                "description": "What is wrong, for programs.",
             },
         },
         "required": ["field", "message", "code"],

@@ -117,7 +117,10 @@ def _patch_of(schema: Schema, body: type[BaseModel]) -> Schema:
     for name, of_body in schema["properties"].items():
         kept = {key: value for key, value in of_body.items() if key != "default"}
         nullable = name in required or kept.get("readOnly") or {"type": "null"} in kept.get("anyOf", ())
-        properties[name] = kept if nullable else {"anyOf": [kept, {"type": "null"}]}
+        if not nullable:
+            text = {"description": kept.pop("description")} if "description" in kept else {}
+            kept = {"anyOf": [kept, {"type": "null"}], **text}
+        properties[name] = kept
     return {
         "type": "object",
         "description": "A JSON merge patch (RFC 7396): absent members stay, null removes a member.",

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from core.kernel.describing import texts_of
+from core.kernel.events import Event
+
+_TEXTS = texts_of(Event)
 _ENVELOPE = "#/components/schemas/Event"
 _PROBLEMS = {
     400: "BadRequest",
@@ -102,9 +106,9 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "description": "Why an event stream ended, and whether to reconnect with the last event id.",
         "properties": {
-            "reason": {"type": "string"},
-            "message": {"type": "string"},
-            "resumable": {"type": "boolean"},
+            "reason": {"type": "string", "description": "Why, for programs."},
+            "message": {"type": "string", "description": "Why, for people."},
+            "resumable": {"type": "boolean", "description": "Whether to come back with the last event id."},
         },
         "required": ["reason", "message", "resumable"],
     },
@@ -118,19 +122,24 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "description": "An event; the envelope is the same on every door.",
         "properties": {
-            "id": {"type": "string", "format": "uuid"},
-            "eventType": {"type": "string", "examples": ["order.status_changed"]},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "tenantId": {"type": "string", "format": "uuid"},
+            "id": {"type": "string", "format": "uuid", "description": _TEXTS["id"]},
+            "eventType": {
+                "type": "string",
+                "examples": ["order.status_changed"],
+                "description": _TEXTS["event_type"],
+            },
+            "timestamp": {"type": "string", "format": "date-time", "description": _TEXTS["timestamp"]},
+            "tenantId": {"type": "string", "format": "uuid", "description": _TEXTS["tenant"]},
             "topic": {
                 "type": "string",
+                "description": _TEXTS["topic"],
                 "examples": ["orders/019e2d11-0b52-7c44-8a13-2f4e6b9d1c05/status"],
             },
             "cursor": {
                 "type": "string",
                 "description": "The position after this event in the log; ephemeral events have none.",
             },
-            "data": {"type": "object", "description": "The payload; its shape depends on the event type."},
+            "data": {"type": "object", "description": _TEXTS["data"]},
         },
         "required": ["id", "eventType", "timestamp", "tenantId", "topic", "data"],
     },

@@ -74,7 +74,8 @@ class Talker:
 
     async def payload(self, mark: str | None = None) -> Any:
         """What the next answer tells."""
-        message = await self.hear()
+        while (message := await self.hear())["type"] == "ping":
+            pass
         assert message["type"] == "next", message
         assert mark in (None, message["id"])
         return message["payload"]

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import build_client_schema, get_introspection_query, print_schema
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    build_client_schema,
+    get_introspection_query,
+    is_specified_scalar_type,
+    print_schema,
+)
 
 from core.kernel.errors import ErrorCode
 from core.kernel.ids import new_id
@@ -13,6 +21,7 @@ from core.services.catalogue import OPERATIONS
 from protocols.graphql.bindings import BINDINGS, LEFT_OUT
 from protocols.graphql.errors import CODES
 from protocols.graphql.limits import MAX_ALIASES
+from protocols.graphql.schema import executable_schema
 from tests.core.stores import PUBLIC_URL
 from tests.pictures import PNG
 from tests.protocols.graphql.clients import add_order, add_pet, data_of, errors_of, post
@@ -384,3 +393,20 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(nod
     async with node.raw() as client:
         client.send(head + b"{")
     assert await data_of(node, "{ __typename }") == {"__typename": "Query"}
+
+
+def test_everything_in_the_schema_says_what_it_is() -> None:
+    undescribed = []
+    for name, kind in executable_schema().type_map.items():
+        if name.startswith("__") or is_specified_scalar_type(kind):
+            continue
+        members: dict[str, Any] = {}
+        if isinstance(kind, GraphQLObjectType | GraphQLInputObjectType):
+            members |= kind.fields
+        if isinstance(kind, GraphQLObjectType):
+            members |= {f"{n}({a})": one for n, field in kind.fields.items() for a, one in field.args.items()}
+        if isinstance(kind, GraphQLEnumType):
+            members |= kind.values
+        undescribed += [name] if not kind.description else []
+        undescribed += [f"{name}.{member}" for member, one in members.items() if not one.description]
+    assert undescribed == []

@@ -1,5 +1,6 @@
 """The files in proto/: what is written there for people, and for those who generate code from them."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,10 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     FileDescriptorSet,
 )
+
+import core.services.catalogue  # noqa: F401 - so that all models are there
+from core.kernel.describing import Described, DescribedEnum, member_text, texts_of
+from core.models.pets import PetStatus
 
 PROTO = Path(__file__).parents[3] / "proto"
 FILES = sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
@@ -90,6 +95,46 @@ def test_nothing_is_without_a_comment(files: dict[str, FileDescriptorProto], nam
     declared = list(elements(file))
     assert len(declared) > 3
     assert [element for path, element in declared if path not in commented] == []
+
+
+def _kinds(base: type[Any]) -> dict[str, type[Any]]:
+    """All models, or all enumerations, by their names."""
+    found: dict[str, type[Any]] = {}
+    for kind in base.__subclasses__():
+        found |= {kind.__name__: kind, **_kinds(kind)}
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_comment_says_what_the_model_says(files: dict[str, FileDescriptorProto], name: str) -> None:
+    """What a message's field has to say besides, as the form of a string, stands behind it."""
+    file = files[name]
+    models = _kinds(Described)
+    enums: dict[str, type[Any]] = {**_kinds(DescribedEnum), "Status": PetStatus}
+    comments = {
+        tuple(place.path): " ".join(place.leading_comments.split())
+        for place in file.source_code_info.location
+    }
+    expected = {}
+    for message, (path, _) in named((), FileDescriptorProto, "message_type", file.message_type, ""):
+        model = models.get(message.name)
+        for field, (place, _) in named(path, DescriptorProto, "field", message.field, message.name):
+            expected[place] = "" if model is None else member_text(model, field.name)
+    for enum, (path, _) in named((), FileDescriptorProto, "enum_type", file.enum_type, ""):
+        texts = texts_of(enums[enum.name]) if enum.name in enums else {}
+        prefix = "" if enum.value[0].name.startswith(("SPECIES_", "STATUS_")) else f"{_snake(enum.name)}_"
+        for value, (place, _) in named(path, EnumDescriptorProto, "value", enum.value, enum.name):
+            expected[place] = texts.get(value.name.removeprefix(prefix), "")
+    wrong = {
+        place: (comments[place], text)
+        for place, text in expected.items()
+        if not comments[place].startswith(text.replace("``", "`"))
+    }
+    assert wrong == {}
+
+
+def _snake(name: str) -> str:
+    return re.sub("(?<=[a-z])(?=[A-Z])", "_", name).upper()
 
 
 @pytest.mark.parametrize("name", FILES)

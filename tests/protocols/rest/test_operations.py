@@ -87,3 +87,21 @@ def test_the_examples_of_the_document_are_valid(binding: Binding) -> None:
     for content in contents:
         if "example" in content:
             check_schema(content["schema"], content["example"])
+
+
+def test_everything_in_the_document_says_what_it_is() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    members = {
+        f"{name}.{member}": one
+        for name, schema in schemas.items()
+        for member, one in schema.get("properties", {}).items()
+    }
+    parameters = {
+        f"{method} {path} {one['name']}": {**one["schema"], **one}
+        for path, item in DOCUMENT["paths"].items()
+        for method, operation in item.items()
+        if isinstance(operation, dict)
+        for one in operation.get("parameters", ())
+        if "$ref" not in one
+    }
+    assert [name for name, one in {**members, **parameters}.items() if not one.get("description")] == []

@@ -91,26 +91,26 @@ class NewApiKey(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     name: _builtins.str
-    """What it is for."""
+    """What it is called."""
     owner_id: _builtins.str
-    """The member of the staff whom it acts for."""
+    """The member of the staff for whom it acts."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     key: _builtins.str
-    """The key itself, for the metadata `x-api-key`: shown only this once."""
+    """The key itself; shown only this once. It goes into the metadata `x-api-key`."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it may do, such as "read:pets"."""
+        """What it may do. Such as "read:pets"."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was created."""
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """Absent: it does not expire."""
+        """When it expires; without it, never."""
 
     def __init__(
         self,

@@ -31,11 +31,11 @@ class _ChatStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChatStatus
     CHAT_STATUS_UNSPECIFIED: _ChatStatus.ValueType  # 0
     """Not specified."""
     CHAT_STATUS_WAITING: _ChatStatus.ValueType  # 1
-    """Waiting for an agent."""
+    """It waits for an agent."""
     CHAT_STATUS_ASSIGNED: _ChatStatus.ValueType  # 2
     """An agent has it."""
     CHAT_STATUS_CLOSED: _ChatStatus.ValueType  # 3
-    """It has ended, and can be read."""
+    """It takes no more messages."""
 
 class ChatStatus(_ChatStatus, metaclass=_ChatStatusEnumTypeWrapper):
     """The state of a chat."""
@@ -43,11 +43,11 @@ class ChatStatus(_ChatStatus, metaclass=_ChatStatusEnumTypeWrapper):
 CHAT_STATUS_UNSPECIFIED: ChatStatus.ValueType  # 0
 """Not specified."""
 CHAT_STATUS_WAITING: ChatStatus.ValueType  # 1
-"""Waiting for an agent."""
+"""It waits for an agent."""
 CHAT_STATUS_ASSIGNED: ChatStatus.ValueType  # 2
 """An agent has it."""
 CHAT_STATUS_CLOSED: ChatStatus.ValueType  # 3
-"""It has ended, and can be read."""
+"""It takes no more messages."""
 Global___ChatStatus: _TypeAlias = ChatStatus  # noqa: Y015
 
 class _SenderRole:
@@ -59,9 +59,9 @@ class _SenderRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SenderRole
     SENDER_ROLE_UNSPECIFIED: _SenderRole.ValueType  # 0
     """Not specified."""
     SENDER_ROLE_CUSTOMER: _SenderRole.ValueType  # 1
-    """Who opened the chat."""
+    """The customer who opened the chat."""
     SENDER_ROLE_AGENT: _SenderRole.ValueType  # 2
-    """A member of the staff."""
+    """An agent of the store."""
     SENDER_ROLE_SYSTEM: _SenderRole.ValueType  # 3
     """The store itself."""
 
@@ -71,9 +71,9 @@ class SenderRole(_SenderRole, metaclass=_SenderRoleEnumTypeWrapper):
 SENDER_ROLE_UNSPECIFIED: SenderRole.ValueType  # 0
 """Not specified."""
 SENDER_ROLE_CUSTOMER: SenderRole.ValueType  # 1
-"""Who opened the chat."""
+"""The customer who opened the chat."""
 SENDER_ROLE_AGENT: SenderRole.ValueType  # 2
-"""A member of the staff."""
+"""An agent of the store."""
 SENDER_ROLE_SYSTEM: SenderRole.ValueType  # 3
 """The store itself."""
 Global___SenderRole: _TypeAlias = SenderRole  # noqa: Y015
@@ -94,22 +94,22 @@ class Chat(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     subject: _builtins.str
     """What it is about."""
     customer_id: _builtins.str
     """The user who opened it."""
     agent_id: _builtins.str
-    """The member of the staff who has it."""
+    """The agent who has it."""
     status: Global___ChatStatus.ValueType
     """Whether somebody has it."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     etag: _builtins.str
     """Identifies this state of the chat."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was opened."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -370,7 +370,7 @@ class MessageWindow(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
-    """How many messages were asked for at most."""
+    """How many messages, at most."""
     has_more: _builtins.bool
     """Whether more follow in the requested direction."""
     def __init__(

@@ -78,34 +78,34 @@ class Device(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     name: _builtins.str
     """What it is called."""
     username: _builtins.str
-    """The name that it logs in with."""
+    """The name that it logs in with, made by the store."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     etag: _builtins.str
     """Identifies this state of the device."""
     @_builtins.property
     def pet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The pets that it watches."""
+        """The pets that it may read."""
 
     @_builtins.property
     def order_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The orders that it watches."""
+        """The orders that it may read."""
 
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Topic filters that it may subscribe to besides."""
+        """The topic filters that it may subscribe to."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was provisioned."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed."""
+        """When it was last changed."""
 
     def __init__(
         self,
@@ -146,34 +146,34 @@ class NewDevice(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     name: _builtins.str
     """What it is called."""
     username: _builtins.str
-    """The name that it logs in with."""
+    """The name that it logs in with, made by the store."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     password: _builtins.str
-    """The password that it logs in with: shown only this once."""
+    """The password that it logs in with; shown only this once."""
     @_builtins.property
     def pet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The pets that it watches."""
+        """The pets that it may read."""
 
     @_builtins.property
     def order_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The orders that it watches."""
+        """The orders that it may read."""
 
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Topic filters that it may subscribe to besides."""
+        """The topic filters that it may subscribe to."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was provisioned."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed."""
+        """When it was last changed."""
 
     def __init__(
         self,
@@ -425,13 +425,13 @@ class Reading(_message.Message):
     BATTERY_PERCENT_FIELD_NUMBER: _builtins.int
     MEASURED_AT_FIELD_NUMBER: _builtins.int
     heart_rate_bpm: _builtins.int
-    """Beats per minute."""
+    """Heartbeats per minute."""
     temperature_c: _builtins.float
-    """In degrees Celsius."""
+    """The temperature of the body in degrees Celsius."""
     activity: Global___Activity.ValueType
     """What the pet was doing."""
     battery_percent: _builtins.int
-    """What is left of the device's battery."""
+    """How full the device's battery is, in percent."""
     @_builtins.property
     def measured_at(self) -> _timestamp_pb2.Timestamp:
         """When it was measured."""

@@ -47,13 +47,13 @@ class Stock(_message.Message):
     ADOPTED_FIELD_NUMBER: _builtins.int
     NOT_AVAILABLE_FIELD_NUMBER: _builtins.int
     available: _builtins.int
-    """Pets for sale."""
+    """How many are for sale."""
     pending: _builtins.int
-    """Pets that an order has reserved."""
+    """How many are reserved by orders."""
     adopted: _builtins.int
-    """Pets that were sold."""
+    """How many were sold."""
     not_available: _builtins.int
-    """Pets that are not for sale."""
+    """How many are not for sale."""
     def __init__(
         self,
         *,
@@ -104,18 +104,18 @@ class Inventory(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     BY_SPECIES_FIELD_NUMBER: _builtins.int
     available: _builtins.int
-    """Pets for sale."""
+    """How many are for sale."""
     pending: _builtins.int
-    """Pets that an order has reserved."""
+    """How many are reserved by orders."""
     adopted: _builtins.int
-    """Pets that were sold."""
+    """How many were sold."""
     not_available: _builtins.int
-    """Pets that are not for sale."""
+    """How many are not for sale."""
     total: _builtins.int
-    """All pets."""
+    """How many there are in all."""
     @_builtins.property
     def by_species(self) -> _containers.MessageMap[_builtins.str, Global___Stock]:
-        """By the species' name, such as "DOG"."""
+        """The same of each species. By the species' name, such as "DOG"."""
 
     def __init__(
         self,

@@ -35,15 +35,15 @@ class _OrderStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderStat
     ORDER_STATUS_UNSPECIFIED: _OrderStatus.ValueType  # 0
     """Not specified."""
     ORDER_STATUS_PLACED: _OrderStatus.ValueType  # 1
-    """Its pets are reserved; it is not paid."""
+    """Placed, and not paid yet."""
     ORDER_STATUS_APPROVED: _OrderStatus.ValueType  # 2
     """Paid."""
     ORDER_STATUS_SHIPPED: _OrderStatus.ValueType  # 3
     """On its way."""
     ORDER_STATUS_DELIVERED: _OrderStatus.ValueType  # 4
-    """Its pets are adopted."""
+    """Delivered: its pets are ADOPTED."""
     ORDER_STATUS_CANCELLED: _OrderStatus.ValueType  # 5
-    """Its pets are available again."""
+    """Cancelled: its pets are for sale again."""
 
 class OrderStatus(_OrderStatus, metaclass=_OrderStatusEnumTypeWrapper):
     """The state of an order."""
@@ -51,15 +51,15 @@ class OrderStatus(_OrderStatus, metaclass=_OrderStatusEnumTypeWrapper):
 ORDER_STATUS_UNSPECIFIED: OrderStatus.ValueType  # 0
 """Not specified."""
 ORDER_STATUS_PLACED: OrderStatus.ValueType  # 1
-"""Its pets are reserved; it is not paid."""
+"""Placed, and not paid yet."""
 ORDER_STATUS_APPROVED: OrderStatus.ValueType  # 2
 """Paid."""
 ORDER_STATUS_SHIPPED: OrderStatus.ValueType  # 3
 """On its way."""
 ORDER_STATUS_DELIVERED: OrderStatus.ValueType  # 4
-"""Its pets are adopted."""
+"""Delivered: its pets are ADOPTED."""
 ORDER_STATUS_CANCELLED: OrderStatus.ValueType  # 5
-"""Its pets are available again."""
+"""Cancelled: its pets are for sale again."""
 Global___OrderStatus: _TypeAlias = OrderStatus  # noqa: Y015
 
 class _PaymentStatus:
@@ -71,9 +71,9 @@ class _PaymentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Payment
     PAYMENT_STATUS_UNSPECIFIED: _PaymentStatus.ValueType  # 0
     """Not specified."""
     PAYMENT_STATUS_PROCESSING: _PaymentStatus.ValueType  # 1
-    """The payment processor has it."""
+    """It is being processed."""
     PAYMENT_STATUS_SUCCEEDED: _PaymentStatus.ValueType  # 2
-    """The order is paid."""
+    """The money was taken."""
     PAYMENT_STATUS_FAILED: _PaymentStatus.ValueType  # 3
     """No money was taken."""
     PAYMENT_STATUS_REFUNDED: _PaymentStatus.ValueType  # 4
@@ -85,9 +85,9 @@ class PaymentStatus(_PaymentStatus, metaclass=_PaymentStatusEnumTypeWrapper):
 PAYMENT_STATUS_UNSPECIFIED: PaymentStatus.ValueType  # 0
 """Not specified."""
 PAYMENT_STATUS_PROCESSING: PaymentStatus.ValueType  # 1
-"""The payment processor has it."""
+"""It is being processed."""
 PAYMENT_STATUS_SUCCEEDED: PaymentStatus.ValueType  # 2
-"""The order is paid."""
+"""The money was taken."""
 PAYMENT_STATUS_FAILED: PaymentStatus.ValueType  # 3
 """No money was taken."""
 PAYMENT_STATUS_REFUNDED: PaymentStatus.ValueType  # 4
@@ -173,7 +173,7 @@ class OrderItem(_message.Message):
     pet_id: _builtins.str
     """The pet."""
     price: _builtins.str
-    """A decimal with two places."""
+    """What it cost when it was ordered. A decimal with two places."""
     def __init__(
         self,
         *,
@@ -207,34 +207,34 @@ class Order(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     number: _builtins.int
     """Counts the orders of a tenant from 1."""
     pet_id: _builtins.str
-    """The first item's pet."""
+    """The pet of the first item."""
     user_id: _builtins.str
-    """Absent: a visitor placed it."""
+    """The user who placed it; a visitor's order has none."""
     status: Global___OrderStatus.ValueType
-    """How far the order has come."""
+    """How far it is."""
     total_amount: _builtins.str
-    """A decimal with two places."""
+    """The sum of its items' prices. A decimal with two places."""
     currency: _builtins.str
-    """ISO 4217."""
+    """The currency of its amounts. ISO 4217."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     etag: _builtins.str
     """Identifies this state of the order."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]:
-        """The pets that were ordered."""
+        """The pets, each at its price."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was placed."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed."""
+        """When it was last changed."""
 
     def __init__(
         self,
@@ -487,13 +487,13 @@ class Address(_message.Message):
     city: _builtins.str
     """City or town."""
     state: _builtins.str
-    """State, province or region."""
+    """The state, province or region."""
     postal_code: _builtins.str
-    """Postal code."""
+    """The postal code."""
     country: _builtins.str
-    """ISO 3166-1 alpha-2."""
+    """The country (ISO 3166-1 alpha-2)."""
     line1: _builtins.str
-    """Street and house number; required in a request."""
+    """Street and number. Required in a request."""
     line2: _builtins.str
     """Flat, floor or building."""
     def __init__(
@@ -699,21 +699,21 @@ class Payment(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     order_id: _builtins.str
-    """The order that it pays."""
+    """The order that is paid."""
     amount: _builtins.str
-    """A decimal with two places."""
+    """How much. A decimal with two places."""
     currency: _builtins.str
-    """ISO 4217."""
+    """The currency of the amount. ISO 4217."""
     status: Global___PaymentStatus.ValueType
-    """How the payment went."""
+    """How it went."""
     failure_reason: _builtins.str
-    """Why it FAILED."""
+    """Why it failed."""
     receipt_id: _builtins.str
-    """The receipt, once it has SUCCEEDED."""
+    """The receipt, once it has succeeded."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     @_builtins.property
     def card(self) -> Global___Card:
         """A credit or debit card."""
@@ -806,24 +806,24 @@ class Receipt(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     number: _builtins.int
     """Counts the receipts of a tenant from 1."""
     order_id: _builtins.str
     """The order that was paid."""
     payment_id: _builtins.str
-    """The payment that succeeded."""
+    """The payment."""
     user_id: _builtins.str
-    """Whose order it was; absent: a visitor's."""
+    """The user who placed the order; a visitor's has none."""
     amount: _builtins.str
-    """A decimal with two places."""
+    """How much was paid. A decimal with two places."""
     currency: _builtins.str
-    """ISO 4217."""
+    """The currency of its amounts. ISO 4217."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]:
-        """The pets that were paid."""
+        """What was paid for."""
 
     @_builtins.property
     def card(self) -> Global___Card:

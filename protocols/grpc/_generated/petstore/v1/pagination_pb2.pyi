@@ -27,13 +27,13 @@ class Pagination(_message.Message):
     TOTAL_ITEMS_FIELD_NUMBER: _builtins.int
     TOTAL_PAGES_FIELD_NUMBER: _builtins.int
     page: _builtins.int
-    """The number of this page, from 1."""
+    """The page, counted from 1."""
     limit: _builtins.int
-    """How many items a page has at most."""
+    """Items on a page, at most."""
     total_items: _builtins.int
-    """How many items there are in all."""
+    """Items in the whole collection."""
     total_pages: _builtins.int
-    """How many pages there are."""
+    """Pages in the whole collection."""
     def __init__(
         self,
         *,

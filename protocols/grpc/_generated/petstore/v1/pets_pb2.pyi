@@ -191,9 +191,9 @@ class _SortOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortOrder.V
     SORT_ORDER_UNSPECIFIED: _SortOrder.ValueType  # 0
     """The default: ascending."""
     SORT_ORDER_ASC: _SortOrder.ValueType  # 1
-    """Ascending."""
+    """The least first."""
     SORT_ORDER_DESC: _SortOrder.ValueType  # 2
-    """Descending."""
+    """The greatest first."""
 
 class SortOrder(_SortOrder, metaclass=_SortOrderEnumTypeWrapper):
     """The direction of a sort: ascending or descending."""
@@ -201,9 +201,9 @@ class SortOrder(_SortOrder, metaclass=_SortOrderEnumTypeWrapper):
 SORT_ORDER_UNSPECIFIED: SortOrder.ValueType  # 0
 """The default: ascending."""
 SORT_ORDER_ASC: SortOrder.ValueType  # 1
-"""Ascending."""
+"""The least first."""
 SORT_ORDER_DESC: SortOrder.ValueType  # 2
-"""Descending."""
+"""The greatest first."""
 Global___SortOrder: _TypeAlias = SortOrder  # noqa: Y015
 
 @_typing.final
@@ -293,7 +293,7 @@ class Pet(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     name: _builtins.str
     """What the pet is called."""
     species: Global___Species.ValueType
@@ -307,9 +307,9 @@ class Pet(_message.Message):
     adoption_fee: _builtins.float
     """The price as a floating-point number, for older clients; `price` is exact."""
     currency: _builtins.str
-    """ISO 4217."""
+    """The currency of the price. ISO 4217."""
     price: _builtins.str
-    """A decimal with two places, such as "75.00"."""
+    """What it costs. A decimal with two places, such as "75.00"."""
     number: _builtins.int
     """Counts the pets of a tenant from 1."""
     owner_id: _builtins.str
@@ -327,12 +327,12 @@ class Pet(_message.Message):
     description: _builtins.str
     """What is to be said about it."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     etag: _builtins.str
     """Identifies this state of the pet, for requests that must not overwrite another one."""
     @_builtins.property
     def photos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """URLs, or paths on the HTTP port."""
+        """Where its photos are."""
 
     @_builtins.property
     def medical_info(self) -> Global___MedicalInfo:
@@ -340,11 +340,11 @@ class Pet(_message.Message):
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was added to the store."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed."""
+        """When it was last changed."""
 
     def __init__(
         self,
@@ -979,10 +979,10 @@ class SearchCriteria(_message.Message):
     MEDICAL_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Each word must occur in name, breed, description or color."""
+    """Words of which each must occur in name, breed, description or color, ignoring case."""
     @_builtins.property
     def species(self) -> _containers.RepeatedScalarFieldContainer[Global___Species.ValueType]:
-        """Any of these species."""
+        """Any of these kinds of animals."""
 
     @_builtins.property
     def status(self) -> _containers.RepeatedScalarFieldContainer[Global___Status.ValueType]:
@@ -990,11 +990,11 @@ class SearchCriteria(_message.Message):
 
     @_builtins.property
     def age_range(self) -> Global___IntRange:
-        """In months."""
+        """The age."""
 
     @_builtins.property
     def price_range(self) -> Global___MoneyRange:
-        """In any currency."""
+        """The price. In any currency."""
 
     @_builtins.property
     def size(self) -> _containers.RepeatedScalarFieldContainer[Global___Size.ValueType]:
@@ -1002,11 +1002,11 @@ class SearchCriteria(_message.Message):
 
     @_builtins.property
     def compatibility(self) -> Global___Compatibility:
-        """Whom it gets along with."""
+        """Whom they get along with."""
 
     @_builtins.property
     def medical(self) -> Global___MedicalCriteria:
-        """What is known about its health."""
+        """What is known about their health."""
 
     def __init__(
         self,
@@ -1041,7 +1041,7 @@ class SearchSort(_message.Message):
     field: Global___SortField.ValueType
     """What to sort by."""
     order: Global___SortOrder.ValueType
-    """Which way to sort."""
+    """In which direction."""
     def __init__(
         self,
         *,

@@ -31,9 +31,9 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
     """Not specified."""
     ROLE_CUSTOMER: _Role.ValueType  # 1
-    """Sees and orders for themselves."""
+    """A user with an account."""
     ROLE_STAFF: _Role.ValueType  # 2
-    """Works for the store, and may do everything there."""
+    """Who works at the store."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """The role of a caller in the store."""
@@ -41,9 +41,9 @@ class Role(_Role, metaclass=_RoleEnumTypeWrapper):
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """Not specified."""
 ROLE_CUSTOMER: Role.ValueType  # 1
-"""Sees and orders for themselves."""
+"""A user with an account."""
 ROLE_STAFF: Role.ValueType  # 2
-"""Works for the store, and may do everything there."""
+"""Who works at the store."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
@@ -55,9 +55,9 @@ class Preferences(_message.Message):
     NEWSLETTER_FIELD_NUMBER: _builtins.int
     NOTIFICATIONS_FIELD_NUMBER: _builtins.int
     newsletter: _builtins.bool
-    """Off by default."""
+    """Whether to send the newsletter. Off by default."""
     notifications: _builtins.bool
-    """On by default."""
+    """Whether to tell what happens to orders and chats. On by default."""
     def __init__(
         self,
         *,
@@ -98,36 +98,36 @@ class User(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """A UUID of version 7, made by the server."""
+    """A UUID of version 7, made by the store."""
     username: _builtins.str
-    """Unique in the tenant, whatever the case."""
+    """The name to log in with, unique in the tenant."""
     email: _builtins.str
-    """Unique in the tenant, whatever the case."""
+    """The e-mail address, unique in the tenant."""
     first_name: _builtins.str
-    """Their first name."""
+    """The first name."""
     last_name: _builtins.str
-    """Their last name."""
+    """The last name."""
     phone: _builtins.str
-    """E.164."""
+    """The phone number (E.164)."""
     tenant_id: _builtins.str
-    """The tenant that it belongs to."""
+    """The tenant it belongs to."""
     etag: _builtins.str
     """Identifies this state of the user."""
     @_builtins.property
     def preferences(self) -> Global___Preferences:
-        """Which messages they want to get."""
+        """Which messages the user wants to get."""
 
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
-        """What they are to the store."""
+        """What the user is in the store."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When the user registered."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed."""
+        """When the account was last changed."""
 
     def __init__(
         self,
@@ -543,11 +543,11 @@ class LoggedIn(_message.Message):
     USERNAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The id of the user or device."""
+    """The id of the user or the device."""
     username: _builtins.str
     """The name that was logged in with."""
     email: _builtins.str
-    """The user's e-mail address."""
+    """The e-mail address; a device has none."""
     def __init__(
         self,
         *,
@@ -580,17 +580,17 @@ class Tokens(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
-    """For `authorization: Bearer …`."""
+    """What every call that needs a login carries. For `authorization: Bearer …`."""
     token: _builtins.str
-    """Repeats access_token."""
+    """The access token once more, under its older name."""
     token_type: _builtins.str
-    """"Bearer"."""
+    """What kind of token it is: Bearer."""
     expires_in: _builtins.int
-    """In seconds."""
+    """Seconds until the access token expires."""
     refresh_token: _builtins.str
-    """What to get the next tokens with, once."""
+    """Gets the next tokens; it can be used once."""
     scope: _builtins.str
-    """Scopes separated by spaces."""
+    """The scopes of the access token, separated by spaces."""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """When the access token expires."""
