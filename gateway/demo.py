@@ -1,7 +1,7 @@
 """Demo mode: a store to try out, with well-known accounts."""
 
 from core.auth.authentication import hash_key
-from core.kernel.caller import STAFF_SCOPES, Caller, Role, Scope
+from core.kernel.caller import STAFF_SCOPES, Role, Scope, operator
 from core.kernel.ids import SHARED_TENANT, TenantId, new_id
 from core.kernel.model import NoParams
 from core.models.api_keys import ApiKey
@@ -32,8 +32,7 @@ async def fill(store: Store, tenant: TenantId) -> Seeded:
 
 
 async def _run(store: Store, tenant: TenantId, operation: Operation[NoParams, None, Seeded]) -> Seeded:
-    operator = Caller(tenant, Role.STAFF, "operator", STAFF_SCOPES)
-    seeded: Seeded = (await store.execute(operator, Call(operation))).value
+    seeded: Seeded = (await store.execute(operator(tenant), Call(operation))).value
     return seeded
 
 

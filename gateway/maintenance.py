@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from core.kernel.backoff import backoff_seconds
 from core.services.payments import settle_abandoned
+from core.services.unpaid_orders import cancel_unpaid
 from core.store.store import Store
 from gateway.settings import Settings
 
@@ -73,10 +74,15 @@ async def maintain(
     async def settle() -> None:
         await settle_abandoned(store)
 
+    async def cancel_orders() -> None:
+        if settings.unpaid_order_minutes:
+            await cancel_unpaid(store, timedelta(minutes=settings.unpaid_order_minutes))
+
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat("tending the store", store.tend, tend), name="tend")
         group.create_task(repeat("tidying the storage", trim_and_sweep, tidy), name="tidy")
         group.create_task(repeat("settling payments", settle, tidy), name="payments")
+        group.create_task(repeat("cancelling unpaid orders", cancel_orders, tidy), name="unpaid orders")
 
 
 async def repeat(what: str, work: Callable[[], Awaitable[None]], period: float) -> None:

@@ -122,6 +122,9 @@ class Settings(BaseSettings):
         default=(),
         description="addresses or networks whose X-Forwarded-For is believed, separated by commas; `*` is any",
     )
+    unpaid_order_minutes: float = Field(
+        default=60, ge=0, description="time after which an order that is not paid is cancelled; 0 is never"
+    )
     log_retention_days: float = Field(default=7, gt=0, description="age at which events leave the log")
     log_retention_events: int | None = Field(
         default=None, ge=1, description="events kept per tenant; without it no bound but age"

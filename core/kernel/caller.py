@@ -115,6 +115,11 @@ class Caller:
         return self.key.startswith("key:")
 
     @property
+    def is_store(self) -> bool:
+        """Whether the store does this of its own accord."""
+        return self.key == "operator"
+
+    @property
     def is_visitor(self) -> bool:
         """Whether the caller is unknown."""
         return self.role is Role.VISITOR
@@ -145,6 +150,11 @@ class Caller:
 def visitor(tenant: TenantId, address: str) -> Caller:
     """An unknown caller, told apart by the network address only."""
     return Caller(tenant, Role.VISITOR, f"address:{address}", VISITOR_SCOPES, address=address)
+
+
+def operator(tenant: TenantId) -> Caller:
+    """The store itself, for what it does of its own accord."""
+    return Caller(tenant, Role.STAFF, "operator", STAFF_SCOPES)
 
 
 class Credentials(NamedTuple):

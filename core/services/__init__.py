@@ -12,6 +12,7 @@
 ``images``     images of pets
 ``inventory``  the stock
 ``orders``     orders
+``unpaid_orders``  orders that nobody pays, cancelled
 ``payments``   payments and receipts
 ``pets``       pets
 ``readings``   readings, taken from devices and announced

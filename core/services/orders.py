@@ -69,7 +69,7 @@ def check_readable(caller: Caller, order: Order) -> None:
 
 def changed_by(ctx: Context) -> str:
     """Who is behind a change, as events tell it."""
-    return ctx.caller.user_id or "visitor"
+    return STORE if ctx.caller.is_store else ctx.caller.user_id or "visitor"
 
 
 def announce(ctx: Context, kind: EventKind, order: Order, previous: OrderStatus | None, by: str) -> None:

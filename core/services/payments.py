@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from datetime import timedelta
 
-from core.kernel.caller import STAFF_SCOPES, Caller, Role, Scope
+from core.kernel.caller import Scope, operator
 from core.kernel.errors import (
     Conflict,
     ErrorCode,
@@ -205,11 +205,7 @@ async def _settle_abandoned(store: StoreParts, payment: Payment) -> None:
     async with asyncio.timeout(CHARGE_TIMEOUT_SECONDS):
         charge = await store.processor.resolve(payment.id)
     with suppress(NotFound):
-        await _settle(Context(store, _operator(payment), writes=True), payment, charge)
-
-
-def _operator(payment: Payment) -> Caller:
-    return Caller(TenantId(payment.tenant_id), Role.STAFF, "operator", STAFF_SCOPES)
+        await _settle(Context(store, operator(TenantId(payment.tenant_id)), writes=True), payment, charge)
 
 
 async def _settle(ctx: Context, payment: Payment, charge: Charge) -> Payment:

@@ -1,18 +1,26 @@
 """Brings a database's tables up to date."""
 
+import asyncio
 from pathlib import Path
+from time import monotonic
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import URL, Connection, make_url, text
+from sqlalchemy.exc import DBAPIError
 
+from core.ports.records import TransientFailure
+from gateway.storage.errors import translated
 from gateway.storage.postgresql import postgresql_engine
 from gateway.storage.sqlite import sqlite_engine
 
 # Any number, the same in every version: who migrates holds the advisory lock of this name.
 _LOCK = 7_361_092_741
+#: How long another node's migration is waited for on SQLite.
+_DEADLINE_SECONDS = 60.0
+_PAUSE_SECONDS = 0.1
 
 
 async def migrate(url: str) -> None:
@@ -22,7 +30,20 @@ async def migrate(url: str) -> None:
     """
     if url == "memory://":
         return
-    parsed = make_url(url)
+    deadline = monotonic() + _DEADLINE_SECONDS
+    while True:
+        try:
+            await _migrate(make_url(url))
+        except DBAPIError as error:
+            # SQLite has no queue for its lock, and does not wait for it at all while the journal's mode changes.
+            if not isinstance(translated(error), TransientFailure) or monotonic() > deadline:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+async def _migrate(parsed: URL) -> None:
     on_sqlite = parsed.drivername == "sqlite"
     engine = sqlite_engine(parsed, writes=True) if on_sqlite else postgresql_engine(parsed, connections=1)
     try:

@@ -130,6 +130,8 @@ orders = _record(
     _unique("number", "tenant_id", "number"),
     Index(None, "tenant_id", "user_id", "id"),
     Index(None, "tenant_id", "status", "id"),
+    # Those that are not paid are found in all tenants.
+    Index(None, "status", "created_at"),
 )
 payments = _record(
     "payments",

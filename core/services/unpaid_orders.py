@@ -1,0 +1,54 @@
+"""Orders that nobody pays are cancelled, so that visitors cannot empty the shelves."""
+
+import logging
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from core.kernel.caller import operator
+from core.kernel.errors import Conflict, NotFound
+from core.kernel.ids import TenantId
+from core.models.orders import Order, OrderStatus
+from core.ports.records import Between, Equal, Query
+from core.services.orders import cancel
+from core.store.context import Context
+from core.store.parts import StoreParts
+from core.store.transactions import commit
+
+log = logging.getLogger(__name__)
+
+_PAGE_SIZE = 100
+
+
+async def cancel_unpaid(store: StoreParts, after: timedelta) -> None:
+    """Cancel the orders of all tenants that were placed so long ago and are not paid yet.
+
+    Every node may do it, at any time: each order is looked at again under its lock.
+    """
+    placed_before = store.clock() - after
+    unpaid = (Equal("status", OrderStatus.PLACED), Between("created_at", high=placed_before))
+    last: str | None = None
+    cancelled = 0
+    while True:
+        page = await store.storage.survey(Query(Order, (*unpaid, Between("id", low=last)), limit=_PAGE_SIZE))
+        for order in page:
+            if order.id != last:
+                cancelled += await _cancel(store, order, placed_before)
+        if len(page) < _PAGE_SIZE:
+            break
+        last = page[-1].id
+    if cancelled:
+        log.info("orders that were not paid are cancelled", extra={"orders": cancelled})
+
+
+async def _cancel(store: StoreParts, order: Order, placed_before: datetime) -> bool:
+    async def work(ctx: Context) -> bool:
+        found = await ctx.get(Order, order.id)
+        if found.status is not OrderStatus.PLACED or found.created_at > placed_before:
+            return False
+        await cancel(ctx, found)
+        return True
+
+    # One that is being paid is left alone: its payment settles it, or the next round does.
+    with suppress(Conflict, NotFound):
+        return await commit(Context(store, operator(TenantId(order.tenant_id)), writes=True), work)
+    return False
