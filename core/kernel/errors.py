@@ -143,7 +143,7 @@ class ValidationFailed(StoreError):
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
         super().__init__(
-            "The request body has "
+            "The input has "
             + ("one violation." if len(violations) == 1 else f"{len(violations)} violations.")
         )
         self.violations = violations

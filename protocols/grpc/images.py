@@ -1,10 +1,12 @@
 """Images, which are larger than messages: they come and go in parts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from google.protobuf.message import Message
 
+from core.kernel.caller import Caller
 from core.kernel.errors import Close, Closed, CloseReason, PayloadTooLarge
 from core.ports.images import StoredImage
 from protocols.grpc._generated.petstore.v1 import pets_pb2
@@ -26,10 +28,11 @@ class Upload(Unary):
             rpc.names = self._names
             caller = rpc.take(await calls.store.admit(rpc.credentials))
             self._binding.operation.authorise(caller)
-            whole = await self._whole(rpc, parts)
-            # The end of a client looks like the end of what they have to send; only writing to them tells.
-            await context.send_initial_metadata((("x-request-id", rpc.request_id),))
-            return await self._run(rpc, caller, whole)
+            with _counted(calls, caller):
+                whole = await self._whole(rpc, parts)
+                # The end of a client looks like the end of what they have to send; only writing to them tells.
+                await context.send_initial_metadata((("x-request-id", rpc.request_id),))
+                return await self._run(rpc, caller, whole)
 
     async def _whole(self, rpc: Rpc, parts: AsyncIterator[bytes]) -> Message:
         """Take parts until the client has sent all.
@@ -75,15 +78,39 @@ class Download:
             caller = rpc.take(await calls.store.admit(rpc.credentials))
             message = rpc.read(self._binding.request, data)
             call = self._binding.call(message, rpc.request_id, rpc.idempotency_key)
-            image: StoredImage = (await calls.store.execute(caller, call)).value
-            media_type, content = image.media_type, image.content
-            try:
-                for place in range(0, len(content), _PART_BYTES):
-                    part = pets_pb2.GetPetImageResponse(
-                        media_type=media_type, content=content[place : place + _PART_BYTES]
-                    )
-                    async with asyncio.timeout(calls.limits.stall_seconds):
-                        await context.write(part.SerializeToString())
-                    media_type = ""
-            except TimeoutError:
-                raise Closed(Close(CloseReason.STALLED, "The client reads nothing.")) from None
+            with _counted(calls, caller):
+                image: StoredImage = (await calls.store.execute(caller, call)).value
+                await self._send(image, context)
+
+    async def _send(self, image: StoredImage, context: Context) -> None:
+        """Write an image, part by part.
+
+        Raises:
+            Closed: the client reads nothing.
+        """
+        media_type, content = image.media_type, image.content
+        try:
+            for place in range(0, len(content), _PART_BYTES):
+                part = pets_pb2.GetPetImageResponse(
+                    media_type=media_type, content=content[place : place + _PART_BYTES]
+                )
+                async with asyncio.timeout(self._calls.limits.stall_seconds):
+                    await context.write(part.SerializeToString())
+                media_type = ""
+        except TimeoutError:
+            raise Closed(Close(CloseReason.STALLED, "The client reads nothing.")) from None
+
+
+@contextmanager
+def _counted(calls: CallContext, caller: Caller) -> Iterator[None]:
+    """Count among the caller's connections while there is an image in memory for them.
+
+    Raises:
+        RateLimited: they have as many as they may.
+    """
+    connections = calls.sessions.connections
+    connections.enter(caller)
+    try:
+        yield
+    finally:
+        connections.leave(caller)

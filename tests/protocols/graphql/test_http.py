@@ -147,7 +147,7 @@ async def test_one_bad_argument_leaves_the_rest_of_an_answer(node: Live) -> None
     }
     assert {error["path"][0]: error["message"].partition(":")[0] for error in answer["errors"]} == {
         "pets": "limit",
-        "petSearch": "The request body has one violation.",
+        "petSearch": "The input has one violation.",
         "chatMessages": "chatId",
     }
 

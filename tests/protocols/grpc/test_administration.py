@@ -119,6 +119,22 @@ async def test_what_is_wrong_with_an_upload_is_told(tmp_path: Path) -> None:
         assert told.violations == [("image_id", "INVALID_FORMAT")]
 
 
+async def test_images_under_way_are_bounded_like_connections(tmp_path: Path) -> None:
+    async with (
+        node_with_grpc(tmp_path, connections_per_caller=1) as node,
+        node.client(node.live.member(Role.STAFF)) as staff,
+    ):
+        pet, content = await add(staff), picture(20)
+        call = staff.pets.UploadPetImage(metadata=staff.metadata)
+        await call.write(pets_pb2.UploadPetImageRequest(pet_id=pet.id, file=content))
+        await eventually(lambda: list(node.live.sessions.connections))
+        told = await staff.refused(staff.pets.UploadPetImage, parts(pet.id, content))
+        assert (told.code, told.info.reason) == (StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMIT_EXCEEDED")
+        await call.done_writing()
+        image = await call
+        assert await downloaded(staff, pet.id, image.id)
+
+
 async def test_who_stops_in_the_middle_of_an_upload_is_sent_off(tmp_path: Path) -> None:
     async with (
         node_with_grpc(tmp_path, stall_limit=0.2) as node,
