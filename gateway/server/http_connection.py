@@ -56,7 +56,7 @@ class HttpConnection(RequestResponseCycle):
 
     def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
         """ASGI's ``send``. uvicorn hears of a closed connection a turn of the loop after it may not write any more."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() and not self.response_complete:
             self.disconnected = True
         return super().send(message)
 
