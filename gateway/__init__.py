@@ -14,7 +14,7 @@
 ``maintenance``     chores while a node serves
 ``demo``            demo mode: accounts and data
 ``images``          images as files
-``image_decoder``   images decoded by Pillow
+``image_decoder``   images decoded by Pillow, large ones in a process of their own
 ``phones``          numbering plans of telephones
 ``payments``        the simulated payment processor
 ``storage``         records and the event log: SQLite, PostgreSQL, memory

@@ -18,6 +18,7 @@ class Limits:
     network_connections: int = 200
     body_bytes: int = 1024 * 1024
     image_bytes: int = 5 * 1024 * 1024
+    image_megapixels: int = 40
     filters_per_connection: int = 100
     connections_per_caller: int = 50
     frame_bytes: int = 64 * 1024

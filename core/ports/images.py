@@ -25,12 +25,12 @@ class ImageTooLarge(Exception):
 class ImageDecoder(Protocol):
     """Looks into images, beside the event loop and in bounded time and memory."""
 
-    async def media_type(self, content: bytes) -> str:
+    async def media_type(self, content: bytes, most_megapixels: int) -> str:
         """Decode an image (an animation: its first picture); gives its media type.
 
         Raises:
             UnreadableImage: it cannot be decoded.
-            ImageTooLarge: it has more than 40 megapixels, which is found out before it is decoded.
+            ImageTooLarge: it has more pixels, which is found out before it is decoded.
             Unavailable: many others wait to be decoded.
         """
         ...

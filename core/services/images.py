@@ -13,6 +13,7 @@ from core.kernel.errors import (
 )
 from core.kernel.events import PUBLIC
 from core.kernel.ids import SHARED_TENANT, new_id
+from core.kernel.limits import Limits
 from core.kernel.model import ById
 from core.models import examples
 from core.models.images import Image, ImageOfPet, ImageUpload
@@ -39,9 +40,9 @@ def media_type_of(content: bytes) -> str | None:
 
 async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
     """Check an image and store its bytes, before the transaction: a pet must never show a missing image."""
-    size, most = len(body.content), ctx.store.limits.image_bytes
-    if size > most:
-        raise PayloadTooLarge(f"An image has at most {most} bytes.")
+    size, limits = len(body.content), ctx.store.limits
+    if size > limits.image_bytes:
+        raise PayloadTooLarge(f"An image has at most {limits.image_bytes} bytes.")
     if size == 0:
         raise _refused("must not be empty", ViolationCode.INVALID_LENGTH)
     if media_type_of(body.content) is None:
@@ -50,12 +51,12 @@ async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
         raise NotFound(f"There is no pet '{params.id}'.")
     await ctx.close()  # no transaction waits for the decoder
     try:
-        media_type = await ctx.store.decoder.media_type(body.content)
+        media_type = await ctx.store.decoder.media_type(body.content, limits.image_megapixels)
     except UnreadableImage:
         raise _refused("is not a whole image", ViolationCode.INVALID_FORMAT) from None
     except ImageTooLarge:
         raise _refused(
-            "has too many pixels: 40 megapixels are the most", ViolationCode.OUT_OF_RANGE
+            f"has more than {limits.image_megapixels} megapixels", ViolationCode.OUT_OF_RANGE
         ) from None
     image_id = new_id()
     await ctx.store.images.put(ctx.tenant, image_id, body.content)
@@ -110,8 +111,9 @@ UPLOAD_IMAGE = Operation(
     tag="Pets",
     summary="Add an image to a pet",
     description=(
-        "PNG, JPEG, WebP or GIF of at most 40 megapixels, known by its content and not by its name: it is decoded. "
-        "The image is served at the URL that is added to the pet's `photos`, which a web page can show as it is."
+        f"PNG, JPEG, WebP or GIF of at most {Limits().image_megapixels} megapixels, known by its content and not by "
+        "its name: it is decoded. The image is served at the URL that is added to the pet's `photos`, which a web page "
+        "can show as it is."
     ),
     params=ById,
     body=ImageUpload,

@@ -92,8 +92,8 @@ async def test_images_of_the_shared_pool_name_no_tenant(shop: Shop) -> None:
 
 
 async def test_too_many_who_wait_for_the_decoder_are_told_to_come_again() -> None:
-    decoder, large = PillowDecoder(), picture("PNG", 4000, 4000)
-    outcomes = await asyncio.gather(*(decoder.media_type(large) for _ in range(40)), return_exceptions=True)
+    decoder = PillowDecoder()
+    outcomes = await asyncio.gather(*(decoder.media_type(PNG, 40) for _ in range(40)), return_exceptions=True)
     decoder.close()
     assert Counter(map(type, outcomes)) == {str: 32, Unavailable: 8}
 
