@@ -18,6 +18,8 @@ from core.store.transactions import transact
 
 log = logging.getLogger(__name__)
 
+#: What a violation calls the key; a door that takes it beside the request says what it is called there.
+KEY_NAME = "idempotencyKey"
 _KEY_MAX_CHARACTERS = 255
 #: How long a response can be replayed.
 _REPLAYABLE = timedelta(hours=24)
@@ -41,7 +43,7 @@ class IdempotencyKeys:
         """
         if not 1 <= len(key) <= _KEY_MAX_CHARACTERS or not key.isprintable():
             message = f"must have 1 to {_KEY_MAX_CHARACTERS} printable characters"
-            raise ValidationFailed((Violation("Idempotency-Key", message, ViolationCode.INVALID_LENGTH),))
+            raise ValidationFailed((Violation(KEY_NAME, message, ViolationCode.INVALID_LENGTH),))
         # A keyed hash: the request may hold a card number, which must not be found out from what is kept.
         fingerprint = self._signer.digest(to_json(_canonical(request), fallback=str, bytes_mode="base64"))
         return IdempotencyRecord(
@@ -79,7 +81,7 @@ class IdempotencyKeys:
             return None
         if known.fingerprint != record.fingerprint:
             message = "was used for another request"
-            raise ValidationFailed((Violation("Idempotency-Key", message, ViolationCode.INVALID_FORMAT),))
+            raise ValidationFailed((Violation(KEY_NAME, message, ViolationCode.INVALID_FORMAT),))
         if known.response is None:
             raise StillRunning
         return known.response

@@ -18,10 +18,13 @@ from pydantic_core import from_json
 from core.kernel.errors import ValidationFailed, Violation, ViolationCode
 from core.kernel.events import Event
 from core.live.chat_messages import for_chat
+from core.store.idempotency import KEY_NAME
 from protocols.grpc._generated.petstore.v1 import chats_pb2, events_pb2
 
 #: Fields that show a member under a further name.
 _DERIVED = {"adoption_fee": "price"}
+#: What is metadata here, and no field, by the store's name of it.
+_METADATA = {KEY_NAME: "idempotency-key"}
 _TIMESTAMP = "google.protobuf.Timestamp"
 #: A client takes messages of at most 4 MiB unless it asks for more; the frames of a batch are sent in parts below it.
 _MAX_BATCH_BYTES = 1 << 20
@@ -247,8 +250,8 @@ def _fields(descriptor: Descriptor) -> list[tuple[str, FieldDescriptor]]:
 
 def field_path(path: str, message: Message) -> str:
     """The path of a violation as it is written for this message: its own names, and of a oneof the field chosen."""
-    if "-" in path:
-        return path.lower()  # What HTTP calls a header is metadata here, and no field.
+    if path in _METADATA:
+        return _METADATA[path]
     first, dot, rest = snake(path).partition(".")
     name, index, _ = first.partition("[")
     fields = message.DESCRIPTOR.fields_by_name

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import orjson
 
 from core.kernel.errors import ErrorCode, StoreError, Unauthorized
+from core.store.idempotency import KEY_NAME
 from protocols.http.error_data import members_of
 from protocols.http.headers import Header
 from protocols.http.response import Response
@@ -30,6 +31,10 @@ PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.INTERNAL: (500, "Internal Server Error"),
     ErrorCode.UNAVAILABLE: (503, "Service Unavailable"),
 }
+
+
+#: What is a header field here, by the store's name of it.
+_HEADERS = {KEY_NAME: "Idempotency-Key"}
 
 
 class ProblemType(NamedTuple):
@@ -98,6 +103,8 @@ def problem_response(
         )
         members = members_of(error)
         members.pop("retryAfter", None)
+        for violation in members.get("errors", ()):
+            violation["field"] = _HEADERS.get(violation["field"], violation["field"])
     document = {
         "type": _TYPES + kind.slug,
         "title": kind.title,

@@ -590,4 +590,4 @@ async def test_a_repeated_request_with_a_key_adds_one_pet(shop: Shop) -> None:
     assert (first.replayed, again.replayed) == (False, True)
     assert again.value == first.value
     assert (await shop.call(COUNT_PETS))["AVAILABLE"] == 1
-    assert await shop.violations(CREATE_PET, body=CAT, key="k1") == {"Idempotency-Key": "INVALID_FORMAT"}
+    assert await shop.violations(CREATE_PET, body=CAT, key="k1") == {"idempotencyKey": "INVALID_FORMAT"}

@@ -175,6 +175,8 @@ async def test_a_repeated_key_has_no_second_effect(node: Live) -> None:
     query = """mutation { createPet(input: {name: "Rex", species: DOG, ageMonths: 3, price: 1},
     idempotencyKey: "once") { id } }"""
     assert await data_of(node, query, staff) == await data_of(node, query, staff)
+    [refused] = await errors_of(node, query.replace("Rex", "Max"), staff)
+    assert [violation["field"] for violation in refused["extensions"]["errors"]] == ["idempotencyKey"]
 
 
 async def test_an_image_comes_as_base64(node: Live) -> None:
