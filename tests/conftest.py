@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.servers import MosquittoServer, PostgresServer, RedisServer
@@ -18,8 +19,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Let the watchdog see the stacks of each process, those of xdist's workers included."""
+    """Let the watchdog see the stacks of each process, those of xdist's workers included.
+
+    Hypothesis judges nothing by its time: on a busy machine that would judge the machine.
+    """
     be_watched()
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("any machine")
 
 
 def pytest_runtest_logstart() -> None:

@@ -1,6 +1,7 @@
 """Users: what is kept and shown, and what clients send."""
 
 from typing import Annotated, ClassVar
+from unicodedata import category, name, normalize
 
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -78,8 +79,11 @@ class Login(Model):
 
 
 def name_key(text: str) -> str:
-    """A user name or e-mail address as it is compared: ignoring case."""
-    return text.casefold()
+    """A user name or e-mail address as it is compared: without case, after NFKC, so that what looks alike is alike.
+
+    Case is folded first and last, for each can bring forth what the other changes.
+    """
+    return normalize("NFKC", normalize("NFKC", text.casefold()).casefold())
 
 
 def _no_surrogates(secret: SecretStr) -> SecretStr:
@@ -106,16 +110,45 @@ Password = Annotated[
 ]
 
 
-def _no_blank(text: str) -> str:
-    if any(char.isspace() or not char.isprintable() for char in text):
-        raise PydanticCustomError("INVALID_FORMAT", "must not contain white space or control characters")
+_MIN_NAME, _MAX_NAME = 3, 50
+#: Scripts that are written together (Unicode Technical Standard 39, section 5.1).
+_WRITTEN_TOGETHER = (
+    frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}),
+    frozenset({"CJK", "HANGUL"}),
+    frozenset({"CJK", "BOPOMOFO"}),
+)
+
+
+def _one_script(text: str) -> str:
+    """The name after NFKC: letters, digits, ``.``, ``_`` and ``-``, of one script.
+
+    A name in Latin with one Cyrillic letter in it looks like somebody else's.
+
+    The script of a letter is the first word of its name in Unicode, which is all that the standard library knows of it.
+    """
+    text = normalize("NFKC", text)
+    scripts = set()
+    for char in text:
+        if char in "._-":
+            continue
+        kind = category(char)
+        if kind[0] not in "LM" and kind != "Nd":
+            raise PydanticCustomError("INVALID_FORMAT", "must consist of letters, digits, '.', '_' and '-'")
+        if kind[0] == "L":
+            scripts.add(name(char, "?").partition(" ")[0])
+    if len(scripts) > 1 and not any(scripts <= together for together in _WRITTEN_TOGETHER):
+        raise PydanticCustomError("INVALID_FORMAT", "must not mix scripts, such as Latin and Cyrillic")
+    if not _MIN_NAME <= len(text) <= _MAX_NAME:  # NFKC makes one letter of several, and several of one.
+        raise PydanticCustomError("INVALID_LENGTH", f"must have {_MIN_NAME} to {_MAX_NAME} characters")
     return text
 
 
+#: What is no letter in ASCII; the rest cannot be said for all dialects of regular expressions.
+_NAME_PATTERN = r"^[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a0]*$"
 Username = Annotated[
     Text,
-    Field(min_length=3, max_length=50, json_schema_extra={"pattern": "^[^\\s\\u0000-\\u001f\\u007f]*$"}),
-    AfterValidator(_no_blank),
+    Field(min_length=_MIN_NAME, max_length=_MAX_NAME, json_schema_extra={"pattern": _NAME_PATTERN}),
+    AfterValidator(_one_script),
 ]
 PersonName = Annotated[FilledLine, Field(max_length=100)]
 

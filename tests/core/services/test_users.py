@@ -336,6 +336,46 @@ async def test_who_changes_their_password_or_address_gives_the_current_password(
         await shop.call(UPDATE_USER, maria, {**back, "currentPassword": current}, id=maria.user_id)
 
 
+@pytest.mark.parametrize(
+    ("username", "code"),
+    [
+        ("d\u0435mo-staff", "INVALID_FORMAT"),  # its second letter is Cyrillic
+        ("p\u03b1ul", "INVALID_FORMAT"),  # Greek
+        ("ab c", "INVALID_FORMAT"),
+        ("a!bc", "INVALID_FORMAT"),
+        ("me@example.com", "INVALID_FORMAT"),
+        ("\u200bmaria", "INVALID_FORMAT"),
+        ("\ufb001", "INVALID_LENGTH"),
+        ("\ufdfa" * 4, "INVALID_FORMAT"),  # eighteen letters and spaces each
+    ],
+)
+async def test_a_name_that_looks_like_anothers_is_refused(shop: Shop, username: str, code: str) -> None:
+    body = profile(username, password=PASSWORD, email="maria@example.com")
+    assert await shop.violations(REGISTER, shop.visitor, body) == {"username": code}
+
+
+@pytest.mark.parametrize(
+    "username",
+    [
+        "M\u00e4ria_1",
+        "\u043c\u0430\u0440\u0438\u044f",
+        "\u5c71\u7530\u30ab\u30ca",
+        "\u674e\u5c0f\u9f8d",
+        "a.b-c_d",
+    ],
+)
+async def test_names_of_one_script_are_names(shop: Shop, username: str) -> None:
+    made = await register(shop, username, email="maria@example.com")
+    assert made.username == username
+
+
+async def test_letters_of_full_width_are_those_of_the_usual_width(shop: Shop) -> None:
+    await register(shop, "owner")
+    body = profile("\uff4f\uff57\uff4e\uff45\uff52", password=PASSWORD, email="other@example.com")
+    await shop.refusal(Conflict, REGISTER, shop.visitor, body)
+    assert (await log_in(shop, "\uff2f\uff37\uff2e\uff25\uff32")).user.username == "owner"
+
+
 async def test_the_current_password_cannot_be_guessed(shop: Shop) -> None:
     maria = await known(shop)
     guess = {"password": "another good one", "currentPassword": "a guess"}
