@@ -145,6 +145,8 @@ class GraphqlSseDriver(Driver):
             first = await _block(lines)
             if first.get("data"):
                 raise _refused(json.loads(first["data"])["errors"][0])
+            # Some clients overlook the id of a block without data.
+            assert "data" in first
             stream.cursor = first["id"]
             reader = asyncio.create_task(_read_blocks(lines, stream))
             try:
@@ -317,7 +319,7 @@ async def _read_blocks(lines: AsyncIterator[str], stream: Stream) -> None:
         while True:
             await stream.reading.wait()
             block = await _block(lines)
-            place = block.get("id", place)
+            place = block.get("id", place) if "data" in block else place
             if "" in block:
                 stream.end(End(_SLUGS[block[""].partition(":")[0]], place))
                 return
