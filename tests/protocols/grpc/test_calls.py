@@ -380,9 +380,13 @@ async def test_a_user_registers_logs_in_changes_and_goes(node: Node) -> None:
         await user.call(user.users.LogOut, users_pb2.LogOutRequest())
         out = await user.refused(user.users.GetMe, users_pb2.GetMeRequest())
         assert out.code is StatusCode.UNAUTHENTICATED
+        # Whoever registers next is a customer, and may go.
+        request.username, request.email = "ben", "ben@example.com"
+        ben = await visitor.call(visitor.users.RegisterUser, request)
+        login.username = "ben"
         tokens = await visitor.call(visitor.users.LogIn, login)
         user.metadata = (("authorization", f"Bearer {tokens.access_token}"),)
-        await user.call(user.users.DeleteUser, users_pb2.DeleteUserRequest(id=maria.id))
+        await user.call(user.users.DeleteUser, users_pb2.DeleteUserRequest(id=ben.id))
         assert (await visitor.refused(visitor.users.LogIn, login)).code is StatusCode.UNAUTHENTICATED
 
 
