@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from protocols.mqtt.inbound import RECEIVE_MAXIMUM
 from tests.core.stores import Shop
 from tests.protocols.live import Live
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
-from tests.protocols.mqtt.raw import connect_packet, subscribe_packet, text, varint
-from tests.waiting import eventually
+from tests.protocols.mqtt.raw import Raw, connect_packet, subscribe_packet, text, varint
+from tests.waiting import TIMEOUT_SECONDS, eventually
 
 
 async def durable_sessions(node: Live) -> list[DurableSession]:
@@ -575,6 +576,60 @@ async def test_nothing_is_lost_or_repeated_by_a_client_that_comes_and_goes(node:
         await gone(node)
         await asyncio.sleep(0)
     assert got == list(range(happened))
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_each_message_comes_until_it_is_acknowledged_whatever_the_windows(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    async with mqtt_node(tmp_path, messages_per_second=0) as node, asyncio.timeout(TIMEOUT_SECONDS):
+        pets = [await node.pet() for _ in range(chance.choice([0, 4, 12]))]
+        token, happened = node.staff_token(), 0
+        acknowledged: list[str] = []
+        for connection in range(8):
+            async with node.raw_client() as client:
+                window = chance.choice([1, 2, 7, 60])
+                client.send(
+                    connect_packet(
+                        "one", password=token, clean_start=not connection, receive_max=window, **HOUR
+                    )
+                )
+                await client.expect(mqtt5.ConnAckPacket)
+                if not connection:
+                    await client.subscribe("pets/+", "pets/+/status", qos=1, retain_handling=0)
+                more = chance.choice([0, 1, 15])
+                await node.happen(*range(happened, happened + more))
+                happened += more
+                in_flight: list[mqtt5.PublishPacket] = []
+                rounds = chance.randrange(4)
+                while rounds if connection < 7 else len(acknowledged) < happened + len(pets):
+                    rounds -= 1
+                    in_flight += await what_has_come(client)
+                    assert len(in_flight) <= window
+                    chance.shuffle(in_flight)
+                    for _ in range(chance.randint(1, window)):
+                        if in_flight:
+                            message = in_flight.pop()
+                            client.send(mqtt5.PubAckPacket(message.packet_id or 0))
+                            acknowledged.append(name_of(message))
+                await what_has_come(client)
+            await gone(node)
+        due = [str(number) for number in range(happened)] + [f"pets/{pet.id}/status" for pet in pets]
+        assert sorted(acknowledged) == sorted(due)
+
+
+async def what_has_come(client: Raw) -> list[mqtt5.PublishPacket]:
+    """The messages before the answer to a ping, before which all that was sent is handled."""
+    found: list[mqtt5.PublishPacket] = []
+    client.send(mqtt5.PingReqPacket())
+    while isinstance(packet := await client.next(), mqtt5.PublishPacket):
+        found.append(packet)
+    return found
+
+
+def name_of(message: mqtt5.PublishPacket) -> str:
+    return message.topic if message.retain else str(json.loads(message.payload)["data"]["number"])
 
 
 @pytest.mark.parametrize("qos", [0, 1])
