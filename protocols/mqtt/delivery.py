@@ -202,8 +202,9 @@ class MessageDelivery(Delivery):
         self._in_flight.forget_earlier((topic_filter, topic))
 
     def is_in_flight(self, packet_id: int) -> bool:
-        """Whether a message is not acknowledged yet."""
-        return packet_id in self._in_flight.sequences
+        """Whether a message of a shared subscription is not acknowledged yet."""
+        in_flight = self._in_flight
+        return in_flight.sequences.get(packet_id) == 0 and packet_id not in in_flight.retained
 
     def acknowledge(self, packet_ids: Iterable[int]) -> int:
         """The client has these messages; gives how many of them were in flight."""

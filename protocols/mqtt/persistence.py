@@ -49,6 +49,7 @@ class PersistentSession:
         self._saved: tuple[str | None, dict[str, Any]] | None = None
         self._saved_until: datetime | None = None
         self._saving = asyncio.Lock()
+        self._is_new = False
 
     async def begin(self, *, clean_start: bool, resume: Resume) -> bool:
         """Resume the durable session, unless the client wants a clean start; says whether it was resumed.
@@ -62,6 +63,7 @@ class PersistentSession:
         self.held = bool(self.expiry) or found is not None
         if found is not None and await resume(found.state, found.cursor):
             return True
+        self._is_new = True
         if self.expiry:
             await self._sessions.begin(self.record())
         else:
@@ -122,12 +124,14 @@ class PersistentSession:
             self.on_lost()
 
     async def abandon(self) -> None:
-        """The client has gone before it was accepted; it may hold the session already."""
-        if self.held:
-            try:
-                await self._sessions.let_go(self.caller, self._client_id, self.holder)
-            except Unavailable:
-                log.warning("a session could not be let go; it counts as in use until it expires")
+        """The client has gone before it was accepted: a new session never was, an earlier one is as before."""
+        if not self.held:
+            return
+        end = self._sessions.forget if self._is_new else self._sessions.let_go
+        try:
+            await end(self.caller, self._client_id, self.holder)
+        except Unavailable:
+            log.warning("a session could not be let go; it counts as in use until it expires")
 
     async def end(self) -> None:
         """The connection has ended: leave the session to the next one."""

@@ -102,15 +102,15 @@ async def test_a_client_that_is_cut_off_during_its_first_connect_can_connect_aga
         assert await client.ended()
     await gone(node)
     monkeypatch.undo()
-    (kept,) = await durable_sessions(node)
-    assert kept.idle_since is not None
-    await comes_back(node, token)
+    # The client, which has no session, must not be told that there is one (section 3.2.2.1.1).
+    await comes_back(node, token, session_present=False)
 
 
-async def comes_back(node: MqttNode, token: str) -> None:
-    """A client that has a session and no subscription connects to it, and goes on as any other."""
+async def comes_back(node: MqttNode, token: str, *, session_present: bool) -> None:
+    """A client without a subscription connects, and goes on as any other."""
     async with node.raw_client() as client:
-        assert (await client.connect("one", password=token, clean_start=False, **HOUR)).session_present
+        answer = await client.connect("one", password=token, clean_start=False, **HOUR)
+        assert answer.session_present is session_present
         await client.subscribe("pets/#")
         await node.happen(1)
         assert await client.numbers(1) == [1]
@@ -123,7 +123,33 @@ async def test_a_client_whose_node_dies_behind_connack_can_connect_to_another(tm
         token = here.staff_token()
         async with here.client("one", password=token, **HOUR):
             # What the first node has written by now is all that it would have written.
-            await comes_back(there, token)
+            await comes_back(there, token, session_present=True)
+
+
+async def test_a_session_is_idle_again_when_its_client_is_cut_off_during_connect(
+    node: MqttNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = node.staff_token()
+    async with node.client("one", password=token, **HOUR) as client:
+        await client.subscribe("pets/#")
+    await gone(node)
+    (before,) = await durable_sessions(node)
+    take = node.mqtt.durable_sessions.take
+    async with node.raw_client() as client:
+
+        async def take_and_lose_the_client(*given: Any) -> Any:
+            found = await take(*given)
+            client.writer.transport.abort()
+            await eventually(lambda: not node.tcp.connections)
+            return found
+
+        monkeypatch.setattr(node.mqtt.durable_sessions, "take", take_and_lose_the_client)
+        client.send(connect_packet("one", password=token, **BACK))
+        assert await client.ended()
+    await gone(node)
+    (after,) = await durable_sessions(node)
+    assert after.idle_since is not None
+    assert (after.cursor, after.state) == (before.cursor, before.state)
 
 
 async def test_a_session_whose_record_cannot_be_read_begins_anew(
