@@ -83,7 +83,9 @@ class OrderDraft(Body):
 
     READ_ONLY: ClassVar[frozenset[str]] = Body.READ_ONLY | {"status", "totalAmount", "currency"}
 
-    items: list[OrderItemDraft] | None = Field(default=None, min_length=1, max_length=50)
+    items: list[OrderItemDraft] | None = Field(
+        default=None, min_length=1, max_length=50, json_schema_extra={"uniqueItems": True}
+    )
     """The pets to order, where they are several."""
     pet_id: Identifier | None = None
     """The pet to order, where it is one."""

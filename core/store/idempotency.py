@@ -105,7 +105,9 @@ class IdempotencyKeys:
 
 
 def _canonical(value: object) -> object:
-    """The same for the same JSON value, in whatever order its members come."""
+    """The same for the same JSON value, in whatever order its members come, and whether 3 is written 3 or 3.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, Mapping):
         return {name: _canonical(value[name]) for name in sorted(value)}
     return [_canonical(item) for item in value] if isinstance(value, list) else value

@@ -110,7 +110,7 @@ def variants(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "whole", body
     for path in places(body):
         name = ".".join(map(str, path))
-        for value in ("without", "accompanied", *VALUES):
+        for value in ("without", "accompanied", "doubled", *VALUES):
             changed = copy.deepcopy(body)
             parent: Any = changed
             for step in path[:-1]:
@@ -121,6 +121,10 @@ def variants(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
                 if not isinstance(parent, dict):
                     continue
                 parent["another"] = 1
+            elif value == "doubled":
+                if not isinstance(parent, list):
+                    continue
+                parent.append(copy.deepcopy(parent[path[-1]]))
             else:
                 parent[path[-1]] = value
             yield f"{name} = {value!r:.60}", changed
