@@ -3,6 +3,7 @@
 ``app``             the composition root: every adapter and every door, named in a line each
 ``node``            one running store, opened in order and closed in reverse
 ``settings``        the settings, read here and nowhere else
+``data_directory``  the data directory, which belongs to one process
 ``secret``          the secret that signs tokens
 ``serving``         one process: from its sockets to its drain
 ``workers``         several processes behind one port

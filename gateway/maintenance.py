@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE_SECONDS = 30.0
 #: An event stays for a durable consumer that has yet to read it, but no longer than so many times its age limit.
 _HELD_AGE_FACTOR = 3
+#: Of a tenant's events no larger share leaves the log for its age in one round.
+_TRIMMED_SHARE = 0.1
 
 
 @dataclass(slots=True)
@@ -54,11 +56,14 @@ async def maintain(
 
     async def trim_and_sweep() -> None:
         now = store.clock()
+        # By the log's own time, and only a part of it at once: a clock that is wrong for a while must not take all.
+        newest = min(now, await store.storage.newest_time() or now)
         trimmed = await store.storage.trim_log(
-            now - age,
+            newest - age,
             settings.log_retention_events,
+            share=_TRIMMED_SHARE,
             held_by=consumers,
-            held_since=now - _HELD_AGE_FACTOR * age,
+            held_since=newest - _HELD_AGE_FACTOR * age,
         )
         figures.held = trimmed.held
         figures.counters.trimmed += trimmed.events

@@ -42,6 +42,9 @@ class EventLog(Protocol):
     async def heads(self, tenants: Sequence[TenantId]) -> dict[TenantId, int]:
         """The last sequence of each tenant's log; 0 where nothing has happened."""
 
+    async def newest_time(self) -> datetime | None:
+        """The time of the newest event of all tenants; None where nothing is kept."""
+
     async def empty_log(self, tenant: TenantId) -> None:
         """Forget every event of a tenant so far, in batches; its sequence goes on."""
 
@@ -50,10 +53,12 @@ class EventLog(Protocol):
         before: datetime | None,
         keep: int | None,
         *,
+        share: float = 1.0,
         held_by: Sequence[str] = (),
         held_since: datetime | None = None,
     ) -> Trimmed:
         """Forget events older than a time, and all but the newest ``keep`` of each tenant.
 
+        Of what a tenant keeps at most this share, and one event, leave for their age.
         What one of the consumers ``held_by`` has yet to read stays, unless it is older than ``held_since``.
         """

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 import uvloop
 
 from gateway.cli.announcement import announce
+from gateway.data_directory import held
 from gateway.observability.logs import configure_logs
 from gateway.preflight import prepare
 from gateway.serving import bind, serve
@@ -22,13 +23,14 @@ def run(*, host: str | None, port: int | None, workers: int | None, demo: bool |
     for complaint in misspelt_variables():
         log.warning("%s", complaint)
     ports = bind(settings)
-    on_loop(prepare(settings))
-    if settings.workers > 1:
-        from gateway.workers import supervise
+    with held(settings):
+        on_loop(prepare(settings))
+        if settings.workers > 1:
+            from gateway.workers import supervise
 
-        asyncio.run(supervise(settings, ports, lambda: announce(settings, ports)))
-    else:
-        on_loop(serve(settings, ports, access, lambda: announce(settings, ports)))
+            asyncio.run(supervise(settings, ports, lambda: announce(settings, ports)))
+        else:
+            on_loop(serve(settings, ports, access, lambda: announce(settings, ports)))
 
 
 def on_loop(work: Coroutine[object, object, None]) -> None:

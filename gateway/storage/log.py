@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, delete, select, true, update
+from sqlalchemy import Row, and_, bindparam, case, delete, func, select, true, update
 from sqlalchemy import insert as plain_insert
 
 from core.kernel.events import Audience, Event
@@ -44,6 +44,10 @@ KEPT = (
     .where(tenants.c.head > tenants.c.floor, tenants.c.tenant_id > bindparam("behind"))
     .order_by(tenants.c.tenant_id)
     .limit(bindparam("at_most"))
+)
+#: One look into the index of events for each tenant.
+NEWEST_TIME = select(func.max(events.c.timestamp)).select_from(
+    tenants.join(events, and_(events.c.tenant_id == tenants.c.tenant_id, events.c.sequence == tenants.c.head))
 )
 #: The oldest event that is young enough. Times need not rise with sequences, and only a beginning of the log can go.
 OLDEST_YOUNG = (

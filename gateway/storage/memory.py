@@ -249,6 +249,10 @@ class MemoryStorage:
         """See core.ports.storage.Storage."""
         return {tenant: self.log(tenant).head for tenant in tenants}
 
+    async def newest_time(self) -> datetime | None:
+        """See core.ports.storage.Storage."""
+        return max((log.events[-1].timestamp for log in self._logs.values() if log.events), default=None)
+
     async def empty_log(self, tenant: TenantId) -> None:
         """See core.ports.storage.Storage."""
         async with self._turn:
@@ -261,6 +265,7 @@ class MemoryStorage:
         before: datetime | None,
         keep: int | None,
         *,
+        share: float = 1.0,
         held_by: Sequence[str] = (),
         held_since: datetime | None = None,
     ) -> Trimmed:
@@ -269,8 +274,10 @@ class MemoryStorage:
             trimmed = held = unread = 0
             waited_for = [self._consumers[name] for name in held_by if name in self._consumers]
             for tenant, log in self._logs.items():
+                most = max(1, int(len(log.events) * share))
                 wanted = count = max(
-                    0 if keep is None else len(log.events) - keep, 0 if before is None else log.older(before)
+                    0 if keep is None else len(log.events) - keep,
+                    0 if before is None else min(most, log.older(before)),
                 )
                 position = min((one.get(tenant, 0) for one in waited_for), default=log.head)
                 read = max(0, position - log.floor)

@@ -98,6 +98,12 @@ class SqlStorage:
                 found.update((row.tenant_id, row.head) for row in rows)
         return found
 
+    async def newest_time(self) -> datetime | None:
+        """See core.ports.storage.Storage."""
+        async with _connection(self._single) as connection:
+            newest: datetime | None = (await run(connection, log.NEWEST_TIME)).scalar()
+        return newest
+
     async def empty_log(self, tenant: TenantId) -> None:
         """See core.ports.storage.Storage."""
         page = await self.read_log(tenant, 0, 0)
@@ -111,6 +117,7 @@ class SqlStorage:
         before: datetime | None,
         keep: int | None,
         *,
+        share: float = 1.0,
         held_by: Sequence[str] = (),
         held_since: datetime | None = None,
     ) -> Trimmed:
@@ -123,7 +130,7 @@ class SqlStorage:
                 kept = (await run(connection, log.KEPT, page)).all()
             for row in kept:
                 tenant, head, floor = row.tenant_id, row.head, row.floor
-                target = wanted = await self._target(tenant, head, floor, before, keep)
+                target = wanted = await self._target(tenant, head, floor, before, keep, share)
                 if row.position is not None and row.position < wanted:
                     old = 0 if held_since is None else await self._last_older(tenant, head, held_since)
                     target = max(floor, min(wanted, max(row.position, old)))
@@ -137,11 +144,14 @@ class SqlStorage:
             behind = kept[-1].tenant_id
 
     async def _target(
-        self, tenant: TenantId, head: int, floor: int, before: datetime | None, keep: int | None
+        self, tenant: TenantId, head: int, floor: int, before: datetime | None, keep: int | None, share: float
     ) -> int:
         """The sequence up to which a log is to be forgotten."""
         target = floor if keep is None else max(floor, head - keep)
-        return target if before is None else max(target, await self._last_older(tenant, head, before))
+        if before is None:
+            return target
+        most = floor + max(1, int((head - floor) * share))
+        return max(target, min(most, await self._last_older(tenant, head, before)))
 
     async def _last_older(self, tenant: TenantId, head: int, before: datetime) -> int:
         async with _connection(self._single) as connection:

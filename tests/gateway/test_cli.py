@@ -49,6 +49,15 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         )
 
 
+def test_a_second_process_on_one_data_directory_is_one_line(tmp_path: Path) -> None:
+    with Gateway(tmp_path) as gateway:
+        line = refused("serve", "--port", "0", cwd=tmp_path, data_dir=str(tmp_path / "data"))
+        assert f"{tmp_path}/data belongs to another process" in line
+        gateway.kill()
+        gateway.start()  # what died holds nothing
+        assert petstore("seed", cwd=tmp_path, data_dir=str(tmp_path / "data")).returncode == 0
+
+
 def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path) -> None:
     with Gateway(tmp_path, "--demo") as gateway:
         assert ask("GET", f"{gateway.url}/v1/pets").status_code == 200

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from core.kernel.clock import utc_now
 from core.kernel.ids import SHARED_TENANT, new_id
 from gateway.maintenance import LogStatistics, maintain, repeat
 from gateway.settings import load_settings
@@ -68,6 +69,34 @@ async def test_the_log_is_kept_for_a_consumer_that_is_behind_but_not_for_ever(
     assert figures.counters.unread == 2
     (complaint,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert complaint.getMessage() == f"2 events left the log before {consumer} had read them"
+
+
+async def test_a_clock_that_is_wrong_takes_only_what_is_old_by_the_log_s_own_time(tmp_path: Path) -> None:
+    settings = load_settings(log_retention_days=1)
+    wrong = timedelta()
+    async with open_store(tmp_path, clock=lambda: utc_now() + wrong) as store:
+        now = store.clock()
+        ages = (3, 2, 0.5, 0)
+        await announce(
+            store.storage, *(an_event(SHARED_TENANT, at=now - timedelta(days=age)) for age in ages)
+        )
+        wrong = timedelta(days=365)
+        figures = LogStatistics()
+        keeping = asyncio.create_task(maintain(store, settings, figures=figures, tidy=0.01))
+        await eventually(lambda: figures.counters.trimmed == 2)
+        rounds = 0
+        sweep = store.storage.sweep
+
+        async def counted(now: datetime) -> None:
+            nonlocal rounds
+            rounds += 1
+            await sweep(now)
+
+        store.storage.sweep = counted  # type: ignore[method-assign]
+        await eventually(lambda: rounds > 5)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        assert figures.counters.trimmed == 2
 
 
 async def _is(value: Awaitable[int], wanted: int) -> bool:

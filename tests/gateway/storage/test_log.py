@@ -1,10 +1,15 @@
 """What every storage promises of the event log."""
 
+from pathlib import Path
+
 import pytest
 
 from core.kernel.events import NAMED, visible_to
 from core.kernel.ids import TenantId
 from core.ports.storage import Storage
+from gateway.storage.memory import MemoryStorage
+from gateway.storage.migration import migrate
+from gateway.storage.opening import open_storage
 from tests.gateway.storage.records import a_tenant, an_event, announce, later
 
 
@@ -110,6 +115,29 @@ async def test_trimming_by_age_forgets_a_beginning_only(storage: Storage) -> Non
     assert ([event.sequence for event in page.events], page.floor) == ([2, 3, 4, 5, 6], 1)
     await storage.trim_log(later(4), None)
     assert await _sequences(storage, tenant, 0) == [4, 5, 6]
+
+
+async def test_no_more_than_a_share_leaves_for_its_age_at_once(storage: Storage) -> None:
+    tenant, lone = a_tenant(), a_tenant()
+    await announce(storage, *(an_event(tenant, at=later(at)) for at in range(20)))
+    await announce(storage, an_event(lone, at=later(0)))
+    for floor in (2, 3, 4):  # a tenth, and one event at least
+        await storage.trim_log(later(1000), None, share=0.1)
+        assert (await storage.read_log(tenant, 0, 1)).floor == floor
+    assert (await storage.read_log(lone, 0, 1)).floor == 1
+    await storage.trim_log(None, 3, share=0.1)
+    assert await _sequences(storage, tenant, 0) == [18, 19, 20]
+
+
+async def test_the_newest_time_is_of_the_newest_event_of_all_tenants(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    await migrate(url)
+    for storage in (MemoryStorage(), open_storage(url)):
+        assert await storage.newest_time() is None
+        await announce(storage, an_event(a_tenant(), at=later(7)))
+        await announce(storage, an_event(a_tenant(), at=later(3)))
+        assert await storage.newest_time() == later(7)
+        await storage.close()
 
 
 async def test_a_log_goes_on_after_everything_was_trimmed(storage: Storage) -> None:
