@@ -18,6 +18,7 @@ class Typist(Model):
     """Who has started or stopped typing."""
 
     user_id: str
+    """The id of the user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,11 @@ class ViolationData(Model):
     """What is wrong with one member of the input; ``field`` is its path, empty for the whole."""
 
     field: str
+    """The path of the member; empty for the whole."""
     message: str
+    """What is wrong, for people."""
     code: ViolationCode
+    """What is wrong, for programs."""
 
 
 class ErrorData(Reply):
@@ -28,17 +31,24 @@ class ErrorData(Reply):
     """
 
     code: ErrorCode
+    """What is wrong, for programs."""
     message: str
+    """What is wrong, for people."""
     errors: tuple[ViolationData, ...] | None = None
+    """What is wrong, member by member."""
     oldest_cursor: str | None = None
+    """The earliest cursor that there is."""
     retry_after: int | None = None
+    """Seconds to wait."""
     cursor: str | None = None
+    """Where to resume, for the connection ends."""
 
 
 class ExpiredData(Reply):
     """The content of the message that tells that a cursor has expired: where reading can begin."""
 
     oldest_cursor: str
+    """The earliest cursor that there is."""
 
 
 def error_data(error: StoreError) -> dict[str, Any]:

@@ -24,9 +24,13 @@ class Handshake(Part):
     """What a client sends as ``auth`` to connect. With topics they are subscribed at once, from the cursor on."""
 
     token: str | None = Field(default=None, min_length=1, max_length=8192, repr=False)
+    """An access token."""
     tenant_id: str | None = Field(default=None, max_length=64)
+    """The tenant."""
     topics: list[str] = Field(default_factory=list)
+    """MQTT topic filters to subscribe to at once."""
     cursor: str | None = Field(default=None, max_length=200)
+    """Where to begin: a cursor from any door, or ``earliest``; without one, now."""
 
 
 class Connection:

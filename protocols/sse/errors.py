@@ -17,8 +17,11 @@ class ClosedData(Reply):
     """Why a stream ended; ``resumable``: whether to reconnect with the last event id."""
 
     reason: CloseReason
+    """Why, for programs."""
     message: str
+    """Why, for people."""
     resumable: bool
+    """Whether to come back with the last event id."""
 
 
 def farewell(close: Close, cursor: str) -> bytes:

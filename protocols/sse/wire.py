@@ -11,6 +11,7 @@ class CursorData(Reply):
     """Where the stream stands."""
 
     cursor: str
+    """The position in the log."""
 
 
 class EventBlocks:

@@ -88,3 +88,14 @@ def test_the_official_parser_finds_an_error() -> None:
     del document["servers"]["mqtt"]["host"]
     diagnostics, _ = parsed(json.dumps(document))
     assert ["servers", "mqtt"] in [one["path"] for one in diagnostics if one["severity"] == 0]
+
+
+def test_everything_in_the_document_says_what_it_is() -> None:
+    """But for references: in AsyncAPI's schemas (JSON Schema draft 7) nothing stands beside them."""
+    undescribed = [
+        f"{name}.{member}"
+        for name, schema in asyncapi_document()["components"]["schemas"].items()
+        for member, one in schema.get("properties", {}).items()
+        if "$ref" not in one and not one.get("description")
+    ]
+    assert undescribed == []
