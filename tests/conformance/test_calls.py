@@ -1,13 +1,16 @@
 """The store's operations mean the same at every door that has them."""
 
+import asyncio
 import base64
+import contextlib
 from typing import Any
 
 from tests.conformance.conftest import At
-from tests.conformance.door import Ability, refusal
+from tests.conformance.door import Ability, Refused, refusal
 from tests.conformance.manifest import Door
 from tests.conformance.people import PASSWORD, Person, World
 from tests.conformance.scenario import scenario
+from tests.waiting import eventually
 
 DRAFT: dict[str, Any] = {
     "name": "Momo",
@@ -102,6 +105,35 @@ async def test_idempotency(world: World, at: At, door: Door) -> None:
     different = customer.call("placeOrder", body={"petId": other["id"]}, key="one order")
     assert (await refusal(different)).code == "validation-error"
     assert len((await customer.call("listOrders")).value["data"]) == 1
+
+
+@scenario(
+    "Who leaves in the middle of a write learns by its key what became of it",
+    "placeOrder",
+    "listOrders",
+    Ability.IDEMPOTENCY,
+    nodes=True,
+)
+async def test_abandoned(world: World, at: At, door: Door) -> None:
+    person = await world.customer()
+    here, elsewhere = at(door, person, world.target.first), at(door, person, world.target.last)
+    for attempt in range(8):
+        request: dict[str, Any] = {"body": {"petId": (await world.pet())["id"]}, "key": f"order {attempt}"}
+        first = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(attempt * 0.004):
+                first = (await here.call("placeOrder", **request)).value
+
+        async def outcome(request: dict[str, Any] = request) -> Any:
+            try:
+                return (await elsewhere.call("placeOrder", **request)).value
+            except Refused as refused:
+                if refused.code != "conflict" or not refused.retry_after:
+                    raise
+                return None  # The first request still runs; for a reserved pet no time would be told.
+
+        assert first in (None, await eventually(outcome))
+    assert len((await here.call("listOrders", limit=100)).value["data"]) == 8
 
 
 @scenario("Pets are listed by species, age and status, a page at a time", "listPets")
