@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from core.kernel.caller import Caller
 from core.kernel.errors import UnsupportedMediaType
+from core.kernel.ids import SHARED_TENANT
 from core.kernel.model import Page, Resource, encode
 from core.ports.images import StoredImage
 from core.store.store import Call, Outcome, Store
@@ -26,8 +27,9 @@ from protocols.rest.wire import (
 _PATCH_TYPES = (MERGE_PATCH, JSON)
 #: A shared cache must ask again each time, for the answer depends on who asks.
 _ASK_AGAIN = b"private, no-cache"
-#: An image never changes: a new one has a new id.
+#: An image never changes: a new one has a new id. Those of a private tenant are for no cache that others share.
 _FOR_EVER = b"public, max-age=31536000, immutable"
+_FOR_EVER_OF_TENANT = b"private, max-age=31536000, immutable"
 #: What somebody uploaded is shown as an image or not at all.
 _IMAGE_POLICY: Header = (b"content-security-policy", b"default-src 'none'; sandbox")
 _REPLAYED: Header = (b"idempotent-replayed", b"true")
@@ -118,7 +120,9 @@ class Endpoint:
                     return Response(304, headers=tuple(headers), cache=cache)
             encoded = value.encoded
         elif isinstance(value, StoredImage):
-            return self._render_image(exchange, values[-1].lower(), value)
+            shared = exchange.scope["state"]["tenant"] == SHARED_TENANT
+            cache = _FOR_EVER if shared else _FOR_EVER_OF_TENANT
+            return self._render_image(exchange, values[-1].lower(), value, cache)
         else:
             encoded = encode(value)
             if isinstance(value, Page) and "page" in self._query_names:
@@ -128,11 +132,11 @@ class Endpoint:
             headers.append((b"location", self._binding.location(value).encode()))
         return Response(self._ok, encoded, JSON, tuple(headers), cache)
 
-    def _render_image(self, exchange: Exchange, tag: str, image: StoredImage) -> Response:
+    def _render_image(self, exchange: Exchange, tag: str, image: StoredImage, cache: bytes) -> Response:
         etag = (b"etag", b'"%b"' % tag.encode())
         if _is_known(exchange, tag):
-            return Response(304, headers=(etag,), cache=_FOR_EVER)
-        return Response(self._ok, image.content, image.media_type.encode(), (etag, _IMAGE_POLICY), _FOR_EVER)
+            return Response(304, headers=(etag,), cache=cache)
+        return Response(self._ok, image.content, image.media_type.encode(), (etag, _IMAGE_POLICY), cache)
 
 
 def _is_known(exchange: Exchange, tag: str) -> bool:
