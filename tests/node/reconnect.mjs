@@ -101,4 +101,4 @@ const events = new EventSource(`${url}?${query}`, {
 });
 events.addEventListener("message", (event) => source.place(event.lastEventId));
 events.addEventListener("next", (event) => source.next(JSON.parse(event.data)));
-events.addEventListener("complete", () => source.complete());
+events.addEventListener("complete", () => (events.close(), source.complete()));

@@ -471,6 +471,42 @@ async def test_the_place_of_a_connection_is_the_least_of_its_subscriptions(tmp_p
             assert await client.numbers(3) == [1, 2, 3]
 
 
+async def test_who_keeps_the_place_of_the_connection_misses_nothing_of_any_subscription(
+    tmp_path: Path,
+) -> None:
+    """One subscription may be ahead of another when the line is cut; what comes again is no loss."""
+    seen: dict[str, list[int]] = {"a": [], "b": []}
+    count, place = 0, "earliest"
+
+    async def happen(node: Live) -> None:
+        nonlocal count
+        for _ in range(10):
+            await node.happen(count, topic="ab"[count % 2])
+            count += 1
+
+    def complete() -> bool:
+        return all(set(seen["ab"[number % 2]]) >= {number} for number in range(count))
+
+    async with live(tmp_path, ping_seconds=0.02) as node:
+        for cut in range(8):
+            async with member(node, cursor=place) as client:
+                for mark in seen:
+                    await client.subscribe(mark, topics=[f"pets/{mark}"])
+                await happen(node)
+                last = cut == 7
+                heard = 0
+                while not complete() if last else heard <= 3 * cut:
+                    message = await client.hear()
+                    place = client.place or place
+                    if message["type"] == "next":
+                        heard += 1
+                        number = message["payload"]["data"]["events"]["data"]["number"]
+                        seen[message["id"]].append(number)
+                client.connection.transport.abort()
+            if not last:
+                await happen(node)
+
+
 async def test_a_quiet_subscriber_is_told_his_place_now_and_then(tmp_path: Path) -> None:
     async with live(tmp_path, ping_seconds=0.05) as node, member(node) as client:
         await client.subscribe("1", topics=["inventory/#"])
