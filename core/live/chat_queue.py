@@ -1,4 +1,4 @@
-"""Chats that were opened where no agent was known are assigned to the agents of this node."""
+"""Chats find the agents of this node: waiting ones are assigned, and agents are told of those that are theirs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,6 +10,13 @@ from core.kernel.ids import TenantId
 
 class Agent(Protocol):
     """A connection of an agent who is available for chats."""
+
+    @property
+    def user_id(self) -> str:
+        """Who the agent is."""
+
+    def assigned(self, event: Event | None) -> None:
+        """Take note that a chat has been assigned to this agent; None: any may have been."""
 
     async def take_waiting(self) -> None:
         """Have the waiting chats assigned to the agents who are available."""
@@ -41,16 +48,24 @@ class ChatQueue:
                 self._checks[tenant].cancel()
 
     def on_events(self, tenant: TenantId, events: Sequence[Event]) -> None:
-        """See core.hub.EventObserver: a chat that is opened and not assigned in the same transaction waits."""
+        """See core.hub.EventObserver: a chat that is opened and not assigned in the same transaction waits, and one
+        that is assigned has an agent to be told."""
         if tenant not in self._agents:
             return
+        for event in events:
+            if event.event_type == "chat.assigned":
+                for agent in self._agents[tenant]:
+                    if agent.user_id == event.payload["chat"]["agentId"]:
+                        agent.assigned(event)
         opened = {event.topic for event in events if event.event_type == "chat.opened"}
         if opened - {event.topic for event in events if event.event_type == "chat.assigned"}:
             self._check(tenant)
 
     def on_lost(self, tenant: TenantId | None) -> None:
-        """See core.hub.EventObserver: any chat may have been opened."""
+        """See core.hub.EventObserver: any chat may have been opened or assigned."""
         for there in list(self._agents) if tenant is None else [tenant]:
+            for agent in self._agents.get(there, ()):
+                agent.assigned(None)
             self._check(there)
 
     def _check(self, tenant: TenantId) -> None:

@@ -187,7 +187,7 @@ class InteractiveClient(Client[InteractivePeer]):
         *,
         heartbeat_seconds: float,
     ) -> None:
-        self.chats = JoinedChats(session, sessions)
+        self.chats = JoinedChats(session, sessions, lambda event: self._write(wire_format.encode(event)))
         self._heartbeat_seconds = heartbeat_seconds
         #: The key of the caller that the client was last greeted as; None before the first greeting.
         self._greeted_as: str | None = None

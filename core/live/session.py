@@ -65,8 +65,8 @@ class Session:
     """
 
     __slots__ = (
-        "_apart", "_connections", "_credentials", "_login_required", "_on_left", "_store", "_timer", "admitted",
-        "caller", "closed", "id", "on_subscription", "rate", "subscription",
+        "_apart", "_connections", "_credentials", "_following", "_login_required", "_on_left", "_store", "_timer",
+        "admitted", "caller", "closed", "id", "on_subscription", "rate", "subscription",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +100,8 @@ class Session:
         #: Streams besides ``subscription``.
         self._apart: set[Subscription] = set()
         self._timer: asyncio.TimerHandle | None = None
+        #: Held while ``subscription`` changes: an agent may follow a chat that is given to them during a command.
+        self._following = asyncio.Lock()
         if self._login_required:
             close = Close(CloseReason.LOGIN_TIMEOUT, "No token came in time.")
             self._timer = loop.call_later(self._store.limits.login_seconds, self.close, close)
@@ -237,6 +239,10 @@ class Session:
 
     async def follow_permitted(self, topics: frozenset[str], cursor: str | None) -> str:
         """Do the same where the caller's permission has been checked."""
+        async with self._following:
+            return await self._follow(topics, cursor)
+
+    async def _follow(self, topics: frozenset[str], cursor: str | None) -> str:
         with store_errors():
             if self.subscription is not None:
                 async with asyncio.timeout(_SUBSCRIBE_TIMEOUT_SECONDS):

@@ -1,5 +1,6 @@
 """A chat between two doors, watched from all others."""
 
+import asyncio
 import contextlib
 from functools import partial
 from typing import Any
@@ -78,3 +79,48 @@ async def test_waiting(world: World, at: At, door: Door) -> None:
         assert await eventually(partial(agent_of, early)) == staff.user_id
         late = await world.ask("POST", "/v1/chats", customer, {"subject": "While they are there"})
         assert await eventually(partial(agent_of, late)) == staff.user_id
+
+
+@scenario("An agent is told of a chat that is given to them, and hears it", Ability.CONVERSE, nodes=True)
+async def test_given(world: World, at: At, door: Door) -> None:
+    customer, staff = await world.customer(), await world.staff()
+
+    async def write(chat: dict[str, Any], text: str) -> dict[str, Any]:
+        path = f"/v1/chats/{chat['id']}/messages"
+        message: dict[str, Any] = await world.ask("POST", path, customer, {"text": text})
+        return message
+
+    driver = at(door, staff, world.target.last)
+    async with driver.converse() as agent:
+        chat = await world.ask("POST", "/v1/chats", customer, {"subject": "Momo"})
+        first = await write(chat, "Is she still there?")
+        told = await agent.hear("agentAssigned")
+        assert (told["id"], told["agentId"]) == (chat["id"], staff.user_id)
+        assert told["cursor"]
+        while (heard := await agent.hear("chatMessage"))["senderRole"] == "SYSTEM":
+            pass
+        assert (heard["id"], heard["text"]) == (first["id"], "Is she still there?")
+        # They take part: they answer without joining, and what has reached them is delivered.
+        assert (await agent.say(chat["id"], "She is."))["senderRole"] == "AGENT"
+        delivered = await agent.hear("messageDelivered")
+        assert delivered["id"] == first["id"]
+    await write(chat, "Are you there?")
+    async with driver.converse() as agent:
+        told = await agent.hear("agentAssigned")
+        assert (told["id"], told["status"]) == (chat["id"], "ASSIGNED")
+        later = await write(chat, "Hello?")
+        assert (await agent.hear("chatMessage"))["id"] == later["id"]
+        await world.ask("POST", f"/v1/chats/{chat['id']}/closure", customer)
+        assert (await agent.hear("chatClosed"))["id"] == chat["id"]
+
+
+@scenario("A backlog after a drop is read more slowly, and nothing of it is lost", Ability.CONVERSE)
+async def test_backlog(world: World, at: At, door: Door) -> None:
+    customer = await world.customer()
+    async with at(door, customer, world.target.first).converse() as here:
+        chat_id = (await here.join(subject="After a tunnel"))["id"]
+        marks = [here.typing(chat_id, started=bool(mark % 2)) for mark in range(130)]
+        *_, said = await asyncio.gather(*marks, here.say(chat_id, "Is anybody there?"))
+        while (heard := await here.hear("chatMessage"))["senderRole"] == "SYSTEM":
+            pass
+        assert heard["id"] == said["id"]

@@ -143,6 +143,7 @@ class GrpcConversation(Conversation):
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._call = call
         self._marks = count(1)
+        self._writing = asyncio.Lock()
         self._answers: dict[str, asyncio.Future[Any]] = {}
 
     async def join(self, chat_id: str | None = None, subject: str | None = None) -> dict[str, Any]:
@@ -175,7 +176,8 @@ class GrpcConversation(Conversation):
     async def _ask(self, **command: Any) -> Any:
         mark = str(next(self._marks))
         answer = self._answers[mark] = asyncio.get_running_loop().create_future()
-        await self._call.write(ConverseRequest(id=mark, **command))
+        async with self._writing:
+            await self._call.write(ConverseRequest(id=mark, **command))
         return await within(answer)
 
     def _take(self, response: ConverseResponse) -> None:
@@ -196,8 +198,10 @@ class GrpcConversation(Conversation):
         elif name == "connected":
             self.greeted.set_result(None)
         else:
-            chat = {"chatId": response.chat_id} if response.chat_id else {}
-            self.tell(_camel(name), {**_shown(message), **chat})
+            around = {"chatId": response.chat_id, "cursor": response.cursor}
+            self.tell(
+                _camel(name), {**_shown(message), **{name: value for name, value in around.items() if value}}
+            )
 
 
 def _metadata(person: Person) -> list[tuple[str, str]]:

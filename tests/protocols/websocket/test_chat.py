@@ -88,17 +88,23 @@ async def test_typing_is_shown_and_stored_nowhere(node: Live) -> None:
 
 
 async def test_coming_and_going_is_shown_once_per_user(node: Live) -> None:
-    async with two_in_a_chat(node) as (_, agent, chat):
-        assert (await agent.until("presence"))["data"]["online"] is True  # That was the agent's own.
+    async with two_in_a_chat(node) as (customer, _, chat):
         other = node.member(Role.STAFF)
+
+        async def shown() -> bool:
+            """Whether the other is shown to come or to go, the next time that they are."""
+            while (told := (await customer.until("presence"))["data"])["userId"] != other.user_id:
+                pass
+            return bool(told["online"])
+
         async with node.chat(other) as first:
             await first.ask("joinChat", chat_id=chat["id"])
-            assert (await agent.until("presence"))["data"] == {"userId": other.user_id, "online": True}
+            assert await shown() is True
             async with node.chat(other) as second:
                 await second.ask("joinChat", chat_id=chat["id"])
                 await second.ask("leaveChat", chat_id=chat["id"])
             await first.ask("leaveChat")
-        assert (await agent.until("presence"))["data"] == {"userId": other.user_id, "online": False}
+        assert await shown() is False
 
 
 async def test_another_customers_chat_looks_like_none(node: Live) -> None:
@@ -171,6 +177,61 @@ async def test_a_waiting_chat_goes_to_the_agent_who_connects(node: Live) -> None
                 assert (await other.ask("joinChat"))["chat"]["agentId"] == agent.user_id
         assert (await shop.call(GET_CHAT, agent, id=chat_id)).status == "ASSIGNED"
         await eventually(lambda: not node.store.agents.agents(agent.tenant))
+
+
+async def test_an_agent_hears_the_chat_that_is_given_to_them(node: Live) -> None:
+    async with node.chat(node.member(Role.STAFF)) as agent, node.chat(node.member()) as customer:
+        chat = (await customer.ask("joinChat", subject="Does Biscuit like cats?"))["chat"]
+        told = (await agent.until("agentAssigned"))["data"]
+        assert (told["id"], told["agentId"], told["status"]) == (chat["id"], chat["agentId"], "ASSIGNED")
+        sent = await customer.ask("chatMessage", text="We have two cats.")
+        assert (await agent.until("chatMessage"))["data"]["id"] == sent["message"]["id"]
+        await customer.until("messageDelivered")
+        await agent.ask("chatMessage", text="He does.")  # Without joining it.
+
+
+async def test_an_agent_who_listens_to_all_chats_hears_each_event_once(node: Live) -> None:
+    async with node.chat(node.member(Role.STAFF)) as agent, node.chat(node.member()) as customer:
+        await agent.ask("subscribe", topics=["chats/#"])
+        await customer.ask("joinChat")
+        for text in ("one", "two"):
+            await customer.ask("chatMessage", text=text)
+        assert (await agent.until("agentAssigned", "chatMessage"))["type"] == "agentAssigned"
+        for text in ("one", "two"):
+            assert (await agent.until("agentAssigned", "chatMessage"))["data"]["text"] == text
+
+
+async def test_an_agent_who_comes_back_is_told_of_their_chats_and_misses_nothing_from_there(
+    node: Live,
+) -> None:
+    staff = node.member(Role.STAFF)
+    async with node.chat(node.member()) as customer:
+        async with node.chat(staff) as agent:
+            chat = (await customer.ask("joinChat"))["chat"]
+            before = (await agent.until("agentAssigned"))["data"]["cursor"]
+        await customer.ask("chatMessage", text="while they were away")
+        async with node.chat(staff) as agent:
+            told = (await agent.until("agentAssigned"))["data"]
+            assert told["id"] == chat["id"]
+            await customer.ask("chatMessage", text="when they were back")
+            assert (await agent.until("chatMessage"))["data"]["text"] == "when they were back"
+        async with node.chat(staff) as agent:
+            await agent.until("agentAssigned")
+            await agent.say("joinChat", 1, chat["id"], cursor=before)
+            texts = [(await agent.until("chatMessage"))["data"]["text"] for _ in range(2)]
+            assert texts == ["while they were away", "when they were back"]
+
+
+async def test_a_chat_that_was_given_ends_with_its_closure_and_makes_room(tmp_path: Path) -> None:
+    async with live(tmp_path, filters_per_connection=2) as node, node.chat(node.member(Role.STAFF)) as agent:
+        for _ in range(4):
+            async with node.chat(node.member()) as customer:
+                chat = (await customer.ask("joinChat"))["chat"]
+                assert (await agent.until("agentAssigned"))["chatId"] == chat["id"]
+                await Shop(node.store, SHARED_TENANT).call(
+                    CLOSE_CHAT, node.member(Role.STAFF), None, id=chat["id"]
+                )
+                assert (await agent.until("chatClosed"))["chatId"] == chat["id"]
 
 
 async def test_domain_events_come_over_the_chat_socket_too(node: Live) -> None:
