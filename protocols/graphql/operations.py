@@ -141,6 +141,10 @@ class Operations:
             self._error(operation.id, *errors)
             self._stop(operation)
 
+    def refuse(self, mark: str, error: StoreError) -> None:
+        """Answer to an operation that does not begin."""
+        self._error(mark, error_entry(error))
+
     def _error(self, mark: str, *errors: dict[str, Any]) -> None:
         self._sink.write(server_message("error", mark, errors))
 

@@ -172,6 +172,9 @@ class Connection:
     def _begin(self, session: Session, message: SocketMessage) -> None:
         if not self._acknowledged:
             raise Breach(NOT_ACKNOWLEDGED, "Unauthorized")
+        if message.refused is not None:
+            self._operations.refuse(message.id, message.refused)
+            return
         try:
             request = request_of(message.payload)
         except BadRequest as error:

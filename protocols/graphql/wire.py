@@ -7,11 +7,12 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from core.kernel.errors import BadRequest
+from core.kernel.errors import BadRequest, StoreError
 from core.kernel.events import Event
 from protocols.graphql.execution import Request
 from protocols.http.frames import text_frame
 from protocols.http.headers import accepts, quality_of
+from protocols.http.json_text import LoneSurrogate, read_json
 
 JSON, RESPONSE_JSON, EVENT_STREAM = (
     b"application/json",
@@ -118,6 +119,8 @@ class SocketMessage:
     kind: str
     id: str = ""
     payload: Mapping[str, Any] | None = None
+    #: Why an operation is refused before it begins.
+    refused: StoreError | None = None
 
 
 _KINDS = {"connection_init": False, "ping": False, "pong": False, "subscribe": True, "complete": True}
@@ -129,9 +132,12 @@ def read_message(text: str) -> SocketMessage:
     Raises:
         BadMessage: it is not what graphql-transport-ws says.
     """
+    lone: LoneSurrogate | None = None
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = read_json(text)
+    except LoneSurrogate as error:
+        value, lone = error.value, error
+    except ValueError:
         raise BadMessage("The message is not JSON.") from None
     kind = value.get("type") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -141,7 +147,9 @@ def read_message(text: str) -> SocketMessage:
         raise BadMessage("The payload is not an object.")
     if not isinstance(mark, str) or (_KINDS[kind] and not mark) or len(mark) > _MAX_ID_CHARACTERS:
         raise BadMessage(f"The id is a text of 1 to {_MAX_ID_CHARACTERS} characters.")
-    return SocketMessage(kind, mark, payload)
+    if lone is not None and kind != "subscribe":
+        raise BadMessage(lone.detail)
+    return SocketMessage(kind, mark, payload, lone)
 
 
 def server_message(kind: str, mark: str | None = None, payload: object = None) -> bytes:

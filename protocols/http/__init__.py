@@ -6,6 +6,7 @@ Requests and responses:
     ``content``      what a request says of its body
     ``credentials``  where a client puts them
     ``headers``      fields that every door reads and writes
+    ``json_text``    JSON as clients write it
     ``cors``         which web pages may call
     ``problems``     errors as problem documents (RFC 9457), with the one table of statuses
     ``error_data``   errors in JSON messages

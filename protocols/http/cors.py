@@ -18,7 +18,11 @@ _EXPOSED = (
 
 
 class Cors:
-    """Lets pages of some origins in, of any (``*``), or of none. Cookies play no part: credentials are headers here."""
+    """Lets pages of some origins in, of any (``*``), or of none.
+
+    Cookies play no part: credentials are headers here. Still there are clients that always ask to send them, which only
+    origins that are named may do.
+    """
 
     def __init__(self, origins: Sequence[str]) -> None:
         self._any = "*" in origins
@@ -29,7 +33,9 @@ class Cors:
         origin = headers.get(b"origin")
         if origin is None or not (self._any or origin in self._origins):
             return []
-        allowed: list[Header] = [(b"access-control-allow-origin", b"*" if self._any else origin)]
+        allowed: list[Header] = [(b"access-control-allow-origin", origin)]
+        if origin in self._origins:
+            allowed.append((b"access-control-allow-credentials", b"true"))
         if method != "OPTIONS":
             allowed.append((b"access-control-expose-headers", _EXPOSED))
         elif b"access-control-request-method" in headers:

@@ -75,6 +75,10 @@ class Connection:
         if client is None or self.session.closed.done():
             return
         name, *arguments = event
+        for argument in arguments:
+            if isinstance(argument, StoreError):
+                client.reject(argument, mark)
+                return
         if len(arguments) > 1:
             client.reject(BadRequest("An event has one argument, an object."), mark)
             return

@@ -85,6 +85,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             StoreError: it is refused.
         """
         scope: Scope = environ["asgi.scope"]
+        if isinstance(auth, StoreError):
+            raise auth
         handshake = check_body(Handshake, {} if auth is None else auth)
         if handshake.cursor is not None and not handshake.topics:
             raise BadRequest("A cursor goes with topics.")

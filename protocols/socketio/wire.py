@@ -13,6 +13,7 @@ from core.kernel.errors import BadRequest
 from core.kernel.events import Event
 from core.live.chat_messages import for_chat
 from protocols.http.frames import text_frame
+from protocols.http.json_text import LoneSurrogate, read_json
 
 #: What stands between the packets of one HTTP payload (Engine.IO protocol 4, "HTTP long-polling").
 SEPARATOR = "\x1e"
@@ -99,13 +100,18 @@ def _check_message(packet: str) -> None:
 
 def _json(text: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return read_json(text)
+    except LoneSurrogate as error:
+        return error.value
+    except ValueError:
         raise BadPacket("The packet's data is not JSON.") from None
 
 
 class Json:
-    """The JSON that the library uses: it refuses what is nested too deep, where the standard library's overflows."""
+    """The JSON that the library uses: it refuses what is nested too deep, where the standard library's overflows.
+
+    What only its own event or connection is to be refused for stands there in the place of the data, as the error.
+    """
 
     @staticmethod
     def dumps(value: object, **_: object) -> str:
@@ -114,5 +120,8 @@ class Json:
 
     @staticmethod
     def loads(text: str) -> Any:
-        """Decode; orjson's error is a ValueError."""
-        return orjson.loads(text)
+        """Decode; what is no JSON is a ValueError."""
+        try:
+            return read_json(text)
+        except LoneSurrogate as error:
+            return [error.value[0], error] if isinstance(error.value, list) else error

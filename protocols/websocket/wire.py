@@ -9,6 +9,7 @@ from core.kernel.errors import BadRequest
 from core.kernel.events import Event
 from core.live.chat_messages import LiveMessage, for_chat, plain
 from protocols.http.frames import text_frame
+from protocols.http.json_text import LoneSurrogate, read_json
 
 #: Of the mark that a client gives a message.
 MAX_MARK_CHARACTERS = 128
@@ -73,9 +74,12 @@ def read_message(text: str) -> ClientMessage:
     Raises:
         BadMessage: it is not a JSON object of the form ``{"type", "id"?, "chatId"?, "data"?}``.
     """
+    lone: LoneSurrogate | None = None
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = read_json(text)
+    except LoneSurrogate as error:
+        value, lone = error.value, error
+    except ValueError:
         raise BadMessage("The frame is not JSON.") from None
     if not isinstance(value, dict):
         raise BadMessage('A message is a JSON object with a "type".')
@@ -86,6 +90,8 @@ def read_message(text: str) -> ClientMessage:
         or len(str(mark)) > MAX_MARK_CHARACTERS
     ):
         raise BadMessage(f'"id" is a text of at most {MAX_MARK_CHARACTERS} characters, or a whole number.')
+    if lone is not None:
+        raise BadMessage(lone.detail, mark)
     if not isinstance(value.get("type"), str):
         raise BadMessage('A message is a JSON object with a "type".', mark)
     if unknown := sorted(value.keys() - _MEMBERS):

@@ -319,6 +319,15 @@ async def test_whoever_does_not_begin_in_time_is_sent_off(tmp_path: Path) -> Non
         assert (await client.end())[0] == 4408
 
 
+async def test_half_a_character_is_a_refusal_of_its_operation(node: Live) -> None:
+    async with member(node) as client:
+        await client.subscribe("1", '{ pets(search: "\ud83d") { id } }')
+        told = await client.hear()
+        assert (told["type"], told["id"]) == ("error", "1")
+        await client.subscribe("2", "{ __typename }")
+        assert (await client.hear())["type"] == "next"
+
+
 async def test_a_backlog_is_read_more_slowly_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
     async with (
         live(tmp_path, message_burst=10, messages_per_second=50) as node,

@@ -152,6 +152,30 @@ async def test_a_payload_that_is_too_big_ends_the_connection(node: Live) -> None
         assert await client.until("disconnect") == "transport error"
 
 
+async def test_half_a_character_is_a_refusal_of_its_event(node: Live, kind: str) -> None:
+    async with connected(node.port, kind, token=node.token(node.member())) as client:
+        await client.ask("joinChat")
+        if kind.startswith(
+            "node"
+        ):  # JavaScript writes it as an escape, the Python client would not write it at all.
+            refused = await client.refusal("chatMessage", {"text": "\ud83d"})
+            assert (refused["code"], "surrogate" in refused["message"]) == ("bad-request", True)
+        await client.ask("chatMessage", text="😀")
+
+
+async def test_half_a_character_is_refused_over_either_transport(node: Live) -> None:
+    event = r'427["chatMessage",{"text":"\ud83d"}]'
+    async with raw_client(node) as socket:
+        await socket.raw(event)
+        assert "surrogate" in await packet(socket, '437[{"ok":false')
+    async with poller(node) as client:
+        assert await client.post("40") == 200
+        await client.poll()
+        assert await client.post(event) == 200
+        assert "surrogate" in (await client.poll())[-1]
+        assert await client.post("1") == 200
+
+
 async def test_a_backlog_is_read_more_slowly_and_nothing_of_it_is_lost(tmp_path: Path, kind: str) -> None:
     """What a client queued while offline comes at once: typing marks, and a message behind them."""
     async with (

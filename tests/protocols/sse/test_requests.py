@@ -156,7 +156,7 @@ async def test_an_older_client_reads_a_stream(node: Live) -> None:
     ("origins", "origin", "allowed"),
     [
         ((), "https://a.example", None),
-        (("*",), "https://a.example", "*"),
+        (("*",), "https://a.example", "https://a.example"),
         (("https://a.example",), "https://b.example", None),
     ],
 )

@@ -66,6 +66,17 @@ async def test_the_id_comes_back_even_with_what_is_no_message(node: Live) -> Non
             assert (await socket.until("error"))["replyTo"] == "mine"
 
 
+async def test_half_a_character_is_a_refusal_of_its_message(node: Live) -> None:
+    async with node.chat(node.member()) as socket:
+        await socket.ask("joinChat")
+        half = json.dumps({"type": "chatMessage", "id": "mine", "data": {"text": "\ud83d"}})
+        await socket.raw(half)
+        told = await socket.until("error")
+        assert (told["replyTo"], told["data"]["code"]) == ("mine", "bad-request")
+        assert "surrogate" in told["data"]["message"]
+        await socket.ask("chatMessage", text="😀")
+
+
 async def test_unknown_types_are_told_so(node: Live) -> None:
     async with node.socket() as socket:
         for name in ("dance", "", "\0", "ack", "connected", "x" * 5000, "__class__"):
