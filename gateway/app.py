@@ -1,5 +1,6 @@
 """The composition root: every door is named here, in a line. What they stand on is put together in `gateway.node`."""
 
+from core.kernel.addresses import TrustedProxies
 from gateway.contracts.documents import DOCUMENTS
 from gateway.node import Node
 from gateway.observability.access_log import PROBES, AccessLog
@@ -80,8 +81,10 @@ def build_grpc(node: Node, access: AccessLog) -> GrpcServer:
 
 def build_mqtt(node: Node, access: AccessLog) -> TcpServer:
     """The server of the MQTT ports."""
+    settings = node.settings
     door = MqttDoor(node.mqtt, CallRecorder(node.metrics, access).mqtt)
-    server = TcpServer(door.connect, stall_limit=node.settings.stall_seconds)
+    proxies = TrustedProxies(settings.trusted_proxies) if settings.mqtt_proxy_protocol else None
+    server = TcpServer(door.connect, stall_limit=settings.stall_seconds, proxies=proxies)
     node.metrics.observe("mqtt", node.mqtt.statistics)
     node.metrics.observe("mqtt_tcp", server.statistics)
     return server

@@ -122,6 +122,10 @@ class Settings(BaseSettings):
         default=(),
         description="addresses or networks whose X-Forwarded-For is believed, separated by commas; `*` is any",
     )
+    mqtt_proxy_protocol: bool = Field(
+        default=False,
+        description="trusted proxies must name MQTT clients by the PROXY protocol, version 2",
+    )
     unpaid_order_minutes: float = Field(
         default=60, ge=0, description="time after which an order that is not paid is cancelled; 0 is never"
     )
@@ -229,6 +233,10 @@ class Settings(BaseSettings):
             )
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("PETSTORE_TLS_CERTIFICATE and PETSTORE_TLS_KEY go together")
+        if self.mqtt_proxy_protocol and not self.trusted_proxies:
+            raise ValueError(
+                "PETSTORE_MQTT_PROXY_PROTOCOL needs PETSTORE_TRUSTED_PROXIES, whose word alone is taken"
+            )
         several = self.several_processes
         if several is not None:
             wanted = {

@@ -1,7 +1,7 @@
 """The vocabulary of all: ids, clock, errors, events, topics, cursors, callers, models, validation, limits.
 
 ``ids``         identifiers: UUID version 7
-``addresses``   network addresses as budgets see them
+``addresses``   network addresses as budgets see them, and who may name them
 ``clock``       time: UTC, in whole milliseconds
 ``errors``      the closed set of errors; a `StoreError` answers a call, a `Close` ends a stream
 ``backoff``     how long to wait before another attempt

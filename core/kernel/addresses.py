@@ -1,9 +1,12 @@
-"""Network addresses as budgets see them."""
+"""Network addresses as budgets see them, and who may name them."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 _IPV6_PREFIX_BITS = 64
+#: The longest address in text, an IPv6 one with an embedded IPv4 address (RFC 4291, section 2.2), its scope and a port.
+_MAX_ADDRESS_CHARACTERS = 64
 
 
 @lru_cache(maxsize=10_000)
@@ -22,3 +25,38 @@ def network_of(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ip_network((int(parsed), _IPV6_PREFIX_BITS), strict=False))
+
+
+class TrustedProxies:
+    """Which peers are trusted to name the client that they connect for: addresses and networks; ``*`` is any."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._any = "*" in trusted
+        self._networks = tuple(ip_network(part) for part in trusted if part != "*")
+
+    def trust(self, address: str) -> bool:
+        """Whether this address is a trusted proxy's."""
+        if self._any:
+            return True
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+            # So a socket that takes both families shows an IPv4 peer.
+            parsed = parsed.ipv4_mapped
+        return any(parsed in network for network in self._networks)
+
+    def client_of(self, peer: str, forwarded: str) -> str:
+        """The client behind a peer that sent ``X-Forwarded-For``: the last address that is no trusted proxy's."""
+        if not self.trust(peer):
+            return peer
+        hops = [_without_port(hop.strip()[:_MAX_ADDRESS_CHARACTERS]) for hop in forwarded.split(",")]
+        return next((hop for hop in reversed(hops) if not self.trust(hop)), hops[0])
+
+
+def _without_port(hop: str) -> str:
+    """``192.0.2.1:4711`` and ``[2001:db8::1]:4711`` are clients' addresses too, for some proxies."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

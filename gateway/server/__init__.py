@@ -7,6 +7,7 @@
 ``request_head``        what a request must be to be read on
 ``websocket_protocol``  WebSocket connections
 ``tcp``                 TCP and TLS connections, for MQTT
+``proxy_protocol``      the same behind a proxy that names its clients ahead of their bytes
 ``grpc_server``         the gRPC port
 ``grpc_standard``       its standard services: health and reflection
 ``progress``            whether a peer still reads, asked of the kernel

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from core.kernel.addresses import TrustedProxies
 from gateway.server.progress import PeerProgress
+from gateway.server.proxy_protocol import ProxiedListener
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +48,10 @@ class TcpStatistics:
 class TcpConnection(asyncio.Protocol):
     """One connection, as the port `core.live.connection.ClientConnection` has it, with an end in order and pauses."""
 
-    def __init__(self, server: "TcpServer") -> None:
+    def __init__(self, server: "TcpServer", client: str | None = None) -> None:
         self.on_writable: Callable[[], None] | None = None
         self._server = server
+        self._client = client
         self._transport: asyncio.Transport
         self._progress: PeerProgress
         self._receiver: Receiver
@@ -63,9 +66,11 @@ class TcpConnection(asyncio.Protocol):
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
         self._progress = PeerProgress(self._transport)
-        peer = transport.get_extra_info("peername")
+        if self._client is None:
+            peer = transport.get_extra_info("peername")
+            self._client = str(peer[0]) if peer else "unknown"
         self._server.connections.add(self)
-        self._receiver = self._server.connect(self, str(peer[0]) if peer else "unknown")
+        self._receiver = self._server.connect(self, self._client)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what came."""
@@ -169,15 +174,23 @@ def _enable_keepalive(listener: socket.socket, limit: float) -> None:
 class TcpServer:
     """Accepts connections on sockets that already listen, and drops those that stall.
 
-    ``connect`` is called with each connection and its address, and gives what takes its bytes.
+    ``connect`` is called with each connection and its address, and gives what takes its bytes. ``proxies``: peers that
+    must name their client by the PROXY protocol.
     """
 
-    def __init__(self, connect: Callable[[TcpConnection, str], Receiver], *, stall_limit: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[TcpConnection, str], Receiver],
+        *,
+        stall_limit: float,
+        proxies: TrustedProxies | None = None,
+    ) -> None:
         self.connect = connect
         self.connections: set[TcpConnection] = set()
         self._stall_limit = stall_limit
         self._stalled = 0
-        self._servers: list[asyncio.Server] = []
+        self._proxies = proxies
+        self._servers: list[asyncio.Server | ProxiedListener] = []
 
     def statistics(self) -> TcpStatistics:
         """Count connections."""
@@ -196,6 +209,10 @@ class TcpServer:
                     _enable_keepalive(listener, self._stall_limit)
                     self._servers.append(
                         await loop.create_server(lambda: TcpConnection(self), sock=listener, ssl=context)
+                        if self._proxies is None
+                        else ProxiedListener(
+                            listener, self._proxies, lambda client: TcpConnection(self, client), context
+                        )
                     )
             yield
         finally:

@@ -1,7 +1,6 @@
 """One call: who makes it, and how it ends."""
 
 import asyncio
-import ipaddress
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from grpc import StatusCode
 from grpc._cython.cygrpc import ExecuteBatchError
 from grpc.aio import ServicerContext
 
+from core.kernel.addresses import TrustedProxies
 from core.kernel.caller import Caller, Credentials
 from core.kernel.errors import BadRequest, Closed, Internal, StoreError
 from core.kernel.limits import Limits
@@ -43,7 +43,7 @@ class CallContext:
         self.store = sessions.store
         self.limits = limits
         self.on_end = on_end
-        self.proxies = Proxies(proxies)
+        self.proxies = TrustedProxies(proxies)
         self.open = 0
         self.streams = 0
         self._streams_ended = asyncio.Event()
@@ -113,7 +113,7 @@ class Rpc:
             token = text.strip() if scheme.lower() == "bearer" else None
         address, forwarded = address_of(context.peer()), given.get("x-forwarded-for")
         if forwarded is not None:
-            address = calls.proxies.client(address, forwarded)
+            address = calls.proxies.client_of(address, forwarded)
         self.credentials = Credentials(address, given.get("x-tenant-id"), token, given.get("x-api-key"))
         calls.begin(self)
 
@@ -214,26 +214,3 @@ def address_of(peer: str) -> str:
     if scheme not in ("ipv4", "ipv6"):
         return "unknown"
     return unquote(rest).rpartition(":")[0].strip("[]")
-
-
-class Proxies:
-    """Which peers are trusted to name the client they call for: addresses and networks; ``*`` is all of them."""
-
-    def __init__(self, trusted: Sequence[str]) -> None:
-        self._all = "*" in trusted
-        self._networks = tuple(ipaddress.ip_network(part) for part in trusted if part != "*")
-
-    def client(self, peer: str, forwarded: str) -> str:
-        """The client behind a peer: the last one that no trusted proxy vouches for."""
-        if not self._trusts(peer):
-            return peer
-        hops = [hop.strip()[:64] for hop in forwarded.split(",")]
-        return next((hop for hop in reversed(hops) if not self._trusts(hop)), hops[0])
-
-    def _trusts(self, address: str) -> bool:
-        if self._all:
-            return True
-        try:
-            return any(ipaddress.ip_address(address) in network for network in self._networks)
-        except ValueError:
-            return False

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import mqtt5
 import pytest
 from grpc import aio
 
@@ -26,6 +27,7 @@ from tests.conformance.test_events import all_hear, everywhere
 from tests.deployment import COMPOSE, HaproxyServer, Ports, deploy, environment
 from tests.http_clients import TLS, http_client
 from tests.process import Gateway
+from tests.protocols.mqtt.raw import Raw
 from tests.servers import MosquittoServer, PostgresServer, RedisServer, free_port
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
@@ -33,6 +35,8 @@ pytestmark = pytest.mark.slow
 
 #: By so much all is quicker that is about quiet connections: the gateway's signs of life, and the proxy's patience.
 HASTE = 10
+#: Where the proxy's connections come from here.
+PROXY_ADDRESS = "127.0.0.1"
 #: More than anybody asks here, so that nobody is refused, and each answer says how much is left.
 PLENTY = 100_000
 REQUESTS = 'petstore_requests_total{door="rest"'
@@ -70,6 +74,7 @@ def running(
             "mqtt_broker_url": broker.url,
             "data_dir": str(directory / "shared"),
             "rate_limit": str(PLENTY),
+            "trusted_proxies": PROXY_ADDRESS,
             "heartbeat_seconds": str(15 / HASTE),
             "ping_seconds": str(25 / HASTE),
         }
@@ -225,6 +230,39 @@ async def test_a_caller_over_grpc_is_counted_with_his_address_too(
             metadata = (("x-forwarded-for", claimed), ("x-tenant-id", world.tenant))
             await PetServiceStub(channel).GetPet(GetPetRequest(id=pet["id"]), metadata=metadata)
     assert await now_left() == before - 3
+
+
+async def mqtt_login(port: int, username: str, password: str, address: str) -> int:
+    """Try a login over MQTT from another address of this machine; gives the reason code."""
+    client = Raw(*await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0)))
+    try:
+        return int((await client.try_connect(username=username, password=password)).reason_code)
+    finally:
+        client.writer.close()
+
+
+async def test_wrong_passwords_of_one_mqtt_client_lock_out_nobody_else(
+    deployment: Deployment, world: World
+) -> None:
+    device = await world.ask("POST", "/v1/devices", await world.staff(), {"name": "collar"})
+    name = device["username"]
+
+    async def refused_for_now(address: str) -> bool:
+        codes = [await mqtt_login(port, f"nobody-{number}", "wrong", address) for number in range(10)]
+        return mqtt5.ConnAckReasonCode.QUOTA_EXCEEDED in codes
+
+    port = deployment.patient.ports.mqtt
+    await eventually(lambda: refused_for_now("127.0.0.4"))
+    again = await mqtt_login(port, name, device["password"], "127.0.0.4")
+    assert again == mqtt5.ConnAckReasonCode.QUOTA_EXCEEDED
+    assert await mqtt_login(port, name, device["password"], "127.0.0.5") == mqtt5.ConnAckReasonCode.SUCCESS
+    # The budget is the address's, whatever door it comes to.
+    async with calling_from("127.0.0.4", deployment.patient) as client:
+        answer = await client.post("/v1/auth/tokens", json={"username": "nobody", "password": "also-wrong"})
+        assert answer.status_code == 429
+    async with calling_from("127.0.0.5", deployment.patient) as client:
+        answer = await client.post("/v1/auth/tokens", json={"username": "nobody", "password": "also-wrong"})
+        assert answer.status_code == 401
 
 
 async def test_headers_and_the_method_query_go_through_and_tokens_do_not_reach_the_log(

@@ -109,6 +109,12 @@ def test_any_proxy_can_be_trusted_by_a_star(monkeypatch: pytest.MonkeyPatch) -> 
     assert load_settings().trusted_proxies == ("*",)
 
 
+def test_the_proxy_protocol_needs_a_proxy_whose_word_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "PETSTORE_TRUSTED_PROXIES" in complaint(monkeypatch, MQTT_PROXY_PROTOCOL="true")
+    monkeypatch.setenv("PETSTORE_TRUSTED_PROXIES", "10.0.0.1")
+    assert load_settings().mqtt_proxy_protocol
+
+
 def test_a_lone_process_makes_its_secret_once_for_the_owner_s_eyes_only(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data")
     first = signing_secret(settings)
