@@ -9,6 +9,7 @@
 ``topics``      topics and topic filters
 ``events``      events, their audience and their envelope
 ``caller``      who calls, in which role and with which scopes
+``contacts``    e-mail addresses, phone numbers, countries
 ``countries``   the countries of ISO 3166-1
 ``describing``  what members of models and values of enumerations mean
 ``model``       the base of all models: names, closed bodies, money, text, time

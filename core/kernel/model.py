@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -19,7 +19,6 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StringConstraints,
-    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -28,7 +27,6 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, to_json
 
 from core.kernel.clock import rfc3339
-from core.kernel.countries import COUNTRIES
 from core.kernel.describing import Described, DescribedEnum
 from core.kernel.ids import is_id
 
@@ -251,64 +249,6 @@ def _whole(value: object) -> object:
 #: In bodies, numbers and booleans are not read from text; ``3.0`` and ``1e1`` are integers (JSON Schema, 6.1.1).
 Int = Annotated[StrictInt, BeforeValidator(_whole)]
 Bool = StrictBool
-
-_EMAIL_PATTERN = re.compile(
-    r"[^@\s\u0000-\u001f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,63}"
-)
-_PHONE_PATTERN = re.compile(r"\+[1-9][0-9]{6,14}")
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise PydanticCustomError("INVALID_FORMAT", f"must be {what}")
-        return text
-
-    return AfterValidator(check)
-
-
-Email = Annotated[
-    str,
-    Field(max_length=254),
-    _matching(_EMAIL_PATTERN, "an e-mail address"),
-    WithJsonSchema(
-        {"type": "string", "format": "email", "maxLength": 254, "pattern": f"^{_EMAIL_PATTERN.pattern}$"}
-    ),
-]
-#: What the context of a check has: whether a number in E.164 is a possible one, and what the store's addresses are
-#: under.
-PHONE_CHECK = "is_possible_phone"
-PUBLIC_URL = "public_url"
-
-
-def _possible(text: str, info: ValidationInfo) -> str:
-    check: Callable[[str], bool] | None = (info.context or {}).get(PHONE_CHECK)
-    if check is not None and not check(text):
-        raise PydanticCustomError("INVALID_FORMAT", "is not a possible phone number")
-    return text
-
-
-#: A phone number in E.164. Whether it is possible is checked of what clients send, where the store says how.
-Phone = Annotated[
-    str,
-    _matching(_PHONE_PATTERN, "a phone number in E.164, such as +4930901820"),
-    AfterValidator(_possible),
-    WithJsonSchema({"type": "string", "pattern": "^\\+[1-9][0-9]{6,14}$", "examples": ["+4930901820"]}),
-]
-
-
-def _country(text: str) -> str:
-    if text.upper() not in COUNTRIES:
-        raise PydanticCustomError("INVALID_ENUM_VALUE", "must be an ISO 3166-1 alpha-2 country code")
-    return text.upper()
-
-
-#: A country; read without regard to case, like every enumeration.
-Country = Annotated[
-    str,
-    AfterValidator(_country),
-    WithJsonSchema({"type": "string", "enum": sorted(COUNTRIES), "description": "ISO 3166-1 alpha-2."}),
-]
 
 _MONEY_LIMIT = Decimal("1000000000")
 

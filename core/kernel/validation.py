@@ -11,8 +11,11 @@ from core.kernel.errors import BadRequest, ValidationFailed, Violation, Violatio
 
 M = TypeVar("M", bound=BaseModel)
 
-#: What a check asks of the world outside, by name.
+#: What a check asks of the world outside, by name: whether a number in E.164 is a possible one, and what the store's
+#: addresses are under.
 Context = Mapping[str, Any]
+PHONE_CHECK = "is_possible_phone"
+PUBLIC_URL = "public_url"
 NO_CONTEXT: Context = MappingProxyType({})
 #: Members and items of a body in all: the largest that makes sense has some hundreds. To check very many, and to say
 #: what is wrong with each, would hold up everybody else.
@@ -112,7 +115,7 @@ def _tag_of(error: ErrorDetails) -> str:
 
 
 def check_body(model: type[M], data: object, context: Context = NO_CONTEXT) -> M:
-    """Read a body. The ``context`` has what the check asks of the world outside, by name (`PHONE_CHECK`, `PUBLIC_URL`).
+    """Read a body. The ``context`` has what the check asks of the world outside.
 
     Raises:
         ValidationFailed: with every violation of it.

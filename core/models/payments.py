@@ -7,12 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from core.kernel.contacts import Country
 from core.kernel.describing import Described
 from core.kernel.events import EventKind
 from core.kernel.model import (
     Body,
     Choice,
-    Country,
     Currency,
     FilledLine,
     Int,

@@ -10,7 +10,6 @@ from pydantic_core import PydanticCustomError
 from core.kernel.describing import Described
 from core.kernel.events import EventKind
 from core.kernel.model import (
-    PUBLIC_URL,
     Body,
     Bool,
     Choice,
@@ -25,6 +24,7 @@ from core.kernel.model import (
     Text,
     Timestamp,
 )
+from core.kernel.validation import PUBLIC_URL
 
 MAX_PHOTOS = 50
 

@@ -7,17 +7,16 @@ from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.kernel.caller import Role
+from core.kernel.contacts import Email, Phone
 from core.kernel.describing import Described
 from core.kernel.model import (
     Body,
     Bool,
     Choice,
-    Email,
     FilledLine,
     Model,
     Paged,
     Part,
-    Phone,
     Resource,
     Text,
     Timestamp,

@@ -8,7 +8,7 @@ from core.auth.revocations import Revocations
 from core.hub import Hub
 from core.kernel.clock import Clock, utc_now
 from core.kernel.limits import Limits
-from core.kernel.model import PHONE_CHECK, PUBLIC_URL
+from core.kernel.validation import PHONE_CHECK, PUBLIC_URL
 from core.ports.coordination import RateLimiter
 from core.ports.images import ImageDecoder, ImageStore
 from core.ports.payments import PaymentProcessor
