@@ -675,11 +675,11 @@ class JoinChat(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
-    """The chat to join."""
+    """The chat."""
     subject: _builtins.str
     """What a new chat is about."""
     cursor: _builtins.str
-    """From where its events are told."""
+    """Where to begin: a cursor from any door; without one, now."""
     def __init__(
         self,
         *,
@@ -740,11 +740,11 @@ class SendText(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CLIENT_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
-    """The chat's id."""
+    """The chat that it was sent to."""
     text: _builtins.str
-    """1 to 4000 characters."""
+    """What it says. 1 to 4000 characters."""
     client_message_id: _builtins.str
-    """An id that the sender chooses: sent again, it has no second effect."""
+    """The id that its sender gave it. Sent again, it has no second effect."""
     def __init__(
         self,
         *,
@@ -824,9 +824,9 @@ class ReadMark(_message.Message):
     CHAT_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     chat_id: _builtins.str
-    """The chat's id."""
+    """The chat."""
     message_id: _builtins.str
-    """The message's id."""
+    """The message."""
     def __init__(
         self,
         *,
@@ -1061,10 +1061,10 @@ class Connected(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """The id of this live session."""
+    """The id of this connection."""
     @_builtins.property
     def user(self) -> Global___ConnectedUser:
-        """Absent until the client has authenticated."""
+        """Who the client is; a visitor is nobody. Absent until the client has authenticated."""
 
     def __init__(
         self,
