@@ -74,7 +74,7 @@ class Connection:
         #: Packets that wait to be handled, and what each of them takes; their sum.
         self._waiting: deque[tuple[Packet, int]] = deque()
         self._ahead_bytes = 0
-        #: The one that is handled, or was handled last.
+        #: The one that is handled at the moment.
         self._handled: Packet | None = None
         #: Whether nothing is read.
         self._paused = False
@@ -202,6 +202,7 @@ class Connection:
                     rate.count()
                     rate.message()
                     await self._client.handle(packet)
+                self._handled = None
                 self._go_on_reading()
         except ProtocolError as error:
             self._reject(DisconnectReasonCode.PROTOCOL_ERROR, str(error))
@@ -211,7 +212,7 @@ class Connection:
             log.exception("a packet failed")
             self._fail()
         finally:
-            self._worker = None
+            self._worker = self._handled = None
             if self._gone:
                 self._handle_rest()
 
@@ -288,7 +289,9 @@ class Connection:
             self._leave()
             return
         self._set_timer(asyncio.get_running_loop().call_later(_REST_SECONDS, self._leave))
-        if isinstance(self._handled, SubscribePacket) or not (self._writer.accepted or self._waiting):
+        if isinstance(self._handled, SubscribePacket) or (
+            isinstance(self._handled, ConnectPacket) and not self._waiting
+        ):
             self._worker.cancel()  # Of no use to a client that has gone.
 
     def _handle_rest(self) -> None:

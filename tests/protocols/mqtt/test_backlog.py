@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from core.kernel.errors import Close, CloseReason
 from core.models.devices import NewDevice
+from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.decoder import decode_packet
 from protocols.mqtt.inbound import RECEIVE_MAXIMUM
 from tests.protocols.mqtt.node import MqttNode, mqtt_node
-from tests.protocols.mqtt.raw import QOS, Raw, connect_packet
+from tests.protocols.mqtt.raw import QOS, Raw, connect_packet, subscribe_packet
 from tests.servers import MosquittoServer
 from tests.waiting import TIMEOUT_SECONDS, eventually
 
@@ -213,3 +214,35 @@ async def test_a_client_that_is_back_does_not_wait_for_what_it_sent_before(tmp_p
             await eventually(lambda: node.mqtt.counters.refused_messages)
         async with node.client("one"):
             assert node.mqtt.counters.refused_messages < 100
+
+
+class Wire:
+    """What carries the bytes of a client, to see that they come and go in one turn of the loop."""
+
+    def __init__(self) -> None:
+        self.on_writable: Callable[[], None] | None = None
+        self.writable = True
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    async def drain(self) -> None:
+        assert self.writable
+
+    def close(self) -> None:
+        pass
+
+    abort = pause_reading = resume_reading = close
+
+
+@pytest.mark.parametrize("last", [b"\xe0\x00", b"\xc0\x00", b"\xa2\x0b\x00\x02\x00\x00\x06pets/#", b""])
+async def test_what_comes_together_with_the_end_leaves_nothing_behind(node: MqttNode, last: bytes) -> None:
+    wire = Wire()
+    connection = MqttDoor(node.mqtt).connect(wire, "127.0.0.1")
+    for number, packet in enumerate((connect_packet("one"), subscribe_packet(1, ["pets/#"], 1)), 1):
+        connection.data_received(packet)
+        await eventually(lambda number=number: len(wire.written) == number)  # type: ignore[misc]
+    connection.data_received(last)
+    connection.ended()
+    await node.empty()
