@@ -14,6 +14,7 @@ from protocols.graphql.door import Door as Graphql
 from protocols.graphql.pages import GraphqlPages
 from protocols.graphql.socket import GraphqlSocket
 from protocols.grpc.adapter import GrpcDoor
+from protocols.http.cors import Cors
 from protocols.http.no_door import WebSocketsOnly
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.socket import MqttSocketDoor
@@ -32,7 +33,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
     pages = GraphqlPages(origins=origins)
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
-    probes = Probes(node.health, metrics, origins=origins)
+    probes = Probes(node.health, metrics, origins=origins, token=settings.metrics_token)
     paths = {
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
@@ -54,6 +55,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
         sockets=sockets,
         metrics=metrics,
         access=access,
+        pages=Cors(settings.socket_origins),
     )
     metrics.observe("hub", store.hub.statistics)
     metrics.observe("cache", store.cache.statistics)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.kernel.errors import Internal, NotFound
+from core.kernel.errors import Forbidden, Internal, NotFound
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
 from protocols.http.connection import REFUSAL
-from protocols.http.cors import NO_PAGES
+from protocols.http.cors import NO_PAGES, Cors
 from protocols.http.exchange import Exchange, problem_for
 from protocols.http.headers import read_headers, request_id_of
 from protocols.http.no_door import refuse, refuse_socket, tell_methods
@@ -38,7 +38,7 @@ class Router:
     """Plain ASGI and no framework: it adds a few microseconds to a request.
 
     ``paths`` maps exact paths to doors, ``sockets`` does so for WebSockets; any other request is for ``rest``.
-    ``open`` counts what each door is serving at the moment.
+    ``pages``: which web pages may open WebSockets. ``open`` counts what each door is serving at the moment.
     """
 
     def __init__(
@@ -49,8 +49,10 @@ class Router:
         *,
         metrics: Metrics,
         access: AccessLog,
+        pages: Cors = NO_PAGES,
     ) -> None:
         self._rest = rest
+        self._pages = pages
         self.paths = dict(paths)
         self._sockets = dict(sockets)
         self._metrics = metrics
@@ -104,7 +106,10 @@ class Router:
         path = scope["path"]
         known = path in self._sockets
         door, serve, _ = self._sockets[path] if known else self._rest._replace(serve=_refuse_unknown)
-        request_id = request_id_of(read_headers(scope["headers"]))
+        headers = read_headers(scope["headers"])
+        if not self._pages.admits(headers):
+            serve = _refuse_page
+        request_id = request_id_of(headers)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = _ABNORMAL_CLOSURE
 
@@ -146,6 +151,10 @@ class Router:
 
 async def _refuse_unknown(scope: Scope, receive: Receive, send: Send) -> None:
     await refuse_socket(scope, receive, send, NotFound("There is no WebSocket at this path."))
+
+
+async def _refuse_page(scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse_socket(scope, receive, send, Forbidden("Pages of this origin may not open WebSockets here."))
 
 
 async def _live(receive: Receive, send: Send) -> None:

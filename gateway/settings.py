@@ -4,7 +4,7 @@ import ipaddress
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="origins of browsers that may call, separated by commas; `*` is any; demo mode: any",
+        description="origins of pages that may call, WebSockets too, separated by commas; `*` is any; demo mode: any",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
@@ -125,6 +125,10 @@ class Settings(BaseSettings):
     mqtt_proxy_protocol: bool = Field(
         default=False,
         description="trusted proxies must name MQTT clients by the PROXY protocol, version 2",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="with it as their bearer token others than this machine see /metrics and the details of /readyz",
     )
     unpaid_order_minutes: float = Field(
         default=60, ge=0, description="time after which an order that is not paid is cancelled; 0 is never"
@@ -191,7 +195,7 @@ class Settings(BaseSettings):
             raise ValueError("begins with none of postgresql://, sqlite:/// and memory://")
         return value.replace("postgres://", "postgresql://", 1) if value else value
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "metrics_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
@@ -277,6 +281,14 @@ class Settings(BaseSettings):
         return self.cors_origins or (("*",) if self.demo else ())
 
     @property
+    def socket_origins(self) -> tuple[str, ...]:
+        """Origins of browsers that may open WebSockets: where some are named, the public address is among them."""
+        if not self.allowed_origins or self.public_url is None:
+            return self.allowed_origins
+        url = urlsplit(self.public_url)
+        return (*self.allowed_origins, f"{url.scheme}://{url.netloc}")
+
+    @property
     def limits(self) -> Limits:
         """The bounds of the store."""
         return Limits(
@@ -329,6 +341,7 @@ def _complaint(violation: Any) -> str:
     if not violation["loc"]:
         return message
     name = str(violation["loc"][0])
-    secret = not Settings.model_fields[name].repr or name == "jwt_secret"
+    field = Settings.model_fields[name]
+    secret = not field.repr or SecretStr in get_args(field.annotation)
     shown = "" if secret else f"={str(violation['input'])[:100]}"
     return f"{PREFIX}{name.upper()}{shown}: {message}"

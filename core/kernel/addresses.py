@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _IPV6_PREFIX_BITS = 64
 #: The longest address in text, an IPv6 one with an embedded IPv4 address (RFC 4291, section 2.2), its scope and a port.
@@ -16,15 +16,28 @@ def network_of(address: str) -> str:
     A provider gives a single customer a whole /64 at least (RFC 6177), so that one machine has as many IPv6 addresses
     as it likes. What is no address is its own network.
     """
+    parsed = _parsed(address)
+    if parsed is None:
+        return address
+    if isinstance(parsed, IPv4Address):
+        return str(parsed)
+    return str(ip_network((int(parsed), _IPV6_PREFIX_BITS), strict=False))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether it is this machine's for itself."""
+    parsed = _parsed(address)
+    return parsed is not None and parsed.is_loopback
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """An address, or None if it is none; an IPv4 one also where it is written in IPv6, as by sockets that take both."""
     try:
         parsed = ip_address(address)
     except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ip_network((int(parsed), _IPV6_PREFIX_BITS), strict=False))
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed
 
 
 class TrustedProxies:
@@ -38,14 +51,8 @@ class TrustedProxies:
         """Whether this address is a trusted proxy's."""
         if self._any:
             return True
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-            # So a socket that takes both families shows an IPv4 peer.
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._networks)
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
 
     def client_of(self, peer: str, forwarded: str) -> str:
         """The client behind a peer that sent ``X-Forwarded-For``: the last address that is no trusted proxy's."""

@@ -1,7 +1,7 @@
 """GraphQL over WebSocket: the protocol graphql-transport-ws as an ASGI application; one Connection per client.
 
-Pages of any origin may connect: cookies play no part, so a foreign page has no permissions but those of a token that
-its user gave to it.
+Which pages may connect is looked after before (`protocols.http.cors`). Cookies play no part, so a foreign page has no
+permissions but those of a token that its user gave to it.
 """
 
 from collections.abc import Mapping

@@ -46,6 +46,16 @@ class Cors:
             ]
         return allowed
 
+    def admits(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a WebSocket may be opened: by who is no page, by the store's own pages, by those let in.
+
+        Browsers leave that to the server (RFC 6455, section 10.2). Where no origin is named, nobody is kept out.
+        """
+        origin = headers.get(b"origin")
+        if origin is None or self._any or not self._origins or origin in self._origins:
+            return True
+        return origin.lower().partition(b"://")[2] == headers.get(b"host", b"").lower()
+
 
 #: For responses that are for no web page.
 NO_PAGES = Cors(())

@@ -1,7 +1,7 @@
 """The Socket.IO door as an ASGI application, for HTTP (long-polling) and for WebSockets.
 
 Everything that the library would answer in its own way, log as an error or take for its own is refused here first.
-Pages of any origin may open a WebSocket, and those of allowed origins may poll: cookies play no part.
+Pages of allowed origins may poll; which may open a WebSocket is looked after before (`protocols.http.cors`).
 """
 
 import asyncio

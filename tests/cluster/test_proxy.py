@@ -291,6 +291,12 @@ async def test_headers_and_the_method_query_go_through_and_tokens_do_not_reach_t
     assert "a-token-in-a-query" not in log.read_text()
 
 
+async def test_what_is_inside_a_node_is_not_told_through_the_proxy(deployment: Deployment) -> None:
+    async with http_client(base_url=deployment.patient.url) as client:
+        assert (await client.get("/metrics")).status_code == 403
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+
+
 def test_the_health_check_of_the_proxy_tells_whether_the_store_is_reached(deployment: Deployment) -> None:
     program, *arguments = COMPOSE["services"]["proxy"]["healthcheck"]["test"]
     assert program == "CMD"

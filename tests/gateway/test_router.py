@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 import mqtt5
 import pytest
+from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin, Subprotocol
 
 from core.kernel.ids import new_id
 from gateway.app import build_app, build_mqtt
@@ -22,6 +24,7 @@ from gateway.demo import ACCOUNTS, open_demo
 from gateway.node import Node, open_node
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
+from gateway.probes import Probes
 from gateway.router import Mount, Router
 from gateway.server.listening import listen, socket_port
 from gateway.settings import Settings
@@ -82,6 +85,76 @@ async def test_probes_answer(opened: Opened) -> None:
     drained = await opened.client.get("/readyz?exclude=redis")
     assert (drained.status_code, drained.json()["status"]) == (503, "draining")
     assert drained.headers["retry-after"] == "1"
+
+
+METRICS_TOKEN = "a-token-of-thirty-two-characters"
+
+
+@pytest.mark.parametrize(
+    ("token", "peer", "headers", "status"),
+    [
+        (None, "127.0.0.1", {}, 200),
+        (None, "::1", {}, 200),
+        (None, "::ffff:127.0.0.1", {}, 200),
+        (None, "192.0.2.7", {}, 403),
+        (None, "192.0.2.7", {"Authorization": "Bearer None"}, 403),
+        (None, "127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}, 403),
+        (None, "127.0.0.1", {"Forwarded": "for=192.0.2.7"}, 403),
+        (None, "127.0.0.1", {"X-Real-IP": "192.0.2.7"}, 403),
+        (None, "127.0.0.1", {"Via": "1.1 proxy"}, 403),
+        (METRICS_TOKEN, "192.0.2.7", {}, 401),
+        (METRICS_TOKEN, "192.0.2.7", {"Authorization": f"Basic {METRICS_TOKEN}"}, 401),
+        (METRICS_TOKEN, "192.0.2.7", {"Authorization": f"Bearer {METRICS_TOKEN}x"}, 401),
+        (METRICS_TOKEN, "192.0.2.7", {"Authorization": "Bearer \u00e9"}, 401),
+        (METRICS_TOKEN, "192.0.2.7", {"Authorization": f"Bearer {METRICS_TOKEN}"}, 200),
+        (METRICS_TOKEN, "127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}, 401),
+        (
+            METRICS_TOKEN,
+            "127.0.0.1",
+            {"X-Forwarded-For": "192.0.2.7", "Authorization": f"Bearer {METRICS_TOKEN}"},
+            200,
+        ),
+    ],
+)
+async def test_what_is_inside_a_node_is_for_its_machine_and_for_who_has_the_token(
+    opened: Opened, token: str | None, peer: str, headers: dict[str, str], status: int
+) -> None:
+    secret = None if token is None else SecretStr(token)
+    probes = Probes(opened.node.health, opened.node.metrics, token=secret)
+    transport = httpx.ASGITransport(app=probes, client=(peer, 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://store") as client:
+        sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+        metrics = await client.get("/metrics", headers=sent)
+        assert metrics.status_code == status
+        assert ("petstore_" in metrics.text) == (status == 200)
+        assert ("www-authenticate" in metrics.headers) == (status == 401)
+        ready = await client.get("/readyz", headers=sent)
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert ("servers" in ready.json(), "doors" in ready.json()) == (status == 200,) * 2
+        assert (await client.get("/healthz", headers=sent)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/ws/events", "/v1/ws/chat", "/v1/graphql", "/mqtt", "/socket.io/?EIO=4&transport=websocket"]
+)
+async def test_pages_of_origins_that_are_not_named_open_no_websocket(opened: Opened, path: str) -> None:
+    router: Router = opened.client._transport.app  # type: ignore[attr-defined]
+    subprotocol = {"/mqtt": "mqtt", "/v1/graphql": "graphql-transport-ws"}.get(path)
+    subprotocols = None if subprotocol is None else [Subprotocol(subprotocol)]
+    async with serving(router, whole=True) as running:
+        base = f"127.0.0.1:{running.port}"
+        for origin in (None, "https://a.example", f"http://{base}"):
+            page = None if origin is None else Origin(origin)
+            async with connect(f"ws://{base}{path}", origin=page, subprotocols=subprotocols):
+                pass
+        for origin in ("https://b.example", "null", f"http://{base}.b.example"):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(f"ws://{base}{path}", origin=Origin(origin), subprotocols=subprotocols):
+                    pass
+            assert refused.value.response.status_code == 403
+            assert (
+                json.loads(refused.value.response.body)["type"] == "https://petstoreapi.com/errors/forbidden"
+            )
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "BREW"])

@@ -115,6 +115,19 @@ def test_the_proxy_protocol_needs_a_proxy_whose_word_is_taken(monkeypatch: pytes
     assert load_settings().mqtt_proxy_protocol
 
 
+def test_the_token_of_the_metrics_cannot_be_guessed_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = complaint(monkeypatch, METRICS_TOKEN="too-short")
+    assert "PETSTORE_METRICS_TOKEN: needs at least 32 characters" in text
+    assert "too-short" not in text
+
+
+def test_the_public_address_is_among_the_origins_of_websockets_where_some_are_named() -> None:
+    public = "https://store.example/shop"
+    assert Settings(public_url=public).socket_origins == ()
+    named = Settings(public_url=public, cors_origins=("https://a.example",))
+    assert named.socket_origins == ("https://a.example", "https://store.example")
+
+
 def test_a_lone_process_makes_its_secret_once_for_the_owner_s_eyes_only(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data")
     first = signing_secret(settings)

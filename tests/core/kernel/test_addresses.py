@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.kernel.addresses import TrustedProxies, network_of
+from core.kernel.addresses import TrustedProxies, is_loopback, network_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,8 @@ def test_only_a_trusted_proxy_names_its_client(
     trusted: tuple[str, ...], peer: str, forwarded: str, client: str
 ) -> None:
     assert TrustedProxies(trusted).client_of(peer, forwarded) == client
+
+
+def test_this_machine_is_known_in_both_families() -> None:
+    assert all(is_loopback(address) for address in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"))
+    assert not any(is_loopback(address) for address in ("192.0.2.7", "::ffff:192.0.2.7", "unknown", ""))
