@@ -22,18 +22,22 @@ from protocols.http.no_door import refuse_socket
 from protocols.http.response import Response
 from protocols.socketio.mailbox import Mailbox
 from protocols.socketio.server import Server
-from protocols.socketio.wire import SEPARATOR, BadPacket, check_packet, event_frame
+from protocols.socketio.wire import SEPARATOR, BadPacket, event_frame
 
 _METHODS = ("GET", "POST", "OPTIONS")
+#: Packets of Engine.IO, as a poll gets them whose session ends: by a fault of the client, or by its own wish.
+_CLOSE, _NOOP = "1", "6"
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Engine.IO connections, the clients among them whom the store has let in, those who poll, and what waits there."""
+    """Engine.IO connections, the clients among them whom the store has let in, those who poll, polls under way, and
+    what waits for them."""
 
     connections: int
     clients: int
     polling: int
+    polls: int
     waiting_bytes: int
 
 
@@ -65,7 +69,8 @@ class SocketIoDoor:
         sockets = list(self._engine.sockets.values())
         polling = sum(not socket.upgraded for socket in sockets)
         waiting = sum(socket.queue.size for socket in sockets)
-        return Statistics(len(sockets), len(self._server.clients), polling, waiting)
+        polls = sum(socket.queue.polling for socket in sockets)
+        return Statistics(len(sockets), len(self._server.clients), polling, polls, waiting)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = _query_of(scope)
@@ -95,7 +100,7 @@ class SocketIoDoor:
         Raises:
             StoreError: it cannot, or should not.
         """
-        if query.get("transport", "polling") != transport:
+        if query.get("transport") != transport:
             raise BadRequest(f"transport: on this connection it is {transport}.")
         if transport == "polling" and not self._polling:
             raise BadRequest(
@@ -127,8 +132,14 @@ class SocketIoDoor:
         request = await exchange.receive()
         sid = query.get("sid")
         watcher: asyncio.Task[None] | None = None
+        mailbox: Mailbox | None = None
         if sid is not None:
-            self._find(sid)
+            mailbox = self._find(sid).queue
+            if mailbox.polling:
+                mailbox.last_packet = _CLOSE
+                self._server.drop(sid)
+                raise BadRequest("sid: another GET of this session is under way.")
+            mailbox.polling = True
             watcher = asyncio.create_task(self._watch(sid, exchange))
 
         async def given() -> Message:
@@ -139,6 +150,8 @@ class SocketIoDoor:
         finally:
             if watcher is not None:
                 watcher.cancel()
+            if mailbox is not None:
+                mailbox.polling = False
 
     async def _watch(self, sid: str, exchange: Exchange) -> None:
         while (await exchange.receive())["type"] != "http.disconnect":
@@ -161,9 +174,12 @@ class SocketIoDoor:
         mailbox.inbox.posting = True
         try:
             packets = _text_of(await exchange.body(self._limits.frame_bytes)).split(SEPARATOR)
-            for packet in packets:
-                check_packet(packet)
-            await mailbox.inbox.put(socket, packets)
+            await mailbox.inbox.put(
+                socket, [text for text in map(mailbox.admit, packets) if text is not None]
+            )
+            self._find(sid)  # Its session may have ended meanwhile.
+            if "1" in packets:
+                mailbox.last_packet = _NOOP
         except BadPacket as error:
             mailbox.write(event_frame("error", error_data(error)))
             self._server.finish(sid)

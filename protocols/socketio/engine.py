@@ -6,6 +6,7 @@ from typing import Any
 
 import engineio
 from engineio.async_drivers import asgi
+from starlette.types import Message
 
 from core.kernel.limits import Limits
 from protocols.http.closing import TOO_BIG, UNACCEPTABLE
@@ -13,7 +14,7 @@ from protocols.http.error_data import error_data
 from protocols.http.frames import text_frame
 from protocols.http.sockets import Socket, exceeds
 from protocols.socketio.mailbox import Mailbox
-from protocols.socketio.wire import BadPacket, check_packet, event_frame
+from protocols.socketio.wire import BadPacket, event_frame
 
 #: How long a client may take to fetch or read the farewell before it is dropped.
 _FAREWELL_SECONDS = 2.0
@@ -121,30 +122,35 @@ class WebSocket:
         Raises:
             OSError: the connection has ended, or ends now.
         """
-        async with asyncio.timeout(None if self._attached else self._engine.limits.login_seconds):
-            message = await self._wire.receive(self._mailbox.rate)
-        self._mailbox.rate.count()
-        if message["type"] != "websocket.receive" or self._socket.closed:
-            raise ConnectionResetError  # What comes behind the end does not count.
-        text: str | None = message.get("text")
-        try:
-            if text is None:
-                raise BadPacket("Packets are text: binary is not taken.")
-            if exceeds(text, self._engine.limits.frame_bytes):
-                self._mailbox.close_code = TOO_BIG
-                raise BadPacket(f"Packets have at most {self._engine.limits.frame_bytes} bytes.")
-            check_packet(text)
-        except BadPacket as error:
-            if self._mailbox.close_code == 1000:
-                self._mailbox.close_code = UNACCEPTABLE
-            self._wire.connection.write(event_frame("error", error_data(error)))
-            raise ConnectionAbortedError from None
+        text = None
+        while text is None:
+            async with asyncio.timeout(None if self._attached else self._engine.limits.login_seconds):
+                message = await self._wire.receive(self._mailbox.rate)
+            self._mailbox.rate.count()
+            if message["type"] != "websocket.receive" or self._socket.closed:
+                raise ConnectionResetError  # What comes behind the end does not count.
+            text = self._packet_of(message)
         # As good a sign of life as a pong, which may wait behind what is read slowly.
         self._socket.schedule_ping()
         if not self._attached and text == "5":
             self._attach()
             await self._mailbox.inbox.emptied()
         return text
+
+    def _packet_of(self, message: Message) -> str | None:
+        """The packet of a message, if it is one for the library."""
+        text: str | None = message.get("text")
+        limit = self._engine.limits.frame_bytes
+        try:
+            if (len(message["bytes"]) > limit) if text is None else exceeds(text, limit):
+                self._mailbox.close_code = TOO_BIG
+                raise BadPacket(f"Packets have at most {limit} bytes.")
+            return self._mailbox.admit(message["bytes"] if text is None else text)
+        except BadPacket as error:
+            if self._mailbox.close_code == 1000:
+                self._mailbox.close_code = UNACCEPTABLE
+            self._wire.connection.write(event_frame("error", error_data(error)))
+            raise ConnectionAbortedError from None
 
     async def send(self, message: str) -> None:
         """Write a packet of the library."""

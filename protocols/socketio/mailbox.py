@@ -12,6 +12,7 @@ from core.live.connection import Sink
 from core.live.inbound_rate import InboundRate
 from protocols.http.frames import read_frames, text_frame
 from protocols.socketio.inbox import Inbox
+from protocols.socketio.wire import BadPacket, check_packet, without_attachments
 
 #: Bytes that may wait for a client that polls before its delivery pauses; one batch more may be added to them.
 _HIGH_WATER_BYTES = 64 * 1024
@@ -23,6 +24,8 @@ class Due:
     """A packet that is encoded already, where the library expects one of its own class."""
 
     __slots__ = ("_text",)
+
+    packet_type = engine.MESSAGE
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -42,8 +45,9 @@ class Mailbox:
     """
 
     __slots__ = (
-        "_ended", "_filled", "_left", "_room", "_since", "_sink", "_size", "_stall", "_timer", "_waiting",
-        "close_code", "inbox", "on_stalled", "on_writable", "pinger", "rate",
+        "_attachments", "_ended", "_filled", "_left", "_ping_milliseconds", "_room", "_since", "_sink", "_size",
+        "_stall", "_timer", "_waiting", "close_code", "inbox", "last_packet", "on_stalled", "on_writable", "pinger",
+        "polling", "rate",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
@@ -55,6 +59,12 @@ class Mailbox:
         self.rate = InboundRate(limits)
         self.inbox = Inbox(self.rate, self, limits.stall_seconds)
         self.close_code = 1000
+        #: Whether a poll is under way, and what it gets when the end comes instead of anything else.
+        self.polling = False
+        self.last_packet: str | None = None
+        #: Of a binary event, which have yet to come.
+        self._attachments = 0
+        self._ping_milliseconds = round(limits.ping_seconds * 1000)
         self._stall = limits.stall_seconds
         #: Packets and their sizes; a packet is the library's or `Due`.
         self._waiting: deque[tuple[Any, int]] = deque()
@@ -66,6 +76,24 @@ class Mailbox:
         self._ended = False
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
+
+    # --- reading ---
+
+    def admit(self, packet: str | bytes) -> str | None:
+        """What the library gets of a packet of the client: nothing of an attachment, for binary is not taken.
+
+        Raises:
+            BadPacket: the connection must end.
+        """
+        if isinstance(packet, bytes) or packet[:1] == "b":
+            if not self._attachments:
+                raise BadPacket("Events are text: binary is not taken.")
+            self._attachments -= 1
+            return None
+        packet, attachments = without_attachments(packet)
+        self._attachments += attachments
+        check_packet(packet)
+        return packet
 
     # --- writing ---
 
@@ -114,6 +142,8 @@ class Mailbox:
         self._sink = sink
         self._quieten()
         for item, _ in waiting:
+            if item.packet_type == engine.NOOP:
+                continue  # It was for a poll.
             sink.write(text_frame(item.encode().encode()))
         sink.on_writable = self._tell
         self._room.set()
@@ -168,6 +198,8 @@ class Mailbox:
 
     async def put(self, item: Any) -> None:
         """Take a packet of the library; None is the end."""
+        if item is not None and item.packet_type == engine.OPEN:
+            item.data["pingInterval"] = self._ping_milliseconds  # The library tells whole seconds.
         if item is None:
             self.end()
         elif self._ended:
@@ -181,7 +213,8 @@ class Mailbox:
         """Begin a poll: wait for a packet; None after the end."""
         while not self._waiting:
             if self._ended:
-                return None
+                last, self.last_packet = self.last_packet, None
+                return None if last is None else Due(last)
             self._filled.clear()
             await self._filled.wait()
         self._left = _MAX_PACKETS_PER_POLL

@@ -70,12 +70,18 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
     # --- coming ---
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: object) -> None:
-        """Refuse other namespaces in the way of all refusals, which the library does not."""
-        mailbox = self.eio.mailbox(eio_sid)
-        if namespace in (None, "/"):
-            await super()._handle_connect(eio_sid, namespace, data)
-        elif mailbox is not None:
+        """Refuse in the way of all refusals what the library refuses in its own, or takes."""
+        namespace = namespace or "/"
+        error: StoreError | None = None
+        if namespace != "/":
             error = NotFound(f"There is no namespace '{namespace[:64]}'.")
+        elif self.manager.sid_from_eio_sid(eio_sid, namespace) is not None:
+            error = BadRequest("The client is connected already.")
+        elif not isinstance(data, dict | StoreError | None):
+            error = BadRequest("auth is a JSON object.")
+        if error is None:
+            await super()._handle_connect(eio_sid, namespace, data)
+        elif (mailbox := self.eio.mailbox(eio_sid)) is not None:
             mailbox.write(connect_error(namespace, error.detail, error_data(error)))
 
     async def admit(self, sid: str, environ: dict[str, Any], auth: object) -> None:

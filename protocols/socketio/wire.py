@@ -21,6 +21,8 @@ SEPARATOR = "\x1e"
 _MAX_MARK_DIGITS = 15
 #: Engine.IO's message (4) with a Socket.IO packet: kind, namespace, number, JSON.
 _MESSAGE = re.compile(rf"4([0-6])(/[^,]*,?)?([0-9]{{0,{_MAX_MARK_DIGITS}}})(.*)", re.DOTALL)
+#: Engine.IO's message with a binary event: how many attachments follow, and what is as in an event without.
+_BINARY_EVENT = re.compile(r"45([0-9])-(.*)", re.DOTALL)
 #: Names that the library calls handlers by; clients have no such events.
 _RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting"})
 
@@ -57,8 +59,15 @@ def acknowledgement(mark: int, answer: object) -> bytes:
 
 
 def connect_error(namespace: str, message: str, data: object) -> bytes:
-    """The refusal of a namespace, which is not the default one (Socket.IO protocol 5, "CONNECT_ERROR")."""
-    return text_frame(f"44{namespace},".encode() + orjson.dumps({"message": message, "data": data}))
+    """The refusal of a namespace (Socket.IO protocol 5, "CONNECT_ERROR")."""
+    start = "44" if namespace == "/" else f"44{namespace},"
+    return text_frame(start.encode() + orjson.dumps({"message": message, "data": data}))
+
+
+def without_attachments(packet: str) -> tuple[str, int]:
+    """A binary event as one whose placeholders stand for nothing, and how many attachments follow it."""
+    found = _BINARY_EVENT.fullmatch(packet)
+    return (packet, 0) if found is None else (f"42{found[2]}", int(found[1]))
 
 
 def check_packet(packet: str) -> None:
@@ -72,8 +81,6 @@ def check_packet(packet: str) -> None:
             pass
         case "2" if packet == "2probe":
             pass
-        case "b":
-            raise BadPacket("Events are text: binary is not taken.")
         case "4":
             _check_message(packet)
         case _:

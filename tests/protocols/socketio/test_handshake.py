@@ -162,6 +162,7 @@ async def test_credentials_may_stand_in_the_headers_too(node: Live) -> None:
     [
         ("/socket.io/?EIO=3&transport=polling", 400),
         ("/socket.io/?transport=polling", 400),
+        ("/socket.io/?EIO=4", 400),
         ("/socket.io/?EIO=4&transport=websocket", 400),
         ("/socket.io/?EIO=4&transport=carrier-pigeon", 400),
         ("/socket.io/?EIO=4&transport=polling&j=0", 400),

@@ -15,7 +15,7 @@ from protocols.socketio.wire import BadPacket, check_packet
 from tests.http_clients import http_client
 from tests.protocols.live import Live, Socket, live
 from tests.protocols.socketio.clients import connected
-from tests.waiting import within
+from tests.waiting import eventually, within
 
 SOCKET = "/socket.io/?EIO=4&transport=websocket"
 POLL = "/socket.io/?EIO=4&transport=polling"
@@ -98,7 +98,7 @@ async def test_who_wants_no_answer_is_still_told_of_errors(node: Live, kind: str
     [
         "", "x", "9", "0{}", "2", "6", "4", "4x", "4{}", "4[]", "42", "42{}", "42[]", "42[1]", '42["a"', "42[NaN]",
         "43[]", "44{}", "46[]", '421234567890123456["ping"]', '42["connect",{}]', '42["disconnect"]', "ÿ",
-        "42" + "[" * 5000, '421-["ping"]', '451-["a",{"_placeholder":true,"num":0}]', "bAQID", "40{", '2"probe"',
+        "42" + "[" * 5000, '421-["ping"]', '461-[{"_placeholder":true,"num":0}]', "bAQID", "40{", '2"probe"',
     ],
 )  # fmt: skip
 async def test_garbage_ends_the_connection_with_a_reason(node: Live, garbage: str) -> None:
@@ -131,12 +131,15 @@ async def test_binary_is_refused(node: Live) -> None:
 
 
 @pytest.mark.parametrize("kind", ["node-websocket", "node-polling"])
-async def test_a_binary_event_ends_the_connection_with_a_reason(node: Live, kind: str) -> None:
-    async with connected(node.port, kind) as client:
-        await client.until("connected")
-        await client.emit("chatMessage", {"$binary": "abc"})
-        assert "binary" in (await client.until("error"))["message"]
-        await client.until("disconnect")
+async def test_a_binary_argument_is_refused_by_its_acknowledgement(node: Live, kind: str) -> None:
+    async with connected(node.port, kind, token=node.token(node.member())) as client:
+        await client.ask("joinChat")
+        for argument in ({"$binary": "abc"}, {"$binary": "abc"}):
+            assert (await client.refusal("chatMessage", argument))["code"] in (
+                "bad-request",
+                "validation-error",
+            )
+        await client.ask("chatMessage", text="in letters")
 
 
 async def test_a_frame_that_is_too_big_ends_the_connection(node: Live) -> None:
@@ -245,6 +248,10 @@ async def test_answers_wait_for_who_reads_them(tmp_path: Path) -> None:
 class Poller:
     """A client without a library who polls."""
 
+    async def status(self, method: str, content: Any = None) -> int:
+        """What becomes of a request."""
+        return (await self._client.request(method, self._address, content=content)).status_code
+
     def __init__(self, client: httpx.AsyncClient, sid: str) -> None:
         self._client = client
         self._address = f"{POLL}&sid={sid}"
@@ -283,16 +290,74 @@ async def test_garbage_in_a_payload_ends_the_session(node: Live, content: str | 
         assert json.loads(last[0][2:])[1]["code"] == "bad-request"
 
 
-async def test_a_client_may_poll_twice_at_once(node: Live) -> None:
+async def test_two_polls_at_once_end_the_session(node: Live) -> None:
     async with poller(node) as client:
         assert await client.post("40") == 200
         await client.poll()
-        polls = [asyncio.create_task(client.poll()) for _ in range(2)]
-        for mark in (1, 2):
-            assert await client.post(f'42{mark}["ping"]') == 200
-        answers = [text for answer in await asyncio.gather(*polls) for text in answer]
-        assert sorted(text[:3] for text in answers) == ["431", "432"]
+        first = asyncio.create_task(client.poll())
+        await eventually(lambda: node.socketio.statistics().polls == 1)
+        assert await client.status("GET") == 400
+        assert await first == ["1"]
+        assert await client.status("GET") == 400
+
+
+async def test_two_posts_at_once_end_the_session(node: Live) -> None:
+    async with poller(node) as client:
+        assert await client.post("40") == 200
+        await client.poll()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b"42["
+            assert await client.status("POST", "3") == 400
+            yield b'"ping"]'
+
+        with contextlib.suppress(httpx.HTTPError):
+            assert await client.status("POST", slowly()) == 400
+        assert await client.status("GET") == 400
+
+
+async def test_a_poll_that_waits_while_the_client_leaves_gets_its_packet(node: Live) -> None:
+    async with poller(node) as client:
+        assert await client.post("40") == 200
+        await client.poll()
+        waiting = asyncio.create_task(client.poll())
+        await eventually(lambda: node.socketio.statistics().polls == 1)
         assert await client.post("1") == 200
+        assert await waiting == ["6"]
+        assert await client.status("GET") == 400
+
+
+async def test_nothing_is_written_that_was_for_a_poll(node: Live) -> None:
+    async with http_client(base_url=f"http://127.0.0.1:{node.port}") as client:
+        sid = json.loads((await client.get(POLL)).text[1:])["sid"]
+        async with node.socket(f"{SOCKET}&sid={sid}") as socket:
+            await socket.raw("2probe")
+            await packet(socket, "3probe")
+            await socket.raw("5")
+            await socket.raw("40")
+            await packet(socket, "40")
+
+
+async def test_a_connection_is_refused_by_an_object(node: Live) -> None:
+    async with raw_client(node) as socket:
+        await socket.raw("40")
+        refused = json.loads((await packet(socket, "44"))[2:])
+        assert (refused["message"], refused["data"]["code"]) == (
+            "The client is connected already.",
+            "bad-request",
+        )
+        await socket.raw('421["ping"]')
+        await packet(socket, "431[")
+    for auth in ("[]", '"text"', "true", r'{"token":"\ud83d"}'):
+        async with node.socket(SOCKET) as socket:
+            await packet(socket, "0")
+            await socket.raw(f"40{auth}")
+            assert json.loads((await packet(socket, "44"))[2:])["data"]["code"] == "bad-request"
+
+
+async def test_the_interval_of_pings_is_told_in_milliseconds(tmp_path: Path) -> None:
+    async with live(tmp_path, ping_seconds=0.3) as node, node.socket(SOCKET) as socket:
+        assert json.loads((await packet(socket, "0"))[1:])["pingInterval"] == 300
 
 
 def test_packets_that_no_client_sends_are_told_apart() -> None:
