@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -128,6 +129,59 @@ def test_what_the_host_has_is_for_this_machine_alone() -> None:
     taken = [place for name in SERVICES for place in published(name).values()]
     assert {host for host, _ in taken} == {"127.0.0.1"}
     assert len(set(taken)) == len(taken)
+
+
+def bytes_of(size: str) -> int:
+    """A size as compose and Redis write it."""
+    number, unit = re.fullmatch(r"(\d+)([mg])b?", size, re.IGNORECASE).groups()  # type: ignore[union-attr]
+    return int(number) * {"m": 2**20, "g": 2**30}[unit.lower()]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_changes_nothing_but_its_volumes_and_gains_no_privileges(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"cap_add", "privileged", "pid", "network_mode", "devices"} & service.keys()
+    assert bytes_of(service["mem_limit"]) <= 2**30
+    # Without capabilities root could not become anybody else. HAProxy's image has a user of its own.
+    assert service.get("user", "") not in {"root", "0", "0:0"}
+    if service["image"] == SERVICES["migrate"]["image"]:
+        assert re.search(r"^USER petstore$", DOCKERFILE, re.MULTILINE)
+    else:
+        assert "user" in service or name == "proxy"
+    mounted = {volume.split(":")[1] for volume in service.get("volumes", ())} | set(service.get("tmpfs", ()))
+    for place in {*NODES, "migrate"} & {name}:
+        assert {"/data", "/tmp"} <= mounted, place
+
+
+def test_what_the_parts_may_hold_fits_in_their_memory() -> None:
+    service = SERVICES["redis"]
+    most = service["command"][service["command"].index("--maxmemory") + 1]
+    assert bytes_of(most) < bytes_of(service["mem_limit"])
+    assert bytes_of(SERVICES["postgres"]["shm_size"]) < bytes_of(SERVICES["postgres"]["mem_limit"])
+    most_of_all, *of_frontends = map(int, re.findall(r"^ +maxconn (\d+)$", HAPROXY, re.MULTILINE))
+    assert len(of_frontends) == len(re.findall(r"^frontend ", HAPROXY, re.MULTILINE))
+    assert sum(of_frontends) <= most_of_all
+    assert SERVICES["proxy"]["ulimits"]["nofile"] > 2 * most_of_all
+    # A connection has a buffer of 16 KiB in each direction.
+    assert most_of_all * 2 * 16 * 1024 < bytes_of(SERVICES["proxy"]["mem_limit"])
+
+
+def test_nodes_trust_the_proxy_s_address_alone_which_nobody_else_is_given() -> None:
+    ((network, place),) = SERVICES["proxy"]["networks"].items()
+    trusted = ip_address(environment(NODES[0], **GIVEN)[f"{PREFIX}TRUSTED_PROXIES"])
+    assert str(trusted) == place["ipv4_address"]
+    (range_of,) = COMPOSE["networks"][network]["ipam"]["config"]
+    assert trusted in ip_network(range_of["subnet"])
+    assert trusted not in ip_network(range_of["ip_range"])
+    assert ip_network(range_of["ip_range"]).subnet_of(ip_network(range_of["subnet"]))  # type: ignore[arg-type]
+    others = {name for name, service in SERVICES.items() if network in service["networks"]}
+    assert others == {"proxy", *NODES}
+    mqtt = HAPROXY.split("\nbackend mqtt_gateways\n")[1]
+    assert "send-proxy-v2" in mqtt
+    assert environment(NODES[0], **GIVEN)[f"{PREFIX}MQTT_PROXY_PROTOCOL"] == "true"
 
 
 def test_volumes_networks_and_files_are_there() -> None:
