@@ -120,7 +120,7 @@ def check_body(model: type[M], data: object, context: Context = NO_CONTEXT) -> M
     Raises:
         ValidationFailed: with every violation of it.
     """
-    if _has_more_values(data, MAX_VALUES):
+    if has_more_values(data, MAX_VALUES):
         message = f"has more than {MAX_VALUES} members and items"
         raise ValidationFailed((Violation("", message, ViolationCode.INVALID_LENGTH),))
     try:
@@ -129,7 +129,7 @@ def check_body(model: type[M], data: object, context: Context = NO_CONTEXT) -> M
         raise ValidationFailed(violations_of(error, data)) from None
 
 
-def _has_more_values(value: object, most: int) -> bool:
+def has_more_values(value: object, most: int) -> bool:
     """Whether more members and items are in a value, in all, than there may be; looks at no more than that."""
     waiting, count = [value], 0
     while waiting:

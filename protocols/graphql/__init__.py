@@ -7,7 +7,9 @@ By request and response (GraphQL over HTTP):
     ``feeds``               what subscriptions follow
     ``types``               its types, made of the core's models
     ``context``             what resolvers may use, and what was looked up already
+    ``shape``               what a document may hold, counted on its tokens
     ``limits``              what an operation may cost
+    ``documents``           the documents that are remembered
     ``execution``           from a text to a response
     ``pages``               GraphiQL, and the schema as text
 

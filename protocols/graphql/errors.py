@@ -33,6 +33,8 @@ CODES: dict[ErrorCode, str] = {
 #: Close codes of graphql-transport-ws: an invalid message; a command before the acknowledgement; no common subprotocol;
 #: an id in use; a second init.
 BAD_MESSAGE, NOT_ACKNOWLEDGED, NO_SUBPROTOCOL, ID_IN_USE, SECOND_INIT = 4400, 4401, 4406, 4409, 4429
+#: Characters of a message that graphql-core writes, which may repeat much of what was sent.
+_MAX_CHARACTERS = 500
 #: Who may come back later (RFC 6455, registry of close codes).
 TRY_AGAIN_LATER = 1013
 
@@ -83,7 +85,15 @@ def expiry_of(close: Close) -> StoreError | None:
 
 def refusals_of(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
     """The ``errors`` of a request that cannot be executed, which is always an error of the client's."""
-    return [{**error.formatted, "extensions": {"code": CODES[ErrorCode.BAD_REQUEST]}} for error in errors]
+    return [_refusal_of(error) for error in errors]
+
+
+def _refusal_of(error: GraphQLError) -> dict[str, Any]:
+    """An error of the client's; what it repeats of a document or of a variable is cut off."""
+    entry: dict[str, Any] = {**error.formatted, "extensions": {"code": CODES[ErrorCode.BAD_REQUEST]}}
+    if len(error.message) > _MAX_CHARACTERS:
+        entry["message"] = error.message[:_MAX_CHARACTERS] + "…"
+    return entry
 
 
 def entries_of(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
@@ -97,7 +107,7 @@ def _entry_of(error: GraphQLError) -> dict[str, Any]:
         cause = cause.original_error
     if cause is None and error.nodes:
         # The argument of a field: an error of the client's that only the execution found.
-        return {**error.formatted, "extensions": {"code": CODES[ErrorCode.BAD_REQUEST]}}
+        return _refusal_of(error)
     if not isinstance(cause, StoreError):
         log.error("a field failed", exc_info=cause or error)
         cause = Internal()

@@ -1,13 +1,13 @@
 """From a request's text to an answer: parse, validate, measure, execute. What is valid is remembered."""
 
-from collections import OrderedDict
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from inspect import isawaitable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from graphql import (
-    DocumentNode,
     Executor,
     FieldNode,
     GraphQLError,
@@ -20,14 +20,29 @@ from graphql import (
 from graphql.execution import get_argument_values
 from graphql.execution.collect_fields import collect_fields
 from graphql.validation import recommended_rules, specified_rules
+from graphql.validation.rules import overlapping_fields_can_be_merged
 
+from core.kernel.errors import RateLimited
+from core.kernel.validation import MAX_VALUES, has_more_values
 from protocols.graphql.context import RequestContext
+from protocols.graphql.documents import Document, Documents, weigh
 from protocols.graphql.errors import entries_of, refusals_of
-from protocols.graphql.limits import MAX_TOKENS, OperationLimits
+from protocols.graphql.limits import OperationLimits, introspects_only, operations_of
+from protocols.graphql.shape import size_of
 
-_RULES = (*specified_rules, *recommended_rules)
-#: Valid documents that are remembered, and how long each of them may be.
-_MAX_DOCUMENTS, _MAX_DOCUMENT_CHARACTERS = 500, 20_000
+T = TypeVar("T")
+
+
+#: The rule about fields that can be merged compares them pair by pair; so many comparisons take some hundredths of a
+#: second, and no client's document needs as many.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
+_RULES = tuple(dict.fromkeys((*specified_rules, *recommended_rules)))
+#: Errors of a document that are told; those about unknown names look for similar ones.
+_MAX_ERRORS = 10
+#: What the documents that are remembered may take in all.
+_MAX_BYTES = 32 * 1024 * 1024
+#: What may wait for the thread.
+_MAX_WAITING = 200
 
 
 class Refused(Exception):
@@ -49,7 +64,7 @@ class Request(NamedTuple):
 class Prepared(NamedTuple):
     """A valid document, and the operation of it that is meant."""
 
-    document: DocumentNode
+    document: Document
     operation: OperationDefinitionNode
     request: Request
 
@@ -60,52 +75,72 @@ class Prepared(NamedTuple):
 
 
 class Engine:
-    """Executes requests on a schema."""
+    """Executes requests on a schema.
+
+    What takes long and waits for nothing (to parse and check a document that is new, to answer who asks for the schema)
+    is done in a thread of its own, one thing after the other.
+    """
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self.schema = schema
+        self.documents = Documents(_MAX_BYTES)
         self._limits = OperationLimits(schema)
-        self._valid: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._thread = ThreadPoolExecutor(1, "graphql")
+        self._waiting = 0
 
-    def prepare(self, request: Request) -> Prepared:
+    def follows(self, request: Request) -> bool:
+        """Whether a request is known to be a subscription, without any work."""
+        known = self.documents.get(request.query)
+        operations = [] if known is None else operations_of(known.tree, request.operation_name)
+        return len(operations) == 1 and operations[0].operation is OperationType.SUBSCRIPTION
+
+    async def prepare(self, request: Request) -> Prepared:
         """Parse and check a request.
 
         Raises:
             Refused: it is no valid document, has no such operation, or asks for too much.
+            RateLimited: too many wait for that already.
         """
-        document = self._document(request.query)
-        named = [
-            definition
-            for definition in document.definitions
-            if isinstance(definition, OperationDefinitionNode)
-            and (
-                request.operation_name is None
-                or (definition.name is not None and definition.name.value == request.operation_name)
-            )
-        ]
+        query = request.query
+        document = self.documents.get(query)
+        if document is None:
+            try:
+                tokens = size_of(query)
+            except GraphQLError as error:
+                raise Refused(error) from None
+            document = await self._aside(self._checked, query, tokens)
+        named = operations_of(document.tree, request.operation_name)
         if len(named) != 1:
             wanted = "Name one of the operations." if named else "There is no such operation in the document."
             raise Refused(GraphQLError(wanted))
-        if (excess := self._limits.excess_of(document, named[0], request.variables)) is not None:
+        request = request._replace(variables=_declared(named[0], request.variables))
+        if (excess := self._limits.excess_of(document.tree, named[0], request.variables)) is not None:
             raise Refused(excess)
+        self.documents.remember(query, document)
         return Prepared(document, named[0], request)
 
-    def _document(self, query: str) -> DocumentNode:
-        known = self._valid.get(query)
-        if known is not None:
-            self._valid.move_to_end(query)
-            return known
+    def _checked(self, query: str, tokens: int) -> Document:
         try:
-            document = parse(query, max_tokens=MAX_TOKENS)
+            tree = parse(query)
         except GraphQLError as error:
             raise Refused(error) from None
-        if errors := validate(self.schema, document, _RULES, max_errors=20):
+        if errors := validate(self.schema, tree, _RULES, max_errors=_MAX_ERRORS):
             raise Refused(*errors)
-        if len(query) <= _MAX_DOCUMENT_CHARACTERS:
-            self._valid[query] = document
-            if len(self._valid) > _MAX_DOCUMENTS:
-                self._valid.popitem(last=False)
-        return document
+        return weigh(tree, query, tokens)
+
+    async def _aside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Let the thread do a piece of work.
+
+        Raises:
+            RateLimited: too much waits for it already.
+        """
+        if self._waiting >= _MAX_WAITING:
+            raise RateLimited(1, "Too many new documents at once.")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._waiting -= 1
 
     def build(self, prepared: Prepared, context: RequestContext) -> Executor[RequestContext]:
         """Bind an operation to its variables.
@@ -116,7 +151,7 @@ class Engine:
         request = prepared.request
         executor = Executor.build(
             self.schema,
-            prepared.document,
+            prepared.document.tree,
             None,
             context,
             dict(request.variables),
@@ -128,8 +163,23 @@ class Engine:
 
     async def run(self, executor: Executor[RequestContext]) -> dict[str, Any]:
         """Execute a query or a mutation; gives the members of the answer."""
+        if introspects_only(executor.operation):
+            return members_of(await self._aside(executor.execute_operation))
         result = executor.execute_operation()
         return members_of(await result if isawaitable(result) else result)
+
+
+def _declared(operation: OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that an operation declares; others are ignored (GraphQL over HTTP, section 5.1).
+
+    Raises:
+        Refused: they have too many values.
+    """
+    names = [one.variable.name.value for one in operation.variable_definitions or ()]
+    declared = {name: given[name] for name in names if name in given}
+    if has_more_values(declared, MAX_VALUES):
+        raise Refused(GraphQLError(f"The variables have more than {MAX_VALUES} members and items."))
+    return declared
 
 
 def members_of(result: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What an operation may cost, found out before it runs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLEnumType,
     GraphQLError,
     GraphQLField,
     GraphQLInputObjectType,
@@ -24,32 +26,42 @@ from graphql import (
     SelectionSetNode,
     ValueNode,
     VariableNode,
+    get_introspection_query,
     get_named_type,
     get_nullable_type,
     is_composite_type,
     is_list_type,
+    parse,
 )
 
-#: Levels of fields, aliases in a document, tokens in it, and fields of the answer at the most.
-MAX_DEPTH, MAX_ALIASES, MAX_TOKENS, MAX_COST = 12, 30, 4_000, 10_000
+#: Levels of fields, and fields of the answer at the most.
+MAX_DEPTH, MAX_COST = 12, 5_000
+#: Who asks for nothing but the schema may ask for so many times what tools ask of it.
+_MAX_INTROSPECTION = 1.5
+#: Selections that are looked at, where fragments bring the same ones again and again.
+_MAX_VISITS = 10_000
 #: What a page is taken to hold: by default, and at the most.
 _DEFAULT_PAGE_ITEMS, _MAX_PAGE_ITEMS = 20, 100
 #: What a list that does not come in pages is taken to hold, as the pets of an order: such lists are short.
 _UNPAGED_ITEMS = 5
 _LIMIT = "limit"
+#: The fields of introspection, and where they lead.
+_META_FIELDS = {"__typename": "", "__schema": "__Schema", "__type": "__Type"}
+#: A type has a type within when it is a list or not null.
+_OF_TYPE, _OF_TYPE_SHARE = ("__Type", "ofType"), 0.5
 
 
 class _Field(NamedTuple):
     """A field with fields below it: of a type, one or a list.
 
     ``limit`` is the path to the argument that says how many items there are, if there is one. A field that has it and
-    is no list is a page, whose list it counts.
+    is no list is a page, whose list it counts. ``items``: how many they are without it.
     """
 
     type_name: str
     is_list: bool
     limit: tuple[str, ...] | None
-    default_items: int
+    items: float
 
 
 class OperationLimits:
@@ -61,20 +73,38 @@ class OperationLimits:
             for operation in OperationType
             for root in (schema.get_root_type(operation),)
         }
+        lists = _lists_of(schema)
         self._fields = {
             name: {
-                field_name: _field(field)
+                field_name: _field(field, lists.get((name, field_name)))
                 for field_name, field in kind.fields.items()
-                if is_composite_type(get_named_type(field.type))
+                if is_composite_type(get_named_type(field.type)) or _is_list(field)
             }
             for name, kind in schema.type_map.items()
             if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
         }
+        of_tools = parse(get_introspection_query())
+        self._max_introspection = math.inf
+        self._max_introspection = (
+            _MAX_INTROSPECTION * self._measure(of_tools, operations_of(of_tools)[0], {}).cost
+        )
 
     def excess_of(
         self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
     ) -> GraphQLError | None:
         """What an operation has too much of, if anything. The document is known to be valid."""
+        measure = self._measure(document, operation, variables)
+        if measure.depth > MAX_DEPTH:
+            return GraphQLError(f"The operation is nested more than {MAX_DEPTH} levels deep.")
+        if measure.cost > measure.most:
+            return GraphQLError(
+                f"The operation asks for more than {measure.most:.0f} fields: take smaller pages."
+            )
+        return None
+
+    def _measure(
+        self, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> "_Measure":
         fragments = {
             definition.name.value: definition
             for definition in document.definitions
@@ -84,15 +114,28 @@ class OperationLimits:
             definition.variable.name.value: definition.default_value
             for definition in operation.variable_definitions or ()
         }
-        measure = _Measure(self._fields, fragments, {**defaults, **variables})
-        cost = measure.of(operation.selection_set, 1, self._roots[operation.operation])
-        if measure.depth > MAX_DEPTH:
-            return GraphQLError(f"The operation is nested more than {MAX_DEPTH} levels deep.")
-        if measure.aliases > MAX_ALIASES:
-            return GraphQLError(f"The operation has more than {MAX_ALIASES} aliases.")
-        if cost > MAX_COST:
-            return GraphQLError(f"The operation asks for more than {MAX_COST} fields: take smaller pages.")
-        return None
+        most = self._max_introspection if introspects_only(operation) else MAX_COST
+        measure = _Measure(self._fields, fragments, {**defaults, **variables}, most)
+        measure.cost = measure.of(operation.selection_set, 1, self._roots[operation.operation])
+        return measure
+
+
+def operations_of(document: DocumentNode, name: str | None = None) -> list[OperationDefinitionNode]:
+    """The operations of a document; those of a name, if one is given."""
+    return [
+        one
+        for one in document.definitions
+        if isinstance(one, OperationDefinitionNode)
+        and (name is None or (one.name is not None and one.name.value == name))
+    ]
+
+
+def introspects_only(operation: OperationDefinitionNode) -> bool:
+    """Whether an operation asks for the schema, and for nothing else."""
+    names = {
+        one.name.value if isinstance(one, FieldNode) else "..." for one in operation.selection_set.selections
+    }
+    return names <= _META_FIELDS.keys() and names != {"__typename"}
 
 
 @dataclass
@@ -101,21 +144,23 @@ class _Measure:
     fragments: Mapping[str, FragmentDefinitionNode]
     #: What clients gave, or else the default as it stands in the document.
     variables: Mapping[str, Any]
+    #: The cost that is too much when it is exceeded; what comes behind it is not looked at any more.
+    most: float
+    cost: float = 0
     depth: int = 0
-    aliases: int = 0
+    visits: int = 0
 
-    def of(
-        self, selections: SelectionSetNode, level: int, parent: str | None, page: int | None = None
-    ) -> int:
+    def of(self, selections: SelectionSetNode, level: int, parent: str, page: float | None = None) -> float:
         """The cost of a selection set: each field is 1, and what is under a list counts for each of its items.
 
-        ``parent`` is the type's name, None within introspection; ``page``: how many items the page holds that it is.
+        ``parent`` is the type's name; ``page``: how many items the page holds that it is.
         """
-        cost = 0
+        cost: float = 0
         self.depth = max(self.depth, level)
-        if level > MAX_DEPTH or self.aliases > MAX_ALIASES:
+        if level > MAX_DEPTH:
             return cost
         for selection in selections.selections:
+            self.visits += 1
             match selection:
                 case FieldNode():
                     cost += self._field(selection, level, parent, page)
@@ -128,29 +173,33 @@ class _Measure:
                     cost += self.of(fragment.selection_set, level, within, page)
                 case _:
                     pass
-            if cost > MAX_COST:
+            if self.visits > _MAX_VISITS:
+                return math.inf
+            if cost > self.most:
                 break
         return cost
 
-    def _field(self, node: FieldNode, level: int, parent: str | None, page: int | None) -> int:
-        self.aliases += node.alias is not None
-        if node.selection_set is None:
-            return 1
+    def _field(self, node: FieldNode, level: int, parent: str, page: float | None) -> float:
         name = node.name.value
-        if name.startswith("__"):
+        if name in _META_FIELDS:
             # The schema lies deeper than the store's data, so its levels begin further up.
-            return 1 + self.of(node.selection_set, -MAX_DEPTH, None)
-        if parent is None:
-            return 1 + self.of(node.selection_set, level + 1, None)
-        field = self.fields[parent][name]
-        items = None if field.limit is None else self._limit(node, field.limit, field.default_items)
+            selections = node.selection_set
+            return 1 if selections is None else 1 + self.of(selections, -MAX_DEPTH, _META_FIELDS[name])
+        field = self.fields[parent].get(name)
+        if field is None:
+            return 1
+        if node.selection_set is None:
+            return 1 + field.items
+        items = None if field.limit is None else self._limit(node, field.limit, field.items)
         if not field.is_list:
-            return 1 + self.of(node.selection_set, level + 1, field.type_name, items)
+            # Types that have no type within are most of them: the chains of tools end early.
+            share = _OF_TYPE_SHARE if (parent, name) == _OF_TYPE else 1
+            return 1 + share * self.of(node.selection_set, level + 1, field.type_name, items)
         if items is None:
-            items = _UNPAGED_ITEMS if page is None else page
+            items = field.items if page is None or parent.startswith("__") else page
         return 1 + items * self.of(node.selection_set, level + 1, field.type_name)
 
-    def _limit(self, node: FieldNode, path: tuple[str, ...], default: int) -> int:
+    def _limit(self, node: FieldNode, path: tuple[str, ...], default: float) -> float:
         name, *rest = path
         given = next((one.value for one in node.arguments or () if one.name.value == name), None)
         found = self._value(given, rest)
@@ -174,7 +223,7 @@ class _Measure:
                 return None
 
 
-def _field(field: GraphQLField) -> _Field:
+def _field(field: GraphQLField, items: float | None) -> _Field:
     limit: tuple[str, ...] | None = None
     default = None
     for name, argument in field.args.items():
@@ -183,17 +232,46 @@ def _field(field: GraphQLField) -> _Field:
             limit, default = (name,), argument.default_value
         elif isinstance(kind, GraphQLInputObjectType) and _LIMIT in kind.fields:
             limit, default = (name, _LIMIT), kind.fields[_LIMIT].default_value
+    if limit is not None:
+        items = default if isinstance(default, int) else _DEFAULT_PAGE_ITEMS
     return _Field(
         get_named_type(field.type).name,
-        is_list_type(get_nullable_type(field.type)),
+        _is_list(field),
         limit,
-        default if isinstance(default, int) else _DEFAULT_PAGE_ITEMS,
+        _UNPAGED_ITEMS if items is None else items,
     )
 
 
-def _condition(condition: NamedTypeNode | None, parent: str | None) -> str | None:
-    """The type within a fragment; whatever it says, introspection stays that."""
-    return parent if condition is None or parent is None else condition.name.value
+def _is_list(field: GraphQLField) -> bool:
+    return is_list_type(get_nullable_type(field.type))
+
+
+def _lists_of(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
+    """How long the lists of introspection are, by type and field: those of types and fields on average."""
+    kinds = list(schema.type_map.values())
+    fields = [
+        field
+        for kind in kinds
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
+        for field in kind.fields.values()
+    ]
+    inputs = [kind for kind in kinds if isinstance(kind, GraphQLInputObjectType)]
+    enums = [kind for kind in kinds if isinstance(kind, GraphQLEnumType)]
+    return {
+        ("__Schema", "types"): len(kinds),
+        ("__Schema", "directives"): len(schema.directives),
+        ("__Type", "fields"): len(fields) / len(kinds),
+        ("__Type", "inputFields"): sum(len(kind.fields) for kind in inputs) / len(kinds),
+        ("__Type", "enumValues"): sum(len(kind.values) for kind in enums) / len(kinds),
+        ("__Type", "interfaces"): 1,
+        ("__Type", "possibleTypes"): 1,
+        ("__Field", "args"): sum(len(field.args) for field in fields) / len(fields),
+    }
+
+
+def _condition(condition: NamedTypeNode | None, parent: str) -> str:
+    """The type within a fragment."""
+    return parent if condition is None else condition.name.value
 
 
 def _number(value: IntValueNode) -> int:

@@ -83,15 +83,20 @@ class Operations:
         if self._under_way.get(operation.id) is not operation:
             return  # The client has thought better of it already.
         try:
-            prepared = self._door.engine.prepare(request)
+            if not self._door.engine.follows(
+                request
+            ):  # It costs what a request costs, before anything is done.
+                admission = await self._door.store.admit(credentials)
+                if admission.refusal is not None:
+                    raise admission.refusal
+            prepared = await self._door.engine.prepare(request)
             operation.session.rate.message()
+            if self._under_way.get(operation.id) is not operation:
+                return
             if prepared.kind is OperationType.SUBSCRIPTION:
                 await self._follow(operation, prepared)
                 return
             operation.follows = False
-            admission = await self._door.store.admit(credentials)
-            if admission.refusal is not None:
-                raise admission.refusal
             context = RequestContext(
                 self._door.store, operation.session.caller, self._state.get("request_id")
             )
@@ -103,7 +108,11 @@ class Operations:
         except Refused as refused:
             self._fail(operation, refused.errors)
         except StoreError as error:
-            self._fail(operation, [error_entry(error)])
+            if operation.follows and isinstance(error, Unavailable):
+                # An error would end a subscription for good; stock clients begin it again on their next connection.
+                operation.session.close(Close(refusal_reason(error), error.detail))
+            else:
+                self._fail(operation, [error_entry(error)])
         except Exception:  # The boundary of an operation: one that fails does not end the connection.
             log.exception("an operation failed")
             self._fail(operation, [error_entry(Internal())])
@@ -113,12 +122,7 @@ class Operations:
         operation.membership = membership = self._door.shared_executions.join(
             prepared, session.caller, begins=self.begins
         )
-        try:
-            operation.stream = await session.follow_apart(membership.command)
-        except Unavailable as error:
-            # An error would end the subscription for good; stock clients begin it again on their next connection.
-            session.close(Close(refusal_reason(error), error.detail))
-            return
+        operation.stream = await session.follow_apart(membership.command)
         operation.delivery = SharedDelivery(
             self._sink,
             membership.shared,

@@ -1,5 +1,6 @@
 """What an operation costs, by the schema alone."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     build_schema,
+    get_introspection_query,
     parse,
     validate,
 )
@@ -76,18 +78,49 @@ def test_a_list_counts_for_each_item_wherever_it_is_in_the_schema(query: str, it
 
 
 def test_variables_say_how_long_a_page_is() -> None:
-    query = f"query($n: Int, $p: Paging) {{ toys(limit: $n) {{ {fields(150)} }} toyPage(paging: $p) {{ total }} }}"
+    query = (
+        f"query($n: Int, $p: Paging) {{ toys(limit: $n) {{ {fields(75)} }} toyPage(paging: $p) {{ total }} }}"
+    )
     assert is_too_dear(query, n=100)
     assert not is_too_dear(query, n=10)
-    paged = f"query($p: Paging) {{ toyPage(paging: $p) {{ data {{ {fields(150)} }} }} }}"
+    paged = f"query($p: Paging) {{ toyPage(paging: $p) {{ data {{ {fields(75)} }} }} }}"
     assert is_too_dear(paged, p={"limit": 100})
     assert not is_too_dear(paged, p={"limit": 10})
     assert not is_too_dear(paged, p=None)
 
 
-def test_introspection_counts_no_items() -> None:
-    query = f"{{ __schema {{ types {{ ...T }} }} }} fragment T on __Type {{ {' '.join(['name'] * 3_000)} }}"
-    assert not is_too_dear(query)
+_TYPES = "types { name fields { name args { name } type { name fields { name } } } }"
+
+
+@pytest.mark.parametrize(
+    ("query", "too_dear"),
+    [
+        (get_introspection_query(), False),
+        (get_introspection_query(descriptions=True, specified_by_url=True, schema_description=True), False),
+        (f"{{ a: __schema {{ {_TYPES} }} }}", False),
+        ("{ " + " ".join(f"a{n}: __schema {{ {_TYPES} }}" for n in range(10)) + " }", True),
+        ("{ __schema { " + " ".join(f"a{n}: {_TYPES}" for n in range(10)) + " } }", True),
+        ("{ __schema { types { " + " ".join(f"a{n}: name" for n in range(400)) + " } } }", True),
+        ("{ shelf { id } __schema { types { name } } }", False),
+        (f"{{ shelf {{ id }} ...F ...G }} fragment F on Query {{ a: __schema {{ {_TYPES} }} }} "
+         f"fragment G on Query {{ b: __schema {{ {_TYPES} }} }}", True),
+    ],
+)  # fmt: skip
+def test_introspection_counts_what_the_schema_holds(query: str, too_dear: bool) -> None:
+    assert validate(_SCHEMA, parse(query)) == []
+    assert is_too_dear(query) is too_dear
+
+
+def test_fragments_that_multiply_one_another_are_not_followed_to_the_end() -> None:
+    names = "abcdefghijklmnopqrstuvwxyz"
+    chain = " ".join(f"fragment {a} on Query {{ ...{b} ...{b} }}" for a, b in pairwise(names))
+    assert is_too_dear(f"{{ ...a }} {chain} fragment z on Query {{ __typename }}")
+
+
+def test_a_list_of_scalars_is_a_list() -> None:
+    photos = " ".join(["photos"] * 10)
+    assert is_too_dear(f"{{ pets(limit: 100) {{ {photos} }} }}")
+    assert not is_too_dear(f"{{ pets(limit: 50) {{ {photos} }} }}")
 
 
 def test_a_default_in_the_schema_says_how_long_a_page_is() -> None:
@@ -95,5 +128,5 @@ def test_a_default_in_the_schema_says_how_long_a_page_is() -> None:
     limit = GraphQLArgument(GraphQLInt, default_value=50)
     toys = GraphQLField(GraphQLList(toy), {"limit": limit})
     schema = GraphQLSchema(GraphQLObjectType("Query", {"toys": toys}))
-    assert is_too_dear(f"{{ toys {{ {fields(200)} }} }}", schema)
-    assert not is_too_dear(f"{{ toys {{ {fields(199)} }} }}", schema)
+    assert is_too_dear(f"{{ toys {{ {fields(100)} }} }}", schema)
+    assert not is_too_dear(f"{{ toys {{ {fields(99)} }} }}", schema)
