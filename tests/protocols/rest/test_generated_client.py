@@ -12,6 +12,7 @@ import pytest
 import yaml
 from openapi_python_client import generate
 from openapi_python_client.config import Config, ConfigFile, MetaType
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.contracts.documents import http_document_3_1
 from protocols.rest.pages import dump_yaml
@@ -142,6 +143,7 @@ def test_the_edition_has_all_but_what_3_1_does_not_know() -> None:
     document = http_document_3_1()
     committed = Path(__file__).parents[3] / "openapi" / "openapi-3.1.yaml"
     assert document == yaml.safe_load(committed.read_text(encoding="utf-8"))
+    OpenAPIV31SpecValidator(document).validate()
     assert document["openapi"] == "3.1.0"
     assert "/v1/events" in document["paths"]
     methods = {method for item in document["paths"].values() for method in item}
