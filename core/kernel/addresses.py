@@ -59,7 +59,8 @@ class TrustedProxies:
         if not self.trust(peer):
             return peer
         hops = [_without_port(hop.strip()[:_MAX_ADDRESS_CHARACTERS]) for hop in forwarded.split(",")]
-        return next((hop for hop in reversed(hops) if not self.trust(hop)), hops[0])
+        client = next((hop for hop in reversed(hops) if not self.trust(hop)), hops[0])
+        return client or peer
 
 
 def _without_port(hop: str) -> str:

@@ -4,6 +4,7 @@
 ``listening``           sockets, bound before anything else starts
 ``http_protocol``       HTTP/1.1 connections
 ``http_connection``     the client's connection during one request
+``forwarded``           the client in whose name a proxy asks
 ``request_head``        what a request must be to be read on
 ``websocket_protocol``  WebSocket connections
 ``tcp``                 TCP and TLS connections, for MQTT

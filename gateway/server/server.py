@@ -13,6 +13,8 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from core.kernel.addresses import TrustedProxies
+from gateway.server.forwarded import ForwardedClients
 from gateway.server.http_protocol import HttpProtocol
 from gateway.server.listening import BACKLOG
 from gateway.server.monitor import ConnectionMonitor, MonitoredConnection
@@ -34,7 +36,7 @@ class ServerOptions:
     #: PEM files; both or neither.
     certificate: Path | None = None
     certificate_key: Path | None = None
-    #: Addresses or networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
+    #: Addresses or networks whose ``X-Forwarded-For`` is believed.
     trusted_proxies: tuple[str, ...] = ()
     #: From the signal to stop until what is left is cut off.
     drain_limit: float = 25.0
@@ -216,6 +218,8 @@ async def _emptied(limit: float | None, *collections: Collection[object]) -> Non
 
 
 def _config(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
+    if options.trusted_proxies:
+        app = ForwardedClients(app, TrustedProxies(options.trusted_proxies))
     return uvicorn.Config(
         cast(Any, app),  # Starlette's and uvicorn's types for the same thing do not match.
         http=HttpProtocol,
@@ -232,8 +236,7 @@ def _config(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
         log_config=None,
         log_level=logging.WARNING,
         server_header=False,
-        proxy_headers=bool(options.trusted_proxies),
-        forwarded_allow_ips=list(options.trusted_proxies),
+        proxy_headers=False,
         backlog=BACKLOG,
         ssl_certfile=options.certificate,
         ssl_keyfile=options.certificate_key,

@@ -113,6 +113,7 @@ class Rpc:
             token = text.strip() if scheme.lower() == "bearer" else None
         address, forwarded = address_of(context.peer()), given.get("x-forwarded-for")
         if forwarded is not None:
+            forwarded = ",".join(value for name, value in metadata if name == "x-forwarded-for")
             address = calls.proxies.client_of(address, forwarded)
         self.credentials = Credentials(address, given.get("x-tenant-id"), token, given.get("x-api-key"))
         calls.begin(self)

@@ -16,6 +16,7 @@ from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
 from protocols.http.connection import connection_of
 from tests.gateway.server.serving import CLOSE, connected, nothing, serving, with_lifespan
+from tests.http_clients import http_client
 from tests.waiting import TIMEOUT_SECONDS, eventually, within
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -133,17 +134,37 @@ async def test_a_cancelled_server_drops_its_connections() -> None:
         assert serve.cancelled()
 
 
-@pytest.mark.parametrize(("trusted", "seen"), [((), b"127.0.0.1"), (("127.0.0.1",), b"192.0.2.7")])
-async def test_only_a_trusted_proxy_may_name_the_client(trusted: tuple[str, ...], seen: bytes) -> None:
+@pytest.mark.parametrize(
+    ("trusted", "host", "lines", "seen"),
+    [
+        ((), "127.0.0.1", ("192.0.2.7",), "127.0.0.1"),
+        (("127.0.0.1",), "127.0.0.1", ("192.0.2.7",), "192.0.2.7"),
+        (("127.0.0.1",), "127.0.0.1", ("192.0.2.7:4711",), "192.0.2.7"),
+        (("127.0.0.1",), "127.0.0.1", ("198.51.100.1", "192.0.2.7", "127.0.0.1"), "192.0.2.7"),
+        (("127.0.0.1",), "127.0.0.1", ("",), "127.0.0.1"),
+        (("*", "10.0.0.1"), "127.0.0.1", ("192.0.2.7",), "192.0.2.7"),
+        (("127.0.0.0/8",), "::", ("192.0.2.7",), "192.0.2.7"),
+    ],
+)
+async def test_only_a_trusted_proxy_may_name_the_client(
+    trusted: tuple[str, ...], host: str, lines: tuple[str, ...], seen: str
+) -> None:
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": scope["client"][0].encode()})
 
-    async with serving(call, trusted_proxies=trusted) as running, connected(running.port) as client:
-        client.send(
-            b"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n\r\n"
-        )
-        assert (await client.read_to_end()).endswith(b"9\r\n" + seen + b"\r\n0\r\n\r\n")
+    server = Server(with_lifespan(call), ServerOptions(trusted_proxies=trusted), on_drain=nothing)
+    try:
+        sockets = listen(host, 0)
+    except OSError as error:
+        pytest.skip(f"this machine has no such address: {error}")
+    serve = asyncio.create_task(server.serve(sockets))
+    async with http_client() as client:
+        forwarded = [("X-Forwarded-For", line) for line in lines]
+        answer = await client.get(f"http://127.0.0.1:{socket_port(sockets)}/", headers=forwarded)
+    assert answer.text == seen
+    server.stop()
+    await within(serve)
 
 
 async def test_a_draining_server_takes_no_new_connection_and_ends_idle_ones() -> None:
