@@ -96,7 +96,7 @@ class JoinedChats:
 
     async def say(self, command: SendText) -> OneMessage:
         """Send a message to a chat."""
-        chat_id = self._joined(command)
+        chat_id = self._named(command)
         body: dict[str, object] = {"text": command.text}
         if command.client_message_id is not None:
             body["clientMessageId"] = command.client_message_id
@@ -121,7 +121,7 @@ class JoinedChats:
 
     async def mark_read(self, command: ReadMark) -> OneMessage:
         """Mark a message as read."""
-        chat_id = self._joined(command)
+        chat_id = self._named(command)
         message = await self._run(MARK_READ, {"id": chat_id, "message_id": command.message_id})
         return OneMessage(message=message)
 
@@ -227,6 +227,13 @@ class JoinedChats:
     def user_id(self) -> str:
         """The user who is connected; empty for a client without one."""
         return self._session.caller.user_id or ""
+
+    def _named(self, command: InChat) -> str:
+        """The chat that a command names, joined or not.
+
+        Clients that queue what is said while they are offline send it as soon as they are back, before they join again.
+        """
+        return self._joined(command) if command.chat_id is None else command.chat_id
 
     def _joined(self, command: InChat) -> str:
         if command.chat_id is None and len(self._customers) == 1:

@@ -10,7 +10,7 @@ from core.kernel.ids import SHARED_TENANT
 from core.services.chats import CLOSE_CHAT
 from tests.core.stores import Shop
 from tests.protocols.live import Live, live
-from tests.protocols.socketio.clients import connected
+from tests.protocols.socketio.clients import NodeClient, connected
 from tests.waiting import eventually
 
 
@@ -94,6 +94,29 @@ async def test_a_chat_resumes_from_a_cursor_at_joining(node: Live, kind: str) ->
         assert [(await client.until("chatMessage"))["text"] for _ in range(2)] == ["two", "three"]
 
 
+async def test_what_the_official_client_queues_during_a_drop_arrives(node: Live) -> None:
+    """It sends it as soon as it is connected again, before the page has joined the chat anew."""
+    client = NodeClient()
+    options = {
+        "transports": ["websocket"],
+        "reconnectionDelay": 100,
+        "auth": {"token": node.token(node.member())},
+    }
+    await client.start(f"http://127.0.0.1:{node.port}", options)
+    try:
+        await client.until("connected")
+        chat = (await client.ask("joinChat"))["chat"]
+        (connection,) = node.server.server_state.connections
+        connection.abort()  # type: ignore[union-attr]
+        await client.until("disconnect")
+        for _ in range(150):
+            await client.emit("typingStarted", {"chatId": chat["id"]})
+        said = await client.ask("chatMessage", chatId=chat["id"], text="Is anybody there?")
+        assert said["message"]["chatId"] == chat["id"]
+    finally:
+        await client.stop()
+
+
 async def test_chats_of_others_do_not_exist(node: Live) -> None:
     async with (
         connected(node.port, token=node.token(node.member())) as one,
@@ -103,7 +126,8 @@ async def test_chats_of_others_do_not_exist(node: Live) -> None:
         chat = (await one.ask("joinChat", subject="Mine"))["chat"]
         assert (await other.refusal("joinChat", {"chatId": chat["id"]}))["code"] == "not-found"
         refused = await other.refusal("chatMessage", {"chatId": chat["id"], "text": "Hello?"})
-        assert refused["code"] == "bad-request"
+        assert refused["code"] == "not-found"
+        assert (await other.refusal("typingStarted", {"chatId": chat["id"]}))["code"] == "bad-request"
         assert (await visitor.refusal("joinChat", {}))["code"] == "unauthorized"
 
 
