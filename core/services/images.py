@@ -6,6 +6,7 @@ from core.kernel.errors import (
     ErrorCode,
     NotFound,
     PayloadTooLarge,
+    StoreError,
     UnsupportedMediaType,
     ValidationFailed,
     Violation,
@@ -85,9 +86,13 @@ def _address(ctx: Context, pet_id: str, image_id: str) -> str:
 async def _upload_image(ctx: Context, params: ById, body: ImageUpload) -> Image:  # noqa: ARG001
     image = ctx.prepared
     assert isinstance(image, Image)
-    pet = await ctx.get(Pet, params.id)
-    if len(pet.photos) >= MAX_PHOTOS:
-        raise Conflict(f"The pet has {MAX_PHOTOS} photos already.")
+    try:
+        pet = await ctx.get(Pet, params.id)
+        if len(pet.photos) >= MAX_PHOTOS:
+            raise Conflict(f"The pet has {MAX_PHOTOS} photos already.")
+    except StoreError:
+        await ctx.store.images.delete(ctx.tenant, image.id)
+        raise
     shown = pet.model_copy(update={"photos": (*pet.photos, image.url), "updated_at": ctx.now})
     tx = await ctx.tx()
     await tx.insert(image)

@@ -170,6 +170,8 @@ async def _rewrite(ctx: Context, pet: Pet, draft: PetDraft) -> Pet:
             changed = changed.model_copy(update={"owner_id": None})
     changed = changed.model_copy(update={"updated_at": ctx.now})
     await (await ctx.tx()).update(changed)
+    if changed.photos != pet.photos:
+        await _remove_images(ctx, pet.id, kept=changed.photos)
     if written != pet:
         ctx.emit(PET_UPDATED, PetEvent(pet=changed), PUBLIC, pet_id=pet.id)
     if status is not pet.status:
@@ -185,14 +187,21 @@ async def _refuse_reserved(ctx: Context, pet: Pet, why: str) -> None:
         raise Conflict(f"The pet is reserved by the order '{held.order_id}' and {why}.")
 
 
+async def _remove_images(ctx: Context, pet_id: str, kept: tuple[str, ...] = ()) -> None:
+    """Remove the images of a locked pet that its photos do not name any more, with their bytes."""
+    tx = await ctx.tx()
+    for image in await tx.find(Query(Image, (Equal("pet_id", pet_id),))):
+        if image.url not in kept:
+            await tx.delete(Image, image.id)
+            ctx.after_commit(partial(ctx.store.images.delete, ctx.tenant, image.id))
+
+
 async def _delete_pet(ctx: Context, params: ById, body: None) -> None:  # noqa: ARG001
     pet = await ctx.get(Pet, params.id)
     ctx.check_match(pet)
     await _refuse_reserved(ctx, pet, "cannot be removed before that is delivered or cancelled")
     tx = await ctx.tx()
-    for image in await tx.find(Query(Image, (Equal("pet_id", pet.id),))):
-        await tx.delete(Image, image.id)
-        ctx.after_commit(partial(ctx.store.images.delete, ctx.tenant, image.id))
+    await _remove_images(ctx, pet.id)
     await tx.delete(Pet, pet.id)
     ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
     announce_stock(ctx, pet.species)

@@ -17,7 +17,7 @@ from core.kernel.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from core.kernel.ids import SHARED_TENANT, new_id
+from core.kernel.ids import SHARED_TENANT, TenantId, new_id
 from core.kernel.limits import Limits
 from core.models import examples
 from core.models.images import ImageUpload
@@ -198,6 +198,33 @@ async def test_an_image_whose_bytes_are_lost_is_not_found(shop: Shop) -> None:
     image = await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
     await shop.store.images.delete_all(shop.tenant)
     await shop.refusal(NotFound, GET_IMAGE, id=pet.id, imageId=image.id)
+
+
+async def test_an_image_that_its_pet_names_no_more_is_gone_with_its_bytes(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    first, second, third = [await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id) for _ in range(3)]
+    await shop.call(UPDATE_PET, body={"photos": [second.url, third.url]}, id=pet.id)
+    await shop.call(UPDATE_PET, body={"name": "Rex"}, id=pet.id)
+    await shop.call(REPLACE_PET, body={**examples.PET_DRAFT, "photos": [third.url]}, id=pet.id)
+    for image in (first, second):
+        await shop.refusal(NotFound, GET_IMAGE, id=pet.id, imageId=image.id)
+        assert await shop.store.images.get(shop.tenant, image.id) is None
+    assert (await shop.call(GET_IMAGE, id=pet.id, imageId=third.id)).content == PNG
+
+
+async def test_a_refused_image_leaves_no_bytes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+    put = shop.store.images.put
+
+    async def noted(tenant: TenantId, name: str, content: bytes) -> None:
+        kept.append(name)
+        await put(tenant, name, content)
+
+    monkeypatch.setattr(shop.store.images, "put", noted)
+    pet = await pet_in(shop, photos=[f"https://example.com/{number}.png" for number in range(50)])
+    await shop.refusal(Conflict, UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
+    [name] = kept
+    assert await shop.store.images.get(shop.tenant, name) is None
 
 
 async def test_images_go_with_their_pet(shop: Shop) -> None:
