@@ -126,7 +126,7 @@ async def read_upload(exchange: Exchange, limit: int) -> dict[str, object]:
     The name of a file part named ``file`` comes along as ``filename``, unless there is a part of that name.
 
     Raises:
-        UnsupportedMediaType: the body is not multipart/form-data.
+        UnsupportedMediaType: the body is not multipart/form-data, or not in UTF-8.
         PayloadTooLarge: a file has more than ``limit`` bytes.
         BadRequest: it is empty, broken, or has a part twice.
         ClientGone: it did not come to its end.
@@ -135,6 +135,7 @@ async def read_upload(exchange: Exchange, limit: int) -> dict[str, object]:
         raise BadRequest(_EMPTY)
     if media_type_of(exchange.headers) != b"multipart/form-data":
         raise UnsupportedMediaType("The body must be multipart/form-data.")
+    check_charset(exchange.headers)
     boundary = parse_options_header(exchange.headers[b"content-type"])[1].get(b"boundary")
     if not boundary:
         raise BadRequest("The Content-Type names no boundary.")

@@ -298,6 +298,13 @@ async def test_a_part_that_is_there_twice_is_refused(shop: Shop) -> None:
         ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400),
         ({"content": b"", "headers": {"Content-Type": "multipart/form-data"}}, 400),
         ({"content": b"\x89PNG", "headers": {"Content-Type": "image/png"}}, 415),
+        (
+            {
+                "content": b"--x--",
+                "headers": {"Content-Type": "multipart/form-data; boundary=x; charset=latin-1"},
+            },
+            415,
+        ),
     ],
 )
 @pytest.mark.parametrize("limits", [Limits(requests_per_minute=0, image_bytes=1000)])
