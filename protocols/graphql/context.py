@@ -1,5 +1,6 @@
 """What resolvers may use: the store, the caller, and what was looked up for this request."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from core.store.store import Call, Store
 class RequestContext:
     """The context of one request, or of one event of a subscription (``event``)."""
 
-    __slots__ = ("_pets", "_users", "caller", "event", "request_id", "store")
+    __slots__ = ("_began", "_pets", "_turn", "_users", "caller", "event", "request_id", "store")
 
     def __init__(
         self, store: Store, caller: Caller, request_id: str | None = None, event: Event | None = None
@@ -26,6 +27,8 @@ class RequestContext:
         self.caller = caller
         self.request_id = request_id
         self.event = event
+        self._turn = asyncio.Lock()
+        self._began = False
         self._pets: DataLoader[str, Pet | None] | None = None
         self._users: DataLoader[str, User | None] | None = None
 
@@ -38,10 +41,18 @@ class RequestContext:
         key: str | None = None,
         if_match: str | None = None,
     ) -> Any:
-        """Run an operation; after a write nothing that was looked up before counts any more."""
+        """Run an operation; after a write nothing that was looked up before counts any more.
+
+        The operations of one request take turns, each in a turn of the loop of its own: what is made of the results of
+        many at once would hold up everybody else.
+        """
         tags = None if if_match is None else frozenset({if_match})
         call = Call(operation, params, body, self.request_id, key, tags)
-        outcome = await self.store.execute(self.caller, call)
+        async with self._turn:
+            if self._began:
+                await asyncio.sleep(0)
+            self._began = True
+            outcome = await self.store.execute(self.caller, call)
         if operation.writes:
             self._pets = self._users = None
         return outcome.value

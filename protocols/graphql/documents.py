@@ -39,12 +39,13 @@ class Documents:
             self._known.move_to_end(text)
         return found
 
-    def remember(self, text: str, document: Document) -> None:
-        """Remember a document; one that is known already stays."""
-        if text in self._known:
-            return
+    def remember(self, text: str, document: Document) -> Document:
+        """Remember a document; gives the one that is known already, where many asked for it at once."""
+        if (known := self._known.get(text)) is not None:
+            return known
         self._known[text] = document
         self.bytes += document.bytes
         while self.bytes > self._most_bytes:
             _, forgotten = self._known.popitem(last=False)
             self.bytes -= forgotten.bytes
+        return document

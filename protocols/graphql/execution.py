@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 #: The rule about fields that can be merged compares them pair by pair; so many comparisons take some hundredths of a
 #: second, and no client's document needs as many.
-overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 5_000
 _RULES = tuple(dict.fromkeys((*specified_rules, *recommended_rules)))
 #: Errors of a document that are told; those about unknown names look for similar ones.
 _MAX_ERRORS = 10
@@ -53,10 +53,19 @@ class Refused(Exception):
         self.errors = refusals_of(errors)
 
 
-class Request(NamedTuple):
-    """What a client asks for (GraphQL over HTTP, section 5.1)."""
+class NotPersisted(Refused):
+    """A request by the hash of a document, none of which are kept; clients send the document then."""
 
-    query: str
+    def __init__(self) -> None:
+        super().__init__()
+        code = "PERSISTED_QUERY_NOT_SUPPORTED"
+        self.errors = [{"message": "PersistedQueryNotSupported", "extensions": {"code": code}}]
+
+
+class Request(NamedTuple):
+    """What a client asks for (GraphQL over HTTP, section 5.1); ``query`` is None where it gives a document's hash."""
+
+    query: str | None
     operation_name: str | None = None
     variables: Mapping[str, Any] = {}
 
@@ -90,7 +99,7 @@ class Engine:
 
     def follows(self, request: Request) -> bool:
         """Whether a request is known to be a subscription, without any work."""
-        known = self.documents.get(request.query)
+        known = None if request.query is None else self.documents.get(request.query)
         operations = [] if known is None else operations_of(known.tree, request.operation_name)
         return len(operations) == 1 and operations[0].operation is OperationType.SUBSCRIPTION
 
@@ -102,6 +111,8 @@ class Engine:
             RateLimited: too many wait for that already.
         """
         query = request.query
+        if query is None:
+            raise NotPersisted
         document = self.documents.get(query)
         if document is None:
             try:
@@ -116,8 +127,8 @@ class Engine:
         request = request._replace(variables=_declared(named[0], request.variables))
         if (excess := self._limits.excess_of(document.tree, named[0], request.variables)) is not None:
             raise Refused(excess)
-        self.documents.remember(query, document)
-        return Prepared(document, named[0], request)
+        # The operation may be another tree's that was made of the same text meanwhile; nothing depends on it.
+        return Prepared(self.documents.remember(query, document), named[0], request)
 
     def _checked(self, query: str, tokens: int) -> Document:
         try:
@@ -156,6 +167,8 @@ class Engine:
             context,
             dict(request.variables),
             request.operation_name,
+            # To look for names that are like a text of a megabyte takes long.
+            hide_suggestions=True,
         )
         if isinstance(executor, list):
             raise Refused(*executor)

@@ -17,6 +17,7 @@ from core.live.connection import Sink
 from core.live.delivery import Delivery
 from core.live.session import Session
 from protocols.graphql.context import RequestContext
+from protocols.graphql.documents import Document
 from protocols.graphql.door import Door
 from protocols.graphql.errors import ID_IN_USE, Breach, error_entry, expiry_of
 from protocols.graphql.execution import Prepared, Refused, Request, encode
@@ -25,8 +26,8 @@ from protocols.graphql.wire import SocketWire, next_message, places_message, ser
 
 log = logging.getLogger(__name__)
 
-#: Operations of one connection that may go on at once.
-_MAX_OPERATIONS = 100
+#: Operations of one connection that may go on at once, and what the documents of its subscriptions may take.
+_MAX_OPERATIONS, _MAX_DOCUMENT_BYTES = 100, 1536 * 1024
 
 
 class _Operation:
@@ -35,7 +36,7 @@ class _Operation:
     ``follows``: it is a subscription, or not known to be anything else.
     """
 
-    __slots__ = ("delivery", "follows", "id", "membership", "session", "stream", "task")
+    __slots__ = ("delivery", "document", "follows", "id", "membership", "session", "stream", "task")
 
     def __init__(self, mark: str, session: Session) -> None:
         self.id = mark
@@ -44,6 +45,8 @@ class _Operation:
         self.membership: Membership | None = None
         self.stream: Subscription | None = None
         self.delivery: Delivery | None = None
+        #: A subscription's.
+        self.document: Document | None = None
         self.follows = True
 
 
@@ -119,6 +122,10 @@ class Operations:
 
     async def _follow(self, operation: _Operation, prepared: Prepared) -> None:
         session = operation.session
+        operation.document = prepared.document
+        documents = [one.document for one in self._under_way.values() if one.document is not None]
+        if sum({id(one.tree): one.bytes for one in documents}.values()) > _MAX_DOCUMENT_BYTES:
+            raise RateLimited(1, "Too many long documents on one connection.")
         operation.membership = membership = self._door.shared_executions.join(
             prepared, session.caller, begins=self.begins
         )

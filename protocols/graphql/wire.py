@@ -12,13 +12,15 @@ from core.kernel.events import Event
 from protocols.graphql.execution import Request
 from protocols.http.frames import text_frame
 from protocols.http.headers import accepts, quality_of
-from protocols.http.json_text import LoneSurrogate, read_json
+from protocols.http.json_text import LoneSurrogate, has_more_parts, read_json
 
 JSON, RESPONSE_JSON, EVENT_STREAM = (
     b"application/json",
     b"application/graphql-response+json",
     b"text/event-stream",
 )
+#: Members and items of a body in all, those of no meaning included.
+_MAX_PARTS = 20_000
 #: Characters of a subscription's id.
 _MAX_ID_CHARACTERS = 128
 
@@ -54,8 +56,10 @@ def request_of_body(body: bytes) -> Request:
     """Read the body of a POST.
 
     Raises:
-        BadRequest: it is not what GraphQL over HTTP, section 5.1, says.
+        BadRequest: it is not what GraphQL over HTTP, section 5.1, says, or has too many parts.
     """
+    if has_more_parts(body, _MAX_PARTS):
+        raise BadRequest(f"The body has more than {_MAX_PARTS} members and items.")
     try:
         return request_of(orjson.loads(body))
     except orjson.JSONDecodeError:
@@ -87,6 +91,8 @@ def request_of_query(query_string: bytes) -> Request:
 def request_of(members: object) -> Request:
     """Read a request's members; those that nobody knows are ignored, as the specification wants it.
 
+    Instead of a document there may be the hash of one (``extensions.persistedQuery``, as Apollo's clients send it).
+
     Raises:
         BadRequest: one of them is of the wrong type.
     """
@@ -95,13 +101,14 @@ def request_of(members: object) -> Request:
     if not isinstance(members, dict):
         raise BadRequest("A request is a JSON object.")
     query, name, variables = members.get("query"), members.get("operationName"), members.get("variables")
-    if not isinstance(query, str):
-        raise BadRequest("query: must be a text")
     if not isinstance(name, str | None):
         raise BadRequest("operationName: must be a text")
     for member in ("variables", "extensions"):
         if not isinstance(members.get(member), dict | None):
             raise BadRequest(f"{member}: must be an object")
+    by_hash = query is None and "persistedQuery" in (members.get("extensions") or {})
+    if not isinstance(query, str) and not by_hash:
+        raise BadRequest("query: must be a text")
     return Request(query, name, variables or {})
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import threading
 import tracemalloc
 from pathlib import Path
@@ -199,7 +200,7 @@ async def test_a_subscription_whose_document_is_known_costs_no_request(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "value", [["CAT"] * 2_001, [1] * 100_000, {f"a{n}": n for n in range(2_001)}, [[[]] * 1_001] * 2]
+    "value", [["CAT"] * 2_001, [1] * 9_000, {f"a{n}": n for n in range(2_001)}, [[[]] * 1_001] * 2]
 )
 async def test_variables_have_a_bound(node: Live, monkeypatch: pytest.MonkeyPatch, value: object) -> None:
     monkeypatch.setattr(Executor, "build", None)
@@ -223,3 +224,91 @@ async def test_variables_that_nothing_declares_are_left_aside(node: Live) -> Non
 async def test_messages_repeat_only_the_beginning_of_what_was_sent(node: Live) -> None:
     found = await errors_of(node, "{ " + "x" * 30_000 + " }")
     assert len(found[0]["message"]) < 600
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"0,"])
+async def test_a_body_of_very_many_parts_is_not_read(
+    node: Live, monkeypatch: pytest.MonkeyPatch, part: bytes
+) -> None:
+    monkeypatch.setattr("protocols.graphql.wire.request_of", None)
+    body = b'{"query": "{ __typename }", "other": [' + part * 300_000 + b"0]}"
+    headers = {"Content-Type": "application/json"}
+    answer = await node.get("/v1/graphql", "POST", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert "20000 members and items" in answer.json()["errors"][0]["message"]
+
+
+async def test_a_long_text_where_a_name_is_due_is_compared_with_none(node: Live) -> None:
+    query = "query($s: [Species!]) { pets(species: $s) { id } }"
+    for text in ("x" * 900_000, "CATT"):
+        found = await errors_of(node, query, variables={"s": [text]})
+        assert "does not exist" in found[0]["message"] or text[:9] in found[0]["message"]
+        assert "mean" not in found[0]["message"]
+
+
+async def test_what_one_request_asks_for_is_looked_up_in_turns_of_the_loop(
+    node: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = 0
+    turns: list[int] = []
+    execute = node.store.execute
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def noted(*arguments: Any) -> Any:
+        try:
+            return await execute(*arguments)
+        finally:
+            turns.append(turn)
+
+    monkeypatch.setattr(node.store, "execute", noted)
+    query = "{ " + " ".join(f"a{number}: pets {{ id }}" for number in range(30)) + " }"
+    counting = asyncio.create_task(count())
+    for _ in range(2):  # The second time all of it is remembered.
+        await data_of(node, query)
+    counting.cancel()
+    assert len(set(turns)) == len(turns) == 60
+
+
+async def test_the_documents_of_a_connections_subscriptions_have_a_bound(node: Live) -> None:
+    async with member(node) as client:
+        texts = [EVENTS + "\n#" * 180 + str(mark) for mark in range(30)]
+        fit = 1536 * 1024 // weigh(parse(texts[-1]), texts[-1], size_of(texts[-1])).bytes
+        for text in texts:
+            await client.subscribe(text[-9:], text, topics=["pets/#"])
+        refused = [await client.hear() for _ in texts[fit:]]
+        assert {one["payload"][0]["extensions"]["code"] for one in refused} == {"RATE_LIMITED"}
+        await subscribed(node, fit)
+        await client.say("complete", texts[0][-9:])
+        await client.subscribe("again", EVENTS, topics=["pets/#"])
+        await subscribed(node, fit)
+        for mark in range(40):
+            await client.subscribe(f"same-{mark}", EVENTS, topics=["pets/#"])
+        await subscribed(node, fit + 40)
+
+
+# --- the hash of a document ---
+
+HASH = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
+NOT_SUPPORTED = {"PERSISTED_QUERY_NOT_SUPPORTED"}
+
+
+def codes_of(errors: list[dict[str, Any]]) -> set[str]:
+    return {one["extensions"]["code"] for one in errors}
+
+
+async def test_no_document_is_found_by_its_hash(node: Live) -> None:
+    body = {"extensions": HASH, "variables": {}}
+    posted = await node.get("/v1/graphql", "POST", json=body)
+    got = await node.get("/v1/graphql", params={"extensions": json.dumps(HASH)})
+    for answer in (posted, got):
+        assert answer.status_code == 200
+        assert codes_of(answer.json()["errors"]) == NOT_SUPPORTED
+    async with member(node) as client:
+        await client.say("subscribe", "1", body)
+        assert codes_of((await client.hear())["payload"]) == NOT_SUPPORTED
+    assert await data_of(node, "{ __typename }", extensions=HASH) == {"__typename": "Query"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.http.json_text import LoneSurrogate, read_json
+from protocols.http.json_text import LoneSurrogate, has_more_parts, read_json
 
 TEXTS = st.text(st.characters() | st.characters(categories=["Cs"]) | st.sampled_from('\\"u{}'), max_size=8)
 
@@ -40,3 +40,19 @@ def test_the_rest_of_the_value_is_there() -> None:
     with pytest.raises(LoneSurrogate) as refused:
         read_json('{"id": 7, "text": "a\\ud83d\\\\ud83d\\ud83d\\ude00"}')
     assert refused.value.value == {"id": 7, "text": "a\ufffd\\ud83d😀"}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (b"[]", 1),
+        (b'{"a": [1, 2, {}]}', 5),
+        (b'["a,[{", "\\",[", "\\\\", ","]', 4),
+        (b"[" + b"[]," * 340_000 + b"[]]", 680_002),
+        (b'["' + b",[{" * 300_000 + b'"]', 1),
+        (b'["' + b'\\",' * 300_000 + b'\\\\", 1]', 2),
+    ],
+)
+def test_the_parts_of_a_text_are_counted_without_reading_it(text: bytes, parts: int) -> None:
+    assert has_more_parts(text, parts - 1)
+    assert not has_more_parts(text, parts)
