@@ -1,4 +1,5 @@
-"""The store itself: no transport, no database, no framework. Each room may import those above it, never one below.
+"""The store itself: no transport, no database, no framework. From the lowest room to the highest: each may
+import those named before it, never one named later.
 
 ``kernel``    the vocabulary of all: ids, clock, errors, events, topics, cursors, callers, models, validation, limits
 ``ports``     what the store needs from outside, as interfaces

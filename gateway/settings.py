@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     network_rate_limit: int | None = Field(
         default=None,
         ge=0,
-        description="requests per minute and network address, over all tenants; without it ten times `RATE_LIMIT`",
+        description=(
+            "requests per minute and network address, over all tenants; without it ten times `PETSTORE_RATE_LIMIT`"
+        ),
     )
     network_registrations: int = Field(
         default=_DEFAULTS.network_registrations_per_minute,
@@ -331,7 +333,7 @@ def misspelt_variables() -> list[str]:
     unknown = {name.removeprefix(PREFIX) for name in given if name.startswith(PREFIX)} - known
     return [
         f"{PREFIX}{name}: no such setting"
-        + "".join(f"; did you mean {PREFIX}{near}?" for near in get_close_matches(name, known, 1, 0.8))
+        + "".join(f"; did you mean {PREFIX}{near}?" for near in get_close_matches(name, known, 1, 0.7))
         for name in sorted(unknown)
     ]
 

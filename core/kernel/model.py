@@ -299,7 +299,7 @@ def _rfc3339_text(value: object) -> object:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise PydanticCustomError("INVALID_TYPE", "must be a time as text")
+        raise PydanticCustomError("INVALID_TYPE", "must be a string with a time")
     if not re.fullmatch(_TIME_PATTERN, value):
         raise PydanticCustomError(
             "INVALID_FORMAT", "must be a time in RFC 3339, such as 2026-01-31T08:15:00Z"

@@ -165,7 +165,8 @@ LOG_IN = Operation(
     tag="Authentication",
     summary="Log in",
     description="For users, and for devices with their own name and password. After five failures within a minute "
-    "for a name, or twenty from an address, further attempts are refused for a while.",
+    "with a name from one network address, or thirty from one address, further attempts from there are refused for a "
+    "while.",
     params=NoParams,
     body=LoginRequest,
     result=Tokens,

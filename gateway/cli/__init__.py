@@ -101,7 +101,7 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="HTTP port; 0 takes any free one (PETSTORE_PORT).")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that share the port (PETSTORE_WORKERS).")
+        int | None, typer.Option(help="Processes that share the ports (PETSTORE_WORKERS).")
     ] = None,
     demo: Annotated[
         bool | None, typer.Option("--demo", help="Seed the shared pool, make demo accounts (PETSTORE_DEMO).")
@@ -132,7 +132,7 @@ def seed(tenant: Annotated[str | None, _TENANT_OPTION] = None) -> None:
 @app.command()
 def watch(
     topics: Annotated[
-        list[str], typer.Argument(help="Topic filters: pets/#, orders/+/status.", metavar="TOPICS…")
+        list[str], typer.Argument(help="Topic filters: pets/#, orders/+/status.", metavar="TOPIC")
     ],
     url: Annotated[str | None, _URL_OPTION] = None,
     token: Annotated[str | None, typer.Option(envvar="PETSTORE_TOKEN", help="An access token.")] = None,

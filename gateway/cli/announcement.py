@@ -89,7 +89,10 @@ def entries(ports: BoundPorts) -> Iterator[Entry]:
     yield Entry(
         "MQTT",
         f"mqtt://{ports.mqtt.authority}",
-        (f"curl -N mqtt://{name}:{password}@{ports.mqtt.authority}/orders/%23",),
+        (
+            # The length before each topic begins with a zero byte, which curl writes to no terminal by itself.
+            f"curl -N -o - mqtt://{name}:{password}@{ports.mqtt.authority}/orders/%23",
+        ),
     )
     yield Entry(
         "MQTT over WebSocket",

@@ -185,8 +185,7 @@ def _port(setting: str) -> Check:
         except OSError as error:
             return Finding(
                 str(error.strerror),
-                f"stop what listens there, or set {PREFIX}{setting.upper()};"
-                " a store that already serves there is no error",
+                f"stop what listens there, or set {PREFIX}{setting.upper()}",
             )
         for listener in sockets:
             listener.close()

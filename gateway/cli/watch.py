@@ -133,4 +133,6 @@ def summary(data: dict[str, Any]) -> str:
     if change:
         words.append(str(change))
     words += [f"{name} {data[name]}" for name in ("available", "pending", "adopted") if name in data]
+    if not words:  # An event that this knows nothing of shows what it holds.
+        words = [f"{name} {value}" for name, value in data.items() if isinstance(value, str | int | float)]
     return " ".join(words)[:120]

@@ -102,13 +102,13 @@ def request_of(members: object) -> Request:
         raise BadRequest("A request is a JSON object.")
     query, name, variables = members.get("query"), members.get("operationName"), members.get("variables")
     if not isinstance(name, str | None):
-        raise BadRequest("operationName: must be a text")
+        raise BadRequest("operationName: must be a string")
     for member in ("variables", "extensions"):
         if not isinstance(members.get(member), dict | None):
             raise BadRequest(f"{member}: must be an object")
     by_hash = query is None and "persistedQuery" in (members.get("extensions") or {})
     if not isinstance(query, str) and not by_hash:
-        raise BadRequest("query: must be a text")
+        raise BadRequest("query: must be a string")
     return Request(query, name, variables or {})
 
 

@@ -54,4 +54,4 @@ class WebSocketsOnly:
 
     async def _answer(self, _: Exchange) -> Response:
         upgrade = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
-        raise HttpError(UPGRADE_REQUIRED, "Here are only WebSockets.", upgrade)
+        raise HttpError(UPGRADE_REQUIRED, "This path takes WebSockets only.", upgrade)

@@ -1,1 +1,1 @@
-"""The benchmarks can be trusted."""
+"""The clients of the benchmarks notice lost, repeated and reordered messages."""

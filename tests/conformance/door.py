@@ -27,7 +27,7 @@ class Ability(StrEnum):
     RESUME = "resumes from a cursor"
     CONVERSE = "holds a chat"
     RENEW = "renews a login in mid-stream"
-    PUBLISH = "takes a device's readings"
+    PUBLISH = "takes readings that are published to a topic"
     IF_MATCH = "changes on a condition"
     IDEMPOTENCY = "takes an idempotency key"
     ECHO = "takes back what only the store writes"

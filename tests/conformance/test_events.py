@@ -162,7 +162,7 @@ async def test_anonymous(world: World, at: At, door: Door) -> None:
         assert (event["eventType"], event["data"]["newStatus"]) == ("order.status_changed", "CANCELLED")
 
 
-@scenario("What a device measures is told at every live door", Ability.PUBLISH, nodes=True)
+@scenario("A reading that a device publishes is told at every live door", Ability.PUBLISH, nodes=True)
 async def test_telemetry(world: World, at: At, door: Door) -> None:
     pet, other = await world.pet(), await world.pet()
     staff = await world.staff()
