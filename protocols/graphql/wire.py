@@ -12,15 +12,13 @@ from core.kernel.events import Event
 from protocols.graphql.execution import Request
 from protocols.http.frames import text_frame
 from protocols.http.headers import accepts, quality_of
-from protocols.http.json_text import LoneSurrogate, has_more_parts, read_json
+from protocols.http.json_text import MAX_PARTS, LoneSurrogate, has_more_parts, read_json
 
 JSON, RESPONSE_JSON, EVENT_STREAM = (
     b"application/json",
     b"application/graphql-response+json",
     b"text/event-stream",
 )
-#: Members and items of a body in all, those of no meaning included.
-_MAX_PARTS = 20_000
 #: Characters of a subscription's id.
 _MAX_ID_CHARACTERS = 128
 
@@ -58,8 +56,8 @@ def request_of_body(body: bytes) -> Request:
     Raises:
         BadRequest: it is not what GraphQL over HTTP, section 5.1, says, or has too many parts.
     """
-    if has_more_parts(body, _MAX_PARTS):
-        raise BadRequest(f"The body has more than {_MAX_PARTS} members and items.")
+    if has_more_parts(body, MAX_PARTS):
+        raise BadRequest(f"The body has more than {MAX_PARTS} members and items.")
     try:
         return request_of(orjson.loads(body))
     except orjson.JSONDecodeError:

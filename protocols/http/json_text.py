@@ -14,6 +14,8 @@ _ESCAPE = re.compile(
 )
 
 
+#: Members and items of a body in all, lists and objects counted twice: none that makes sense has as many.
+MAX_PARTS = 20_000
 #: What stands between members and items, and begins lists and objects.
 _MARKS = (b",", b"[", b"{")
 

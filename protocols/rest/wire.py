@@ -17,9 +17,10 @@ from core.kernel.errors import (
     ViolationCode,
 )
 from core.kernel.model import Paged, Pagination
-from core.kernel.validation import check_params
+from core.kernel.validation import MAX_VALUES, check_params
 from protocols.http.content import check_charset, media_type_of
 from protocols.http.exchange import Exchange, body_too_large
+from protocols.http.json_text import MAX_PARTS, has_more_parts
 
 JSON = b"application/json"
 MERGE_PATCH = b"application/merge-patch+json"
@@ -88,7 +89,7 @@ async def read_json(
         UnsupportedMediaType: the body is said to be something else, or not in UTF-8.
         PayloadTooLarge: it has more than ``limit`` bytes.
         BadRequest: it is not JSON, nested too deeply, or required and empty.
-        ValidationFailed: it is ``null``.
+        ValidationFailed: it is ``null``, or has very many members and items.
         ClientGone: it did not come to its end.
     """
     body = await exchange.body(limit)
@@ -100,6 +101,10 @@ async def read_json(
     if not (kind in accepted if accepted else kind == JSON or kind.endswith(b"+json")):
         raise UnsupportedMediaType(f"The body must be {(MERGE_PATCH if accepted else JSON).decode()}.")
     check_charset(exchange.headers)
+    if has_more_parts(body, MAX_PARTS):
+        # To read it would hold up everybody else, only for the store to say the same.
+        message = f"has more than {MAX_VALUES} members and items"
+        raise ValidationFailed((Violation("", message, ViolationCode.INVALID_LENGTH),))
     try:
         value = from_json(body, allow_inf_nan=False, cache_strings="none")
     except ValueError as error:

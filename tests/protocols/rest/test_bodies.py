@@ -120,3 +120,14 @@ async def test_the_order_of_members_makes_no_other_request_of_a_repeated_key(sho
     again = await shop.staff.post("/v1/pets", content=json.dumps(turned, indent=2), headers=headers)
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
     assert again.json() == first.json()
+
+
+@pytest.mark.parametrize("part", ["[],", "{},", "0,"])
+async def test_a_body_of_very_many_parts_is_not_read(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr("protocols.rest.wire.from_json", None)
+    headers = {"Content-Type": "application/json"}
+    answer = await shop.staff.post("/v1/pets", content="[" + part * 300_000 + "0]", headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["message"] == "has more than 2000 members and items"
