@@ -236,8 +236,11 @@ class JoinedChats:
         return self._joined(command) if command.chat_id is None else command.chat_id
 
     def _joined(self, command: InChat) -> str:
-        if command.chat_id is None and len(self._customers) == 1:
-            return next(iter(self._customers))
+        if command.chat_id is None:
+            # An agent who joined one means that, however many others were given to them.
+            meant = [chat for chat in self._customers if chat not in self._given] or list(self._customers)
+            if len(meant) == 1:
+                return meant[0]
         chat_id = (command.chat_id or "").lower()
         if chat_id not in self._customers:
             raise BadRequest("Join the chat first, and name it.")

@@ -453,6 +453,18 @@ async def test_marks_beyond_the_bound_are_left_to_the_reading(
     assert await delivered() == 2
 
 
+async def test_an_agent_who_joined_one_chat_means_it_however_many_were_given_to_them(scene: Scene) -> None:
+    customer = scene.open(scene.shop.customer)
+    chats = [(await customer.command("joinChat", {}))["chat"]["id"] for _ in range(3)]
+    agent = scene.open(scene.shop.staff)
+    await agent.chats.offer()
+    await eventually(lambda: agent.written.count("chat.assigned") == 3)
+    await agent.command("joinChat", {"chatId": chats[1]})
+    said = await agent.command("chatMessage", {"text": "Hello"})
+    assert said["message"]["chatId"] == chats[1]
+    await agent.command("typingStarted", {})
+
+
 async def test_leaving_in_the_middle_of_marking_leaves_no_task(scene: Scene) -> None:
     customer, agent = scene.open(scene.shop.customer), scene.open(scene.shop.staff)
     chat_id = (await customer.command("joinChat", {}))["chat"]["id"]
