@@ -101,10 +101,10 @@ Secret = Annotated[
 #: A new password.
 Password = Annotated[
     SecretStr,
-    Field(min_length=8, max_length=256),
+    Field(min_length=8, max_length=128),
     AfterValidator(_no_surrogates),
     WithJsonSchema(
-        {"type": "string", "format": "password", "writeOnly": True, "minLength": 8, "maxLength": 256}
+        {"type": "string", "format": "password", "writeOnly": True, "minLength": 8, "maxLength": 128}
     ),
 ]
 
