@@ -1,5 +1,7 @@
 """Images of pets: decoded, and stored before the pet shows them."""
 
+from functools import partial
+
 from core.kernel.caller import Scope
 from core.kernel.errors import (
     Conflict,
@@ -108,7 +110,27 @@ async def _get_image(ctx: Context, params: ImageOfPet, body: None) -> StoredImag
         content = await ctx.store.images.get(ctx.tenant, image.id)
         if content is not None:
             return StoredImage(content, image.media_type)
-    raise NotFound(f"The pet has no image '{params.image_id}'.")
+    raise _no_image(params)
+
+
+async def _delete_image(ctx: Context, params: ImageOfPet, body: None) -> None:  # noqa: ARG001
+    pet = await ctx.get(Pet, params.id)
+    tx = await ctx.tx()
+    image = await tx.get(Image, params.image_id, lock=True)
+    if image is None or image.pet_id != pet.id:
+        raise _no_image(params)
+    ctx.check_match(image)
+    await tx.delete(Image, image.id)
+    ctx.after_commit(partial(ctx.store.images.delete, ctx.tenant, image.id))
+    photos = tuple(photo for photo in pet.photos if photo != image.url)
+    if photos != pet.photos:
+        shown = pet.model_copy(update={"photos": photos, "updated_at": ctx.now})
+        await tx.update(shown)
+        ctx.emit(PET_UPDATED, PetEvent(pet=shown), PUBLIC, pet_id=pet.id)
+
+
+def _no_image(params: ImageOfPet) -> NotFound:
+    return NotFound(f"The pet has no image '{params.image_id}'.")
 
 
 UPLOAD_IMAGE = Operation(
@@ -153,4 +175,16 @@ GET_IMAGE = Operation(
     errors=frozenset({ErrorCode.NOT_FOUND}),
 )
 
-OPERATIONS: tuple[AnyOperation, ...] = (UPLOAD_IMAGE, GET_IMAGE)
+DELETE_IMAGE = Operation(
+    name="deletePetImage",
+    tag="Pets",
+    summary="Remove an image of a pet",
+    description="Its bytes are gone, and the pet's `photos` name it no more.",
+    params=ImageOfPet,
+    handler=_delete_image,
+    scope=Scope.WRITE_PETS,
+    writes=True,
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.PRECONDITION_FAILED}),
+)
+
+OPERATIONS: tuple[AnyOperation, ...] = (UPLOAD_IMAGE, GET_IMAGE, DELETE_IMAGE)

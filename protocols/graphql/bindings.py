@@ -83,6 +83,7 @@ BINDINGS: tuple[Binding, ...] = (
     _mutation(pets.UPDATE_PET),
     _mutation(pets.DELETE_PET),
     _mutation(images.UPLOAD_IMAGE, of="pet_id"),
+    _mutation(images.DELETE_IMAGE, of="pet_id"),
     _mutation(orders.PLACE_ORDER, choice=("pet_id", "items")),
     _mutation(orders.UPDATE_ORDER),
     _mutation(orders.CANCEL_ORDER),

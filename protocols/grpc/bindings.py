@@ -149,6 +149,7 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(pets.SEARCH_PETS, "PetService.SearchPets"),
     _bind(images.UPLOAD_IMAGE, "PetService.UploadPetImage", _PET),
     _bind(images.GET_IMAGE, "PetService.GetPetImage", _PET),
+    _bind(images.DELETE_IMAGE, "PetService.DeletePetImage", _PET),
     _bind(inventory.GET_INVENTORY, "InventoryService.GetInventory"),
     _bind(inventory.COUNT_PETS, "InventoryService.CountPets"),
     _bind(orders.PLACE_ORDER, "OrderService.PlaceOrder"),

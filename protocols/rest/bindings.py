@@ -113,6 +113,7 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(pets.DELETE_PET, "DELETE /pets/{id}"),
     _bind(images.UPLOAD_IMAGE, "POST /pets/{id}/images", location=lambda image: image.url, upload=True),
     _bind(images.GET_IMAGE, "GET /pets/{id}/images/{imageId}"),
+    _bind(images.DELETE_IMAGE, "DELETE /pets/{id}/images/{imageId}"),
     _bind(readings.REPORT_HEALTH, "POST /pets/{id}/health"),
     _bind(inventory.GET_INVENTORY, "GET /inventory"),
     _bind(inventory.COUNT_PETS, "GET /inventories"),

@@ -182,6 +182,18 @@ async def test_upload(world: World, at: At, door: Door) -> None:
     assert (await staff.call("getPet", id=pet["id"])).value["photos"] == [image["url"]]
 
 
+@scenario("A removed image is named by its pet no more", "uploadPetImage", "deletePetImage", "getPet")
+async def test_removed_image(world: World, at: At, door: Door) -> None:
+    staff, pet = at(door, await world.staff(), world.target.first), await world.pet()
+    first, second = [
+        (await staff.call("uploadPetImage", id=pet["id"], body={"file": _PIXEL})).value for _ in range(2)
+    ]
+    await staff.call("deletePetImage", id=pet["id"], imageId=first["id"])
+    assert (await staff.call("getPet", id=pet["id"])).value["photos"] == [second["url"]]
+    again = staff.call("deletePetImage", id=pet["id"], imageId=first["id"])
+    assert (await refusal(again)).code == "not-found"
+
+
 @scenario("An image of a pet is served", "uploadPetImage", "getPetImage")
 async def test_image(world: World, at: At, door: Door) -> None:
     pet = await world.pet()

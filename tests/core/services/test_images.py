@@ -13,6 +13,7 @@ from core.kernel.errors import (
     Forbidden,
     NotFound,
     PayloadTooLarge,
+    PreconditionFailed,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -23,7 +24,7 @@ from core.models import examples
 from core.models.images import ImageUpload
 from core.models.pets import Pet
 from core.ports.images import StoredImage
-from core.services.images import GET_IMAGE, UPLOAD_IMAGE
+from core.services.images import DELETE_IMAGE, GET_IMAGE, UPLOAD_IMAGE
 from core.services.pets import CREATE_PET, DELETE_PET, GET_PET, REPLACE_PET, UPDATE_PET
 from gateway.image_decoder import PillowDecoder
 from tests.core.stores import PUBLIC_URL, Shop, open_store
@@ -210,6 +211,20 @@ async def test_an_image_that_its_pet_names_no_more_is_gone_with_its_bytes(shop: 
         await shop.refusal(NotFound, GET_IMAGE, id=pet.id, imageId=image.id)
         assert await shop.store.images.get(shop.tenant, image.id) is None
     assert (await shop.call(GET_IMAGE, id=pet.id, imageId=third.id)).content == PNG
+
+
+async def test_a_removed_image_is_gone_and_its_pet_names_it_no_more(shop: Shop) -> None:
+    pet, other = await pet_in(shop), await pet_in(shop)
+    first, second = [await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id) for _ in range(2)]
+    await shop.refusal(Forbidden, DELETE_IMAGE, shop.customer, id=pet.id, imageId=first.id)
+    await shop.refusal(NotFound, DELETE_IMAGE, id=other.id, imageId=first.id)
+    await shop.refusal(PreconditionFailed, DELETE_IMAGE, id=pet.id, imageId=first.id, if_match="stale")
+    head = await shop.head()
+    await shop.call(DELETE_IMAGE, id=pet.id, imageId=first.id)
+    assert (await shop.call(GET_PET, id=pet.id)).photos == (*pet.photos, second.url)
+    assert [kind for kind, _ in await shop.news(head)] == ["pet.updated"]
+    assert await shop.store.images.get(shop.tenant, first.id) is None
+    await shop.refusal(NotFound, DELETE_IMAGE, id=pet.id, imageId=first.id)
 
 
 async def test_a_refused_image_leaves_no_bytes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

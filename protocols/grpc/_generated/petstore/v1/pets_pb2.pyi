@@ -1235,6 +1235,53 @@ class GetPetImageRequest(_message.Message):
 Global___GetPetImageRequest: _TypeAlias = GetPetImageRequest  # noqa: Y015
 
 @_typing.final
+class DeletePetImageRequest(_message.Message):
+    """Selects the image to remove."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PET_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    pet_id: _builtins.str
+    """The pet's id."""
+    image_id: _builtins.str
+    """The image's id."""
+    etag: _builtins.str
+    """If given, the image must still be in this state, else ABORTED."""
+    def __init__(
+        self,
+        *,
+        pet_id: _builtins.str = ...,
+        image_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "image_id", b"image_id", "pet_id", b"pet_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePetImageRequest: _TypeAlias = DeletePetImageRequest  # noqa: Y015
+
+@_typing.final
+class DeletePetImageResponse(_message.Message):
+    """The image is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePetImageResponse: _TypeAlias = DeletePetImageResponse  # noqa: Y015
+
+@_typing.final
 class GetPetImageResponse(_message.Message):
     """A part of an image."""
 

@@ -75,6 +75,11 @@ class PetServiceStub:
                 request_serializer=petstore_dot_v1_dot_pets__pb2.GetPetImageRequest.SerializeToString,
                 response_deserializer=petstore_dot_v1_dot_pets__pb2.GetPetImageResponse.FromString,
                 _registered_method=True)
+        self.DeletePetImage = channel.unary_unary(
+                '/petstore.v1.PetService/DeletePetImage',
+                request_serializer=petstore_dot_v1_dot_pets__pb2.DeletePetImageRequest.SerializeToString,
+                response_deserializer=petstore_dot_v1_dot_pets__pb2.DeletePetImageResponse.FromString,
+                _registered_method=True)
 
 
 class PetServiceServicer:
@@ -138,6 +143,13 @@ class PetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeletePetImage(self, request, context):
+        """Removes an image of a pet with its bytes; the pet's photos name it no more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -180,6 +192,11 @@ def add_PetServiceServicer_to_server(servicer, server):
                     servicer.GetPetImage,
                     request_deserializer=petstore_dot_v1_dot_pets__pb2.GetPetImageRequest.FromString,
                     response_serializer=petstore_dot_v1_dot_pets__pb2.GetPetImageResponse.SerializeToString,
+            ),
+            'DeletePetImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePetImage,
+                    request_deserializer=petstore_dot_v1_dot_pets__pb2.DeletePetImageRequest.FromString,
+                    response_serializer=petstore_dot_v1_dot_pets__pb2.DeletePetImageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -399,6 +416,33 @@ class PetService:
             '/petstore.v1.PetService/GetPetImage',
             petstore_dot_v1_dot_pets__pb2.GetPetImageRequest.SerializeToString,
             petstore_dot_v1_dot_pets__pb2.GetPetImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePetImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/petstore.v1.PetService/DeletePetImage',
+            petstore_dot_v1_dot_pets__pb2.DeletePetImageRequest.SerializeToString,
+            petstore_dot_v1_dot_pets__pb2.DeletePetImageResponse.FromString,
             options,
             channel_credentials,
             insecure,

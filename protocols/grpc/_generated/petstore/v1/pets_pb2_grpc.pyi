@@ -51,6 +51,8 @@ class PetServiceStub:
     """
     GetPetImage: _grpc.UnaryStreamMultiCallable[_pets_pb2.GetPetImageRequest, _pets_pb2.GetPetImageResponse]
     """An image of a pet, in parts: its bytes as they were uploaded."""
+    DeletePetImage: _grpc.UnaryUnaryMultiCallable[_pets_pb2.DeletePetImageRequest, _pets_pb2.DeletePetImageResponse]
+    """Removes an image of a pet with its bytes; the pet's photos name it no more."""
 
 @_typing.type_check_only
 class PetServiceAsyncStub(PetServiceStub):
@@ -75,6 +77,8 @@ class PetServiceAsyncStub(PetServiceStub):
     """
     GetPetImage: _aio.UnaryStreamMultiCallable[_pets_pb2.GetPetImageRequest, _pets_pb2.GetPetImageResponse]  # type: ignore[assignment]
     """An image of a pet, in parts: its bytes as they were uploaded."""
+    DeletePetImage: _aio.UnaryUnaryMultiCallable[_pets_pb2.DeletePetImageRequest, _pets_pb2.DeletePetImageResponse]  # type: ignore[assignment]
+    """Removes an image of a pet with its bytes; the pet's photos name it no more."""
 
 class PetServiceServicer(metaclass=_abc_1.ABCMeta):
     """The pets of the store. Everybody may read them; STAFF writes."""
@@ -144,5 +148,13 @@ class PetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_pets_pb2.GetPetImageResponse], _abc.AsyncIterator[_pets_pb2.GetPetImageResponse]]:
         """An image of a pet, in parts: its bytes as they were uploaded."""
+
+    @_abc_1.abstractmethod
+    def DeletePetImage(
+        self,
+        request: _pets_pb2.DeletePetImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pets_pb2.DeletePetImageResponse, _abc.Awaitable[_pets_pb2.DeletePetImageResponse]]:
+        """Removes an image of a pet with its bytes; the pet's photos name it no more."""
 
 def add_PetServiceServicer_to_server(servicer: PetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
