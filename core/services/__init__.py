@@ -1,7 +1,7 @@
 """The operations of the store: one module an aggregate, each with its rules and its declarations.
 
 ``catalogue``  every operation
-``paging``     pages of collections
+``paging``     pages of collections, and records of all tenants page by page
 ``lookups``    several resources at once by their ids
 ``seed``       demo data
 ``api_keys``   API keys

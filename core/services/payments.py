@@ -39,8 +39,9 @@ from core.models.payments import (
     mask,
 )
 from core.ports.payments import Charge
-from core.ports.records import Between, Equal, Query
+from core.ports.records import Between, Equal
 from core.services.orders import STORE, audience_of, check_no_payment_runs, check_readable, move_order
+from core.services.paging import survey_pages
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 from core.store.parts import StoreParts
@@ -173,31 +174,21 @@ async def settle_abandoned(store: StoreParts) -> None:
         Equal("status", PaymentStatus.PROCESSING),
         Between("updated_at", high=store.clock() - _ABANDONED),
     )
-    failures: list[tuple[str, Exception]] = []
-    last: str | None = None
-    while True:
-        # Each page goes on behind the one before, so that payments that cannot be settled keep no others waiting.
-        page = await store.storage.survey(Query(Payment, (*stale, Between("id", low=last)), limit=_PAGE_SIZE))
-        for payment in page:
-            if payment.id == last:
-                continue
-            try:
-                await _settle_abandoned(store, payment)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one payment, the others are settled
-                failures.append((payment.id, error))
-            else:
-                log.warning("a payment that was interrupted is settled", extra={"payment": payment.id})
-        if len(page) < _PAGE_SIZE:
-            break
-        last = page[-1].id
-    if failures:
+    failed = 0
+    example: tuple[str, Exception] | None = None
+    async for payment in survey_pages(store.storage, Payment, stale, _PAGE_SIZE):
+        try:
+            await _settle_abandoned(store, payment)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one payment, the others are settled
+            failed += 1
+            example = example or (payment.id, error)
+        else:
+            log.warning("a payment that was interrupted is settled", extra={"payment": payment.id})
+    if example is not None:
         # One line for all: thousands may wait for a processor that is away.
-        example, cause = failures[0]
+        payment_id, cause = example
         log.error(
-            "%d interrupted payments cannot be settled yet, %s among them",
-            len(failures),
-            example,
-            exc_info=cause,
+            "%d interrupted payments cannot be settled yet, %s among them", failed, payment_id, exc_info=cause
         )
 
 

@@ -8,8 +8,9 @@ from core.kernel.caller import operator
 from core.kernel.errors import Conflict, NotFound
 from core.kernel.ids import TenantId
 from core.models.orders import Order, OrderStatus
-from core.ports.records import Between, Equal, Query
+from core.ports.records import Between, Equal
 from core.services.orders import cancel
+from core.services.paging import survey_pages
 from core.store.context import Context
 from core.store.parts import StoreParts
 from core.store.transactions import commit
@@ -26,16 +27,9 @@ async def cancel_unpaid(store: StoreParts, after: timedelta) -> None:
     """
     placed_before = store.clock() - after
     unpaid = (Equal("status", OrderStatus.PLACED), Between("created_at", high=placed_before))
-    last: str | None = None
     cancelled = 0
-    while True:
-        page = await store.storage.survey(Query(Order, (*unpaid, Between("id", low=last)), limit=_PAGE_SIZE))
-        for order in page:
-            if order.id != last:
-                cancelled += await _cancel(store, order, placed_before)
-        if len(page) < _PAGE_SIZE:
-            break
-        last = page[-1].id
+    async for order in survey_pages(store.storage, Order, unpaid, _PAGE_SIZE):
+        cancelled += await _cancel(store, order, placed_before)
     if cancelled:
         log.info("orders that were not paid are cancelled", extra={"orders": cancelled})
 

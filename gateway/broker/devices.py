@@ -7,6 +7,7 @@ from core.kernel.clock import Clock
 from core.models.devices import Device
 from core.ports.records import Between, Query
 from core.ports.storage import Storage
+from core.services.paging import survey_pages
 
 _PAGE_DEVICES = 1000
 #: How far clocks may differ, and transactions last: each refresh looks again at so much time before the last one.
@@ -27,17 +28,8 @@ class DeviceRegistry:
     async def load(self) -> None:
         """Load all devices anew."""
         looked_at = self._clock()
-        found: dict[str, Device] = {}
-        behind = ""
-        while True:
-            # The bound is one of the page.
-            page = await self._storage.survey(
-                Query(Device, (Between("id", behind),), limit=_PAGE_DEVICES + 1)
-            )
-            found |= {device.id: device for device in page}
-            if len(page) <= _PAGE_DEVICES:
-                break
-            behind = page[-1].id
+        pages = survey_pages(self._storage, Device, (), _PAGE_DEVICES)
+        found = {device.id: device async for device in pages}
         self.devices, self._watching = {}, {}
         self._add(found.values())
         self._looked_at = looked_at
