@@ -89,9 +89,9 @@ async def seed(ctx: Context) -> Seeded:
         await _order(ctx, tuple(pets[name].id for name in names), customer, status)
     chats = 0
     if customer is not None:
-        agents = [
-            user.id for user in await tx.find(Query(User)) if Role.STAFF in user.roles and user.id != customer
-        ]
+        # Two, for one of them may be the customer.
+        staff = await tx.find(Query(User, (Equal("roles", (Role.STAFF,)),), limit=2))
+        agents = [user.id for user in staff if user.id != customer]
         for subject, texts in _CHATS:
             await _chat(ctx, subject, texts, customer, agents[0] if agents else None)
         chats = len(_CHATS)
