@@ -3,7 +3,9 @@
 Requests and responses:
     ``exchange``     one request, from its headers to its response
     ``response``     a response that ends
+    ``routing``      what a path and a method lead to
     ``content``      what a request says of its body
+    ``multipart``    uploads
     ``credentials``  where a client puts them
     ``headers``      fields that every door reads and writes
     ``json_text``    JSON as clients write it

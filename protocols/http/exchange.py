@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: The fields on which some response of the gateway depends.
 _VARY: Header = (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID")
+#: What is wrong with a request without the body that it needs.
+EMPTY_BODY = "The request has no body, and needs one."
 _NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 

@@ -1,7 +1,6 @@
 """The REST door: HTTP requests under /v1 (RFC 9110) become calls of the store, and its answers become responses.
 
 ``adapter``     one request
-``routing``     what a path and a method lead to
 ``bindings``    the operations, their methods and their paths
 ``endpoint``    one operation: from a request to a call, from its outcome to an answer
 ``wire``        reading requests

@@ -10,6 +10,7 @@ from core.ports.images import StoredImage
 from core.store.store import Call, Outcome, Store
 from protocols.http.exchange import Exchange
 from protocols.http.headers import Header, accepts
+from protocols.http.multipart import read_upload
 from protocols.http.problems import NOT_ACCEPTABLE, HttpError, problem_type
 from protocols.http.response import Response
 from protocols.rest.bindings import SHOWN, Binding
@@ -21,7 +22,6 @@ from protocols.rest.wire import (
     on_page,
     read_json,
     read_query,
-    read_upload,
 )
 
 _PATCH_TYPES = (MERGE_PATCH, JSON)
