@@ -91,3 +91,8 @@ class RateLimiter(Protocol):
 
     async def hit(self, key: str, limit: int, window: int, cost: int = 1) -> Allowance:
         """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only reads."""
+
+    async def hit_both(
+        self, key: str, limit: int, outer: str, outer_limit: int, window: int, cost: int = 1
+    ) -> tuple[Allowance, Allowance]:
+        """Spend ``cost`` of two budgets, of both or of neither; gives both. It is asked for each request."""

@@ -120,20 +120,19 @@ class Store(StoreParts):
         limit = self.limits.requests_per_minute
         if not limit:
             return Admission(caller, None, refusal)
-        allowance = await self.limiter.hit(f"{caller.tenant}:{caller.key}", limit, _WINDOW_SECONDS, cost)
+        key, of_network = f"{caller.tenant}:{caller.key}", self.limits.network_requests_per_minute
+        if not of_network:
+            allowance = await self.limiter.hit(key, limit, _WINDOW_SECONDS, cost)
+        else:
+            network = f"network:{network_of(credentials.address)}"
+            allowance, whole = await self.limiter.hit_both(
+                key, limit, network, of_network, _WINDOW_SECONDS, cost
+            )
+            if not whole.allowed:
+                refusal = RateLimited(whole.reset, "Too many requests from this network address.")
         if not allowance.allowed:
             refusal = RateLimited(allowance.reset)
-        elif (of_network := await self._network_allowance(credentials.address, cost)) is not None:
-            refusal = RateLimited(of_network.reset, "Too many requests from this network address.")
         return Admission(caller, allowance, refusal)
-
-    async def _network_allowance(self, address: str, cost: int) -> Allowance | None:
-        """Take the request from the budget of its network; gives the budget where it is spent."""
-        limit = self.limits.network_requests_per_minute
-        if not limit:
-            return None
-        allowance = await self.limiter.hit(f"network:{network_of(address)}", limit, _WINDOW_SECONDS, cost)
-        return None if allowance.allowed else allowance
 
     async def execute(self, caller: Caller, call: Call) -> Outcome:
         """Run an operation: the caller's right, the input, the idempotency key, the transaction, the events.

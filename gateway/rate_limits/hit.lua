@@ -1,15 +1,24 @@
--- Spend from the budget of KEYS[1]. ARGV: limit, window in milliseconds, cost (0 reads only).
--- Answers: 1 if allowed, what is spent now, milliseconds until the window ends.
-local spent = tonumber(redis.call('GET', KEYS[1]) or '0')
-local cost = tonumber(ARGV[3])
-local allowed = spent + cost <= tonumber(ARGV[1])
-if allowed and cost > 0 then
-  spent = redis.call('INCRBY', KEYS[1], cost)
+-- Spend from the budgets of all KEYS, or of none. ARGV: window in milliseconds, cost (0 reads only), the limit of each key.
+-- Answers for each key: 1 if its budget allows it, what is spent now, milliseconds until its window ends.
+local window, cost = tonumber(ARGV[1]), tonumber(ARGV[2])
+local spent, answer, allowed = {}, {}, true
+for place, key in ipairs(KEYS) do
+  spent[place] = tonumber(redis.call('GET', key) or '0')
+  local enough = spent[place] + cost <= tonumber(ARGV[2 + place])
+  allowed = allowed and enough
+  answer[3 * place - 2] = enough and 1 or 0
 end
-local left = redis.call('PTTL', KEYS[1])
-if left < 0 then
-  left = tonumber(ARGV[2])
-  -- A new window, or one whose end was lost.
-  redis.call('PEXPIRE', KEYS[1], left)
+for place, key in ipairs(KEYS) do
+  if allowed and cost > 0 then
+    spent[place] = redis.call('INCRBY', key, cost)
+  end
+  local left = redis.call('PTTL', key)
+  if left < 0 then
+    left = window
+    -- A new window, or one whose end was lost.
+    redis.call('PEXPIRE', key, left)
+  end
+  answer[3 * place - 1] = spent[place]
+  answer[3 * place] = left
 end
-return {allowed and 1 or 0, spent, left}
+return answer

@@ -35,17 +35,50 @@ class InProcessRateLimiter:
     def count(self, key: str, limit: int, window: int, cost: int) -> Allowance:
         """The same as ``hit``, without waiting. A refused request spends nothing."""
         now = self._now()
-        found = self._windows.get(key)
-        if found is not None and found.end <= now:
-            del self._windows[key]
-            found = None
+        found = self._current(key, now)
         counted = found or _Window(0, now + window)
         allowed = counted.spent + cost <= limit
         if allowed and cost:
             counted.spent += cost
             if found is None:
                 self._add(key, counted, now)
-        return Allowance(allowed, limit, max(0, limit - counted.spent), math.ceil(counted.end - now))
+        return _allowance(allowed, limit, counted, now)
+
+    async def hit_both(
+        self, key: str, limit: int, outer: str, outer_limit: int, window: int, cost: int = 1
+    ) -> tuple[Allowance, Allowance]:
+        """Spend ``cost`` of two budgets, of both or of neither; gives both."""
+        return self.count_both(key, limit, outer, outer_limit, window, cost)
+
+    def count_both(
+        self, key: str, limit: int, outer: str, outer_limit: int, window: int, cost: int
+    ) -> tuple[Allowance, Allowance]:
+        """The same as ``hit_both``, without waiting."""
+        now = self._now()
+        inner_found, outer_found = self._current(key, now), self._current(outer, now)
+        inner_window = inner_found or _Window(0, now + window)
+        outer_window = outer_found or _Window(0, now + window)
+        allowed = inner_window.spent + cost <= limit
+        outer_allowed = outer_window.spent + cost <= outer_limit
+        if allowed and outer_allowed and cost:
+            inner_window.spent += cost
+            outer_window.spent += cost
+            # A window is kept only for what was spent: whoever is over the outer budget fills no memory by new keys.
+            if inner_found is None:
+                self._add(key, inner_window, now)
+            if outer_found is None:
+                self._add(outer, outer_window, now)
+        return (
+            _allowance(allowed, limit, inner_window, now),
+            _allowance(outer_allowed, outer_limit, outer_window, now),
+        )
+
+    def _current(self, key: str, now: float) -> _Window | None:
+        found = self._windows.get(key)
+        if found is not None and found.end <= now:
+            del self._windows[key]
+            return None
+        return found
 
     def _add(self, key: str, window: _Window, now: float) -> None:
         self._windows[key] = window
@@ -57,3 +90,7 @@ class InProcessRateLimiter:
 
     def __len__(self) -> int:
         return len(self._windows)
+
+
+def _allowance(allowed: bool, limit: int, window: _Window, now: float) -> Allowance:
+    return Allowance(allowed, limit, max(0, limit - window.spent), math.ceil(window.end - now))

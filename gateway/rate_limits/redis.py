@@ -15,7 +15,10 @@ from gateway.rate_limits.in_process import InProcessRateLimiter
 
 log = logging.getLogger(__name__)
 
-_KEY_PREFIX = "petstore:limit:"
+#: What stands in braces is all that Redis Cluster makes a key's slot of (its "hash tag"): one script may use several keys
+#: only where they lie in one slot. So the counters of all callers lie on one node of a cluster; without one nothing
+#: follows from it.
+_KEY_PREFIX = "{petstore:limit}:"
 _MAX_CONNECTIONS = 32
 _REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
@@ -53,18 +56,45 @@ class RedisRateLimiter:
 
     async def hit(self, key: str, limit: int, window: int, cost: int = 1) -> Allowance:
         """Spend ``cost`` of the key's budget of ``limit`` per ``window`` seconds; a cost of 0 only reads."""
+        if (answer := await self._ask(((key, limit),), window, cost)) is not None:
+            return answer[0]
+        return self._local.count(key, limit, window, cost)
+
+    async def hit_both(
+        self, key: str, limit: int, outer: str, outer_limit: int, window: int, cost: int = 1
+    ) -> tuple[Allowance, Allowance]:
+        """Spend ``cost`` of two budgets, of both or of neither, in one round trip; gives both."""
+        if (answer := await self._ask(((key, limit), (outer, outer_limit)), window, cost)) is not None:
+            return answer[0], answer[1]
+        return self._local.count_both(key, limit, outer, outer_limit, window, cost)
+
+    async def _ask(
+        self, budgets: tuple[tuple[str, int], ...], window: int, cost: int
+    ) -> list[Allowance] | None:
+        """What Redis says; None when it is unavailable."""
         if self._probing is not None:
-            return self._local.count(key, limit, window, cost)
+            return None
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._ask(key, limit, window, cost)
+                return await self._spend(budgets, window, cost)
         except _REDIS_ERRORS as error:
             self._trip(error)
-            return self._local.count(key, limit, window, cost)
+            return None
 
-    async def _ask(self, key: str, limit: int, window: int, cost: int) -> Allowance:
-        allowed, spent, left = await self._script(keys=[_KEY_PREFIX + key], args=[limit, window * 1000, cost])
-        return Allowance(bool(allowed), limit, max(0, limit - spent), math.ceil(left / 1000))
+    async def _spend(
+        self, budgets: tuple[tuple[str, int], ...], window: int, cost: int
+    ) -> list[Allowance]:
+        keys = [_KEY_PREFIX + key for key, _ in budgets]
+        answer = await self._script(keys=keys, args=[window * 1000, cost, *(limit for _, limit in budgets)])
+        return [
+            Allowance(
+                bool(answer[3 * place]),
+                limit,
+                max(0, limit - answer[3 * place + 1]),
+                math.ceil(answer[3 * place + 2] / 1000),
+            )
+            for place, (_, limit) in enumerate(budgets)
+        ]
 
     def _trip(self, error: Exception) -> None:
         if self._probing is None:
@@ -77,7 +107,7 @@ class RedisRateLimiter:
             await asyncio.sleep(self._probe_seconds)
             try:
                 async with asyncio.timeout(self._timeout):
-                    await self._ask("probe", 1, 1, 0)
+                    await self._spend((("probe", 1),), 1, 0)
             except _REDIS_ERRORS:
                 continue
             log.info("rate limits are shared again")

@@ -229,6 +229,9 @@ class _Broken:
     async def hit(self, *_: object) -> Allowance:
         raise ZeroDivisionError
 
+    async def hit_both(self, *_: object) -> tuple[Allowance, Allowance]:
+        raise ZeroDivisionError
+
 
 async def test_an_internal_error_is_told_1011(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with live(tmp_path, requests_per_minute=9) as node:

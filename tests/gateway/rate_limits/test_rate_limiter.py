@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.asyncio import Redis
 
 from core.kernel.ids import new_id
 from core.ports.coordination import Allowance, RateLimiter
@@ -72,6 +73,28 @@ async def test_a_cost_of_nothing_only_looks(limiter: RateLimiter) -> None:
     assert fresh(await limiter.hit(key, 2, 60, 0)) == Allowance(True, 2, 1, 60)
 
 
+async def test_two_budgets_are_spent_together_or_not_at_all(limiter: RateLimiter) -> None:
+    one, two, both = new_id(), new_id(), new_id()
+
+    async def hit(key: str, cost: int = 1) -> tuple[bool, int, bool, int]:
+        own, outer = await limiter.hit_both(key, 3, both, 5, 60, cost)
+        assert (own.limit, outer.limit) == (3, 5)
+        return own.allowed, own.remaining, outer.allowed, outer.remaining
+
+    assert [await hit(one) for _ in range(4)] == [
+        (True, 2, True, 4), (True, 1, True, 3), (True, 0, True, 2), (False, 0, True, 2),
+    ]  # fmt: skip
+    assert [await hit(two, 2), await hit(two, 1)] == [(True, 1, True, 0), (True, 1, False, 0)]
+    assert await hit(two, 0) == (True, 1, True, 0)
+    assert fresh(await limiter.hit(both, 5, 60, 0)) == Allowance(True, 5, 0, 60)
+
+
+async def test_many_at_once_get_exactly_the_outer_budget(limiter: RateLimiter) -> None:
+    both = new_id()
+    answers = await asyncio.gather(*(limiter.hit_both(new_id(), 9, both, 20, 60) for _ in range(100)))
+    assert sum(own.allowed and outer.allowed for own, outer in answers) == 20
+
+
 async def test_looking_starts_no_window(limiter: RateLimiter) -> None:
     key = new_id()
     await limiter.hit(key, 2, 1, 0)
@@ -116,6 +139,14 @@ async def test_memory_is_bounded_and_ended_windows_go_first() -> None:
     assert len(limiter) == 9
 
 
+async def test_new_keys_beyond_the_outer_budget_push_no_window_out() -> None:
+    limiter = InProcessRateLimiter(max_keys=10)
+    for number in range(100):
+        await limiter.hit_both(f"tenant-{number}", 5, "network", 5, 60)
+    assert len(limiter) == 6
+    assert not (await limiter.hit_both("another", 5, "network", 5, 60))[1].allowed
+
+
 async def test_the_reset_counts_down_in_whole_seconds() -> None:
     now = [0.0]
     limiter = InProcessRateLimiter(now=lambda: now[0])
@@ -133,6 +164,14 @@ async def test_nodes_share_the_count(redis_server: RedisServer, shared: RedisRat
     async with opened(redis_server.url) as other:
         assert (await shared.hit("a", 3, 60)).remaining == 2
         assert (await other.hit("a", 3, 60)).remaining == 1
+
+
+async def test_two_budgets_take_one_round_trip(redis_server: RedisServer, shared: RedisRateLimiter) -> None:
+    await shared.hit_both("a", 9, "b", 9, 60)
+    async with Redis.from_url(redis_server.url) as client:
+        before = (await client.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        await shared.hit_both("a", 9, "b", 9, 60)
+        assert (await client.info("commandstats"))["cmdstat_evalsha"]["calls"] == before + 1
 
 
 async def test_without_redis_each_node_counts_for_itself(
