@@ -9,14 +9,14 @@ from dataclasses import replace
 from core.hub.observers import Observers
 from core.hub.peers import Peers
 from core.hub.reader import LogReader
-from core.hub.ring import DEFAULT_LIMITS, Ring, RingLimits
+from core.hub.ring import DEFAULT_LIMITS, Ring, RingBytes, RingLimits
 from core.hub.selection import Selection
 from core.hub.statistics import HubCounters, HubStatistics
 from core.hub.subscription import Subscription
 from core.hub.tasks import Tasks
 from core.hub.viewer import Viewer
 from core.kernel.cursor import Cursor
-from core.kernel.errors import Close, Closed, CloseReason, Unavailable
+from core.kernel.errors import Close, Closed, CloseReason
 from core.kernel.events import Event
 from core.kernel.ids import TenantId
 from core.kernel.topics import parse_filter
@@ -47,6 +47,7 @@ class Hub:
         self._poll = poll
         self._epoch = 0
         self._rings: dict[TenantId, Ring] = {}
+        self._held = RingBytes(limits.total_bytes)
         self._opening: dict[Ring, asyncio.Task[None]] = {}
         self._tasks = Tasks()
         self._log = LogReader(storage, self._tasks, self.observers.announce)
@@ -78,7 +79,7 @@ class Hub:
         Raises:
             BadRequest: a bad filter, or a bad or another tenant's cursor.
             CursorExpired: the log does not hold all that follows the cursor.
-            Unavailable: the log can't be read, or too many tenants have listeners.
+            Unavailable: the log can't be read.
         """
         wanted = frozenset(map(parse_filter, filters))
         while True:
@@ -112,7 +113,7 @@ class Hub:
             subscriptions=sum(len(ring.followers) for ring in rings),
             behind=sum(follower.behind for ring in rings for follower in ring.followers),
             kept_events=sum(len(ring.window) for ring in rings),
-            kept_bytes=sum(ring.bytes for ring in rings),
+            kept_bytes=self._held.total,
             parked_events=sum(len(ring.parked) for ring in rings),
             missing_events=sum(max(0, ring.known - ring.head) for ring in rings if ring.head >= 0),
             page_reads=self._log.reads,
@@ -127,10 +128,8 @@ class Hub:
         """The tenant's ring, which stays meanwhile."""
         ring = self._rings.get(tenant)
         if ring is None:
-            if len(self._rings) >= self._limits.rings:
-                raise Unavailable("Too many tenants are listened to here; try again later.", retry_after=10)
             ring = self._rings[tenant] = Ring(
-                tenant, self._epoch, self._limits, self._changed, self._released
+                tenant, self._epoch, self._limits, self._held, self._changed, self._released
             )
             self._opening[ring] = self._tasks.spawn(self._open(ring))
         ring.pins += 1

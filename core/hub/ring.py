@@ -19,15 +19,15 @@ from core.kernel.ids import TenantId
 
 @dataclass(frozen=True, slots=True)
 class RingLimits:
-    """How much a hub keeps: rings; in each, events, their estimated bytes, and events that wait behind a gap.
+    """How much a hub keeps: in each ring events, their estimated bytes, and events that wait behind a gap.
 
-    ``page`` is how many events are read from the log at once.
+    ``total_bytes`` are those of all rings. ``page`` is how many events are read from the log at once.
     """
 
     events: int = 8_192
     bytes: int = 16 << 20
+    total_bytes: int = 256 << 20
     parked: int = 1_024
-    rings: int = 1_024
     page: int = 256
 
 
@@ -45,6 +45,43 @@ class Follower(Protocol):
         """It can't go on."""
 
 
+class RingBytes:
+    """What the rings of a hub hold together. Where it is too much, the ring that has been quiet the longest is emptied.
+
+    So nobody who listens is refused for others who do, in however many tenants: those of a ring that was emptied read
+    the log. There are no more rings than connections, since each has a follower.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.total = 0
+        self._most = most
+        #: Those that hold something, the quietest first.
+        self._rings: dict[Ring, None] = {}
+
+    def grow(self, ring: "Ring", size: int) -> None:
+        """A ring holds more."""
+        self.total += size
+        self._rings.pop(ring, None)
+        self._rings[ring] = None
+        while self.total > self._most:
+            quietest = next(iter(self._rings))
+            if quietest is ring:
+                quietest.evict()
+            else:
+                quietest.empty()
+
+    def shrink(self, ring: "Ring", size: int) -> None:
+        """A ring holds less."""
+        self.total -= size
+        if not ring.bytes:
+            del self._rings[ring]
+
+    def forget(self, ring: "Ring") -> None:
+        """A ring has ended."""
+        if self._rings.pop(ring, ring) is None:
+            self.total -= ring.bytes
+
+
 class Ring:
     """Events in log order without a gap, up to ``head``, with the ephemeral ones where they came.
 
@@ -59,6 +96,7 @@ class Ring:
         tenant: TenantId,
         epoch: int,
         limits: RingLimits,
+        held: RingBytes,
         changed: Callable[[Selection], None],
         released: Callable[["Ring"], None],
     ) -> None:
@@ -76,6 +114,7 @@ class Ring:
         self.window: Window[Entry] = Window()
         self.bytes = 0
         self.limits = limits
+        self._held = held
         self._changed = changed
         self._released = released
         #: For each entry of the window, the selections that hold it.
@@ -161,15 +200,23 @@ class Ring:
     def release(self) -> None:
         """End the ring when nobody needs it any more."""
         if not self.followers and not self.pins:
-            self.closed = True
-            self._released(self)
+            self._end()
 
     def expire(self, oldest: int) -> None:
         """End every follower: the log no longer holds what comes after the head."""
-        self.closed = True
-        self._released(self)
+        self._end()
         for follower in list(self.followers):
             follower.end(CursorExpired(self.cursor_at(oldest)))
+
+    def empty(self) -> None:
+        """Hold nothing of what is in the log: whoever has not got it yet reads it there."""
+        while self.window:
+            self.evict()
+
+    def _end(self) -> None:
+        self.closed = True
+        self._held.forget(self)
+        self._released(self)
 
     def _unpark(self) -> None:
         while (event := self.parked.pop(self.head + 1, None)) is not None:
@@ -189,12 +236,15 @@ class Ring:
                 selection.since = entry.before
                 self._changed(selection)
             selection.append(entry)
+        self._held.grow(self, entry.size)
         while len(self.window) > self.limits.events or self.bytes > self.limits.bytes:
-            self._evict()
+            self.evict()
 
-    def _evict(self) -> None:
+    def evict(self) -> None:
+        """Hold the oldest entry no more."""
         entry = self.window.drop()
         self.bytes -= entry.size
+        self._held.shrink(self, entry.size)
         self.floor = max(self.floor, entry.place)
         for selection in self._holders.popleft():
             selection.window.drop()
