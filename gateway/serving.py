@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Streams that are ended in a second, which is how fast their clients reach other nodes.
 _FAREWELLS_PER_SECOND = 1000
+#: How late the clients of logins that have ended are told so where the clock was set.
+_CLOCK_WATCH_SECONDS = 1.0
 #: How often MQTT sessions are saved: what a crash may repeat to their clients.
 _SESSION_SAVE_SECONDS = 2.0
 
@@ -181,6 +183,9 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
             group.create_task(
                 repeat("keeping MQTT sessions", node.mqtt.session_keeper.save_changes, _SESSION_SAVE_SECONDS),
                 name="MQTT sessions",
+            ),
+            group.create_task(
+                repeat("watching the clock", node.sessions.watch_clock, _CLOCK_WATCH_SECONDS), name="clock"
             ),
         ]
         if node.bridge is not None:

@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 #: How long a subscription may take to begin.
 _SUBSCRIBE_TIMEOUT_SECONDS = 10.0
-#: The expiry of a login is checked at least this often, for the clock may be set.
-_EXPIRY_CHECK_SECONDS = 60.0
 
 
 @contextmanager
@@ -106,7 +104,7 @@ class Session:
             close = Close(CloseReason.LOGIN_TIMEOUT, "No token came in time.")
             self._timer = loop.call_later(self._store.limits.login_seconds, self.close, close)
         else:
-            self._watch_expiry()
+            self.watch_expiry()
 
     # --- life ---
 
@@ -129,7 +127,10 @@ class Session:
             self._on_left(self)
             self._on_left = None
 
-    def _watch_expiry(self) -> None:
+    def watch_expiry(self) -> None:
+        """End the session when its login does; again when the clock was set."""
+        if self._login_required:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -140,7 +141,7 @@ class Session:
             self.close(Close(CloseReason.EXPIRED, "The token has expired."))
         else:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(min(left, _EXPIRY_CHECK_SECONDS), self._watch_expiry)
+            self._timer = loop.call_later(left, self.watch_expiry)
 
     # --- login ---
 
@@ -195,7 +196,7 @@ class Session:
         self.caller = caller
         self.admitted = True
         self._login_required = False
-        self._watch_expiry()
+        self.watch_expiry()
         if self.subscription is not None:
             self.subscription.change_viewer(viewer_of(caller))
 

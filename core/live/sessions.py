@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 
 from core.kernel.caller import Caller, Credentials
+from core.kernel.clock import ClockWatch
 from core.kernel.errors import Close, CloseReason, Unavailable
 from core.live.chat_presence import ChatPresence
 from core.live.chat_queue import ChatQueue
@@ -23,6 +24,7 @@ class Sessions:
         self.queue = ChatQueue()
         self.connections = ConnectionCounts(store.limits)
         self._open: set[Session] = set()
+        self._clock = ClockWatch(store.clock, asyncio.get_running_loop().time)
         store.revocations.watchers.append(self._on_revoked)
         store.hub.observers.add(self.queue)
 
@@ -71,6 +73,12 @@ class Sessions:
                 loop.call_later(random.uniform(0, spread), session.close, close)  # noqa: S311 - no secret
             else:
                 session.close(close)
+
+    async def watch_clock(self) -> None:
+        """See to it that logins end at their time though the clock was set; to be called every second or so."""
+        if self._clock.was_set():
+            for session in self:
+                session.watch_expiry()
 
     def __len__(self) -> int:
         return len(self._open)
