@@ -81,9 +81,7 @@ class RedisRateLimiter:
             self._trip(error)
             return None
 
-    async def _spend(
-        self, budgets: tuple[tuple[str, int], ...], window: int, cost: int
-    ) -> list[Allowance]:
+    async def _spend(self, budgets: tuple[tuple[str, int], ...], window: int, cost: int) -> list[Allowance]:
         keys = [_KEY_PREFIX + key for key, _ in budgets]
         answer = await self._script(keys=keys, args=[window * 1000, cost, *(limit for _, limit in budgets)])
         return [

@@ -6,7 +6,7 @@ import pytest
 
 from core.hub import Batch, Hub, RingLimits, Subscription, Viewer
 from core.kernel.cursor import Cursor
-from core.kernel.errors import BadRequest, Close, Closed, CloseReason, CursorExpired, Unavailable
+from core.kernel.errors import BadRequest, Close, Closed, CloseReason, CursorExpired
 from core.kernel.events import NAMED, PUBLIC, STAFF_ONLY, Event, visible_to
 from core.kernel.ids import SHARED_TENANT, TenantId
 from tests.core.hub.world import OTHER, TENANT, TrackedStorage, draft, started_hub
