@@ -17,7 +17,7 @@ def utc_now() -> datetime:
 
 
 class ClockWatch:
-    """Finds out that the clock was set, or that the machine slept: it ran otherwise than the ``steady`` one, in seconds.
+    """Finds out that the clock was set, or that the machine slept: it ran otherwise than the ``steady`` one.
 
     What is due at a time of day waits by the steady clock, and has to be looked at again then.
     """

@@ -15,9 +15,8 @@ from gateway.rate_limits.in_process import InProcessRateLimiter
 
 log = logging.getLogger(__name__)
 
-#: What stands in braces is all that Redis Cluster makes a key's slot of (its "hash tag"): one script may use several keys
-#: only where they lie in one slot. So the counters of all callers lie on one node of a cluster; without one nothing
-#: follows from it.
+#: What stands in braces is all that Redis Cluster makes a key's slot of (its "hash tag"): one script may use several
+#: keys only where they lie in one slot. So the counters of all callers lie on one node of a cluster.
 _KEY_PREFIX = "{petstore:limit}:"
 _MAX_CONNECTIONS = 32
 _REDIS_ERRORS = (RedisError, OSError, TimeoutError)
