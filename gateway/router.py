@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.kernel.errors import Forbidden, Internal, NotFound
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
-from protocols.http.connection import REFUSAL
+from protocols.http.connection import REFUSAL, http_connection_of
 from protocols.http.cors import NO_PAGES, Cors
 from protocols.http.exchange import Exchange, problem_for
 from protocols.http.headers import read_headers, request_id_of
@@ -60,14 +60,13 @@ class Router:
         doors = {mount.door for mount in (rest, *paths.values(), *sockets.values())}
         self.open: Counter[str] = Counter(dict.fromkeys(doors, 0))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, one WebSocket, or the life of the application."""
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await _live(receive, send)
+            return self._http(scope, receive, send)
+        if scope["type"] == "websocket":
+            return self._websocket(scope, receive, send)
+        return _live(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -79,27 +78,20 @@ class Router:
             serve = refuse
         elif path == "*":
             serve = tell_methods
-        status = CLIENT_LEFT
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        connection = http_connection_of(scope)
         self.open[door] += 1
         try:
-            await serve(scope, receive, watched)
+            await serve(scope, receive, send)
         except Exception:  # The boundary of all doors: whatever went wrong, the client is answered.
             log.exception("a request failed", extra={"request_id": state.get("request_id")})
-            if status == CLIENT_LEFT:
-                exchange = Exchange(scope, receive, watched, NO_PAGES)
+            if connection.status is None:
+                exchange = Exchange(scope, receive, send, NO_PAGES)
                 await exchange.respond(problem_for(exchange, Internal()))
         finally:
             self.open[door] -= 1
             route = state.get("route", "") if mount is self._rest else path
             lasting = lasting or "follows" in state
-            self._finished(door, scope, route, status, started, lasting=lasting)
+            self._finished(door, scope, route, connection.status or CLIENT_LEFT, started, lasting=lasting)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()

@@ -14,6 +14,8 @@ import orjson
 
 #: The name under which health and metrics count as a door.
 PROBES = "probes"
+#: A pipe without a reader must not fail requests.
+_READER_MAY_HAVE_GONE = contextlib.suppress(OSError)
 
 
 class AccessLog:
@@ -54,8 +56,7 @@ class AccessLog:
             "level": level,
             "timestamp": datetime.now(UTC),
         }
-        # The reader of a pipe may have gone; that must not fail requests.
-        with contextlib.suppress(OSError):
+        with _READER_MAY_HAVE_GONE:
             self._stream.write(self._json(entry) if self._as_json else self._columns(entry))
 
     @staticmethod

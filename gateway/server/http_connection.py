@@ -1,11 +1,17 @@
 """The client's connection during one HTTP request, on the protocol of `gateway.server.http_protocol`."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
 
-from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn._types import (
+    ASGI3Application,
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from core.kernel.errors import StoreError
 from protocols.http.connection import REFUSAL
@@ -21,6 +27,23 @@ class WritableProtocol(HttpToolsProtocol):
     peer_ended: bool = False
 
 
+#: What the value of a header field must not hold (RFC 9110, section 5.5).
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+#: Names of header fields that were found good; all come from code, so that they are few.
+_names: set[bytes] = set()
+
+
+def _are_names(names: Mapping[bytes, bytes]) -> bool:
+    """Whether header fields may have these names, in lower case (RFC 9110, section 5.1)."""
+    if names.keys() <= _names:
+        return True
+    if not all(map(_NAME.fullmatch, names)):
+        return False
+    _names.update(names)
+    return True
+
+
 class HttpConnection(RequestResponseCycle):
     """uvicorn's cycle, which is also the request's `core.live.connection.ClientConnection`.
 
@@ -29,7 +52,13 @@ class HttpConnection(RequestResponseCycle):
 
     #: Whether the application waits for nothing but the client's leaving.
     listening = False
+    #: Of the response, once it has one.
+    status: int | None = None
+    #: The head of a response of known length, until its body is there.
+    _head: bytes | None = None
     _refused = False
+    #: Set by who starts it.
+    task: asyncio.Task[None]
 
     def __init__(self, protocol: WritableProtocol, *, keep_alive: bool) -> None:
         super().__init__(
@@ -54,14 +83,67 @@ class HttpConnection(RequestResponseCycle):
         self.keep_alive = False
         self.message_event.set()
 
-    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
-        """ASGI's ``send``. uvicorn hears of a closed connection a turn of the loop after it may not write any more."""
+    async def send(self, message: ASGISendEvent) -> None:
+        """ASGI's ``send``: a response of known length is written here, and at once; uvicorn writes all others."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        # uvicorn hears of a closed connection a turn of the loop after it may not write any more.
         if self.transport.is_closing() and not self.response_complete:
             self.disconnected = True
-        return super().send(message)
+        if self.disconnected:
+            return
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._head = None if self.response_started else self._head_of(message)
+            if self._head is not None:
+                return
+        elif self._head is not None:
+            if message["type"] == "http.response.body" and self._is_whole(message):
+                body = b"" if self.scope["method"] == "HEAD" else message.get("body", b"")
+                self._finish(self._head + body)
+                return
+            self._write_head()
+        await super().send(message)
+
+    def _write_head(self) -> None:
+        """Write the head, if it waits for the body, which does not come at once."""
+        if self._head is not None:
+            self.transport.write(self._head)
+            self._head = None
+
+    def _head_of(self, message: HTTPResponseStartEvent) -> bytes | None:
+        """The head of a response that says its length, which is begun thereby; None for what is uvicorn's to write."""
+        fields = [*self.default_headers, *message.get("headers", ())]
+        known = dict(fields)
+        length = known.get(b"content-length")
+        if length is None or b"connection" in known or not self.keep_alive or not _are_names(known):
+            return None
+        head = b"\r\n".join(map(b": ".join, fields))
+        if len(head) - len(head.translate(None, _CONTROLS)) != 2 * len(fields) - 2:
+            return None
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.chunked_encoding = False
+        self.expected_content_length = int(length)
+        return b"%b%b\r\n\r\n" % (STATUS_LINE[message["status"]], head)
+
+    def _is_whole(self, message: HTTPResponseBodyEvent) -> bool:
+        if message.get("more_body", False):
+            return False
+        return self.scope["method"] == "HEAD" or len(message.get("body", b"")) == self.expected_content_length
+
+    def _finish(self, response: bytes) -> None:
+        self.transport.write(response)
+        self._head = None
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:  # The peer has said in the meantime that it sends no more.
+            self.transport.close()
+        self.on_response()
 
     async def receive(self) -> ASGIReceiveEvent:
         """ASGI's ``receive``."""
+        self._write_head()
         if not self.more_body and not self.message_event.is_set():
             self.listening = True
             if self._protocol.peer_ended:
@@ -76,7 +158,7 @@ class HttpConnection(RequestResponseCycle):
         finally:
             # The scope leads to this object and back: unbroken, each request would wait for the garbage collector.
             self.scope["extensions"] = {}
-            self._protocol.tasks.discard(asyncio.current_task())
+            self._protocol.tasks.discard(self.task)
 
     @property
     def on_writable(self) -> Callable[[], None] | None:

@@ -232,8 +232,9 @@ class HttpProtocol(WritableProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # The call takes itself out again: a callback for it would cost a turn of the loop.
-        self._answering = cast(HttpConnection, cycle)
-        self.tasks.add(self.loop.create_task(cycle.run_asgi(app)))
+        connection = self._answering = cast(HttpConnection, cycle)
+        connection.task = self.loop.create_task(connection.run_asgi(app))
+        self.tasks.add(connection.task)
 
     def _refuse(self, error: StoreError | HttpError) -> None:
         """Answer what cannot be read on with an error, and read nothing more."""

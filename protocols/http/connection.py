@@ -1,6 +1,6 @@
 """The client's connection, which the server puts into the scope of each request and WebSocket."""
 
-from typing import cast
+from typing import Protocol, cast
 
 from starlette.types import Scope
 
@@ -10,6 +10,17 @@ from core.live.connection import ClientConnection
 EXTENSION = "petstore.connection"
 #: Key of the error in ``scope["state"]`` for which the server itself refuses a request, or its rest.
 REFUSAL = "petstore.refusal"
+
+
+class HttpConnection(ClientConnection, Protocol):
+    """A client's connection during one HTTP request. ``status``: of the response, once it has begun."""
+
+    status: int | None
+
+
+def http_connection_of(scope: Scope) -> HttpConnection:
+    """The connection of a request."""
+    return cast(HttpConnection, scope["extensions"][EXTENSION])
 
 
 def connection_of(scope: Scope) -> ClientConnection:

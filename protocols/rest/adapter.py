@@ -1,6 +1,6 @@
 """The REST door as an ASGI application: one request in, one call of the store, one response out."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import ClassVar, Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -52,9 +52,9 @@ class RestDoor:
         for path in pages.paths:
             self._routes.add("GET", path, pages)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one HTTP request."""
-        await Exchange(scope, receive, send, self._cors).run(self._answer)
+        return Exchange(scope, receive, send, self._cors).run(self._answer)
 
     async def _answer(self, exchange: Exchange) -> Response:
         method = exchange.method

@@ -13,7 +13,7 @@ import httpx
 import mqtt5
 import pytest
 from pydantic import SecretStr
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
@@ -39,6 +39,7 @@ class Connection:
 
     on_writable: Callable[[], None] | None = None
     writable = True
+    status: int | None = None
 
     def write(self, data: bytes) -> None:
         """Nobody reads it."""
@@ -50,10 +51,27 @@ class Connection:
         """There is nothing to drop."""
 
 
+def on_connection(app: ASGIApp) -> ASGIApp:
+    """Give each request a connection that knows the status of its response, as the server does."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        connection = Connection()
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                connection.status = message["status"]
+            await send(message)
+
+        await app({**scope, "extensions": {EXTENSION: connection}}, receive, noted)
+
+    return call
+
+
 @dataclass
 class Opened:
     node: Node
     client: httpx.AsyncClient
+    router: Router
     log: io.StringIO
 
     def lines(self) -> list[dict[str, Any]]:
@@ -70,9 +88,9 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
         await open_demo(node.store)
         node.health.doors["http"] = "here"
         app = build_app(node, AccessLog("debug", as_json=True, stream=log))
-        transport = httpx.ASGITransport(app=app)
+        transport = httpx.ASGITransport(app=on_connection(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://store") as client:
-            yield Opened(node, client, log)
+            yield Opened(node, client, app, log)
 
 
 async def test_probes_answer(opened: Opened) -> None:
@@ -138,7 +156,7 @@ async def test_what_is_inside_a_node_is_for_its_machine_and_for_who_has_the_toke
     "path", ["/v1/ws/events", "/v1/ws/chat", "/v1/graphql", "/mqtt", "/socket.io/?EIO=4&transport=websocket"]
 )
 async def test_pages_of_origins_that_are_not_named_open_no_websocket(opened: Opened, path: str) -> None:
-    router: Router = opened.client._transport.app  # type: ignore[attr-defined]
+    router = opened.router
     subprotocol = {"/mqtt": "mqtt", "/v1/graphql": "graphql-transport-ws"}.get(path)
     subprotocols = None if subprotocol is None else [Subprotocol(subprotocol)]
     async with serving(router, whole=True) as running:
@@ -159,9 +177,8 @@ async def test_pages_of_origins_that_are_not_named_open_no_websocket(opened: Ope
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "BREW"])
 async def test_every_response_of_every_door_has_the_same_common_headers(opened: Opened, method: str) -> None:
-    router: Router = opened.client._transport.app  # type: ignore[attr-defined]
     paths = [
-        *router.paths,
+        *opened.router.paths,
         "/v1/pets",
         f"/v1/pets/{new_id()}",
         "/v1/openapi.json",
@@ -193,7 +210,7 @@ async def test_every_response_of_every_door_has_the_same_common_headers(opened: 
 
 
 async def test_what_is_for_no_door_is_told_so(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
-    router: Router = opened.client._transport.app  # type: ignore[attr-defined]
+    router = opened.router
     async with serving(router, whole=True) as running:
         base = f"127.0.0.1:{running.port}"
         for path in ("/v1/ws/events", "/v1/ws/chat", "/mqtt"):
@@ -303,7 +320,7 @@ async def test_a_client_of_mqtt_is_counted_and_logged_when_he_has_gone(opened: O
 async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
     opened: Opened, path: str, door: str
 ) -> None:
-    router = opened.client._transport.app  # type: ignore[attr-defined]
+    router = opened.router
     scope = {
         "type": "websocket",
         "path": path,
@@ -342,7 +359,7 @@ async def test_a_door_that_fails_is_answered_for_and_the_error_is_logged(
         Mount("rest", broken), {}, {}, metrics=Metrics(), access=AccessLog("info", as_json=True, stream=log)
     )
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=router), base_url="http://store"
+        transport=httpx.ASGITransport(app=on_connection(router)), base_url="http://store"
     ) as client:
         answer = await client.get("/v1/pets")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
