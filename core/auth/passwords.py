@@ -5,11 +5,11 @@ import hashlib
 import hmac
 from weakref import WeakValueDictionary
 
+from core.auth.attempts import Attempts
 from core.kernel.addresses import network_of
 from core.kernel.caller import Role
-from core.kernel.errors import RateLimited, Unauthorized
+from core.kernel.errors import Unauthorized
 from core.kernel.ids import TenantId
-from core.kernel.limits import Limits
 from core.models.auth import LoggedIn
 from core.models.devices import Device
 from core.models.users import Login, LoginKind, User, name_key
@@ -17,8 +17,6 @@ from core.ports.coordination import RateLimiter
 from core.ports.records import Equal, Query, RecordStorage, Transaction
 from core.ports.security import PasswordHasher
 
-#: Failures within a minute with one name from one network, after which it may not try that name again for a while.
-_MAX_FAILURES = 5
 #: Failures with one name from anywhere, after which each attempt with it is slowed. It is never refused for others'
 #: failures: whoever guesses must not be able to keep its owner out.
 _SLOWING_FAILURES = 20
@@ -30,12 +28,12 @@ class Passwords:
     """Checks passwords. Failures are counted by name and network, on all nodes together."""
 
     def __init__(
-        self, storage: RecordStorage, hasher: PasswordHasher, limiter: RateLimiter, limits: Limits
+        self, storage: RecordStorage, hasher: PasswordHasher, limiter: RateLimiter, attempts: Attempts
     ) -> None:
         self._storage = storage
         self._hasher = hasher
         self._limiter = limiter
-        self._limits = limits
+        self._attempts = attempts
         #: Attempts of a network at one name take turns, so that a burst of guesses cannot outrun the count of failures.
         self._turns: WeakValueDictionary[tuple[TenantId, str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -51,16 +49,8 @@ class Passwords:
             return await self._attempt(tenant, network, name, password)
 
     async def _attempt(self, tenant: TenantId, network: str, name: str, password: str) -> Login:
-        refusing = [(f"login:{tenant}:{name}:{network}", _MAX_FAILURES)]
-        most = self._limits.network_failed_logins_per_minute
-        if self._limits.requests_per_minute and most:
-            # Of a known caller too: accounts are free, and no more guesses come with them.
-            refusing.append((f"login:{network}", most))
+        await self._attempts.check(f"{tenant}:{name}", network)
         slowing = (f"login:{tenant}:{name}", _SLOWING_FAILURES)
-        for key, most in refusing:
-            allowance = await self._limiter.hit(key, most, _WINDOW_SECONDS, cost=0)
-            if allowance.remaining <= 0:
-                raise RateLimited(max(1, allowance.reset), "Too many failed logins.")
         if (await self._limiter.hit(*slowing, _WINDOW_SECONDS, cost=0)).remaining <= 0:
             await asyncio.sleep(_SLOWED_SECONDS)
         async with self._storage.read(tenant) as tx:
@@ -71,8 +61,8 @@ class Passwords:
         else:
             good = await self._hasher.verify(password, login.password_hash if login else None, network)
         if login is None or not good:
-            for key, most in (*refusing, slowing):
-                await self._limiter.hit(key, most, _WINDOW_SECONDS)
+            await self._attempts.failed(f"{tenant}:{name}", network)
+            await self._limiter.hit(*slowing, _WINDOW_SECONDS)
             raise Unauthorized("The user name or the password is wrong.")
         return login
 

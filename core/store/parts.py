@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from core.auth.attempts import Attempts
 from core.auth.authentication import Authenticator
 from core.auth.passwords import Passwords
 from core.auth.revocations import Revocations
@@ -66,7 +67,8 @@ class StoreParts:
         self.agents = ConnectedAgents(hub.peers.tell_agents)
         self.cache = ReadCache(adapters.storage)
         self.revocations = Revocations(adapters.storage, clock)
-        self.passwords = Passwords(adapters.storage, adapters.hasher, adapters.limiter, self.limits)
+        self.attempts = Attempts(adapters.limiter, self.limits)
+        self.passwords = Passwords(adapters.storage, adapters.hasher, adapters.limiter, self.attempts)
         self.authenticator = Authenticator(
             adapters.storage, adapters.signer, self.revocations, self.passwords, clock
         )
