@@ -57,13 +57,13 @@ def may_read_order(caller: Caller, order: Order) -> bool:
 def viewer_of(caller: Caller) -> Viewer:
     """The caller as the hub sees them.
 
-    STAFF with reduced scopes, and every API key, see public events and those that their scopes cover; a user with
-    reduced scopes sees what a visitor sees.
+    STAFF with reduced scopes, every API key and every OAuth client see public events and those that their scopes cover;
+    a user with reduced scopes sees what a visitor sees.
     """
     if caller.role is Role.DEVICE:
         return Viewer("device", grants=caller.topics)
     if caller.is_staff:
-        if caller.scopes >= _STAFF_GRANTS.keys() and not caller.is_key:
+        if caller.scopes >= _STAFF_GRANTS.keys() and not caller.is_program:
             return Viewer("staff")
         grants = (
             topic for scope, topics in _STAFF_GRANTS.items() if scope in caller.scopes for topic in topics

@@ -68,6 +68,8 @@ STAFF_SCOPES = CUSTOMER_SCOPES | {
     Scope.ADMIN_TENANT,
 }
 DEVICE_SCOPES = frozenset({Scope.READ_PETS})
+#: What an OAuth client can do of its own accord: the rest takes a person.
+CLIENT_SCOPES = STAFF_SCOPES - {Scope.CHAT_WRITE, Scope.CHAT_AGENT, Scope.ADMIN_TENANT}
 
 SCOPES_OF: dict[Role, frozenset[Scope]] = {
     Role.VISITOR: VISITOR_SCOPES,
@@ -81,9 +83,11 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
 class Caller:
     """A known or unknown caller, within one tenant.
 
-    ``key`` identifies the caller for budgets and idempotency (``user:<id>``, ``key:<id>``, ``device:<id>`` or
-    ``address:<ip>``). ``subjects`` are the names under which their permissions can be revoked. ``topics`` are the
-    topic filters that a device was provisioned with. ``address`` is the network address that they call from.
+    ``key`` identifies the caller for budgets and idempotency (``user:<id>``, ``key:<id>``, ``device:<id>``,
+    ``client:<id>`` or ``address:<ip>``). ``subjects`` are the names under which their permissions can be revoked.
+    ``topics`` are the topic filters that a device was provisioned with. ``client_id`` is that of the OAuth client which
+    calls, for the user who allowed it (``grant_id``) or, without a user, of its own accord. ``address`` is the network
+    address that they call from.
     """
 
     tenant: TenantId
@@ -93,6 +97,8 @@ class Caller:
     user_id: str | None = None
     device_id: str | None = None
     session_id: str | None = None
+    client_id: str | None = None
+    grant_id: str | None = None
     username: str | None = None
     expires_at: datetime | None = None
     subjects: tuple[str, ...] = ()
@@ -110,9 +116,9 @@ class Caller:
         return self.role is Role.STAFF
 
     @property
-    def is_key(self) -> bool:
-        """Whether an API key calls: it has its scopes, and is not the person who made it."""
-        return self.key.startswith("key:")
+    def is_program(self) -> bool:
+        """Whether an API key or an OAuth client calls: it has its scopes, and is not the person for whom it acts."""
+        return self.client_id is not None or self.key.startswith("key:")
 
     @property
     def is_store(self) -> bool:

@@ -10,6 +10,7 @@
 ``idempotency``       responses that are kept to be replayed
 ``images``            images of pets
 ``inventory``         the stock
+``oauth``             OAuth clients, what users allowed them, authorization codes
 ``orders``            orders
 ``payments``          payments and receipts
 ``pet_search``        filters of the list of pets, and the criteria of a search

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from core.kernel.caller import Scope
 from core.kernel.model import Body, Model, Timestamp
 from core.models.users import Secret
 
@@ -12,13 +13,17 @@ class LoginSession(Model):
     """One login, renewed by refresh tokens; it ends by being removed. Never shown.
 
     ``owner_id`` is the user's or the device's id. ``generation`` is that of the one valid refresh token: earlier ones
-    are spent.
+    are spent; a login at the pages of OAuth has none, and is 0. What an OAuth client was given for a user has its
+    ``client_id``, the ``grant_id`` of what they allowed, and the ``scopes``.
     """
 
     id: str
     tenant_id: str
     owner_id: str
     generation: int
+    client_id: str | None = None
+    grant_id: str | None = None
+    scopes: tuple[Scope, ...] | None = None
     created_at: datetime
     expires_at: datetime
 

@@ -11,11 +11,13 @@
 ``devices``    devices
 ``images``     images of pets
 ``inventory``  the stock
+``oauth``      OAuth 2.0: clients, what users allow them, and the protocol's own requests
 ``orders``     orders
 ``unpaid_orders``  orders that nobody pays, cancelled
 ``payments``   payments and receipts
 ``pets``       pets
 ``readings``   readings, taken from devices and announced
+``tokens``     access and refresh tokens of a login
 ``tenant``     emptying and seeding a tenant
 ``users``      users
 """

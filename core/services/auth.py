@@ -1,31 +1,21 @@
 """Logging in, refreshing and logging out."""
 
-import base64
-import hmac
-import struct
-import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from core.auth.callers import ACCESS_LIFE, access_claims, of_login
+from core.auth.callers import ACCESS_LIFE
 from core.auth.passwords import account_of
 from core.kernel.caller import SCOPES_OF, Role
 from core.kernel.errors import ErrorCode, Forbidden, Unauthorized
-from core.kernel.ids import SHARED_TENANT, TenantId, new_id
+from core.kernel.ids import SHARED_TENANT, new_id
 from core.kernel.model import NoParams
 from core.models import examples
 from core.models.auth import LoggedIn, LoginRequest, LoginSession, RefreshRequest, Tokens
 from core.models.users import Login
-from core.ports.records import Transaction
+from core.services.tokens import REFRESH_LIFE, issue, read_refresh, spend, write_refresh
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 from core.store.parts import StoreParts
 from core.store.transactions import transact
-
-REFRESH_LIFE = timedelta(days=30)
-
-_REFRESH = struct.Struct(">16s16sI")
-_MAC_BYTES = 24
-
 
 # --- logging in ---
 
@@ -51,50 +41,23 @@ async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
         expires_at=ctx.now + REFRESH_LIFE,
     )
     await tx.insert(session)
-    return _issue(ctx.store, session, *await account_of(tx, checked), ctx.now)
+    return _tokens(ctx.store, session, *await account_of(tx, checked), ctx.now)
 
 
 # --- tokens ---
 
 
-def _issue(store: StoreParts, session: LoginSession, shown: LoggedIn, role: Role, now: datetime) -> Tokens:
-    issued_at = now.replace(microsecond=0)
-    caller = of_login(
-        TenantId(session.tenant_id), shown, role, issued_at + ACCESS_LIFE, session_id=session.id
-    )
-    access_token = store.signer.sign(access_claims(caller, new_id(), issued_at))
+def _tokens(store: StoreParts, session: LoginSession, shown: LoggedIn, role: Role, now: datetime) -> Tokens:
+    issued = issue(store, session, shown, role, SCOPES_OF[role], now)
     return Tokens(
-        access_token=access_token,
-        token=access_token,
+        access_token=issued.token,
+        token=issued.token,
         expires_in=int(ACCESS_LIFE.total_seconds()),
-        expires_at=issued_at + ACCESS_LIFE,
-        refresh_token=_write_refresh(store, session),
-        scope=" ".join(sorted(SCOPES_OF[role])),
+        expires_at=issued.expires_at,
+        refresh_token=write_refresh(store, session),
+        scope=" ".join(sorted(issued.caller.scopes)),
         user=shown,
     )
-
-
-def _write_refresh(store: StoreParts, session: LoginSession) -> str:
-    """A refresh token: opaque text that only this store can have made."""
-    body = _REFRESH.pack(uuid.UUID(session.tenant_id).bytes, uuid.UUID(session.id).bytes, session.generation)
-    return base64.urlsafe_b64encode(body + _mac(store, body)).decode()
-
-
-def _read_refresh(store: StoreParts, token: str) -> tuple[TenantId, str, int]:
-    """Tenant, session and generation of a refresh token."""
-    try:
-        raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-        body, mac = raw[: _REFRESH.size], raw[_REFRESH.size :]
-        tenant, session, generation = _REFRESH.unpack(body)
-    except (ValueError, struct.error):
-        raise Unauthorized("The refresh token is invalid.") from None
-    if not hmac.compare_digest(mac, _mac(store, body)):
-        raise Unauthorized("The refresh token is invalid.")
-    return TenantId(str(uuid.UUID(bytes=tenant))), str(uuid.UUID(bytes=session)), generation
-
-
-def _mac(store: StoreParts, body: bytes) -> bytes:
-    return store.signer.digest(b"refresh token\0" + body)[:_MAC_BYTES]
 
 
 # --- refreshing ---
@@ -107,30 +70,17 @@ async def _rotate(ctx: Context, _: NoParams, body: RefreshRequest) -> Tokens:
     family whose token was spent twice must be kept though the client is refused.
     """
     store = ctx.store
-    tenant, session_id, generation = _read_refresh(store, body.refresh_token)
+    token = read_refresh(store, body.refresh_token)
+    if token is None:
+        raise Unauthorized("The refresh token is invalid.")
     names_none = ctx.caller.is_visitor and ctx.tenant == SHARED_TENANT
-    if tenant != ctx.tenant and not names_none:
+    if token.tenant != ctx.tenant and not names_none:
         raise Forbidden("The refresh token is of another tenant.")
-    tokens = await transact(store.storage, tenant, lambda tx: _spend(ctx, tx, session_id, generation))
-    if tokens is None:
-        await store.revocations.revoke((f"session:{session_id}",))
+    spent = await transact(store.storage, token.tenant, lambda tx: spend(tx, token, None, ctx.now))
+    if spent is None:
+        await store.revocations.revoke((f"session:{token.session_id}",))
         raise Unauthorized("The refresh token was spent before; its login has ended.")
-    return tokens
-
-
-async def _spend(ctx: Context, tx: Transaction, session_id: str, generation: int) -> Tokens | None:
-    """New tokens; None when the refresh token was spent before, which ends the session."""
-    session = await tx.get(LoginSession, session_id, lock=True)
-    if session is None or session.expires_at <= ctx.now:
-        raise Unauthorized("The login has ended.")
-    if session.generation != generation:
-        await tx.delete(LoginSession, session_id)
-        return None
-    login = await tx.get(Login, session.owner_id)
-    assert login is not None
-    session = session.model_copy(update={"generation": generation + 1, "expires_at": ctx.now + REFRESH_LIFE})
-    await tx.update(session)
-    return _issue(ctx.store, session, *await account_of(tx, login), ctx.now)
+    return _tokens(store, *spent, ctx.now)
 
 
 async def _refreshed(ctx: Context, _: NoParams, __: RefreshRequest) -> Tokens:

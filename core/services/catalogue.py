@@ -15,6 +15,8 @@ from core.services import (
     tenant,
     users,
 )
+from core.services.oauth import clients as oauth_clients
+from core.services.oauth import grants as oauth_grants
 from core.store.operation import AnyOperation
 
 #: Every operation; names are unique.
@@ -27,6 +29,8 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *users.OPERATIONS,
     *auth.OPERATIONS,
     *api_keys.OPERATIONS,
+    *oauth_clients.OPERATIONS,
+    *oauth_grants.OPERATIONS,
     *devices.OPERATIONS,
     *chats.OPERATIONS,
     *messages.OPERATIONS,

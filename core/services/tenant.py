@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from core.auth.callers import client_subject
 from core.kernel.caller import Scope
 from core.kernel.errors import BadRequest, Forbidden, Violation, ViolationCode
 from core.kernel.events import PUBLIC, visible_to
@@ -13,6 +14,7 @@ from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatStatus, Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
+from core.models.oauth import OAuthClient, OAuthGrant
 from core.models.orders import ORDER_STATUS_CHANGED, Order, OrderStatus
 from core.models.payments import Payment, Receipt
 from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
@@ -20,6 +22,7 @@ from core.models.tenant import ResetParams, Seeded
 from core.models.users import Login, User
 from core.ports.records import OneOf, Query, Record
 from core.services.inventory import announce_stock
+from core.services.oauth.grants import end_grants
 from core.services.orders import announce, changed_by
 from core.services.seed import seed
 from core.store.context import Context
@@ -51,6 +54,8 @@ async def _empty_tenant(ctx: Context, params: ResetParams, body: None, value: No
         _remove_users,
         _remove_devices,
         _remove_keys,
+        _remove_clients,
+        _remove_grants,
         _remove_pets,
         _remove_orders,
         # A pet that was ordered meanwhile is among those that came after all others had been removed.
@@ -146,6 +151,19 @@ async def _remove_keys(ctx: Context) -> int:
     return len(keys)
 
 
+async def _remove_clients(ctx: Context) -> int:
+    clients, these = await _first(ctx, OAuthClient)
+    await (await ctx.tx()).delete_all(OAuthClient, (these,))
+    ctx.revoke(*(client_subject(client.id) for client in clients))
+    return len(clients)
+
+
+async def _remove_grants(ctx: Context) -> int:
+    grants, _ = await _first(ctx, OAuthGrant)
+    await end_grants(await ctx.tx(), grants)
+    return len(grants)
+
+
 async def _remove_idempotency_records(ctx: Context) -> int:
     records, these = await _first(ctx, IdempotencyRecord)
     await (await ctx.tx()).delete_all(IdempotencyRecord, (these,))
@@ -161,9 +179,9 @@ RESET_TENANT = Operation(
     tag="Tenant",
     summary="Empty the tenant",
     description=(
-        "Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own "
-        "account. Subscribers see each pet deleted, each order cancelled and each chat closed. At last the event "
-        "log is emptied: cursors from before have expired. `confirm` must be the tenant's id."
+        "Removes all pets, orders, chats, devices, API keys, OAuth clients and users of a private tenant, but not the "
+        "caller's own account. Subscribers see each pet deleted, each order cancelled and each chat closed. At last "
+        "the event log is emptied: cursors from before have expired. `confirm` must be the tenant's id."
     ),
     params=ResetParams,
     handler=_reset_tenant,

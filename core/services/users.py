@@ -26,6 +26,7 @@ from core.kernel.validation import MergePatch
 from core.models import examples
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
+from core.models.oauth import AuthorizationCode, OAuthGrant
 from core.models.users import (
     Login,
     LoginKind,
@@ -157,9 +158,10 @@ async def _prepare_change(ctx: Context, params: ById, body: UserChange | MergePa
     _check_own(ctx.caller, params.id)
     given = body.patch if isinstance(body, MergePatch) else dict(body)
     password = _valid(_PASSWORD, given.get("password"))
-    if password is not None and ctx.caller.is_key:
-        raise Forbidden("An API key changes no password.")
-    if params.id == ctx.caller.user_id and not ctx.caller.is_key:
+    if password is not None and ctx.caller.is_program:
+        raise Forbidden("Neither an API key nor an OAuth client changes a password.")
+    # An API key is not its owner; an OAuth client acts for the user, but does not take the account over.
+    if params.id == ctx.caller.user_id and (ctx.caller.client_id or not ctx.caller.is_program):
         user = await (await ctx.tx()).get(User, params.id)
         await ctx.close()
         if user is not None and (password is not None or _other_email(user, given.get("email"))):
@@ -259,6 +261,8 @@ async def _end_other_logins(ctx: Context, tx: Transaction, user_id: str) -> None
         if session.id != ctx.caller.session_id:
             await tx.delete(LoginSession, session.id)
             ctx.revoke(f"session:{session.id}")
+    grants = await tx.find(Query(OAuthGrant, (Equal("user_id", user_id),)))
+    await tx.delete_all(AuthorizationCode, (OneOf("grant_id", tuple(grant.id for grant in grants)),))
 
 
 async def _delete(ctx: Context, params: ById, _: None) -> None:
@@ -276,6 +280,8 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     # The login is deleted first: a concurrent login holds its lock, and the session it creates must go too.
     await tx.delete(Login, user.id)
     await tx.delete_all(LoginSession, owned)
+    # The codes of what the user allowed are worth nothing without it.
+    await tx.delete_all(OAuthGrant, (Equal("user_id", user.id),))
     await tx.delete(User, user.id)
     ctx.revoke(f"user:{user.id}")
 

@@ -25,8 +25,8 @@ class Operation(Generic[P, B, V]):
     merge patch (RFC 7396) of it and the handler gets a ``MergePatch``. ``result`` is the model of the answer, or
     None when there is nothing to say. ``scope`` is the right needed: whoever lacks it is refused. ``anonymous``:
     visitors may call it, then ``scope`` binds known callers only. ``staff``: of those who hold the scope only STAFF
-    may call it. ``in_person``: no API key may call it, whatever its scopes. ``writes``: it runs in a transaction
-    that commits, to its end though the client has left. ``idempotent``: it takes an idempotency key.
+    may call it. ``in_person``: no API key and no OAuth client may call it, whatever its scopes. ``writes``: it runs in
+    a transaction that commits, to its end though the client has left. ``idempotent``: it takes an idempotency key.
     ``prepare`` does slow work before the transaction begins; the handler finds its result in ``ctx.prepared``.
     ``finish`` does what follows the transaction, with transactions of its own (``commit``): it gets the handler's
     result and gives the final one. For a replay it gets the result that was kept last, and ``ctx.replays`` is set.
@@ -82,8 +82,8 @@ class Operation(Generic[P, B, V]):
             caller.require_known()
         if self.staff and not caller.is_staff:
             raise Forbidden("This is for the store's STAFF.")
-        if self.in_person and caller.is_key:
-            raise Forbidden("An API key may not do this; log in.")
+        if self.in_person and caller.is_program:
+            raise Forbidden("Neither an API key nor an OAuth client may do this; log in.")
 
 
 #: An operation of whatever types.

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -34,6 +34,8 @@ from core.store.idempotency import IdempotencyKeys
 from core.store.operation import AnyOperation
 from core.store.parts import Adapters, StoreParts
 from core.store.transactions import commit
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ class Store(StoreParts):
     ) -> None:
         super().__init__(adapters, hub, epoch=epoch, public_url=public_url, limits=limits, clock=clock)
         self.draining = False
-        self._unfinished: set[asyncio.Task[Outcome]] = set()
+        self._unfinished: set[asyncio.Task[Any]] = set()
         self._keys = IdempotencyKeys(adapters.storage, adapters.signer, clock)
         hub.observers.add(self.cache)
         hub.peers.on_agents = self.agents.hear
@@ -146,7 +148,7 @@ class Store(StoreParts):
             params = check_params(operation.params, call.params)
             body = self._read_body(operation, call.body)
             if operation.writes:
-                return await self._write(caller, call, params, body)
+                return await self._to_its_end(self._run_once(caller, call, params, body))
             ctx = Context(self, caller, writes=False, request_id=call.request_id)
             try:
                 if operation.prepare is not None:
@@ -172,11 +174,22 @@ class Store(StoreParts):
             return MergePatch[BaseModel](body, self.context)
         return check_body(operation.body, body, self.context)
 
-    async def _write(self, caller: Caller, call: Call, params: Any, body: Any) -> Outcome:
+    async def write(
+        self, caller: Caller, work: Callable[[Context], Awaitable[T]], request_id: str | None = None
+    ) -> T:
+        """Do in a transaction what is no operation but a step of a protocol, to its end though the client leaves.
+
+        Raises:
+            StoreError: whatever is wrong; nothing has happened then.
+        """
+        return await self._to_its_end(commit(Context(self, caller, writes=True, request_id=request_id), work))
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Write to the end, though the client leaves: what commits is announced, and answers who asks again."""
         if self.draining:
+            work.close()
             raise Unavailable("This node is shutting down.")
-        task = asyncio.create_task(self._run_once(caller, call, params, body))
+        task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
         try:
@@ -248,7 +261,7 @@ class Store(StoreParts):
         await self.cache.verify()
 
 
-def _log_failure(task: asyncio.Task[Outcome]) -> None:
+def _log_failure(task: asyncio.Task[Any]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, StoreError):
         log.error("an operation whose client had left failed", exc_info=error)

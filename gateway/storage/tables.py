@@ -18,6 +18,7 @@ from core.models.devices import Device
 from core.models.durable_sessions import DurableSession
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
+from core.models.oauth import AuthorizationCode, OAuthClient, OAuthGrant
 from core.models.orders import Order
 from core.models.payments import Payment, Receipt
 from core.models.pets import Pet, Reservation
@@ -188,9 +189,13 @@ sessions = _record(
     "sessions",
     _text("owner_id"),
     _number("generation"),
+    _text("client_id", null=True),
+    _text("grant_id", null=True),
+    _nested("scopes", null=True),
     _time("created_at"),
     _time("expires_at"),
     Index(None, "tenant_id", "owner_id"),
+    Index(None, "tenant_id", "grant_id"),
     Index(None, "expires_at"),
 )
 api_keys = _record(
@@ -213,6 +218,43 @@ devices = _record(
     _time("created_at"),
     _time("updated_at"),
     _unique("username", "username"),
+)
+oauth_clients = _record(
+    "oauth_clients",
+    _text("name"),
+    _nested("redirect_uris"),
+    _nested("grant_types"),
+    _nested("scopes"),
+    _text("secret_hash", null=True),
+    _flag("dynamic"),
+    _time("created_at"),
+    _unique("id", "id"),
+)
+oauth_grants = _record(
+    "oauth_grants",
+    _text("user_id"),
+    _text("client_id"),
+    _text("client_name"),
+    _nested("scopes"),
+    _time("created_at"),
+    _time("updated_at"),
+    _unique("client_id", "tenant_id", "user_id", "client_id"),
+    Index(None, "tenant_id", "client_id", "id"),
+)
+authorization_codes = _record(
+    "authorization_codes",
+    _text("client_id"),
+    _text("user_id"),
+    _text("grant_id"),
+    _text("redirect_uri", null=True),
+    _nested("scopes"),
+    _text("code_challenge"),
+    _text("session_id", null=True),
+    _time("created_at"),
+    _time("redeemable_until"),
+    _time("expires_at"),
+    Index(None, "tenant_id", "grant_id"),
+    Index(None, "expires_at"),
 )
 chats = _record(
     "chats",
@@ -275,6 +317,9 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     Login: logins,
     LoginSession: sessions,
     ApiKey: api_keys,
+    OAuthClient: oauth_clients,
+    OAuthGrant: oauth_grants,
+    AuthorizationCode: authorization_codes,
     Device: devices,
     Chat: chats,
     Message: messages,
@@ -286,6 +331,7 @@ EXPIRING: Mapping[type[BaseModel], str] = {
     IdempotencyRecord: "expires_at",
     DurableSession: "expires_at",
     LoginSession: "expires_at",
+    AuthorizationCode: "expires_at",
 }
 
 #: The event log. ``data`` is JSON as text, byte for byte as it was announced; ``audience`` is Audience.encode's.

@@ -19,6 +19,8 @@ from core.services import (
     tenant,
     users,
 )
+from core.services.oauth import clients as oauth_clients
+from core.services.oauth import grants as oauth_grants
 from core.store.operation import AnyOperation
 
 
@@ -76,6 +78,9 @@ BINDINGS: tuple[Binding, ...] = (
     _query(chats.GET_CHAT, "chat"),
     _query(messages.LIST_MESSAGES, "chatMessages", of="chat_id"),
     _list(api_keys.LIST_API_KEYS, "apiKeys"),
+    _list(oauth_clients.LIST_OAUTH_CLIENTS, "oauthClients"),
+    _query(oauth_clients.GET_OAUTH_CLIENT, "oauthClient"),
+    _list(oauth_grants.LIST_GRANTS, "grants"),
     _list(devices.LIST_DEVICES, "devices"),
     _query(devices.GET_DEVICE, "device"),
     _mutation(pets.CREATE_PET),
@@ -97,6 +102,9 @@ BINDINGS: tuple[Binding, ...] = (
     _mutation(auth.LOG_OUT),
     _mutation(api_keys.CREATE_API_KEY),
     _mutation(api_keys.DELETE_API_KEY),
+    _mutation(oauth_clients.CREATE_OAUTH_CLIENT),
+    _mutation(oauth_clients.DELETE_OAUTH_CLIENT),
+    _mutation(oauth_grants.END_GRANT),
     _mutation(devices.CREATE_DEVICE),
     _mutation(devices.DELETE_DEVICE),
     _mutation(readings.REPORT_HEALTH),

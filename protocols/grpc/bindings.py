@@ -27,6 +27,8 @@ from core.services import (
     tenant,
     users,
 )
+from core.services.oauth import clients as oauth_clients
+from core.services.oauth import grants as oauth_grants
 from core.store.operation import AnyOperation
 from core.store.store import Call
 from protocols.grpc._generated.petstore.v1 import (
@@ -35,6 +37,7 @@ from protocols.grpc._generated.petstore.v1 import (
     devices_pb2,
     events_pb2,
     inventory_pb2,
+    oauth_pb2,
     orders_pb2,
     pets_pb2,
     tenants_pb2,
@@ -51,6 +54,7 @@ SERVICES: dict[str, ServiceDescriptor] = {
         inventory_pb2,
         users_pb2,
         api_keys_pb2,
+        oauth_pb2,
         devices_pb2,
         chats_pb2,
         events_pb2,
@@ -171,6 +175,12 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(api_keys.CREATE_API_KEY, "ApiKeyService.CreateApiKey"),
     _bind(api_keys.LIST_API_KEYS, "ApiKeyService.ListApiKeys"),
     _bind(api_keys.DELETE_API_KEY, "ApiKeyService.DeleteApiKey"),
+    _bind(oauth_clients.CREATE_OAUTH_CLIENT, "OauthService.CreateOauthClient"),
+    _bind(oauth_clients.LIST_OAUTH_CLIENTS, "OauthService.ListOauthClients"),
+    _bind(oauth_clients.GET_OAUTH_CLIENT, "OauthService.GetOauthClient"),
+    _bind(oauth_clients.DELETE_OAUTH_CLIENT, "OauthService.DeleteOauthClient"),
+    _bind(oauth_grants.LIST_GRANTS, "OauthService.ListGrants"),
+    _bind(oauth_grants.END_GRANT, "OauthService.EndGrant"),
     _bind(devices.CREATE_DEVICE, "DeviceService.CreateDevice"),
     _bind(devices.GET_DEVICE, "DeviceService.GetDevice"),
     _bind(devices.LIST_DEVICES, "DeviceService.ListDevices"),

@@ -23,6 +23,8 @@ from core.services import (
     tenant,
     users,
 )
+from core.services.oauth import clients as oauth_clients
+from core.services.oauth import grants as oauth_grants
 from core.store.operation import AnyOperation
 
 #: The path under which what was made can be found.
@@ -137,6 +139,16 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(api_keys.CREATE_API_KEY, "POST /api-keys", location=lambda key: f"/v1/api-keys/{key.id}"),
     _bind(api_keys.LIST_API_KEYS, "GET /api-keys"),
     _bind(api_keys.DELETE_API_KEY, "DELETE /api-keys/{id}"),
+    _bind(
+        oauth_clients.CREATE_OAUTH_CLIENT,
+        "POST /oauth/clients",
+        location=lambda client: f"/v1/oauth/clients/{client.id}",
+    ),
+    _bind(oauth_clients.LIST_OAUTH_CLIENTS, "GET /oauth/clients"),
+    _bind(oauth_clients.GET_OAUTH_CLIENT, "GET /oauth/clients/{id}"),
+    _bind(oauth_clients.DELETE_OAUTH_CLIENT, "DELETE /oauth/clients/{id}"),
+    _bind(oauth_grants.LIST_GRANTS, "GET /users/me/grants"),
+    _bind(oauth_grants.END_GRANT, "DELETE /users/me/grants/{id}"),
     _bind(devices.CREATE_DEVICE, "POST /devices", location=lambda device: f"/v1/devices/{device.id}"),
     _bind(devices.LIST_DEVICES, "GET /devices"),
     _bind(devices.GET_DEVICE, "GET /devices/{id}"),

@@ -5,6 +5,7 @@ import base64
 import contextlib
 from typing import Any
 
+from core.kernel.ids import new_id
 from tests.conformance.conftest import At
 from tests.conformance.door import Ability, Refused, refusal
 from tests.conformance.manifest import Door
@@ -289,6 +290,37 @@ async def test_api_keys(world: World, at: At, door: Door) -> None:
     assert "key" not in listed[0]
     await staff.call("deleteApiKey", id=made["id"])
     assert (await staff.call("listApiKeys")).value["data"] == []
+
+
+@scenario(
+    "An OAuth client is registered, shown, and removed",
+    "createOauthClient",
+    "listOauthClients",
+    "getOauthClient",
+    "deleteOauthClient",
+)
+async def test_oauth_clients(world: World, at: At, door: Door) -> None:
+    staff = at(door, await world.staff(), world.target.first)
+    body = {
+        "name": "Paws & Claws blog",
+        "redirectUris": ["https://blog.example/callback"],
+        "grantTypes": ["AUTHORIZATION_CODE", "REFRESH_TOKEN"],
+        "scopes": ["read:pets"],
+        "confidential": True,
+    }
+    made = (await staff.call("createOauthClient", body=body)).value
+    assert made.pop("secret")
+    assert (await staff.call("getOauthClient", id=made["id"])).value == made
+    assert made["id"] in [client["id"] for client in (await staff.call("listOauthClients")).value["data"]]
+    await staff.call("deleteOauthClient", id=made["id"])
+    assert (await refusal(staff.call("getOauthClient", id=made["id"]))).code == "not-found"
+
+
+@scenario("Nobody else ends what a user allowed an application", "listGrants", "endGrant")
+async def test_grants(world: World, at: At, door: Door) -> None:
+    customer = at(door, await world.customer(), world.target.first)
+    assert (await customer.call("listGrants")).value["data"] == []
+    assert (await refusal(customer.call("endGrant", id=new_id()))).code == "not-found"
 
 
 @scenario(

@@ -24,6 +24,7 @@ from protocols.grpc._generated.petstore.v1.devices_pb2_grpc import DeviceService
 from protocols.grpc._generated.petstore.v1.events_pb2 import SubscribeRequest
 from protocols.grpc._generated.petstore.v1.events_pb2_grpc import EventServiceStub
 from protocols.grpc._generated.petstore.v1.inventory_pb2_grpc import InventoryServiceStub
+from protocols.grpc._generated.petstore.v1.oauth_pb2_grpc import OauthServiceStub
 from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceStub
 from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
 from protocols.grpc._generated.petstore.v1.tenants_pb2_grpc import TenantServiceStub
@@ -42,6 +43,7 @@ _STUBS: dict[str, Any] = {
     "TenantService": TenantServiceStub,
     "ChatService": ChatServiceStub,
     "InventoryService": InventoryServiceStub,
+    "OauthService": OauthServiceStub,
     "OrderService": OrderServiceStub,
     "PetService": PetServiceStub,
     "UserService": UserServiceStub,

@@ -380,7 +380,7 @@ async def test_a_refresh_that_loses_to_other_writers_is_tried_again(
 ) -> None:
     await register(shop)
     token = (await log_in(shop)).refresh_token
-    spend, failures = auth._spend, [1]
+    spend, failures = auth.spend, [1]
 
     async def lost(*given: object) -> Tokens | None:
         if failures[0]:
@@ -388,7 +388,7 @@ async def test_a_refresh_that_loses_to_other_writers_is_tried_again(
             raise TransientFailure
         return await spend(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(auth, "_spend", lost)
+    monkeypatch.setattr(auth, "spend", lost)
     tokens = await refresh(shop, token)
     failures[0] = 1_000_000
     monkeypatch.setattr("core.store.transactions._DEADLINE_SECONDS", 0.1)
