@@ -20,6 +20,7 @@ from core.ports.records import Query, TransientFailure
 from core.services import auth
 from core.services.auth import LOG_IN, LOG_OUT, REFRESH
 from core.services.devices import CREATE_DEVICE
+from core.services.tokens import Spent, spend
 from core.services.users import REGISTER, UPDATE_USER
 from core.store.store import Store
 from gateway.security.passwords import Argon2Hasher
@@ -380,19 +381,19 @@ async def test_a_refresh_that_loses_to_other_writers_is_tried_again(
 ) -> None:
     await register(shop)
     token = (await log_in(shop)).refresh_token
-    spend, failures = auth.spend, [1]
+    failures = [1]
 
-    async def lost(*given: object) -> Tokens | None:
+    async def lost(*given: object) -> Spent | None:
         if failures[0]:
             failures[0] -= 1
             raise TransientFailure
         return await spend(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(auth, "spend", lost)
-    tokens = await refresh(shop, token)
+    renewed = await refresh(shop, token)
     failures[0] = 1_000_000
     monkeypatch.setattr("core.store.transactions._DEADLINE_SECONDS", 0.1)
-    await shop.refusal(Unavailable, REFRESH, shop.visitor, {"refreshToken": tokens.refresh_token})
+    await shop.refusal(Unavailable, REFRESH, shop.visitor, {"refreshToken": renewed.refresh_token})
 
 
 # --- time ---
