@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import subprocess
 import tempfile
@@ -15,6 +16,8 @@ from typing import IO, Any
 from benchmarks.machine import CLIENT_CORE, HERE, SERVER_CORE, client, pinned
 
 _START_LIMIT = 60.0
+#: For a line of a program: the longest run, and more.
+_ANSWER_SECONDS = 120.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -168,7 +171,10 @@ def _start(
 
 
 def _read(process: subprocess.Popen[str]) -> str:
+    """A line of the process; each comes alone, when it was asked for."""
     assert process.stdout is not None
+    if not select.select([process.stdout], [], [], _ANSWER_SECONDS)[0]:
+        raise Failed(f"{process.args!r} said nothing for {_ANSWER_SECONDS} seconds")
     return process.stdout.readline().strip()
 
 

@@ -74,6 +74,7 @@ def gateway(data: Path) -> Launch:
         "PETSTORE_DEMO": "true",
         "PETSTORE_RATE_LIMIT": "1000000000",
         "PETSTORE_CONNECTIONS_PER_CALLER": "1000000",
+        "PETSTORE_NETWORK_CONNECTIONS": "0",
         "PETSTORE_LOG_LEVEL": "WARNING",
     }
     return Launch(_python("gateway_server"), environment)
