@@ -4,11 +4,12 @@
 ``node``            one running store, opened in order and closed in reverse
 ``settings``        the settings, read here and nowhere else
 ``data_directory``  the data directory, which belongs to one process
-``secret``          the secret that signs tokens
+``secret``          what signs tokens: a secret or keys
 ``serving``         one process: from its sockets to its drain
 ``workers``         several processes behind one port
 ``router``          leads each request of the HTTP port to its door
 ``probes``          /healthz, /readyz, /metrics
+``well_known``      /.well-known: the key set, the metadata of the resource
 ``health``          whether this node lives and should get work
 ``preflight``       whether the servers that the settings name can be reached
 ``startup_errors``  why the gateway cannot start

@@ -9,6 +9,7 @@ from gateway.probes import Probes
 from gateway.router import Mount, Router
 from gateway.server.grpc_server import GrpcOptions, GrpcServer
 from gateway.server.tcp import TcpServer
+from gateway.well_known import WellKnown
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door as Graphql
 from protocols.graphql.pages import GraphqlPages
@@ -33,12 +34,14 @@ def build_app(node: Node, access: AccessLog) -> Router:
     pages = GraphqlPages(origins=origins)
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
+    well_known = WellKnown(node.signer, store.public_url)
     probes = Probes(node.health, metrics, origins=origins, token=settings.metrics_token)
     paths = {
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
         **dict.fromkeys(pages.paths, Mount("graphql", pages)),
         **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio, lasting=True)),
+        **dict.fromkeys(well_known.paths, Mount("well-known", well_known)),
         **dict.fromkeys(Probes.paths, Mount(PROBES, probes)),
     }
     sockets = {
@@ -56,6 +59,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
         metrics=metrics,
         access=access,
         pages=Cors(settings.socket_origins),
+        resource_metadata=well_known.metadata_url,
     )
     metrics.observe("hub", store.hub.statistics)
     metrics.observe("cache", store.cache.statistics)

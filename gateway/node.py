@@ -20,9 +20,9 @@ from gateway.observability.metrics import Metrics
 from gateway.payments import SimulatedProcessor
 from gateway.phones import NumberingPlans
 from gateway.rate_limits import InProcessRateLimiter, RedisRateLimiter
-from gateway.secret import signing_secret
+from gateway.secret import token_signer
 from gateway.security.passwords import Argon2Hasher
-from gateway.security.tokens import HmacSigner
+from gateway.security.tokens import HmacSigner, KeySigner
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
 from protocols.mqtt.server import MqttServer
@@ -34,6 +34,7 @@ class Node:
 
     settings: Settings
     store: Store
+    signer: HmacSigner | KeySigner
     sessions: Sessions
     bus: Bus
     health: Health
@@ -63,11 +64,12 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
         stack.push_async_callback(asyncio.to_thread, hasher.close)
         decoder = PillowDecoder()
         stack.callback(decoder.close)
+        signer = token_signer(settings)
         adapters = Adapters(
             storage=storage,
             limiter=limiter,
             hasher=hasher,
-            signer=HmacSigner(signing_secret(settings)),
+            signer=signer,
             images=FileImages(settings.data_dir / "images"),
             decoder=decoder,
             processor=SimulatedProcessor(),
@@ -100,4 +102,4 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
         sessions = Sessions(store)
         mqtt = MqttServer(sessions, settings.limits)
         stack.push_async_callback(mqtt.finished)
-        yield Node(settings, store, sessions, bus, Health(checks), metrics, mqtt, bridge)
+        yield Node(settings, store, signer, sessions, bus, Health(checks), metrics, mqtt, bridge)

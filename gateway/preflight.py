@@ -1,5 +1,6 @@
 """Checks before the start that the configured servers can be reached; its errors are for the operator."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
@@ -7,6 +8,7 @@ from sqlalchemy.exc import ArgumentError
 
 from gateway.broker.address import BrokerAddress
 from gateway.observability.logs import without_secrets
+from gateway.secret import signing_keys
 from gateway.settings import Settings
 from gateway.startup_errors import BadSettings, CannotStart
 from gateway.storage.migration import migrate
@@ -127,11 +129,12 @@ def reason(error: BaseException) -> str:
 
 
 async def prepare(settings: Settings) -> None:
-    """Bring the tables up to date, and check that all other servers that are needed answer.
+    """Check the signing keys, bring the tables up to date, and check that all other servers that are needed answer.
 
     Raises:
         BadSettings, CannotStart: a check failed.
     """
+    await asyncio.to_thread(signing_keys, settings)
     await migrate_tables(settings)
     if settings.redis_url is not None:
         await reach_redis(settings.redis_url)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.kernel.errors import Forbidden, Internal, NotFound
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
-from protocols.http.connection import REFUSAL, http_connection_of
+from protocols.http.connection import REFUSAL, RESOURCE_METADATA, http_connection_of
 from protocols.http.cors import NO_PAGES, Cors
 from protocols.http.exchange import Exchange, problem_for
 from protocols.http.headers import read_headers, request_id_of
@@ -38,7 +38,9 @@ class Router:
     """Plain ASGI and no framework: it adds a few microseconds to a request.
 
     ``paths`` maps exact paths to doors, ``sockets`` does so for WebSockets; any other request is for ``rest``.
-    ``pages``: which web pages may open WebSockets. ``open`` counts what each door is serving at the moment.
+    ``pages``: which web pages may open WebSockets.
+    ``resource_metadata`` is the address that tells who issues tokens.
+    ``open`` counts what each door is serving at the moment.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class Router:
         metrics: Metrics,
         access: AccessLog,
         pages: Cors = NO_PAGES,
+        resource_metadata: str | None = None,
     ) -> None:
         self._rest = rest
         self._pages = pages
+        self._resource_metadata = resource_metadata
         self.paths = dict(paths)
         self._sockets = dict(sockets)
         self._metrics = metrics
@@ -74,6 +78,7 @@ class Router:
         mount = self.paths.get(path, self._rest)
         door, serve, lasting = mount
         state = scope.setdefault("state", {})
+        state[RESOURCE_METADATA] = self._resource_metadata
         if REFUSAL in state:
             serve = refuse
         elif path == "*":
@@ -102,7 +107,9 @@ class Router:
         if not self._pages.admits(headers):
             serve = _refuse_page
         request_id = request_id_of(headers)
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
+        state[RESOURCE_METADATA] = self._resource_metadata
         status = _ABNORMAL_CLOSURE
 
         async def watched(message: Message) -> None:

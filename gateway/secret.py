@@ -1,13 +1,47 @@
-"""The secret that signs tokens: given by a setting, or generated once and kept in the data directory."""
+"""What signs tokens: a secret, given by a setting or made once and kept in the data directory; or keys from files."""
 
+import asyncio
 import os
 import secrets
 from pathlib import Path
 
+from core.kernel.clock import utc_now
+from gateway.security.keys import SigningKey, load_keys
+from gateway.security.tokens import HmacSigner, KeySigner
 from gateway.settings import Settings
 from gateway.startup_errors import BadSettings
 
 _FILE_NAME = "jwt-secret"
+
+
+def token_signer(settings: Settings) -> HmacSigner | KeySigner:
+    """What signs the tokens of this process.
+
+    Raises:
+        BadSettings: the secret or a key cannot be read or made, or is none.
+    """
+    secret, keys = signing_secret(settings), signing_keys(settings)
+    return KeySigner(secret, keys, utc_now()) if keys else HmacSigner(secret)
+
+
+async def renew_keys(settings: Settings, signer: KeySigner) -> None:
+    """Take what the files hold by now.
+
+    Raises:
+        BadSettings: a key cannot be used; those from before are kept then.
+    """
+    signer.use(await asyncio.to_thread(signing_keys, settings), utc_now())
+
+
+def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
+    """The keys of `PETSTORE_JWT_KEYS`, none without it. A process that is alone makes the first one.
+
+    Raises:
+        BadSettings: one cannot be read or made, or is none.
+    """
+    if settings.jwt_keys is None:
+        return ()
+    return load_keys(settings.jwt_keys, make=settings.several_processes is None)
 
 
 def signing_secret(settings: Settings) -> str:

@@ -14,6 +14,8 @@ from gateway.demo import open_demo
 from gateway.maintenance import LogStatistics, maintain, repeat
 from gateway.node import Node, open_node
 from gateway.observability.access_log import AccessLog
+from gateway.secret import renew_keys
+from gateway.security.tokens import KeySigner
 from gateway.server.grpc_server import GrpcServer, reserve
 from gateway.server.listening import ListenAddress, listen, socket_port
 from gateway.server.server import Server, ServerOptions, stopped_by_signals
@@ -29,6 +31,8 @@ _FAREWELLS_PER_SECOND = 1000
 _CLOCK_WATCH_SECONDS = 1.0
 #: How often MQTT sessions are saved: what a crash may repeat to their clients.
 _SESSION_SAVE_SECONDS = 2.0
+#: How often the files with signing keys are read again.
+_KEY_READ_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,17 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
                 repeat("watching the clock", node.sessions.watch_clock, _CLOCK_WATCH_SECONDS), name="clock"
             ),
         ]
+        if isinstance(signer := node.signer, KeySigner):
+            chores.append(
+                group.create_task(
+                    repeat(
+                        "reading the signing keys",
+                        lambda: renew_keys(node.settings, signer),
+                        _KEY_READ_SECONDS,
+                    ),
+                    name="signing keys",
+                )
+            )
         if node.bridge is not None:
             node.bridge.start()
         try:

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         default=None,
         description="signs tokens: 32 characters or more, the same on every node; a lone process makes its own",
     )
+    jwt_keys: Path | None = Field(
+        default=None,
+        description="keys that sign access tokens in place of the secret: a PEM file, or a folder of `*.pem` of which "
+        "the last by name signs; a lone process makes the first one of a folder",
+    )
     insecure_password_hash: bool = Field(
         default=False,
         description="hash passwords with next to no work, for tests; on the loopback address only",

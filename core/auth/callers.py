@@ -131,13 +131,18 @@ def of_key(record: ApiKey, owner: User, address: str) -> Caller:
     )
 
 
-def access_claims(caller: Caller, token_id: str, issued_at: datetime) -> dict[str, object]:
+def access_claims(caller: Caller, token_id: str, issued_at: datetime, issuer: str) -> dict[str, object]:
     """What an access token says (RFC 9068, section 2.2): all that is needed to know the caller again.
 
     The subject of a client that acts of its own accord is itself. ``gid`` names what the user allowed the client.
+
+    ``issuer`` is where the store is found, who issues the token and takes it. That is for others who check it with the
+    store's public keys: the store itself knows its tokens by its signature, and may move.
     """
     assert caller.expires_at is not None
     claims: dict[str, object] = {
+        "iss": issuer,
+        "aud": issuer,
         "sub": caller.user_id or caller.device_id or caller.client_id,
         "tid": caller.tenant,
         "roles": [caller.role.value],

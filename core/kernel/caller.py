@@ -150,7 +150,7 @@ class Caller:
             return
         if self.is_visitor:
             raise Unauthorized("This needs a bearer token or an API key.")
-        raise Forbidden(f"This needs the scope {scope}.")
+        raise Forbidden(f"This needs the scope {scope}.", scope=scope.value)
 
 
 def visitor(tenant: TenantId, address: str) -> Caller:

@@ -78,9 +78,13 @@ class Unauthorized(StoreError):
 
 
 class Forbidden(StoreError):
-    """A known caller without the permission."""
+    """A known caller without the permission. ``scope``: the name of the one that their credential lacks."""
 
     code = ErrorCode.FORBIDDEN
+
+    def __init__(self, detail: str, *, scope: str | None = None) -> None:
+        super().__init__(detail)
+        self.scope = scope
 
 
 class NotFound(StoreError):

@@ -100,8 +100,8 @@ async def _log_out(ctx: Context, _: NoParams, __: None) -> None:
 
 
 _TOKENS_EXAMPLE = {
-    "accessToken": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…",
-    "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…",
+    "accessToken": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9…",
+    "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9…",
     "tokenType": "Bearer",
     "expiresIn": 3600,
     "expiresAt": "2026-01-31T09:15:00.000Z",

@@ -34,7 +34,11 @@ class Issued(NamedTuple):
 def issue_to(store: StoreParts, caller: Caller, issued_at: datetime) -> Issued:
     """An access token for a caller whose rights end at a whole second."""
     assert caller.expires_at is not None
-    return Issued(store.signer.sign(access_claims(caller, new_id(), issued_at)), caller, caller.expires_at)
+    return Issued(
+        store.signer.sign(access_claims(caller, new_id(), issued_at, store.public_url)),
+        caller,
+        caller.expires_at,
+    )
 
 
 def issue(

@@ -15,6 +15,8 @@ from sqlalchemy import text
 
 from core.kernel.ids import new_id
 from gateway.preflight import has_control, reach_broker, reach_redis, reason, redis_client, shown
+from gateway.secret import signing_keys
+from gateway.security.keys import signing_key
 from gateway.server.listening import listen
 from gateway.settings import PREFIX, Settings, load_settings, misspelt_variables
 from gateway.startup_errors import BadSettings, CannotStart
@@ -52,6 +54,8 @@ def run() -> None:
 
 async def _examine(settings: Settings, console: Console) -> list[Finding]:
     checks: dict[str, Check] = {"Settings": _settings, "Data directory": _data_dir, "Database": _database}
+    if settings.jwt_keys is not None:
+        checks |= {"Signing keys": _keys}
     if settings.redis_url is not None:
         checks |= {"Redis": _redis, "Redis pub/sub": _echo}
     if settings.mqtt_broker is not None:
@@ -129,6 +133,17 @@ async def _database(settings: Settings) -> Finding:
 def _absent(url: str) -> bool:
     """Whether it is a SQLite file that does not exist yet; opening it would create it."""
     return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
+
+
+async def _keys(settings: Settings) -> Finding:
+    try:
+        keys = signing_keys(settings)
+    except BadSettings as error:
+        return Finding(
+            str(error), f"correct the file, or {PREFIX}JWT_KEYS: docs/operations.md says what it takes"
+        )
+    signing = signing_key(keys, datetime.now(UTC))
+    return Finding(f"{len(keys)} can be used, {signing.algorithm} with the name {signing.kid} signs")
 
 
 async def _redis(settings: Settings) -> Finding:

@@ -21,6 +21,7 @@ from protocols.graphql.wire import (
     request_of_body,
     request_of_query,
 )
+from protocols.http.connection import RESOURCE_METADATA
 from protocols.http.content import check_charset, media_type_of
 from protocols.http.cors import Cors
 from protocols.http.exchange import Exchange
@@ -93,7 +94,11 @@ def _refused(exchange: Exchange, error: StoreError | HttpError) -> Response:
         status, headers, error = error.kind.status, error.headers, BadRequest(error.detail)
     else:
         status = PROBLEMS[error.code][0]
-        headers = error_headers(error, credentials_refused=exchange.credentials_refused)
+        headers = error_headers(
+            error,
+            credentials_refused=exchange.credentials_refused,
+            resource_metadata=exchange.state.get(RESOURCE_METADATA),
+        )
     kind = answer_type(exchange.headers.get(b"accept"))
     body = encode({"errors": [error_entry(error)]})
     return Response(status, body, _in_utf8(RESPONSE_JSON if kind == RESPONSE_JSON else JSON), headers)

@@ -10,6 +10,8 @@ from core.live.connection import ClientConnection
 EXTENSION = "petstore.connection"
 #: Key of the error in ``scope["state"]`` for which the server itself refuses a request, or its rest.
 REFUSAL = "petstore.refusal"
+#: Key of the address in ``scope["state"]`` that tells clients who issues tokens (RFC 9728).
+RESOURCE_METADATA = "petstore.resource_metadata"
 
 
 class HttpConnection(ClientConnection, Protocol):

@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 from core.kernel.caller import Caller, Credentials
 from core.kernel.errors import Internal, PayloadTooLarge, StoreError
 from core.store.store import Store
-from protocols.http.connection import REFUSAL
+from protocols.http.connection import REFUSAL, RESOURCE_METADATA
 from protocols.http.content import check_coding
 from protocols.http.cors import Cors
 from protocols.http.credentials import read_credentials
@@ -182,4 +182,9 @@ def options_response(methods: tuple[str, ...], *more: Header) -> Response:
 
 def problem_for(exchange: Exchange, error: StoreError | HttpError) -> Response:
     """An error as a problem document."""
-    return problem_response(error, exchange.path, credentials_refused=exchange.credentials_refused)
+    return problem_response(
+        error,
+        exchange.path,
+        credentials_refused=exchange.credentials_refused,
+        resource_metadata=exchange.state.get(RESOURCE_METADATA),
+    )

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import orjson
 
-from core.kernel.errors import ErrorCode, StoreError, Unauthorized
+from core.kernel.errors import ErrorCode, Forbidden, StoreError, Unauthorized
 from core.store.idempotency import KEY_NAME
 from protocols.http.error_data import members_of
 from protocols.http.headers import Header
@@ -77,21 +77,40 @@ def method_not_allowed(allow: bytes) -> HttpError:
     return HttpError(METHOD_NOT_ALLOWED, f"This path takes {allow.decode()}.", [(b"allow", allow)])
 
 
-def error_headers(error: StoreError, *, credentials_refused: bool = False) -> tuple[Header, ...]:
-    """The header fields that tell of an error: how to authenticate (RFC 6750, section 3), when to come again."""
-    if isinstance(error, Unauthorized):
-        return ((b"www-authenticate", b'Bearer error="invalid_token"' if credentials_refused else b"Bearer"),)
+def error_headers(
+    error: StoreError, *, credentials_refused: bool = False, resource_metadata: str | None = None
+) -> tuple[Header, ...]:
+    """The header fields that tell of an error: how to authenticate (RFC 6750, section 3), when to come again.
+
+    ``resource_metadata`` is the address that tells who issues tokens (RFC 9728, section 5.1).
+    """
+    lacking = error.scope if isinstance(error, Forbidden) else None
+    if isinstance(error, Unauthorized) or lacking is not None:
+        parameters = {}
+        if lacking is not None:
+            parameters = {"error": "insufficient_scope", "scope": lacking}
+        elif credentials_refused:
+            parameters = {"error": "invalid_token"}
+        if resource_metadata is not None:
+            parameters["resource_metadata"] = resource_metadata
+        challenge = ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+        return ((b"www-authenticate", f"Bearer {challenge}".rstrip().encode()),)
     if error.retry_after is not None:
         return ((b"retry-after", b"%d" % max(1, error.retry_after)),)
     return ()
 
 
 def problem_response(
-    error: StoreError | HttpError, path: str, *, credentials_refused: bool = False
+    error: StoreError | HttpError,
+    path: str,
+    *,
+    credentials_refused: bool = False,
+    resource_metadata: str | None = None,
 ) -> Response:
     """The response that tells of an error; ``path`` is the request's.
 
-    ``credentials_refused``: the client sent credentials, and they are why it is refused.
+    ``credentials_refused``: the client sent credentials, and they are why it is refused. ``resource_metadata``: see
+    `error_headers`.
     """
     members: dict[str, Any] = {}
     if isinstance(error, HttpError):
@@ -99,7 +118,9 @@ def problem_response(
     else:
         kind, headers = (
             problem_type(error.code),
-            error_headers(error, credentials_refused=credentials_refused),
+            error_headers(
+                error, credentials_refused=credentials_refused, resource_metadata=resource_metadata
+            ),
         )
         members = members_of(error)
         members.pop("retryAfter", None)

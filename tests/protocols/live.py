@@ -112,7 +112,9 @@ class Live:
 
     def token(self, caller: Caller) -> str:
         """An access token."""
-        return self.store.signer.sign(access_claims(caller, new_id(), self.store.clock()))
+        return self.store.signer.sign(
+            access_claims(caller, new_id(), self.store.clock(), self.store.public_url)
+        )
 
     def staff_token(self, tenant: TenantId = SHARED_TENANT) -> str:
         """An access token of a member of the staff."""

@@ -91,7 +91,7 @@ class Scene:
     def token(self, caller: Caller) -> str:
         """An access token."""
         whole = replace(caller, expires_at=utc_now() + timedelta(hours=1), session_id=new_id())
-        return self.store.signer.sign(access_claims(whole, new_id(), utc_now()))
+        return self.store.signer.sign(access_claims(whole, new_id(), utc_now(), ""))
 
 
 @pytest.fixture

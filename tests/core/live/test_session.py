@@ -78,7 +78,7 @@ class Scene:
         expires_at = self.clock() + timedelta(seconds=lasts)
         session_id = caller.session_id or new_id()
         whole = replace(caller, expires_at=expires_at, session_id=session_id)
-        return self.store.signer.sign(access_claims(whole, new_id(), self.clock()))
+        return self.store.signer.sign(access_claims(whole, new_id(), self.clock(), ""))
 
 
 @pytest.fixture

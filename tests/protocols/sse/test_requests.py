@@ -58,7 +58,7 @@ async def test_an_expired_cursor_is_410_with_the_oldest_one(node: Live) -> None:
 async def test_bad_credentials_are_401_and_another_tenants_403(node: Live) -> None:
     answer = await node.get(params={"topics": "#", "token": "bad"})
     _problem(answer, 401, "unauthorized")
-    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
     answer = await node.get(params={"topics": "orders/+/status"})
     _problem(answer, 401, "unauthorized")
     assert answer.headers["www-authenticate"] == "Bearer"

@@ -1,0 +1,63 @@
+"""/.well-known/…: what clients find out by themselves: which keys sign tokens, and who issues them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from core.kernel.caller import Scope as Permission
+from gateway.security.keys import KEY_SET_SECONDS
+from protocols.http.cors import Cors
+from protocols.http.exchange import Exchange
+from protocols.http.response import Response
+
+_KEYS = "/.well-known/jwks.json"
+_RESOURCE = "/.well-known/oauth-protected-resource"
+_METHODS = ("GET", "HEAD", "OPTIONS")
+_CACHE = b"public, max-age=%d" % KEY_SET_SECONDS
+
+
+class Keys(Protocol):
+    """Who has keys for others to check tokens with."""
+
+    @property
+    def key_set(self) -> bytes:
+        """The keys as a document (RFC 7517, section 5)."""
+
+
+class WellKnown:
+    """The key set (RFC 7517) and the metadata of the resource (RFC 9728). Nothing in them is for some web pages only.
+
+    ``public_url`` is the resource; ``issuers`` are the others whose tokens count here.
+    """
+
+    def __init__(self, keys: Keys, public_url: str, issuers: Sequence[str] = ()) -> None:
+        self._keys = keys
+        self._cors = Cors(("*",))
+        self._metadata = orjson.dumps(
+            {
+                "resource": public_url,
+                "authorization_servers": [public_url, *issuers],
+                "scopes_supported": sorted(Permission),
+                "bearer_methods_supported": ["header"],
+                "resource_name": "Petstore",
+                "resource_documentation": f"{public_url}/v1/swagger-ui.html",
+            }
+        )
+        # Where the resource has a path, the metadata has it behind its own (RFC 9728, section 3.1).
+        url = urlsplit(public_url)
+        self._resource_path = _RESOURCE + url.path
+        #: Where the metadata are.
+        self.metadata_url = url._replace(path=self._resource_path).geturl()
+        self.paths = (_KEYS, *dict.fromkeys((_RESOURCE, self._resource_path)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await Exchange(scope, receive, send, self._cors).run(self._answer, methods=_METHODS)
+
+    async def _answer(self, exchange: Exchange) -> Response:
+        if exchange.path == _KEYS:
+            return Response(200, self._keys.key_set, b"application/jwk-set+json", cache=_CACHE)
+        return Response(200, self._metadata, b"application/json", cache=_CACHE)
