@@ -34,7 +34,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
     pages = GraphqlPages(origins=origins)
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
-    well_known = WellKnown(node.signer, store.public_url)
+    well_known = WellKnown(node.signer, store.public_url, [trusted.issuer for trusted in settings.issuers])
     probes = Probes(node.health, metrics, origins=origins, token=settings.metrics_token)
     paths = {
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),

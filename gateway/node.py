@@ -21,7 +21,9 @@ from gateway.payments import SimulatedProcessor
 from gateway.phones import NumberingPlans
 from gateway.rate_limits import InProcessRateLimiter, RedisRateLimiter
 from gateway.secret import token_signer
+from gateway.security.issuers import Issuers
 from gateway.security.passwords import Argon2Hasher
+from gateway.security.remote_keys import issuer_client
 from gateway.security.tokens import HmacSigner, KeySigner
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
@@ -35,6 +37,7 @@ class Node:
     settings: Settings
     store: Store
     signer: HmacSigner | KeySigner
+    issuers: Issuers | None
     sessions: Sessions
     bus: Bus
     health: Health
@@ -65,6 +68,9 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
         decoder = PillowDecoder()
         stack.callback(decoder.close)
         signer = token_signer(settings)
+        issuers = None
+        if settings.issuers:
+            issuers = Issuers(settings.issuers, await stack.enter_async_context(issuer_client()))
         adapters = Adapters(
             storage=storage,
             limiter=limiter,
@@ -74,6 +80,7 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             decoder=decoder,
             processor=SimulatedProcessor(),
             phones=NumberingPlans(),
+            issuers=issuers,
         )
         hub = Hub(storage, bus, node=new_id())
         store = Store(
@@ -102,4 +109,4 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
         sessions = Sessions(store)
         mqtt = MqttServer(sessions, settings.limits)
         stack.push_async_callback(mqtt.finished)
-        yield Node(settings, store, signer, sessions, bus, Health(checks), metrics, mqtt, bridge)
+        yield Node(settings, store, signer, issuers, sessions, bus, Health(checks), metrics, mqtt, bridge)

@@ -15,6 +15,7 @@ from gateway.maintenance import LogStatistics, maintain, repeat
 from gateway.node import Node, open_node
 from gateway.observability.access_log import AccessLog
 from gateway.secret import renew_keys
+from gateway.security.remote_keys import REFRESH_SECONDS
 from gateway.security.tokens import KeySigner
 from gateway.server.grpc_server import GrpcServer, reserve
 from gateway.server.listening import ListenAddress, listen, socket_port
@@ -191,6 +192,12 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
             group.create_task(
                 repeat("watching the clock", node.sessions.watch_clock, _CLOCK_WATCH_SECONDS), name="clock"
             ),
+        ]
+        chores += [
+            group.create_task(
+                repeat(f"reading the keys of {issuer}", keys.refresh, REFRESH_SECONDS), name=issuer
+            )
+            for issuer, keys in ({} if node.issuers is None else node.issuers.keys).items()
         ]
         if isinstance(signer := node.signer, KeySigner):
             chores.append(

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.kernel.limits import Limits
 from gateway.broker.address import BrokerAddress
+from gateway.security.trusted_issuer import TrustedIssuer, read_issuers
 from gateway.startup_errors import BadSettings
 
 PREFIX = "PETSTORE_"
@@ -65,6 +66,11 @@ class Settings(BaseSettings):
         default=None,
         description="keys that sign access tokens in place of the secret: a PEM file, or a folder of `*.pem` of which "
         "the last by name signs; a lone process makes the first one of a folder",
+    )
+    issuers: Annotated[tuple[TrustedIssuer, ...], NoDecode] = Field(
+        default=(),
+        description='others whose access tokens count here, in JSON: `[{"issuer": "https://login.example", '
+        '"audience": "petstore"}]`, with `jwksUrl` and `tenant` where needed',
     )
     insecure_password_hash: bool = Field(
         default=False,
@@ -168,6 +174,11 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("issuers", mode="before")
+    @classmethod
+    def _read_issuers(cls, value: object) -> object:
+        return read_issuers(value) if isinstance(value, str) else value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -248,6 +259,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "PETSTORE_MQTT_PROXY_PROTOCOL needs PETSTORE_TRUSTED_PROXIES, whose word alone is taken"
             )
+        if self.public_url in [trusted.issuer for trusted in self.issuers]:
+            raise ValueError("PETSTORE_ISSUERS names this store itself, PETSTORE_PUBLIC_URL")
         several = self.several_processes
         if several is not None:
             wanted = {

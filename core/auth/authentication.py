@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from core.auth import callers
 from core.auth.authorization import order_topics
+from core.auth.external_users import ExternalUsers
 from core.auth.passwords import Passwords, account_of
 from core.auth.revocations import Revocations
 from core.kernel.caller import Caller, Credentials, Role, visitor
@@ -17,7 +18,7 @@ from core.models.api_keys import ApiKey
 from core.models.devices import Device
 from core.models.users import User
 from core.ports.records import RecordStorage
-from core.ports.security import TokenSigner
+from core.ports.security import TokenSigner, TrustedIssuers
 
 _MAX_CALLERS = 10_000
 #: How long a caller is taken from memory; far less than revocations are remembered.
@@ -96,6 +97,7 @@ class Authenticator:
         revocations: Revocations,
         passwords: Passwords,
         clock: Clock,
+        issuers: TrustedIssuers | None = None,
     ) -> None:
         self._storage = storage
         self._signer = signer
@@ -103,6 +105,8 @@ class Authenticator:
         self._passwords = passwords
         self._clock = clock
         self._callers = KnownCallers()
+        self._issuers = issuers
+        self._external = ExternalUsers(storage)
 
     def visitor(self, tenant: TenantId, address: str) -> Caller:
         """The visitor from a network address."""
@@ -117,6 +121,7 @@ class Authenticator:
                 visitor's.
             RateLimited: too many failed attempts with a name, or from an address.
             Forbidden: a good credential of another tenant than the named one.
+            Unavailable: who issued the token cannot be asked for its keys.
         """
         caller = self.recall(credentials)
         if caller is not None:
@@ -164,7 +169,7 @@ class Authenticator:
     async def _by_token(self, token: str, address: str, now: datetime) -> _Known:
         claims = self._signer.verify(token, now)
         if claims is None:
-            raise Unauthorized("The token is invalid or has expired.")
+            return await self._by_external(token, address, now)
         try:
             caller, issued_at = callers.of_claims(claims, address)
         except (KeyError, ValueError, TypeError, IndexError, OverflowError):
@@ -172,6 +177,15 @@ class Authenticator:
         if caller.role is Role.DEVICE:
             caller = await self._with_topics(caller)
         known = _Known(caller, issued_at, now + _CACHE_TIME)
+        self._callers.put("token", token, known)
+        return known
+
+    async def _by_external(self, token: str, address: str, now: datetime) -> _Known:
+        found = None if self._issuers is None else await self._issuers.verify(token, now)
+        if found is None:
+            raise Unauthorized("The token is invalid or has expired.")
+        caller = await self._external.caller_of(found, address, now)
+        known = _Known(caller, found.issued_at, now + _CACHE_TIME)
         self._callers.put("token", token, known)
         return known
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from core.kernel.caller import CLIENT_SCOPES, SCOPES_OF, STAFF_SCOPES, Caller, Role, Scope
+from core.kernel.caller import CLIENT_SCOPES, SCOPES_OF, STAFF_SCOPES, VISITOR_SCOPES, Caller, Role, Scope
 from core.kernel.ids import TenantId
 from core.models.api_keys import ApiKey
 from core.models.auth import LoggedIn, LoginSession
 from core.models.users import User
+from core.ports.security import ExternalToken
 
 #: How long an access token counts, and a login without one.
 ACCESS_LIFE = timedelta(hours=1)
@@ -113,6 +114,28 @@ def of_client(
         expires_at=expires_at,
         subjects=(client_subject(client_id), f"session:{session_id}"),
         address=address,
+    )
+
+
+def of_external(user: User, token: ExternalToken, address: str) -> Caller:
+    """The user whom another issuer's token names, with those of its scopes that their role has.
+
+    Which of the issuer's applications has the token, the issuer knows: for the store it is one, and not the person.
+    """
+    role = Role.STAFF if Role.STAFF in user.roles else Role.CUSTOMER
+    # Nobody may do less than a visitor.
+    scopes = SCOPES_OF[role].intersection(token.scopes) | VISITOR_SCOPES
+    return _of_account(
+        token.tenant,
+        role,
+        user.id,
+        user.username,
+        scopes,
+        token.expires_at,
+        None,
+        token.issuer,
+        None,
+        address,
     )
 
 

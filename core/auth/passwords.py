@@ -59,7 +59,9 @@ class Passwords:
         if login is not None and login.kind is LoginKind.DEVICE:
             good = hmac.compare_digest(hash_device_password(password), login.password_hash)
         else:
-            good = await self._hasher.verify(password, login.password_hash if login else None, network)
+            # Who logs in with another issuer has no password, and that is not to be told either.
+            hashed = (login.password_hash or None) if login else None
+            good = await self._hasher.verify(password, hashed, network)
         if login is None or not good:
             await self._attempts.failed(f"{tenant}:{name}", network)
             await self._limiter.hit(*slowing, _WINDOW_SECONDS)

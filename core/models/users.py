@@ -1,5 +1,6 @@
 """Users: what is kept and shown, and what clients send."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar
 from unicodedata import category, name, normalize
 
@@ -53,6 +54,18 @@ class User(Resource):
     """When the user registered."""
     updated_at: Timestamp
     """When the account was last changed."""
+
+
+class ExternalIdentity(Model):
+    """Whom another issuer means by a subject; never shown. ``owner_id`` is the user; ``id`` stands for issuer and
+    subject."""
+
+    id: str
+    tenant_id: str
+    owner_id: str
+    issuer: str
+    subject: str
+    created_at: datetime
 
 
 class LoginKind(Choice):

@@ -1,9 +1,11 @@
 """Secrets and rights: hashing, signing, revocation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
+
+from core.kernel.ids import TenantId
 
 
 class PasswordHasher(Protocol):
@@ -31,6 +33,29 @@ class TokenSigner(Protocol):
 
     def digest(self, data: bytes) -> bytes:
         """A keyed hash (HMAC-SHA-256) of the data."""
+
+
+class ExternalToken(NamedTuple):
+    """What a good access token of another issuer says. ``profile``: its claims about the person, unchecked."""
+
+    tenant: TenantId
+    issuer: str
+    subject: str
+    scopes: frozenset[str]
+    issued_at: datetime
+    expires_at: datetime
+    profile: Mapping[str, Any]
+
+
+class TrustedIssuers(Protocol):
+    """Others whose access tokens count here."""
+
+    async def verify(self, token: str, now: datetime) -> ExternalToken | None:
+        """What a token says that one of them issued for this store and that has not expired; else None.
+
+        Raises:
+            Unavailable: the keys of the issuer that it names are not known yet.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ async def _refreshed(ctx: Context, _: NoParams, __: RefreshRequest) -> Tokens:
 async def _log_out(ctx: Context, _: NoParams, __: None) -> None:
     session_id = ctx.caller.session_id
     if session_id is None:
-        raise Forbidden("An API key has no login to end; delete the key.")
+        raise Forbidden("An API key has no login to end; delete the key. Another issuer's token ends there.")
     await (await ctx.tx()).delete(LoginSession, session_id)
     ctx.revoke(f"session:{session_id}")
 

@@ -19,7 +19,7 @@ from core.models.orders import ORDER_STATUS_CHANGED, Order, OrderStatus
 from core.models.payments import Payment, Receipt
 from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
 from core.models.tenant import ResetParams, Seeded
-from core.models.users import Login, User
+from core.models.users import ExternalIdentity, Login, User
 from core.ports.records import OneOf, Query, Record
 from core.services.inventory import announce_stock
 from core.services.oauth.grants import end_grants
@@ -129,6 +129,7 @@ async def _remove_users(ctx: Context) -> int:
     # The logins first: a concurrent login holds its lock, and the session it creates must go too.
     await tx.delete_all(Login, (OneOf("id", tuple(others)),))
     await tx.delete_all(LoginSession, (OneOf("owner_id", tuple(others)),))
+    await tx.delete_all(ExternalIdentity, (OneOf("owner_id", tuple(others)),))
     await tx.delete_all(User, (OneOf("id", tuple(others)),))
     ctx.revoke(*(f"user:{user_id}" for user_id in others))
     return len(others)

@@ -28,6 +28,7 @@ from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
 from core.models.oauth import AuthorizationCode, OAuthGrant
 from core.models.users import (
+    ExternalIdentity,
     Login,
     LoginKind,
     Password,
@@ -282,6 +283,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     await tx.delete_all(LoginSession, owned)
     # The codes of what the user allowed are worth nothing without it.
     await tx.delete_all(OAuthGrant, (Equal("user_id", user.id),))
+    await tx.delete_all(ExternalIdentity, owned)
     await tx.delete(User, user.id)
     ctx.revoke(f"user:{user.id}")
 

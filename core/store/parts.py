@@ -14,7 +14,7 @@ from core.ports.coordination import RateLimiter
 from core.ports.images import ImageDecoder, ImageStore
 from core.ports.payments import PaymentProcessor
 from core.ports.phones import PhoneNumbers
-from core.ports.security import PasswordHasher, TokenSigner
+from core.ports.security import PasswordHasher, TokenSigner, TrustedIssuers
 from core.ports.storage import Storage
 from core.store.agents import ConnectedAgents
 from core.store.read_cache import ReadCache
@@ -32,6 +32,7 @@ class Adapters:
     decoder: ImageDecoder
     processor: PaymentProcessor
     phones: PhoneNumbers
+    issuers: TrustedIssuers | None = None
 
 
 class StoreParts:
@@ -70,5 +71,5 @@ class StoreParts:
         self.attempts = Attempts(adapters.limiter, self.limits)
         self.passwords = Passwords(adapters.storage, adapters.hasher, adapters.limiter, self.attempts)
         self.authenticator = Authenticator(
-            adapters.storage, adapters.signer, self.revocations, self.passwords, clock
+            adapters.storage, adapters.signer, self.revocations, self.passwords, clock, adapters.issuers
         )

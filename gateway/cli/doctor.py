@@ -17,6 +17,8 @@ from core.kernel.ids import new_id
 from gateway.preflight import has_control, reach_broker, reach_redis, reason, redis_client, shown
 from gateway.secret import signing_keys
 from gateway.security.keys import signing_key
+from gateway.security.remote_keys import FetchFailed, RemoteKeys, issuer_client
+from gateway.security.trusted_issuer import TrustedIssuer
 from gateway.server.listening import listen
 from gateway.settings import PREFIX, Settings, load_settings, misspelt_variables
 from gateway.startup_errors import BadSettings, CannotStart
@@ -56,6 +58,7 @@ async def _examine(settings: Settings, console: Console) -> list[Finding]:
     checks: dict[str, Check] = {"Settings": _settings, "Data directory": _data_dir, "Database": _database}
     if settings.jwt_keys is not None:
         checks |= {"Signing keys": _keys}
+    checks |= {f"Issuer {number}": _issuer(one) for number, one in enumerate(settings.issuers, 1)}
     if settings.redis_url is not None:
         checks |= {"Redis": _redis, "Redis pub/sub": _echo}
     if settings.mqtt_broker is not None:
@@ -144,6 +147,25 @@ async def _keys(settings: Settings) -> Finding:
         )
     signing = signing_key(keys, datetime.now(UTC))
     return Finding(f"{len(keys)} can be used, {signing.algorithm} with the name {signing.kid} signs")
+
+
+def _issuer(trusted: TrustedIssuer) -> Check:
+    """A check that the keys of an issuer can be fetched."""
+
+    async def check(_: Settings) -> Finding:
+        async with issuer_client() as client:
+            keys = RemoteKeys(trusted, client)
+            try:
+                await keys.refresh()
+            except FetchFailed as error:
+                return Finding(
+                    str(error), f"look at it, or correct {PREFIX}ISSUERS; until then its tokens are refused"
+                )
+        if not keys.names:
+            return Finding(f"{trusted.issuer} has no key that signs by RS256, ES256 or EdDSA", "give it one")
+        return Finding(f"{trusted.issuer} answers; keys: {', '.join(keys.names)}")
+
+    return check
 
 
 async def _redis(settings: Settings) -> Finding:

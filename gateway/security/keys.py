@@ -125,14 +125,14 @@ def _load(path: Path) -> SigningKey:
         raise BadSettings(f"{_SETTING}: {path}: {error}") from None
     assert isinstance(private, PrivateKey)
     public = private.public_key()
-    jwk = _jwk(public)
+    jwk = public_jwk(public)
     kid = thumbprint(jwk)
     return SigningKey(
         kid, algorithm, private, public, jwk | {"kid": kid, "alg": algorithm, "use": "sig"}, since
     )
 
 
-def _jwk(key: PublicKey) -> dict[str, str]:
+def public_jwk(key: PublicKey) -> dict[str, str]:
     """The members of a public key that make it (RFC 7638, section 3.2)."""
     if isinstance(key, RSAPublicKey):
         whole = RSAAlgorithm.to_jwk(key, as_dict=True)

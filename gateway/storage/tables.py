@@ -22,7 +22,7 @@ from core.models.oauth import AuthorizationCode, OAuthClient, OAuthGrant
 from core.models.orders import Order
 from core.models.payments import Payment, Receipt
 from core.models.pets import Pet, Reservation
-from core.models.users import Login, User
+from core.models.users import ExternalIdentity, Login, User
 from gateway.storage.columns import NESTED, TEXT, Cents, UtcTime
 
 METADATA = MetaData(
@@ -198,6 +198,14 @@ sessions = _record(
     Index(None, "tenant_id", "grant_id"),
     Index(None, "expires_at"),
 )
+identities = _record(
+    "identities",
+    _text("owner_id"),
+    _text("issuer"),
+    _text("subject"),
+    _time("created_at"),
+    Index(None, "tenant_id", "owner_id"),
+)
 api_keys = _record(
     "api_keys",
     _text("name"),
@@ -315,6 +323,7 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     Receipt: receipts,
     User: users,
     Login: logins,
+    ExternalIdentity: identities,
     LoginSession: sessions,
     ApiKey: api_keys,
     OAuthClient: oauth_clients,

@@ -16,6 +16,7 @@ from core.kernel.errors import StoreError, ValidationFailed
 from core.kernel.ids import TenantId, new_id
 from core.kernel.limits import Limits
 from core.models.users import User
+from core.ports.security import TrustedIssuers
 from core.ports.storage import Storage
 from core.store.context import Context
 from core.store.operation import AnyOperation
@@ -38,7 +39,13 @@ PUBLIC_URL = "https://store.example"
 
 
 def compose(
-    storage: Storage, folder: Path, epoch: int, *, limits: Limits = UNLIMITED, clock: Clock = utc_now
+    storage: Storage,
+    folder: Path,
+    epoch: int,
+    *,
+    limits: Limits = UNLIMITED,
+    clock: Clock = utc_now,
+    issuers: TrustedIssuers | None = None,
 ) -> Store:
     """A store on a storage, with real parts that are cheap to make; hashing passwords costs little here."""
     adapters = Adapters(
@@ -50,6 +57,7 @@ def compose(
         decoder=PillowDecoder(),
         processor=SimulatedProcessor(),
         phones=NumberingPlans(),
+        issuers=issuers,
     )
     hub = Hub(storage, InProcessBus(), new_id())
     return Store(adapters, hub, epoch=epoch, public_url=PUBLIC_URL, limits=limits, clock=clock)
@@ -57,11 +65,16 @@ def compose(
 
 @asynccontextmanager
 async def open_store(
-    folder: Path, url: str = "memory://", *, limits: Limits = UNLIMITED, clock: Clock = utc_now
+    folder: Path,
+    url: str = "memory://",
+    *,
+    limits: Limits = UNLIMITED,
+    clock: Clock = utc_now,
+    issuers: TrustedIssuers | None = None,
 ) -> AsyncIterator[Store]:
     """A running store on tables that are there already, in memory unless another database is named."""
     storage: Storage = MemoryStorage() if url == "memory://" else open_storage(url)
-    store = compose(storage, folder, await storage.epoch(), limits=limits, clock=clock)
+    store = compose(storage, folder, await storage.epoch(), limits=limits, clock=clock, issuers=issuers)
     await store.hub.start()
     try:
         yield store
