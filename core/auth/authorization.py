@@ -34,6 +34,11 @@ _STAFF_GRANTS = {
     Scope.READ_ORDERS: ("orders/#", "payments/#", "adoptions/#"),
     Scope.CHAT_AGENT: ("chats/#",),
 }
+#: Under which first levels a user's own events are seen with a scope; of pets there are those of an order's.
+_OWN_ROOTS = {
+    Scope.READ_ORDERS: frozenset({"orders", "payments", "adoptions", "pets"}),
+    Scope.CHAT_WRITE: frozenset({"chats"}),
+}
 
 
 def order_topics(order_id: str) -> str:
@@ -58,7 +63,7 @@ def viewer_of(caller: Caller) -> Viewer:
     """The caller as the hub sees them.
 
     STAFF with reduced scopes, every API key and every OAuth client see public events and those that their scopes cover;
-    a user with reduced scopes sees what a visitor sees.
+    a user with reduced scopes sees their own orders or chats, or what a visitor sees.
     """
     if caller.role is Role.DEVICE:
         return Viewer("device", grants=caller.topics)
@@ -69,9 +74,12 @@ def viewer_of(caller: Caller) -> Viewer:
             topic for scope, topics in _STAFF_GRANTS.items() if scope in caller.scopes for topic in topics
         )
         return Viewer("device", grants=frozenset(grants))
-    if caller.user_id is not None and caller.scopes >= {Scope.READ_ORDERS, Scope.CHAT_WRITE}:
+    held = caller.scopes & _OWN_ROOTS.keys()
+    if caller.user_id is None or not held:
+        return Viewer("visitor")
+    if held == _OWN_ROOTS.keys():
         return Viewer("user", caller.user_id)
-    return Viewer("visitor")
+    return Viewer("user", caller.user_id, roots=frozenset().union(*(_OWN_ROOTS[scope] for scope in held)))
 
 
 def may_grant(caller: Caller, pattern: str) -> bool:
@@ -112,14 +120,13 @@ async def check_filters(
             continue
         if subject and subject not in ("+", "#"):
             literal[root][subject] = pattern
-        elif viewer.kind != "user":
+        elif viewer.kind != "user" or not viewer.shows((root,)):
             raise _refusal(caller, pattern)
     if any(literal.values()):
         async with storage.read(caller.tenant) as tx:
             for root, patterns in literal.items():
-                readable = (
-                    await _readable(tx, root, tuple(patterns), viewer.user_id) if patterns else frozenset()
-                )
+                owner = viewer.user_id if viewer.shows((root,)) else None
+                readable = await _readable(tx, root, tuple(patterns), owner) if patterns else frozenset()
                 for subject, pattern in patterns.items():
                     if subject not in readable:
                         raise _refusal(caller, pattern)

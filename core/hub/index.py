@@ -28,7 +28,7 @@ class Index:
         found = self._staff.find(topics)
         for user in audience.users:
             if (trie := self._users.get(user)) is not None:
-                found.update(trie.find(topics))
+                found.update((held, None) for held in trie.find(topics) if held.viewer.shows(topics))
         if audience.named:
             found.update(self._naming.find(topics))
         if self._devices and not audience.personal:

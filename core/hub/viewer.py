@@ -19,12 +19,18 @@ class Viewer:
     """Who may see what. Equal viewers see the same and share their work, so nothing else belongs in here.
 
     ``user_id`` is set for a ``user`` only. ``grants`` are the topic filters of a ``device``: it may see their
-    events whatever the audience, unless they are personal.
+    events whatever the audience, unless they are personal. ``roots`` are the first levels of the topics under which a
+    ``user`` sees their own events; None: under all.
     """
 
     kind: Literal["visitor", "user", "staff", "device"]
     user_id: str | None = None
     grants: frozenset[str] = frozenset()
+    roots: frozenset[str] | None = None
+
+    def shows(self, topics: Iterable[str]) -> bool:
+        """Whether a user's own events are seen under one of these topics or filters."""
+        return self.roots is None or any(topic.partition("/")[0] in self.roots for topic in topics)
 
     def sees(self, event: Event, filters: Iterable[str]) -> bool:
         """Whether the viewer may see an event. ``filters`` are those of their topic filters that match it."""
@@ -32,7 +38,7 @@ class Viewer:
         return (
             audience.public
             or self.kind == "staff"
-            or self.user_id in audience.users
+            or (self.user_id in audience.users and self.shows(event.topics))
             or (audience.named and any(map(names_subject, filters)))
             or (
                 not audience.personal

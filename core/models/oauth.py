@@ -24,6 +24,8 @@ class GrantType(Choice):
     """It goes on without the user until they end it (RFC 6749, section 6)."""
     CLIENT_CREDENTIALS = "CLIENT_CREDENTIALS"
     """It acts of its own accord (RFC 6749, section 4.4)."""
+    DEVICE_CODE = "DEVICE_CODE"
+    """Users allow it on another device, by a code that it shows (RFC 8628)."""
 
 
 # --- redirect URIs ---
@@ -210,6 +212,40 @@ class AuthorizationCode(Model):
     scopes: tuple[Scope, ...]
     code_challenge: str
     session_id: str | None = None
+    created_at: datetime
+    redeemable_until: datetime
+    expires_at: datetime
+
+
+# --- devices without a browser ---
+
+
+class DeviceCodeStatus(Choice):
+    """What became of a device's request."""
+
+    WAITING = "WAITING"
+    ALLOWED = "ALLOWED"
+    DENIED = "DENIED"
+
+
+class DeviceCode(Model):
+    """What a device without a browser polls with, until its user has decided elsewhere (RFC 8628). Never shown.
+
+    ``id`` is the SHA-256 of the device code in hexadecimal; ``user_code_hash`` a keyed hash of what the user types,
+    unique among all tenants. ``address`` is where the device asked from. The device may ask again ``interval_seconds``
+    after ``polled_at``. It is known beyond ``redeemable_until``, to ``expires_at``, so that the device is told why.
+    """
+
+    id: str
+    tenant_id: str
+    user_code_hash: str
+    client_id: str
+    scopes: tuple[Scope, ...]
+    address: str
+    status: DeviceCodeStatus
+    grant_id: str | None = None
+    interval_seconds: int
+    polled_at: datetime | None = None
     created_at: datetime
     redeemable_until: datetime
     expires_at: datetime

@@ -14,7 +14,7 @@ from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatStatus, Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
-from core.models.oauth import OAuthClient, OAuthGrant
+from core.models.oauth import DeviceCode, OAuthClient, OAuthGrant
 from core.models.orders import ORDER_STATUS_CHANGED, Order, OrderStatus
 from core.models.payments import Payment, Receipt
 from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
@@ -154,7 +154,9 @@ async def _remove_keys(ctx: Context) -> int:
 
 async def _remove_clients(ctx: Context) -> int:
     clients, these = await _first(ctx, OAuthClient)
-    await (await ctx.tx()).delete_all(OAuthClient, (these,))
+    tx = await ctx.tx()
+    await tx.delete_all(OAuthClient, (these,))
+    await tx.delete_all(DeviceCode)
     ctx.revoke(*(client_subject(client.id) for client in clients))
     return len(clients)
 

@@ -18,7 +18,7 @@ from core.models.devices import Device
 from core.models.durable_sessions import DurableSession
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
-from core.models.oauth import AuthorizationCode, OAuthClient, OAuthGrant
+from core.models.oauth import AuthorizationCode, DeviceCode, OAuthClient, OAuthGrant
 from core.models.orders import Order
 from core.models.payments import Payment, Receipt
 from core.models.pets import Pet, Reservation
@@ -264,6 +264,23 @@ authorization_codes = _record(
     Index(None, "tenant_id", "grant_id"),
     Index(None, "expires_at"),
 )
+device_codes = _record(
+    "device_codes",
+    _text("user_code_hash"),
+    _text("client_id"),
+    _nested("scopes"),
+    _text("address"),
+    _text("status"),
+    _text("grant_id", null=True),
+    _number("interval_seconds"),
+    _time("polled_at", null=True),
+    _time("created_at"),
+    _time("redeemable_until"),
+    _time("expires_at"),
+    _unique("user_code_hash", "user_code_hash"),
+    Index(None, "tenant_id", "client_id"),
+    Index(None, "expires_at"),
+)
 chats = _record(
     "chats",
     _text("subject", null=True),
@@ -329,6 +346,7 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     OAuthClient: oauth_clients,
     OAuthGrant: oauth_grants,
     AuthorizationCode: authorization_codes,
+    DeviceCode: device_codes,
     Device: devices,
     Chat: chats,
     Message: messages,
@@ -341,6 +359,7 @@ EXPIRING: Mapping[type[BaseModel], str] = {
     DurableSession: "expires_at",
     LoginSession: "expires_at",
     AuthorizationCode: "expires_at",
+    DeviceCode: "expires_at",
 }
 
 #: The event log. ``data`` is JSON as text, byte for byte as it was announced; ``audience`` is Audience.encode's.

@@ -3,6 +3,7 @@
 import hmac
 import secrets
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from core.auth.authentication import hash_key
 from core.auth.callers import client_subject
@@ -17,7 +18,7 @@ from core.kernel.errors import (
     Violation,
     ViolationCode,
 )
-from core.kernel.ids import is_id, new_id
+from core.kernel.ids import SHARED_TENANT, TenantId, is_id, new_id
 from core.kernel.model import ById, NoParams, Page, Paged
 from core.models import examples
 from core.models.oauth import (
@@ -36,6 +37,8 @@ from core.store.operation import AnyOperation, Operation
 from core.store.parts import StoreParts
 from core.store.transactions import commit
 
+#: The ``client_id`` of the store's own command line.
+COMMAND_LINE = "petstore-cli"
 _MAX_CLIENTS_OF_TENANT = 1000
 #: Grants that one transaction removes.
 _BATCH_RECORDS = 200
@@ -44,13 +47,34 @@ _BATCH_RECORDS = 200
 # --- which client ---
 
 
-async def find_client(store: StoreParts, client_id: str) -> OAuthClient | None:
-    """The client of that id, in whatever tenant."""
+def command_line(tenant: TenantId) -> OAuthClient:
+    """The store's own command line, which every tenant knows: `petstore login`. It is kept nowhere."""
+    return OAuthClient(
+        id=COMMAND_LINE,
+        tenant_id=tenant,
+        name="Petstore command line",
+        redirect_uris=(),
+        grant_types=(GrantType.DEVICE_CODE, GrantType.REFRESH_TOKEN),
+        scopes=tuple(sorted(Scope)),
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+async def find_client(
+    store: StoreParts, client_id: str, tenant: TenantId = SHARED_TENANT
+) -> OAuthClient | None:
+    """The client of that id, in whatever tenant; the command line is in the tenant that is given."""
+    if client_id == COMMAND_LINE:
+        return command_line(tenant)
     return await store.storage.locate(OAuthClient, "id", client_id.lower()) if is_id(client_id) else None
 
 
-async def authenticate(store: StoreParts, address: str, client_id: str, secret: str | None) -> OAuthClient:
+async def authenticate(
+    store: StoreParts, address: str, client_id: str, secret: str | None, tenant: TenantId = SHARED_TENANT
+) -> OAuthClient:
     """The client that makes a request: a confidential one shows its secret, a public one has none to show.
+
+    ``tenant`` is the one that the request names.
 
     Raises:
         OAuthError: it is unknown, or its secret is wrong, missing or one too many.
@@ -58,7 +82,7 @@ async def authenticate(store: StoreParts, address: str, client_id: str, secret: 
     """
     network = network_of(address)
     await store.attempts.check(f"client:{client_id[:64]}", network)
-    client = await find_client(store, client_id)
+    client = await find_client(store, client_id, tenant)
     if client is not None and client.secret_hash is None:
         good = secret is None
     else:

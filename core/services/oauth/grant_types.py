@@ -19,6 +19,7 @@ from core.models.oauth import AuthorizationCode, GrantType, OAuthClient, OAuthGr
 from core.models.users import Login
 from core.ports.records import Equal, OneOf, Query, Transaction
 from core.services.oauth.authorization import read_scopes
+from core.services.oauth.device import poll
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
 from core.services.tokens import (
     REFRESH_LIFE,
@@ -190,6 +191,15 @@ async def _refresh(ctx: Context, client: OAuthClient, form: Form) -> TokenRespon
     return _response(issued, write_refresh(ctx.store, spent.session))
 
 
+async def _redeem_device_code(ctx: Context, client: OAuthClient, form: Form) -> TokenResponse | OAuthError:
+    """RFC 8628, section 3.4."""
+    found = await poll(ctx, client, _required(form, "device_code"))
+    if isinstance(found, OAuthError):
+        return found
+    _, response = await begin_session(ctx, client, found.grant, found.scopes)
+    return response
+
+
 # --- for the client itself ---
 
 
@@ -211,5 +221,6 @@ async def _own_right(ctx: Context, client: OAuthClient, form: Form) -> TokenResp
 GRANT_TYPES: Mapping[str, Row] = {
     "authorization_code": Row(GrantType.AUTHORIZATION_CODE, _redeem_code),
     "refresh_token": Row(GrantType.REFRESH_TOKEN, _refresh),
+    "urn:ietf:params:oauth:grant-type:device_code": Row(GrantType.DEVICE_CODE, _redeem_device_code),
     "client_credentials": Row(GrantType.CLIENT_CREDENTIALS, _own_right),
 }

@@ -245,7 +245,8 @@ def test_the_hub_sees_each_caller_as_he_is(shop: Shop) -> None:
     assert viewer_of(program_of(shop, Scope.CHAT_AGENT)).grants == {"chats/#"}
     assert viewer_of(program_of(shop)).grants == frozenset()
     cut = replace(shop.customer, scopes=CUSTOMER_SCOPES - {Scope.READ_ORDERS})
-    assert viewer_of(cut).kind == "visitor"
+    assert (viewer_of(cut).user_id, viewer_of(cut).roots) == (shop.customer.user_id, frozenset({"chats"}))
+    assert viewer_of(replace(cut, scopes=cut.scopes - {Scope.CHAT_WRITE})).kind == "visitor"
 
 
 def test_staff_gives_only_what_it_hears(shop: Shop) -> None:
@@ -301,8 +302,12 @@ def test_who_sees_an_event(shop: Shop, kind: EventKind) -> None:
         "device of something else": device_of(shop, "pets/other/#"),
         "key of everything": key_of(shop, *STAFF_SCOPES),
         **{f"key of {scope}": key_of(shop, scope) for scope in Scope},
+        **{
+            f"owner with {scope}": replace(customer_of(shop.tenant, OWNER), scopes=frozenset({scope}))
+            for scope in Scope
+        },
     }
-    entitled = {"owner", "staff"}
+    entitled = {"owner", "staff", f"owner with {Scope.CHAT_WRITE if root == 'chats' else Scope.READ_ORDERS}"}
     if kind.public:
         entitled = set(everybody)
     elif not kind.personal:

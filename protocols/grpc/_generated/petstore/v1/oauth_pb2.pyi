@@ -35,6 +35,8 @@ class _GrantTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GrantType.V
     """It goes on without the user until they end it (RFC 6749, section 6)."""
     GRANT_TYPE_CLIENT_CREDENTIALS: _GrantType.ValueType  # 3
     """It acts of its own accord (RFC 6749, section 4.4)."""
+    GRANT_TYPE_DEVICE_CODE: _GrantType.ValueType  # 4
+    """Users allow it on another device, by a code that it shows (RFC 8628)."""
 
 class GrantType(_GrantType, metaclass=_GrantTypeEnumTypeWrapper):
     """A way for an OAuth client to get tokens."""
@@ -47,6 +49,8 @@ GRANT_TYPE_REFRESH_TOKEN: GrantType.ValueType  # 2
 """It goes on without the user until they end it (RFC 6749, section 6)."""
 GRANT_TYPE_CLIENT_CREDENTIALS: GrantType.ValueType  # 3
 """It acts of its own accord (RFC 6749, section 4.4)."""
+GRANT_TYPE_DEVICE_CODE: GrantType.ValueType  # 4
+"""Users allow it on another device, by a code that it shows (RFC 8628)."""
 Global___GrantType: _TypeAlias = GrantType  # noqa: Y015
 
 @_typing.final
