@@ -6,10 +6,20 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+from core.kernel.errors import Unavailable
 from core.kernel.ids import TenantId
 
+#: Names that are handed out together.
+_PAGE_SIZE = 500
+#: Space that is left free where images lie: the database may lie there too.
+_RESERVED_BYTES = 512 * 1024 * 1024
+_RESERVED_SHARE = 0.05
+_RETRY_AFTER_SECONDS = 60
+_DRAFT_PREFIX = ".draft-"
+_DRAFT_PATTERN = re.compile(r"\.draft-[A-Za-z0-9_]{1,50}")
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -24,6 +34,7 @@ class FileImages:
 
         Raises:
             ValueError: the name is not a plain file name.
+            Unavailable: the disk is all but full.
         """
         await asyncio.to_thread(self._write, self._path(tenant, name), content)
 
@@ -37,12 +48,21 @@ class FileImages:
 
     async def delete(self, tenant: TenantId, name: str) -> None:
         """Remove an image; a missing one is no error."""
-        await asyncio.to_thread(self._path(tenant, name).unlink, missing_ok=True)
+        is_draft = _DRAFT_PATTERN.fullmatch(name)
+        path = self._path(tenant, "any").with_name(name) if is_draft else self._path(tenant, name)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
 
-    async def delete_all(self, tenant: TenantId) -> None:
-        """Remove every image of a tenant."""
-        folder = self._path(tenant, "any").parent
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    async def pages(self) -> AsyncIterator[tuple[TenantId, list[str]]]:
+        """The names of all files, a few hundred of one tenant at a time, drafts among them. Empty folders go."""
+        for tenant in await asyncio.to_thread(_names, self._folder):
+            folder = self._folder / tenant
+            names = await asyncio.to_thread(_names, folder)
+            for start in range(0, len(names), _PAGE_SIZE):
+                yield TenantId(tenant), names[start : start + _PAGE_SIZE]
+            if not names:
+                # One that an upload has made just now is made again.
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(folder.rmdir)
 
     def _path(self, tenant: TenantId, name: str) -> Path:
         for part in (tenant, name):
@@ -52,8 +72,7 @@ class FileImages:
 
     @staticmethod
     def _write(path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".")
+        descriptor, draft = _draft_in(path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -70,6 +89,35 @@ class FileImages:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _draft_in(folder: Path) -> tuple[int, str]:
+    """A new file in a folder, which is made where it is missing.
+
+    Raises:
+        Unavailable: the disk is all but full.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        disk = shutil.disk_usage(folder)
+        if disk.free < min(_RESERVED_BYTES, disk.total * _RESERVED_SHARE):
+            raise Unavailable("There is no room for more images.", _RETRY_AFTER_SECONDS)
+        # An empty folder may be removed at any time.
+        with contextlib.suppress(FileNotFoundError):
+            return tempfile.mkstemp(dir=folder, prefix=_DRAFT_PREFIX)
+
+
+def _names(folder: Path) -> list[str]:
+    """What lies in a folder and may be ours."""
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry.name
+                for entry in entries
+                if _NAME_PATTERN.fullmatch(entry.name) or _DRAFT_PATTERN.fullmatch(entry.name)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _read(path: Path) -> bytes | None:

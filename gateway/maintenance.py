@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.kernel.backoff import backoff_seconds
+from core.services.idle_tenants import note_seen, sweep_idle
+from core.services.orphan_images import OrphanImages
 from core.services.payments import settle_abandoned
 from core.services.unpaid_orders import cancel_unpaid
 from core.store.store import Store
@@ -43,16 +46,21 @@ async def maintain(
     *,
     consumers: Sequence[str] = (),
     figures: LogStatistics | None = None,
+    swept: Counter[str] | None = None,
     tend: float = 1.0,
     tidy: float = 60.0,
+    inspect: float = 3600.0,
 ) -> None:
-    """Run the periodic tasks until cancelled; ``tend`` and ``tidy`` are the seconds between two rounds.
+    """Run the periodic tasks until cancelled; ``tend``, ``tidy`` and ``inspect`` are the seconds between two rounds.
 
+    ``swept`` counts what was removed, by where it was.
     Every node runs them: running them twice changes nothing. Events are held for the ``consumers`` given, those that
     the settings enable: a disabled consumer holds nothing.
     """
     age = timedelta(days=settings.log_retention_days)
     figures = LogStatistics() if figures is None else figures
+    swept = Counter() if swept is None else swept
+    orphans = OrphanImages(store)
 
     async def trim_and_sweep() -> None:
         now = store.clock()
@@ -74,20 +82,31 @@ async def maintain(
             log.error(
                 "%d events left the log before %s had read them", trimmed.unread, " and ".join(consumers)
             )
-        await store.storage.sweep(now)
+        swept.update(await store.storage.sweep(now))
 
     async def settle() -> None:
         await settle_abandoned(store)
 
     async def cancel_orders() -> None:
         if settings.unpaid_order_minutes:
-            await cancel_unpaid(store, timedelta(minutes=settings.unpaid_order_minutes))
+            minutes = timedelta(minutes=settings.unpaid_order_minutes)
+            swept["unpaid_orders"] += await cancel_unpaid(store, minutes)
+
+    async def mind_tenants() -> None:
+        await note_seen(store)
+        if settings.tenant_idle_days:
+            swept["tenants"] += await sweep_idle(store, timedelta(days=settings.tenant_idle_days))
+
+    async def remove_orphans() -> None:
+        swept["images"] += await orphans.sweep()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat("tending the store", store.tend, tend), name="tend")
         group.create_task(repeat("tidying the storage", trim_and_sweep, tidy), name="tidy")
         group.create_task(repeat("settling payments", settle, tidy), name="payments")
         group.create_task(repeat("cancelling unpaid orders", cancel_orders, tidy), name="unpaid orders")
+        group.create_task(repeat("minding idle tenants", mind_tenants, tidy), name="idle tenants")
+        group.create_task(repeat("looking for orphan images", remove_orphans, inspect), name="orphan images")
 
 
 async def repeat(what: str, work: Callable[[], Awaitable[None]], period: float) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -177,13 +178,15 @@ async def _listening(grpc: GrpcServer, address: ListenAddress) -> AsyncIterator[
 
 @contextlib.asynccontextmanager
 async def _maintained(node: Node) -> AsyncIterator[None]:
-    figures = LogStatistics()
+    figures, swept = LogStatistics(), Counter[str]()
+    node.metrics.count_by("swept", "What was removed since nobody needs it.", "what", lambda: swept)
     node.metrics.observe("log", lambda: figures)
     consumers = [] if node.bridge is None else [node.bridge.consumer.name]
     async with asyncio.TaskGroup() as group:
         chores = [
             group.create_task(
-                maintain(node.store, node.settings, consumers=consumers, figures=figures), name="maintenance"
+                maintain(node.store, node.settings, consumers=consumers, figures=figures, swept=swept),
+                name="maintenance",
             ),
             group.create_task(
                 repeat("keeping MQTT sessions", node.mqtt.session_keeper.save_changes, _SESSION_SAVE_SECONDS),

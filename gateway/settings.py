@@ -146,6 +146,21 @@ class Settings(BaseSettings):
     unpaid_order_minutes: float = Field(
         default=60, ge=0, description="time after which an order that is not paid is cancelled; 0 is never"
     )
+    tenant_image_bytes: int = Field(
+        default=_DEFAULTS.tenant_image_bytes,
+        ge=0,
+        description="bytes of images a tenant may hold, the shared pool too; 0 is no limit",
+    )
+    tenant_records: int = Field(
+        default=_DEFAULTS.tenant_records,
+        ge=0,
+        description="pets, orders, users, chats, devices, API keys a private tenant may hold, of each; 0 is no limit",
+    )
+    tenant_idle_days: float = Field(
+        default=_DEFAULTS.tenant_idle_days,
+        ge=0,
+        description="time after which a private tenant that nobody uses is removed; 0 is never",
+    )
     log_retention_days: float = Field(default=7, gt=0, description="age at which events leave the log")
     log_retention_events: int | None = Field(
         default=None, ge=1, description="events kept per tenant; without it no bound but age"
@@ -320,6 +335,9 @@ class Settings(BaseSettings):
             network_failed_logins_per_minute=self.network_failed_logins,
             network_connections=self.network_connections,
             connections_per_caller=self.connections_per_caller,
+            tenant_image_bytes=self.tenant_image_bytes,
+            tenant_records=self.tenant_records,
+            tenant_idle_days=self.tenant_idle_days,
             filters_per_connection=self.filters_per_connection,
             messages_per_second=self.messages_per_second,
             message_burst=self.message_burst,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -88,7 +89,10 @@ def hash_key(key: str) -> str:
 
 
 class Authenticator:
-    """Finds out who calls, and in which tenant: the one that is named, else the credential's, else the shared pool."""
+    """Finds out who calls, and in which tenant: the one that is named, else the credential's, else the shared pool.
+
+    ``on_known`` is called with the tenant of each known caller, but not for each of their requests.
+    """
 
     def __init__(
         self,
@@ -97,6 +101,7 @@ class Authenticator:
         revocations: Revocations,
         passwords: Passwords,
         clock: Clock,
+        on_known: Callable[[TenantId], None],
         issuers: TrustedIssuers | None = None,
     ) -> None:
         self._storage = storage
@@ -104,6 +109,7 @@ class Authenticator:
         self._revocations = revocations
         self._passwords = passwords
         self._clock = clock
+        self._on_known = on_known
         self._callers = KnownCallers()
         self._issuers = issuers
         self._external = ExternalUsers(storage)
@@ -126,6 +132,11 @@ class Authenticator:
         caller = self.recall(credentials)
         if caller is not None:
             return caller
+        found = await self._look_up(credentials)
+        self._on_known(found.tenant)
+        return found
+
+    async def _look_up(self, credentials: Credentials) -> Caller:
         now = self._clock()
         if credentials.token is not None:
             known = await self._by_token(credentials.token, credentials.address, now)

@@ -15,7 +15,7 @@ from core.auth.callers import of_external
 from core.kernel.caller import Caller, Role
 from core.kernel.contacts import Email
 from core.kernel.errors import Unauthorized, Unavailable
-from core.kernel.ids import new_id
+from core.kernel.ids import SHARED_TENANT, new_id
 from core.models.users import ExternalIdentity, Login, LoginKind, PersonName, User, Username, name_key
 from core.ports.records import RecordStorage, Taken, Transaction, TransientFailure
 from core.ports.security import ExternalToken
@@ -87,6 +87,9 @@ async def _enrol(tx: Transaction, token: ExternalToken, now: datetime, *, as_the
         created_at=now,
         updated_at=now,
     )
+    if token.tenant != SHARED_TENANT:
+        # See core.services.quotas; whom a trusted issuer vouches for is let in, however many there are.
+        await tx.add_number("users kept", 1)
     await tx.insert(
         Login(
             id=user.id,

@@ -104,6 +104,10 @@ class Hub:
             return ring.cursor
         return Cursor(self._epoch, tenant, (await self._storage.heads([tenant]))[tenant]).encode()
 
+    def tenants(self) -> list[TenantId]:
+        """The tenants that somebody listens to."""
+        return list(self._rings)
+
     def statistics(self) -> HubStatistics:
         """Figures for metrics and tests."""
         rings = list(self._rings.values())

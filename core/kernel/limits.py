@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on what a caller may use. Times are in seconds, sizes in bytes; a rate of 0 is no limit.
+    """Limits on what a caller may use. Times are in seconds, sizes in bytes; a rate, or a bound of a tenant,
+    of 0 is no limit.
 
     Those of a network (an address; of IPv6 its /64) count over all tenants, so that naming a new tenant in each request
     buys nothing. They are off where callers have no limit.
@@ -19,6 +20,14 @@ class Limits:
     body_bytes: int = 1024 * 1024
     image_bytes: int = 5 * 1024 * 1024
     image_megapixels: int = 40
+    tenant_image_bytes: int = 1 << 30
+    tenant_records: int = 100_000
+    tenant_idle_days: float = 90
+    logins_per_account: int = 1_000
+    open_chats_per_customer: int = 100
+    chats_per_customer: int = 1_000
+    messages_per_chat: int = 10_000
+    payments_per_order: int = 50
     filters_per_connection: int = 100
     connections_per_caller: int = 50
     frame_bytes: int = 64 * 1024

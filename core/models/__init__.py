@@ -1,6 +1,7 @@
 """What the store keeps and shows: one module an aggregate, with its records, bodies, parameters and events.
 
 ``catalogue``         every kind of event
+``activity``          when a private tenant was used last
 ``api_keys``          API keys
 ``auth``              logins
 ``chats``             support chats and their messages

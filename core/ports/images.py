@@ -1,5 +1,6 @@
 """Images: their bytes, and what is in them."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,7 +41,11 @@ class ImageStore(Protocol):
     """Keeps images by tenant and name."""
 
     async def put(self, tenant: TenantId, name: str, content: bytes) -> None:
-        """Keep an image, durably."""
+        """Keep an image, durably.
+
+        Raises:
+            Unavailable: there is no room.
+        """
 
     async def get(self, tenant: TenantId, name: str) -> bytes | None:
         """The bytes of an image, or None."""
@@ -48,5 +53,5 @@ class ImageStore(Protocol):
     async def delete(self, tenant: TenantId, name: str) -> None:
         """Remove an image; a missing one is no error."""
 
-    async def delete_all(self, tenant: TenantId) -> None:
-        """Remove every image of a tenant."""
+    def pages(self) -> AsyncIterator[tuple[TenantId, list[str]]]:
+        """The names of all that is kept, a few hundred of one tenant at a time, what is half written among it."""

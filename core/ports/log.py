@@ -45,9 +45,6 @@ class EventLog(Protocol):
     async def newest_time(self) -> datetime | None:
         """The time of the newest event of all tenants; None where nothing is kept."""
 
-    async def empty_log(self, tenant: TenantId) -> None:
-        """Forget every event of a tenant so far, in batches; its sequence goes on."""
-
     async def trim_log(
         self,
         before: datetime | None,

@@ -133,6 +133,9 @@ class Transaction(Protocol):
     async def next_number(self, series: str) -> int:
         """The next of a gap-free series of numbers, from 1. Take it after the rows are locked."""
 
+    async def add_number(self, series: str, amount: int) -> int:
+        """Add to a number kept under a name, from 0, and give the sum. Whoever adds to it too waits for this commit."""
+
     async def raise_number(self, series: str, number: int) -> None:
         """Make the series go on behind ``number`` when it is not there yet."""
 
@@ -141,6 +144,15 @@ class Transaction(Protocol):
 
     async def append(self, events: Sequence[Event]) -> None:
         """Append events whose sequences follow ``hold_log``'s without a gap."""
+
+    async def trim_log(self, most: int) -> int:
+        """Forget the oldest events of the log, so many at most; says how many. Its sequence goes on."""
+
+    async def forget_log(self) -> None:
+        """Remove the log as if nothing had ever happened in the tenant, and every number that it keeps.
+
+        A log that begins later, in any tenant, begins behind it: a cursor of before leads nowhere.
+        """
 
 
 class RecordStorage(Protocol):

@@ -1,5 +1,6 @@
 """The database, whole."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -12,8 +13,11 @@ from core.ports.security import RevocationStorage
 class Storage(RecordStorage, EventLog, LeaseStorage, ConsumerStorage, RevocationStorage, Protocol):
     """Everything that is kept in the database."""
 
-    async def sweep(self, now: datetime) -> None:
-        """Remove what has expired: idempotency records, sessions, revocations."""
+    async def sweep(self, now: datetime) -> Mapping[str, int]:
+        """Remove what has expired: idempotency records, sessions, revocations; says how many of each table.
+
+        In batches, each its own transaction.
+        """
 
     async def ping(self) -> None:
         """Answer when the storage is there; raise when it is not."""

@@ -2,6 +2,7 @@
 
 ``catalogue``  every operation
 ``paging``     pages of collections, and records of all tenants page by page
+``quotas``     how much a tenant may hold
 ``lookups``    several resources at once by their ids
 ``seed``       demo data
 ``api_keys``   API keys
@@ -14,6 +15,8 @@
 ``oauth``      OAuth 2.0: clients, what users allow them, and the protocol's own requests
 ``orders``     orders
 ``unpaid_orders``  orders that nobody pays, cancelled
+``idle_tenants``   tenants that nobody uses, removed
+``orphan_images``  files of images without a record, removed
 ``payments``   payments and receipts
 ``pets``       pets
 ``readings``   readings, taken from devices and announced

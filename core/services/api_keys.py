@@ -10,6 +10,7 @@ from core.kernel.model import ById, NoParams, Page, Paged
 from core.models import examples
 from core.models.api_keys import ApiKey, ApiKeyDraft, ApiKeyInfo, NewApiKey
 from core.ports.records import Query
+from core.services.quotas import count_one, uncount
 from core.services.users import user_id_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
@@ -34,6 +35,7 @@ async def _create(ctx: Context, _: NoParams, body: ApiKeyDraft) -> NewApiKey:
         created_at=ctx.now,
         expires_at=body.expires_at,
     )
+    await count_one(ctx, ApiKey)
     await (await ctx.tx()).insert(record)
     return NewApiKey(**dict(ApiKeyInfo.of(record)), key=key)
 
@@ -52,6 +54,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
         raise NotFound(f"There is no API key '{params.id}'.")
     ctx.check_match(ApiKeyInfo.of(key))
     await tx.delete(ApiKey, key.id)
+    await uncount(ctx, ApiKey)
     ctx.revoke(f"key:{key.id}")
 
 
@@ -79,6 +82,7 @@ CREATE_API_KEY = Operation(
     in_person=True,
     writes=True,
     creates=True,
+    errors=frozenset({ErrorCode.CONFLICT}),
     body_example={"name": "Nightly stock report", "scopes": ["read:pets", "read:orders"]},
     result_example={**_EXAMPLE, "key": "psk_…"},
 )

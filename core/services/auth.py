@@ -11,7 +11,7 @@ from core.kernel.model import NoParams
 from core.models import examples
 from core.models.auth import LoggedIn, LoginRequest, LoginSession, RefreshRequest, Tokens
 from core.models.users import Login
-from core.services.tokens import REFRESH_LIFE, issue, read_refresh, spend, write_refresh
+from core.services.tokens import REFRESH_LIFE, issue, make_room, read_refresh, spend, write_refresh
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 from core.store.parts import StoreParts
@@ -40,6 +40,7 @@ async def _log_in(ctx: Context, _: NoParams, __: LoginRequest) -> Tokens:
         created_at=ctx.now,
         expires_at=ctx.now + REFRESH_LIFE,
     )
+    await make_room(ctx, tx, checked.id)
     await tx.insert(session)
     return _tokens(ctx.store, session, *await account_of(tx, checked), ctx.now)
 

@@ -20,14 +20,19 @@ from core.models.chats import (
     ChatEvent,
     ChatFilter,
     ChatStatus,
+    Message,
 )
 from core.models.users import User
-from core.ports.records import Condition, Equal, Query, Transaction
+from core.ports.records import Condition, Equal, OneOf, Query, Transaction
 from core.services.paging import page_of
+from core.services.quotas import count_one, uncount
 from core.services.users import user_id_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
+from core.store.transactions import commit
 
+#: Messages that one transaction removes.
+_BATCH_MESSAGES = 500
 #: Waiting chats that are assigned when one agent connects, at most; the rest waits for the next agent.
 _MAX_WAITING_CHATS = 100
 
@@ -50,6 +55,7 @@ async def visible_chat(ctx: Context, chat_id: str) -> Chat:
 
 async def _open(ctx: Context, _: NoParams, body: ChatDraft) -> Chat:
     tx = await ctx.tx()
+    await _check_room(ctx, tx)
     chat = Chat(
         id=new_id(),
         tenant_id=ctx.tenant,
@@ -59,10 +65,56 @@ async def _open(ctx: Context, _: NoParams, body: ChatDraft) -> Chat:
         created_at=ctx.now,
         updated_at=ctx.now,
     )
+    await count_one(ctx, Chat)
     await tx.insert(chat)
     _announce(ctx, CHAT_OPENED, chat)
     agent_id = await _free_agent(ctx, tx, chat)
     return chat if agent_id is None else await assign_to(ctx, tx, chat, agent_id)
+
+
+async def _check_room(ctx: Context, tx: Transaction) -> None:
+    customer_id, most = user_id_of(ctx.caller), ctx.store.limits.open_chats_per_customer
+    # Whoever opens several at once takes turns.
+    await tx.get(User, customer_id, lock=True)
+    open_ones = (
+        Equal("customer_id", customer_id),
+        OneOf("status", (ChatStatus.WAITING, ChatStatus.ASSIGNED)),
+    )
+    if await tx.count(Query(Chat, open_ones)) >= most:
+        raise Conflict(f"The customer has {most} open chats: go on in one of them, or close it.")
+
+
+async def _remove_oldest(ctx: Context, _: NoParams, __: ChatDraft, opened: Chat) -> Chat:
+    """Of a customer who has many chats the oldest that are closed go, with their messages.
+
+    In batches, each its own transaction; what was interrupted here is completed when the customer opens the next one.
+    """
+    of_customer, most = Equal("customer_id", opened.customer_id), ctx.store.limits.chats_per_customer
+    async with ctx.store.storage.read(ctx.tenant) as reading:
+        if await reading.count(Query(Chat, (of_customer,))) <= most:
+            return opened
+
+    async def remove(within: Context) -> bool:
+        tx = await within.tx()
+        if await tx.count(Query(Chat, (of_customer,))) <= most:
+            return False
+        closed = (of_customer, Equal("status", ChatStatus.CLOSED))
+        found = await tx.find(Query(Chat, closed, limit=1))
+        if not found:
+            return False
+        chat_id = found[0].id
+        messages = await tx.find(Query(Message, (Equal("chat_id", chat_id),), limit=_BATCH_MESSAGES))
+        await tx.delete_all(Message, (OneOf("id", tuple(message.id for message in messages)),))
+        if len(messages) < _BATCH_MESSAGES and await tx.delete_all(Chat, (Equal("id", chat_id),)):
+            await uncount(within, Chat)
+            # Nodes that have it in memory forget it.
+            _announce(within, CHAT_CLOSED, found[0])
+        return True
+
+    # Not the operation's own context: what is kept for its idempotency key is the chat that was opened.
+    while await commit(Context(ctx.store, ctx.caller, writes=True, request_id=ctx.request_id), remove):
+        pass
+    return opened
 
 
 def _announce(ctx: Context, kind: EventKind, chat: Chat) -> None:
@@ -161,15 +213,18 @@ OPEN_CHAT = Operation(
     name="openChat",
     tag="Chats",
     summary="Open a chat",
-    description="The caller is its customer. It waits for an agent, unless one is connected and free.",
+    description="The caller is its customer. It waits for an agent, unless one is connected and free. Of a customer's "
+    "closed chats those stay that are among the newest 1,000 of all.",
     params=NoParams,
     body=ChatDraft,
     result=Chat,
     handler=_open,
+    finish=_remove_oldest,
     scope=Scope.CHAT_WRITE,
     writes=True,
     creates=True,
     idempotent=True,
+    errors=frozenset({ErrorCode.CONFLICT}),
     body_example={"subject": _CHAT_EXAMPLE["subject"]},
     result_example=_CHAT_EXAMPLE,
 )

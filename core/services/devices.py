@@ -19,6 +19,7 @@ from core.models.users import Login, LoginKind, name_key
 from core.ports.records import Equal, OneOf, Query, Transaction
 from core.ports.security import TokenSigner
 from core.services.paging import page_of
+from core.services.quotas import count_one, uncount
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -54,6 +55,7 @@ async def _create(ctx: Context, _: NoParams, body: DeviceDraft) -> NewDevice:
         username_key=name_key(device.username),
         password_hash=hash_device_password(password),
     )
+    await count_one(ctx, Device)
     await tx.insert(login)
     await tx.insert(device)
     return NewDevice(**dict(device), password=password)
@@ -97,6 +99,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     await tx.delete(Login, device.id)
     await tx.delete_all(LoginSession, (Equal("owner_id", device.id),))
     await tx.delete(Device, device.id)
+    await uncount(ctx, Device)
     ctx.revoke(f"device:{device.id}")
 
 
@@ -128,6 +131,7 @@ CREATE_DEVICE = Operation(
     scope=Scope.WRITE_DEVICES,
     writes=True,
     creates=True,
+    errors=frozenset({ErrorCode.CONFLICT}),
     body_example=_DRAFT_EXAMPLE,
     result_example={**_EXAMPLE, "password": "…"},
 )

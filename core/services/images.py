@@ -22,6 +22,7 @@ from core.models import examples
 from core.models.images import Image, ImageOfPet, ImageUpload
 from core.models.pets import MAX_PHOTOS, PET_UPDATED, Pet, PetEvent
 from core.ports.images import ImageTooLarge, StoredImage, UnreadableImage
+from core.services.quotas import hold_image, release_images
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -92,6 +93,7 @@ async def _upload_image(ctx: Context, params: ById, body: ImageUpload) -> Image:
         pet = await ctx.get(Pet, params.id)
         if len(pet.photos) >= MAX_PHOTOS:
             raise Conflict(f"The pet has {MAX_PHOTOS} photos already.")
+        await hold_image(ctx, image)
     except StoreError:
         await ctx.store.images.delete(ctx.tenant, image.id)
         raise
@@ -121,6 +123,7 @@ async def _delete_image(ctx: Context, params: ImageOfPet, body: None) -> None:  
         raise _no_image(params)
     ctx.check_match(image)
     await tx.delete(Image, image.id)
+    await release_images(ctx, (image,))
     ctx.after_commit(partial(ctx.store.images.delete, ctx.tenant, image.id))
     photos = tuple(photo for photo in pet.photos if photo != image.url)
     if photos != pet.photos:

@@ -67,6 +67,9 @@ async def _send(ctx: Context, params: ById, body: MessageDraft) -> Message:
         raise Conflict("The chat is closed.")
     if role is SenderRole.AGENT and chat.status is ChatStatus.WAITING:
         chat = await assign_to(ctx, tx, chat, sender_id)
+    most = ctx.store.limits.messages_per_chat
+    if await tx.find(Query(Message, (in_chat,), limit=1, offset=most - 1)):
+        raise Conflict(f"The chat has {most} messages: go on in another one.")
     last = await tx.find(Query(Message, (in_chat,), "-id", 1))
     message = Message(
         id=_id_after(last[0].id) if last else new_id(),

@@ -42,6 +42,7 @@ from core.models.users import User
 from core.ports.records import Condition, Equal, OneOf, Query
 from core.services.paging import page_of
 from core.services.pets import move_pet
+from core.services.quotas import count_one
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -115,6 +116,7 @@ async def place(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None) -> 
         created_at=ctx.now,
         updated_at=ctx.now,
     )
+    await count_one(ctx, Order)
     await tx.insert(order)
     announce(ctx, ORDER_CREATED, order, None, changed_by(ctx))
     for pet in pets.values():

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 from core.kernel.model import Page, Paged, Resource
-from core.ports.records import Between, Condition, Query, RecordStorage
+from core.ports.records import Between, Condition, Query, Record, RecordStorage
 from core.store.context import Context
 
 R = TypeVar("R", bound=Resource)
+K = TypeVar("K", bound=Record)
 
 
 async def page_of(
@@ -20,8 +21,8 @@ async def page_of(
 
 
 async def survey_pages(
-    storage: RecordStorage, kind: type[R], where: tuple[Condition, ...], page_size: int
-) -> AsyncIterator[R]:
+    storage: RecordStorage, kind: type[K], where: tuple[Condition, ...], page_size: int
+) -> AsyncIterator[K]:
     """All records that the conditions select, in all tenants, by their ids: for chores, never for callers.
 
     Each page goes on behind the one before, so that what a chore cannot deal with keeps nothing else waiting.

@@ -39,7 +39,7 @@ from core.models.payments import (
     mask,
 )
 from core.ports.payments import Charge
-from core.ports.records import Between, Equal
+from core.ports.records import Between, Equal, Query
 from core.services.orders import STORE, audience_of, check_no_payment_runs, check_readable, move_order
 from core.services.paging import survey_pages
 from core.store.context import Context
@@ -97,12 +97,15 @@ async def begin_payment(ctx: Context, order: Order, draft: PaymentDraft) -> Paym
     """Record that a locked order is being paid: until that is settled it can neither be paid again nor cancelled.
 
     Raises:
-        Conflict: the order is not PLACED, or is being paid already.
+        Conflict: the order is not PLACED, is being paid already, or too many payments of it have failed.
         ValidationFailed: the amount or currency is not the order's, or the card has expired.
     """
     if order.status is not OrderStatus.PLACED:
         raise Conflict(f"An order that is {order.status} cannot be paid.")
     await check_no_payment_runs(ctx, order)
+    tx, most = await ctx.tx(), ctx.store.limits.payments_per_order
+    if await tx.count(Query(Payment, (Equal("order_id", order.id),))) >= most:
+        raise Conflict(f"{most} payments of the order have failed: cancel it, and place another one.")
     if violations := _violations(ctx, order, draft):
         raise ValidationFailed(violations)
     payment = Payment(
@@ -116,7 +119,7 @@ async def begin_payment(ctx: Context, order: Order, draft: PaymentDraft) -> Paym
         created_at=ctx.now,
         updated_at=ctx.now,
     )
-    await (await ctx.tx()).insert(payment)
+    await tx.insert(payment)
     _announce(ctx, PAYMENT_PROCESSING, payment, order, None)
     return payment
 

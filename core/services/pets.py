@@ -32,6 +32,7 @@ from core.models.pets import (
 from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
 from core.services.inventory import announce_stock
 from core.services.paging import page_of
+from core.services.quotas import count_one, release_images, uncount
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -73,6 +74,7 @@ async def add_pet(ctx: Context, draft: PetDraft) -> Pet:
         updated_at=ctx.now,
         **_written(draft),
     )
+    await count_one(ctx, Pet)
     await tx.insert(pet)
     ctx.emit(PET_CREATED, PetEvent(pet=pet), PUBLIC, pet_id=pet.id)
     announce_stock(ctx, pet.species)
@@ -190,10 +192,12 @@ async def _refuse_reserved(ctx: Context, pet: Pet, why: str) -> None:
 async def _remove_images(ctx: Context, pet_id: str, kept: tuple[str, ...] = ()) -> None:
     """Remove the images of a locked pet that its photos do not name any more, with their bytes."""
     tx = await ctx.tx()
-    for image in await tx.find(Query(Image, (Equal("pet_id", pet_id),))):
-        if image.url not in kept:
-            await tx.delete(Image, image.id)
-            ctx.after_commit(partial(ctx.store.images.delete, ctx.tenant, image.id))
+    found = await tx.find(Query(Image, (Equal("pet_id", pet_id),)))
+    removed = [image for image in found if image.url not in kept]
+    for image in removed:
+        await tx.delete(Image, image.id)
+        ctx.after_commit(partial(ctx.store.images.delete, ctx.tenant, image.id))
+    await release_images(ctx, removed)
 
 
 async def _delete_pet(ctx: Context, params: ById, body: None) -> None:  # noqa: ARG001
@@ -203,6 +207,7 @@ async def _delete_pet(ctx: Context, params: ById, body: None) -> None:  # noqa: 
     tx = await ctx.tx()
     await _remove_images(ctx, pet.id)
     await tx.delete(Pet, pet.id)
+    await uncount(ctx, Pet)
     ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
     announce_stock(ctx, pet.species)
 
@@ -264,6 +269,7 @@ CREATE_PET = Operation(
     writes=True,
     creates=True,
     idempotent=True,
+    errors=frozenset({ErrorCode.CONFLICT}),
     body_example=examples.PET_DRAFT,
     result_example=examples.PET,
 )

@@ -28,6 +28,7 @@ from core.ports.records import Equal, Query, Transaction
 from core.services.orders import advance, cancel, place
 from core.services.payments import begin_payment, settle_payment
 from core.services.pets import add_pet
+from core.services.quotas import count_one
 from core.store.context import Context
 
 #: The pets of each order, and its status.
@@ -139,6 +140,7 @@ async def _chat(ctx: Context, subject: str, texts: tuple[str, ...], customer: st
     if len(texts) > 1 and agent is not None:
         chat = chat.model_copy(update={"status": ChatStatus.ASSIGNED, "agent_id": agent})
         ctx.emit(CHAT_ASSIGNED, ChatEvent(chat=chat), seen, chat_id=chat.id)
+    await count_one(ctx, Chat)
     await tx.insert(chat)
     for place_in_chat, text in enumerate(texts if chat.agent_id is not None else texts[:1]):
         by_customer = place_in_chat % 2 == 0

@@ -1,5 +1,7 @@
 """The tenant as a whole: emptied, and filled with demo data, for tests."""
 
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 from core.auth.callers import client_subject
@@ -24,12 +26,16 @@ from core.ports.records import OneOf, Query, Record
 from core.services.inventory import announce_stock
 from core.services.oauth.grants import end_grants
 from core.services.orders import announce, changed_by
+from core.services.quotas import release_images, uncount
 from core.services.seed import seed
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 from core.store.transactions import commit
 
 R = TypeVar("R", bound=Record)
+
+#: Removes a batch of records in a transaction; says how many.
+Step = Callable[[Context], Awaitable[int]]
 
 #: Records that one transaction removes.
 _BATCH_RECORDS = 200
@@ -45,29 +51,15 @@ async def _reset_tenant(ctx: Context, params: ResetParams, body: None) -> None: 
 
 
 async def _empty_tenant(ctx: Context, params: ResetParams, body: None, value: None) -> None:  # noqa: ARG001
-    """Remove everything in batches, each its own transaction, so that no other tenant's writer waits long.
+    """A reset that was interrupted is completed by the next one."""
+    await empty(ctx, EMPTYING)
 
-    People go first, so that nobody adds to what is removed; then what they left, and at last the log, which would
-    else show it to whoever comes next. A reset that was interrupted is completed by the next one.
-    """
-    for remove in (
-        _remove_users,
-        _remove_devices,
-        _remove_keys,
-        _remove_clients,
-        _remove_grants,
-        _remove_pets,
-        _remove_orders,
-        # A pet that was ordered meanwhile is among those that came after all others had been removed.
-        _remove_pets,
-        _remove_messages,
-        _remove_chats,
-        _remove_idempotency_records,
-    ):
+
+async def empty(ctx: Context, steps: Iterable[Step]) -> None:
+    """Remove everything in batches, each its own transaction, so that no other tenant's writer waits long."""
+    for remove in steps:
         while await commit(ctx, remove) == _BATCH_RECORDS:
             pass
-    await ctx.store.images.delete_all(ctx.tenant)
-    await ctx.store.storage.empty_log(ctx.tenant)
 
 
 async def _first(ctx: Context, kind: type[R]) -> tuple[list[R], OneOf]:
@@ -82,7 +74,13 @@ async def _remove_pets(ctx: Context) -> int:
     # The pets first: that waits for a concurrent order of one, so that its reservation and itself are found.
     await tx.delete_all(Pet, (these,))
     await tx.delete_all(Reservation, (these,))
-    await tx.delete_all(Image, (OneOf("pet_id", these.values),))
+    of_pets = (OneOf("pet_id", these.values),)
+    images = await tx.find(Query(Image, of_pets))
+    await release_images(ctx, images)
+    for image in images:
+        ctx.after_commit(partial(ctx.store.images.delete, ctx.tenant, image.id))
+    await tx.delete_all(Image, of_pets)
+    await uncount(ctx, Pet, len(pets))
     for pet in pets:
         ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
     for species in {pet.species for pet in pets}:
@@ -98,6 +96,7 @@ async def _remove_orders(ctx: Context) -> int:
     await tx.delete_all(Order, (these,))
     await tx.delete_all(Payment, (of_orders,))
     await tx.delete_all(Receipt, (of_orders,))
+    await uncount(ctx, Order, len(orders))
     for order in orders:
         cancelled = order.model_copy(update={"status": OrderStatus.CANCELLED, "updated_at": ctx.now})
         announce(ctx, ORDER_STATUS_CHANGED, cancelled, order.status, changed_by(ctx))
@@ -115,6 +114,7 @@ async def _remove_chats(ctx: Context) -> int:
     chats, these = await _first(ctx, Chat)
     await tx.delete_all(Message, (OneOf("chat_id", these.values),))
     await tx.delete_all(Chat, (these,))
+    await uncount(ctx, Chat, len(chats))
     for chat in chats:
         closed = chat.model_copy(update={"status": ChatStatus.CLOSED, "updated_at": ctx.now})
         ctx.emit(CHAT_CLOSED, ChatEvent(chat=closed), visible_to(chat.customer_id), chat_id=chat.id)
@@ -131,6 +131,7 @@ async def _remove_users(ctx: Context) -> int:
     await tx.delete_all(LoginSession, (OneOf("owner_id", tuple(others)),))
     await tx.delete_all(ExternalIdentity, (OneOf("owner_id", tuple(others)),))
     await tx.delete_all(User, (OneOf("id", tuple(others)),))
+    await uncount(ctx, User, len(others))
     ctx.revoke(*(f"user:{user_id}" for user_id in others))
     return len(others)
 
@@ -141,6 +142,7 @@ async def _remove_devices(ctx: Context) -> int:
     await tx.delete_all(Login, (these,))
     await tx.delete_all(LoginSession, (OneOf("owner_id", these.values),))
     await tx.delete_all(Device, (these,))
+    await uncount(ctx, Device, len(devices))
     ctx.revoke(*(f"device:{device.id}" for device in devices))
     return len(devices)
 
@@ -148,6 +150,7 @@ async def _remove_devices(ctx: Context) -> int:
 async def _remove_keys(ctx: Context) -> int:
     keys, these = await _first(ctx, ApiKey)
     await (await ctx.tx()).delete_all(ApiKey, (these,))
+    await uncount(ctx, ApiKey, len(keys))
     ctx.revoke(*(f"key:{key.id}" for key in keys))
     return len(keys)
 
@@ -171,6 +174,29 @@ async def _remove_idempotency_records(ctx: Context) -> int:
     records, these = await _first(ctx, IdempotencyRecord)
     await (await ctx.tx()).delete_all(IdempotencyRecord, (these,))
     return len(records)
+
+
+async def _remove_events(ctx: Context) -> int:
+    return await (await ctx.tx()).trim_log(_BATCH_RECORDS)
+
+
+#: What removes a tenant's contents. People go first, so that nobody adds to what is removed; then what they left, and
+#: at last the log, which would else show it to whoever comes next.
+EMPTYING: tuple[Step, ...] = (
+    _remove_users,
+    _remove_devices,
+    _remove_keys,
+    _remove_clients,
+    _remove_grants,
+    _remove_pets,
+    _remove_orders,
+    # A pet that was ordered meanwhile is among those that came after all others had been removed.
+    _remove_pets,
+    _remove_messages,
+    _remove_chats,
+    _remove_idempotency_records,
+    _remove_events,
+)
 
 
 async def _seed_tenant(ctx: Context, params: NoParams, body: None) -> Seeded:  # noqa: ARG001

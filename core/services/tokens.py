@@ -14,7 +14,8 @@ from core.kernel.errors import Unauthorized
 from core.kernel.ids import TenantId, new_id
 from core.models.auth import LoggedIn, LoginSession
 from core.models.users import Login
-from core.ports.records import Transaction
+from core.ports.records import Equal, Query, Transaction
+from core.store.context import Context
 from core.store.parts import StoreParts
 
 REFRESH_LIFE = timedelta(days=30)
@@ -52,6 +53,15 @@ def issue(
     """An access token of a login, with those of the scopes that the role has."""
     issued_at = now.replace(microsecond=0)
     return issue_to(store, of_session(session, shown, role, scopes, issued_at + ACCESS_LIFE), issued_at)
+
+
+async def make_room(ctx: Context, tx: Transaction, owner_id: str) -> None:
+    """End the login of a locked account that was refreshed the longest time ago, if there are too many."""
+    of_owner = (Equal("owner_id", owner_id),)
+    if await tx.count(Query(LoginSession, of_owner)) >= ctx.store.limits.logins_per_account:
+        (oldest,) = await tx.find(Query(LoginSession, of_owner, "expires_at", limit=1))
+        await tx.delete(LoginSession, oldest.id)
+        ctx.revoke(f"session:{oldest.id}")
 
 
 def write_refresh(store: StoreParts, session: LoginSession) -> str:

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 _PAGE_SIZE = 100
 
 
-async def cancel_unpaid(store: StoreParts, after: timedelta) -> None:
-    """Cancel the orders of all tenants that were placed so long ago and are not paid yet.
+async def cancel_unpaid(store: StoreParts, after: timedelta) -> int:
+    """Cancel the orders of all tenants that were placed so long ago and are not paid yet; says how many.
 
     Every node may do it, at any time: each order is looked at again under its lock.
     """
@@ -32,6 +32,7 @@ async def cancel_unpaid(store: StoreParts, after: timedelta) -> None:
         cancelled += await _cancel(store, order, placed_before)
     if cancelled:
         log.info("orders that were not paid are cancelled", extra={"orders": cancelled})
+    return cancelled
 
 
 async def _cancel(store: StoreParts, order: Order, placed_before: datetime) -> bool:

@@ -42,6 +42,7 @@ from core.models.users import (
 )
 from core.ports.records import Condition, Equal, OneOf, Query, Taken, Transaction
 from core.services.paging import page_of
+from core.services.quotas import count_one, uncount
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -106,6 +107,7 @@ async def _register(ctx: Context, _: NoParams, body: UserDraft) -> User:
         email_key=name_key(user.email),
         password_hash=str(ctx.prepared),
     )
+    await count_one(ctx, User)
     try:
         await tx.insert(login)
         await tx.insert(user)
@@ -258,10 +260,10 @@ async def _change(ctx: Context, user: User, body: UserChange) -> User:
 async def _end_other_logins(ctx: Context, tx: Transaction, user_id: str) -> None:
     """Whoever knew the old password is logged out, at every door; the login that changed it goes on."""
     ctx.revoke(password_login(user_id))
-    for session in await tx.find(Query(LoginSession, (Equal("owner_id", user_id),))):
-        if session.id != ctx.caller.session_id:
-            await tx.delete(LoginSession, session.id)
-            ctx.revoke(f"session:{session.id}")
+    found = await tx.find(Query(LoginSession, (Equal("owner_id", user_id),)))
+    others = tuple(session.id for session in found if session.id != ctx.caller.session_id)
+    await tx.delete_all(LoginSession, (OneOf("id", others),))
+    ctx.revoke(*(f"session:{session_id}" for session_id in others))
     grants = await tx.find(Query(OAuthGrant, (Equal("user_id", user_id),)))
     await tx.delete_all(AuthorizationCode, (OneOf("grant_id", tuple(grant.id for grant in grants)),))
 
@@ -277,7 +279,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     owned = (Equal("owner_id", user.id),)
     for key in await tx.find(Query(ApiKey, owned)):
         ctx.revoke(f"key:{key.id}")
-    await tx.delete_all(ApiKey, owned)
+    await uncount(ctx, ApiKey, await tx.delete_all(ApiKey, owned))
     # The login is deleted first: a concurrent login holds its lock, and the session it creates must go too.
     await tx.delete(Login, user.id)
     await tx.delete_all(LoginSession, owned)
@@ -285,6 +287,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     await tx.delete_all(OAuthGrant, (Equal("user_id", user.id),))
     await tx.delete_all(ExternalIdentity, owned)
     await tx.delete(User, user.id)
+    await uncount(ctx, User)
     ctx.revoke(f"user:{user.id}")
 
 

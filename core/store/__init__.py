@@ -1,6 +1,7 @@
 """What is put around an operation, in one place, so that no door can forget it. Each file imports only those above it.
 
-* ``agents``, ``read_cache``: the agents that are connected; single resources in memory
+* ``activity``, ``agents``, ``read_cache``: when tenants were used; the agents that are connected; single resources in
+  memory
 * ``parts``: the adapters, and everything else that operations share
 * ``context``: one run of an operation; ``operation``: its declaration
 * ``transactions``: attempts and their back-off, and the events of what committed

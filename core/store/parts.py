@@ -16,6 +16,7 @@ from core.ports.payments import PaymentProcessor
 from core.ports.phones import PhoneNumbers
 from core.ports.security import PasswordHasher, TokenSigner, TrustedIssuers
 from core.ports.storage import Storage
+from core.store.activity import Activity
 from core.store.agents import ConnectedAgents
 from core.store.read_cache import ReadCache
 
@@ -67,9 +68,16 @@ class StoreParts:
         self.clock = clock
         self.agents = ConnectedAgents(hub.peers.tell_agents)
         self.cache = ReadCache(adapters.storage)
+        self.activity = Activity(self.limits, clock)
         self.revocations = Revocations(adapters.storage, clock)
         self.attempts = Attempts(adapters.limiter, self.limits)
         self.passwords = Passwords(adapters.storage, adapters.hasher, adapters.limiter, self.attempts)
         self.authenticator = Authenticator(
-            adapters.storage, adapters.signer, self.revocations, self.passwords, clock, adapters.issuers
+            adapters.storage,
+            adapters.signer,
+            self.revocations,
+            self.passwords,
+            clock,
+            self.activity.see,
+            adapters.issuers,
         )

@@ -128,13 +128,15 @@ class ReadCache:
             self._tenants.pop(tenant, None)
 
     async def verify(self) -> None:
-        """Compare with the log: a tenant that stays behind it for two looks has missed events."""
+        """Compare with the log: a tenant that stays behind it for two looks has missed events, and one without a log is
+        gone."""
         heads = await self._log.heads(list(self._tenants))
         for tenant, head in heads.items():
             known = self._tenants.get(tenant)
             if known is None:
                 continue
-            if known.behind is not None and known.head < known.behind:
+            forgotten = head == 0 < known.head
+            if forgotten or (known.behind is not None and known.head < known.behind):
                 self.on_lost(tenant)
             else:
                 known.behind = head if head > known.head else None

@@ -46,18 +46,25 @@ async def commit(ctx: Context, work: Callable[[Context], Awaitable[T]]) -> T:
     """Run ``work`` in a transaction, each attempt with a new context of the same request; then hand its events on.
 
     Raises:
-        Unavailable: see ``transact``.
+        Unavailable: see ``transact``; or nobody has used the tenant for long, and it is being removed.
     """
+    # What the store does of its own accord is no use of a tenant.
+    used = not ctx.caller.is_store
+
+    store = ctx.store
 
     async def attempt(tx: Transaction) -> tuple[Context, T, list[Event]]:
         within = ctx.within(tx)
         value = await work(within)
         if within.keep is not None:
             await within.keep(tx, value, within.now)
+        if used and store.activity.is_due(ctx.tenant, within.now):
+            await store.activity.touch(tx, ctx.tenant, within.now)
         return within, value, await within.append()
 
-    store = ctx.store
     committed, value, events = await transact(store.storage, ctx.tenant, attempt)
+    if used and store.activity.is_due(ctx.tenant, committed.now):
+        store.activity.note(ctx.tenant, committed.now)
     if events:
         store.hub.publish(ctx.tenant, events)
     for subjects in committed.revoked:

@@ -39,7 +39,15 @@ class Metrics:
 
     def observe_by(self, name: str, text: str, label: str, look: Callable[[], Mapping[str, float]]) -> None:
         """Show a mapping, as it is at each scrape, as the gauge ``petstore_<name>{<label>=…}``."""
-        self.registry.register(_Looking(lambda: _labelled(f"petstore_{name}", text, label, look())))
+        self.registry.register(
+            _Looking(lambda: _labelled(GaugeMetricFamily, f"petstore_{name}", text, label, look()))
+        )
+
+    def count_by(self, name: str, text: str, label: str, look: Callable[[], Mapping[str, float]]) -> None:
+        """The same as the counter ``petstore_<name>_total{<label>=…}``."""
+        self.registry.register(
+            _Looking(lambda: _labelled(CounterMetricFamily, f"petstore_{name}", text, label, look()))
+        )
 
     def render(self) -> bytes:
         """All metrics, in Prometheus' text format."""
@@ -119,8 +127,14 @@ def _figures(prefix: str, value: Any, family: type[_Family] = GaugeMetricFamily)
             yield from _figures(prefix, number, CounterMetricFamily)
 
 
-def _labelled(name: str, text: str, label: str, values: Mapping[str, float]) -> Iterator[Metric]:
-    family = GaugeMetricFamily(name, text, labels=(label,))
+def _labelled(
+    kind: type[GaugeMetricFamily | CounterMetricFamily],
+    name: str,
+    text: str,
+    label: str,
+    values: Mapping[str, float],
+) -> Iterator[Metric]:
+    family = kind(name, text, labels=(label,))
     for key, value in values.items():
         family.add_metric((key,), value)
     yield family

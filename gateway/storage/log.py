@@ -10,13 +10,14 @@ from core.kernel.events import Audience, Event
 from core.kernel.ids import TenantId
 from core.ports.log import LogPage
 from gateway.storage.consumer_sql import SLOWEST
-from gateway.storage.tables import events, meta, tenants
+from gateway.storage.tables import events, meta, positions, series, tenants
 
 _MINE = tenants.c.tenant_id == bindparam("of_tenant")
 _EVENT = [column for column in events.c if column.name != "tenant_id"]
 
 #: The tenant's counter, held until the transaction ends.
 HOLD = select(tenants.c.head).where(_MINE).with_for_update()
+BOUNDS = select(tenants.c.floor, tenants.c.head).where(_MINE).with_for_update()
 MOVE_HEAD = update(tenants).where(_MINE).values(head=bindparam("new_head"))
 APPEND = plain_insert(events)
 
@@ -58,6 +59,15 @@ OLDEST_YOUNG = (
 )
 FORGET = delete(events).where(
     events.c.tenant_id == bindparam("of_tenant"), events.c.sequence <= bindparam("new_floor")
+)
+_head = select(tenants.c.head).where(_MINE).scalar_subquery()
+#: All that is kept of a tenant beside its records, the mark that later logs begin behind among it.
+FORGET_ALL = (
+    update(meta).where(meta.c.forgotten_head < _head).values(forgotten_head=_head),
+    *(
+        delete(table).where(table.c.tenant_id == bindparam("of_tenant"))
+        for table in (events, positions, tenants, series)
+    ),
 )
 MOVE_FLOOR = (
     update(tenants)

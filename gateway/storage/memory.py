@@ -20,7 +20,7 @@ from core.ports.records import Condition, Equal, Query, Record, Taken, Transient
 from core.ports.security import Revocation
 from gateway.storage.mapping import mapping_of
 from gateway.storage.matching import matches, member, ordered
-from gateway.storage.tables import EXPIRING
+from gateway.storage.tables import EXPIRING, RECORDS, revocations
 
 R = TypeVar("R", bound=Record)
 _Rows = Mapping[str, Record]
@@ -61,6 +61,8 @@ class MemoryTransaction:
         self._held = False
         self.state = storage.tenants.get(tenant, _Tenant())
         self.appended: list[Event] = []
+        self.trimmed = 0
+        self.forgets = False
 
     async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
         """See core.ports.records.Transaction."""
@@ -122,8 +124,14 @@ class MemoryTransaction:
 
     async def next_number(self, series: str) -> int:
         """See core.ports.records.Transaction."""
-        number = self.state.numbers.get(series, 0) + 1
-        await self.raise_number(series, number)
+        return await self.add_number(series, 1)
+
+    async def add_number(self, series: str, amount: int) -> int:
+        """See core.ports.records.Transaction."""
+        self._must_write()
+        present = self.state.numbers
+        number = present.get(series, 0) + amount
+        self.state = replace(self.state, numbers={**present, series: number})
         return number
 
     async def raise_number(self, series: str, number: int) -> None:
@@ -136,7 +144,7 @@ class MemoryTransaction:
         """See core.ports.records.Transaction."""
         self._must_write()
         self._held = True
-        return self._storage.log(self._tenant).head + len(self.appended)
+        return self._storage.begun_log(self._tenant).head + len(self.appended)
 
     async def append(self, events: Sequence[Event]) -> None:
         """See core.ports.records.Transaction."""
@@ -144,12 +152,24 @@ class MemoryTransaction:
             return
         if not self._held:
             raise RuntimeError("the log must be held before events are appended")
-        head = self._storage.log(self._tenant).head + len(self.appended)
+        head = self._storage.begun_log(self._tenant).head + len(self.appended)
         if [event.sequence for event in events] != list(range(head + 1, head + 1 + len(events))):
             raise ValueError("events must follow the head of the log without a gap")
         if any(event.tenant != self._tenant for event in events):
             raise ValueError("an event of another tenant")
         self.appended.extend(events)
+
+    async def trim_log(self, most: int) -> int:
+        """See core.ports.records.Transaction."""
+        self._must_write()
+        self.trimmed = min(most, len(self._storage.log(self._tenant).events))
+        return self.trimmed
+
+    async def forget_log(self) -> None:
+        """See core.ports.records.Transaction."""
+        self._must_write()
+        self.forgets = True
+        self.state = replace(self.state, numbers={})
 
     def _rows(self, kind: type[Record]) -> _Rows:
         return self.state.rows.get(kind, {})
@@ -182,6 +202,7 @@ class MemoryStorage:
     def __init__(self) -> None:
         self.tenants: dict[TenantId, _Tenant] = {}
         self._logs: dict[TenantId, _Log] = {}
+        self._forgotten_head = 0
         self._turn = asyncio.Lock()
         self._epoch = secrets.randbelow(2**32 - 1) + 1
         self._revocations: dict[str, tuple[datetime, datetime]] = {}
@@ -200,12 +221,36 @@ class MemoryStorage:
             transaction = MemoryTransaction(self, tenant, writes=True)
             yield transaction
             self.tenants[tenant] = transaction.state
-            if transaction.appended:
-                self._logs.setdefault(tenant, _Log()).events.extend(transaction.appended)
+            if transaction.trimmed:
+                log = self._logs[tenant]
+                del log.events[: transaction.trimmed]
+                log.floor += transaction.trimmed
+            if transaction.forgets:
+                self._forget_log(tenant)
+            elif transaction.appended:
+                if tenant not in self._logs:
+                    self._begin_log(tenant)
+                self._logs[tenant].events.extend(transaction.appended)
 
     def log(self, tenant: TenantId) -> _Log:
         """A tenant's log as it is now; one in which nothing has happened is kept nowhere."""
         return self._logs.get(tenant, _Log())
+
+    def begun_log(self, tenant: TenantId) -> _Log:
+        """The same where something happens now: a new log begins behind all that were forgotten."""
+        return self._logs.get(tenant, _Log(floor=self._forgotten_head))
+
+    def _begin_log(self, tenant: TenantId) -> None:
+        log = self._logs[tenant] = self.begun_log(tenant)
+        if log.floor:
+            for positions in self._consumers.values():
+                positions[tenant] = log.floor
+
+    def _forget_log(self, tenant: TenantId) -> None:
+        if (log := self._logs.pop(tenant, None)) is not None:
+            self._forgotten_head = max(self._forgotten_head, log.head)
+        for positions in self._consumers.values():
+            positions.pop(tenant, None)
 
     def taken(self, tenant: TenantId, own: _Rows, record: Record) -> str | None:
         """The first unique field of the record that another one has already; ``own`` are the tenant's records."""
@@ -252,13 +297,6 @@ class MemoryStorage:
     async def newest_time(self) -> datetime | None:
         """See core.ports.storage.Storage."""
         return max((log.events[-1].timestamp for log in self._logs.values() if log.events), default=None)
-
-    async def empty_log(self, tenant: TenantId) -> None:
-        """See core.ports.storage.Storage."""
-        async with self._turn:
-            log = self.log(tenant)
-            log.floor = log.head
-            log.events.clear()
 
     async def trim_log(
         self,
@@ -347,20 +385,23 @@ class MemoryStorage:
         found = [Revocation(subject, at) for subject, (at, _) in self._revocations.items() if at >= since]
         return sorted(found, key=lambda revocation: (revocation.revoked_at, revocation.subject))
 
-    async def sweep(self, now: datetime) -> None:
+    async def sweep(self, now: datetime) -> dict[str, int]:
         """See core.ports.storage.Storage."""
+        swept: Counter[str] = Counter()
         async with self._turn:
             for tenant, state in self.tenants.items():
                 rows = dict(state.rows)
                 for kind, expiry in EXPIRING.items():
                     kept = rows.get(cast(type[Record], kind), {})
-                    rows[cast(type[Record], kind)] = {
+                    rows[cast(type[Record], kind)] = left = {
                         key: record for key, record in kept.items() if getattr(record, expiry) > now
                     }
+                    swept[RECORDS[kind].name] += len(kept) - len(left)
                 self.tenants[tenant] = replace(state, rows=rows)
-            self._revocations = {
-                subject: times for subject, times in self._revocations.items() if times[1] > now
-            }
+            young = {subject: times for subject, times in self._revocations.items() if times[1] > now}
+            swept[revocations.name] = len(self._revocations) - len(young)
+            self._revocations = young
+        return swept
 
     async def ping(self) -> None:
         """See core.ports.storage.Storage."""

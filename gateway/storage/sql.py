@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.kernel.ids import TenantId
@@ -27,6 +27,8 @@ R = TypeVar("R", bound=Record)
 
 #: How much one statement asks for or one transaction trims, so that nothing waits long for it.
 _BATCH_ROWS = 1000
+#: Expired rows that one transaction removes.
+_SWEPT_ROWS = 500
 
 
 class SqlStorage:
@@ -103,14 +105,6 @@ class SqlStorage:
         async with _connection(self._single) as connection:
             newest: datetime | None = (await run(connection, log.NEWEST_TIME)).scalar()
         return newest
-
-    async def empty_log(self, tenant: TenantId) -> None:
-        """See core.ports.storage.Storage."""
-        page = await self.read_log(tenant, 0, 0)
-        floor = page.floor
-        while floor < page.head:
-            floor = min(floor + _BATCH_ROWS, page.head)
-            await self._trim(tenant, floor)
 
     async def trim_log(
         self,
@@ -239,12 +233,22 @@ class SqlStorage:
             rows = await run(connection, wanted.order_by(revocations.c.revoked_at, revocations.c.subject))
             return [Revocation(row.subject, row.revoked_at) for row in rows]
 
-    async def sweep(self, now: datetime) -> None:
+    async def sweep(self, now: datetime) -> dict[str, int]:
         """See core.ports.storage.Storage."""
         expiring = [mapping_of(kind).table.c[field] for kind, field in EXPIRING.items()]
+        swept = {}
         for column in [*expiring, revocations.c.expires_at]:
-            async with self._begin() as connection:
-                await run(connection, delete(column.table).where(column <= now))
+            table, gone = column.table, 0
+            key = tuple_(*table.primary_key.columns)
+            some = select(*table.primary_key.columns).where(column <= now).limit(_SWEPT_ROWS)
+            while True:
+                async with self._begin() as connection:
+                    batch = (await run(connection, delete(table).where(key.in_(some)))).rowcount
+                gone += batch
+                if batch < _SWEPT_ROWS:
+                    break
+            swept[table.name] = gone
+        return swept
 
     async def ping(self) -> None:
         """See core.ports.storage.Storage."""

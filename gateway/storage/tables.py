@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, Table, UniqueConstraint, text
 from sqlalchemy.schema import SchemaItem
 
+from core.models.activity import TenantActivity
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
 from core.models.chats import Chat, Message
@@ -330,6 +331,15 @@ kept_sessions = _record(
     Index(None, "expires_at"),
 )
 
+activity = _record(
+    "activity",
+    _time("touched_at"),
+    _time("idle_since", null=True),
+    _flag("sweeping"),
+    Index(None, "touched_at"),
+    Index(None, "idle_since"),
+)
+
 #: Where each kind of record lies.
 RECORDS: Mapping[type[BaseModel], Table] = {
     Pet: pets,
@@ -352,6 +362,7 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     Message: messages,
     IdempotencyRecord: idempotency,
     DurableSession: kept_sessions,
+    TenantActivity: activity,
 }
 #: Kinds that are of no use after the time in a field.
 EXPIRING: Mapping[type[BaseModel], str] = {
@@ -415,5 +426,10 @@ positions = Table(
     Column("tenant_id", TEXT, primary_key=True),
     _number("sequence"),
 )
-#: One row: the epoch of the log.
-meta = Table("meta", METADATA, Column("epoch", BigInteger, primary_key=True, autoincrement=False))
+#: One row: the epoch of the log, and the highest sequence of a log that was forgotten with its tenant.
+meta = Table(
+    "meta",
+    METADATA,
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("forgotten_head", BigInteger, nullable=False, server_default="0"),
+)

@@ -116,8 +116,11 @@ class SqlTransaction:
 
     async def next_number(self, series: str) -> int:
         """See core.ports.records.Transaction."""
-        taken = await self._run(self._upserts.next_number, self._series(series, 1))
-        return int(taken.scalar_one())
+        return await self.add_number(series, 1)
+
+    async def add_number(self, series: str, amount: int) -> int:
+        """See core.ports.records.Transaction."""
+        return int((await self._run(self._upserts.add_number, self._series(series, amount))).scalar_one())
 
     async def raise_number(self, series: str, number: int) -> None:
         """See core.ports.records.Transaction."""
@@ -130,6 +133,8 @@ class SqlTransaction:
         if head is None:
             await self._run(self._upserts.new_log, of_tenant)
             head = (await self._run(log.HOLD, of_tenant)).scalar_one()
+            if head:
+                await self._run(self._upserts.new_positions, of_tenant)
         self._head = int(head)
         return self._head
 
@@ -146,6 +151,21 @@ class SqlTransaction:
         await self._run(log.APPEND, [log.event_row(event) for event in events])
         self._head = events[-1].sequence
         await self._run(log.MOVE_HEAD, {"of_tenant": self._tenant, "new_head": self._head})
+
+    async def trim_log(self, most: int) -> int:
+        """See core.ports.records.Transaction."""
+        bounds = (await self._run(log.BOUNDS, {"of_tenant": self._tenant})).first()
+        if bounds is None or bounds.floor >= bounds.head:
+            return 0
+        place = {"of_tenant": self._tenant, "new_floor": min(bounds.floor + most, bounds.head)}
+        await self._run(log.FORGET, place)
+        await self._run(log.MOVE_FLOOR, place)
+        return int(place["new_floor"]) - int(bounds.floor)
+
+    async def forget_log(self) -> None:
+        """See core.ports.records.Transaction."""
+        for statement in log.FORGET_ALL:
+            await self._run(statement, {"of_tenant": self._tenant})
 
     async def _run(
         self,

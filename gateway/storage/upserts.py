@@ -3,20 +3,24 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, bindparam, case
+from sqlalchemy import ColumnElement, Executable, bindparam, case, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from gateway.storage.tables import revocations, series, tenants
+from gateway.storage.tables import consumers, meta, positions, revocations, series, tenants
+
+_OF_TENANT = bindparam("of_tenant", type_=tenants.c.tenant_id.type)
 
 
 @dataclass(frozen=True)
 class Upserts:
-    """``next_number`` gives the number; ``new_log`` leaves a log that is there as it is."""
+    """``add_number`` gives the sum. ``new_log`` leaves a log that is there as it is; ``new_positions`` puts the durable
+    consumers at the beginning of one that begins behind others."""
 
-    next_number: Executable
+    add_number: Executable
     raise_number: Executable
     new_log: Executable
+    new_positions: Executable
     revoke: Executable
 
 
@@ -30,16 +34,28 @@ def _build(insert: Any) -> Upserts:
     )
     revoke = insert(revocations)
     return Upserts(
-        next_number=number.on_conflict_do_update(
-            index_elements=["tenant_id", "name"], set_={"value": series.c.value + 1}
+        add_number=number.on_conflict_do_update(
+            index_elements=["tenant_id", "name"], set_={"value": series.c.value + number.excluded.value}
         ).returning(series.c.value),
         raise_number=number.on_conflict_do_update(
             index_elements=["tenant_id", "name"],
             set_={"value": _greater(series.c.value, number.excluded.value)},
         ),
+        # The condition keeps SQLite from taking ON CONFLICT for that of a join.
         new_log=insert(tenants)
-        .values(tenant_id=bindparam("of_tenant"), head=0, floor=0)
+        .from_select(
+            tenants.c.keys(),
+            select(_OF_TENANT, meta.c.forgotten_head, meta.c.forgotten_head).where(meta.c.epoch > 0),
+        )
         .on_conflict_do_nothing(index_elements=["tenant_id"]),
+        new_positions=insert(positions)
+        .from_select(
+            positions.c.keys(),
+            select(consumers.c.name, tenants.c.tenant_id, tenants.c.floor)
+            .select_from(consumers.join(tenants, tenants.c.tenant_id == bindparam("of_tenant")))
+            .where(tenants.c.floor > 0),
+        )
+        .on_conflict_do_nothing(index_elements=["consumer", "tenant_id"]),
         revoke=revoke.on_conflict_do_update(
             index_elements=["subject"],
             set_={

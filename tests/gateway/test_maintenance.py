@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -87,10 +87,10 @@ async def test_a_clock_that_is_wrong_takes_only_what_is_old_by_the_log_s_own_tim
         rounds = 0
         sweep = store.storage.sweep
 
-        async def counted(now: datetime) -> None:
+        async def counted(now: datetime) -> Mapping[str, int]:
             nonlocal rounds
             rounds += 1
-            await sweep(now)
+            return await sweep(now)
 
         store.storage.sweep = counted  # type: ignore[method-assign]
         await eventually(lambda: rounds > 5)

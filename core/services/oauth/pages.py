@@ -18,6 +18,7 @@ from core.kernel.errors import Unauthorized
 from core.kernel.ids import TenantId, new_id
 from core.models.auth import LoggedIn, LoginSession
 from core.models.users import Login, LoginKind
+from core.services.tokens import make_room
 from core.store.context import Context
 from core.store.parts import StoreParts
 from core.store.store import Store
@@ -70,6 +71,7 @@ async def log_in(store: Store, tenant: TenantId, address: str, username: str, pa
             created_at=ctx.now,
             expires_at=ctx.now + PAGE_LIFE,
         )
+        await make_room(ctx, tx, login.id)
         await tx.insert(session)
         return session
 

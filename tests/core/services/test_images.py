@@ -197,7 +197,7 @@ async def test_what_is_not_there_has_no_image(shop: Shop) -> None:
 async def test_an_image_whose_bytes_are_lost_is_not_found(shop: Shop) -> None:
     pet = await pet_in(shop)
     image = await shop.call(UPLOAD_IMAGE, body={"file": PNG}, id=pet.id)
-    await shop.store.images.delete_all(shop.tenant)
+    await shop.store.images.delete(shop.tenant, image.id)
     await shop.refusal(NotFound, GET_IMAGE, id=pet.id, imageId=image.id)
 
 

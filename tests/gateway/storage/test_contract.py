@@ -1,5 +1,6 @@
 """What every storage promises of records and transactions."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -332,6 +333,19 @@ async def test_a_credential_is_located_in_whatever_tenant(storage: Storage) -> N
     assert await storage.locate(ApiKey, "key_hash", key.key_hash) == key
     assert await storage.locate(Device, "username", device.username) == device
     assert await storage.locate(Device, "username", new_id()) is None
+
+
+async def test_numbers_are_added_to_exactly_by_many_at_once(nodes: tuple[Storage, Storage]) -> None:
+    tenant = a_tenant()
+
+    async def add(node: Storage, amount: int) -> int:
+        async with node.write(tenant) as tx:
+            return await tx.add_number("bytes", amount)
+
+    sums = await asyncio.gather(*(add(nodes[turn % 2], 5) for turn in range(10)))
+    assert sorted(sums) == [5 * turn for turn in range(1, 11)]
+    assert await add(nodes[0], -30) == 20
+    assert await add(nodes[1], 0) == 20
 
 
 async def test_sweeping_removes_what_has_expired(storage: Storage) -> None:
