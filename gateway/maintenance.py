@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.kernel.backoff import backoff_seconds
+from core.services.cancelled_orders import CancelledOrders
 from core.services.idle_tenants import note_seen, sweep_idle
 from core.services.orphan_images import OrphanImages
 from core.services.payments import settle_abandoned
@@ -60,7 +61,7 @@ async def maintain(
     age = timedelta(days=settings.log_retention_days)
     figures = LogStatistics() if figures is None else figures
     swept = Counter() if swept is None else swept
-    orphans = OrphanImages(store)
+    orphans, cancelled = OrphanImages(store), CancelledOrders(store)
 
     async def trim_and_sweep() -> None:
         now = store.clock()
@@ -92,6 +93,10 @@ async def maintain(
             minutes = timedelta(minutes=settings.unpaid_order_minutes)
             swept["unpaid_orders"] += await cancel_unpaid(store, minutes)
 
+    async def remove_cancelled() -> None:
+        if settings.cancelled_order_days:
+            swept["orders"] += await cancelled.sweep(timedelta(days=settings.cancelled_order_days))
+
     async def mind_tenants() -> None:
         await note_seen(store)
         if settings.tenant_idle_days:
@@ -106,6 +111,9 @@ async def maintain(
         group.create_task(repeat("settling payments", settle, tidy), name="payments")
         group.create_task(repeat("cancelling unpaid orders", cancel_orders, tidy), name="unpaid orders")
         group.create_task(repeat("minding idle tenants", mind_tenants, tidy), name="idle tenants")
+        group.create_task(
+            repeat("removing cancelled orders", remove_cancelled, inspect), name="cancelled orders"
+        )
         group.create_task(repeat("looking for orphan images", remove_orphans, inspect), name="orphan images")
 
 

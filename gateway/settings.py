@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     unpaid_order_minutes: float = Field(
         default=60, ge=0, description="time after which an order that is not paid is cancelled; 0 is never"
     )
+    cancelled_order_days: float = Field(
+        default=90,
+        ge=0,
+        description="age at which a cancelled order that was never paid is removed; 0 is never",
+    )
     tenant_image_bytes: int = Field(
         default=_DEFAULTS.tenant_image_bytes,
         ge=0,

@@ -15,6 +15,7 @@
 ``oauth``      OAuth 2.0: clients, what users allow them, and the protocol's own requests
 ``orders``     orders
 ``unpaid_orders``  orders that nobody pays, cancelled
+``cancelled_orders``  orders that were cancelled and never paid, removed
 ``idle_tenants``   tenants that nobody uses, removed
 ``orphan_images``  files of images without a record, removed
 ``payments``   payments and receipts

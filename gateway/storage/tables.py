@@ -134,6 +134,8 @@ orders = _record(
     Index(None, "tenant_id", "status", "id"),
     # Those that are not paid are found in all tenants.
     Index(None, "status", "created_at"),
+    # So are those that were cancelled long ago.
+    Index(None, "status", "updated_at"),
 )
 payments = _record(
     "payments",

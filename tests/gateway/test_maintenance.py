@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +12,12 @@ import pytest
 
 from core.kernel.clock import utc_now
 from core.kernel.ids import SHARED_TENANT, new_id
+from core.models import examples
+from core.services.orders import PLACE_ORDER
+from core.services.pets import CREATE_PET
 from gateway.maintenance import LogStatistics, maintain, repeat
 from gateway.settings import load_settings
-from tests.core.stores import open_store
+from tests.core.stores import UNLIMITED, Shop, open_store
 from tests.gateway.storage.records import an_event, announce
 from tests.waiting import eventually
 
@@ -97,6 +102,27 @@ async def test_a_clock_that_is_wrong_takes_only_what_is_old_by_the_log_s_own_tim
         keeping.cancel()
         await asyncio.wait({keeping})
         assert figures.counters.trimmed == 2
+
+
+async def test_what_nobody_needs_is_removed_and_counted(tmp_path: Path) -> None:
+    ahead = timedelta()
+    settings = load_settings(tenant_idle_days=40, unpaid_order_minutes=60)
+    limits = replace(UNLIMITED, tenant_idle_days=40)
+    async with open_store(tmp_path, limits=limits, clock=lambda: utc_now() + ahead) as store:
+        shop, swept = Shop(store), Counter[str]()
+        pet = await shop.call(CREATE_PET, body=examples.PET_DRAFT)
+        await shop.call(PLACE_ORDER, shop.visitor, {"petId": pet.id}, key="k")
+        await store.images.put(SHARED_TENANT, new_id(), b"lost")
+        chores = asyncio.create_task(maintain(store, settings, swept=swept, tidy=0.01, inspect=0.01))
+        await eventually(lambda: swept["images"] == 1)
+        assert set(+swept) == {"images"}
+        ahead = timedelta(days=40, hours=1)
+        await eventually(lambda: swept["unpaid_orders"] == swept["idempotency"] == 1)
+        ahead += timedelta(days=1, hours=1)
+        await eventually(lambda: swept["tenants"] == 1)
+        chores.cancel()
+        await asyncio.wait({chores})
+        assert set(+swept) == {"images", "unpaid_orders", "idempotency", "tenants"}
 
 
 async def _is(value: Awaitable[int], wanted: int) -> bool:

@@ -158,9 +158,8 @@ async def test_use_keeps_a_tenant(shop: Shop, store: Store, time: Time, use: str
 
 
 def _token(shop: Shop, time: Time) -> str:
-
     caller = replace(shop.customer, expires_at=time() + timedelta(hours=1), session_id=new_id())
-    return shop.store.signer.sign(access_claims(caller, new_id(), time()))
+    return shop.store.signer.sign(access_claims(caller, new_id(), time(), ""))
 
 
 async def test_what_the_store_does_of_its_own_accord_is_no_use(shop: Shop, store: Store, time: Time) -> None:
@@ -217,7 +216,7 @@ async def test_nobody_writes_while_a_tenant_is_removed_and_a_removal_that_stoppe
     def stops(of: TenantId) -> AbstractAsyncContextManager[Transaction]:
         nonlocal commits
         commits += 1
-        if commits == 6:
+        if commits == 8:
             raise RuntimeError("the node stops")
         return write(of)
 

@@ -16,6 +16,7 @@ from core.models.pets import Pet
 from core.models.users import User
 from core.ports.records import Between, Equal, Query, Record, Taken, TransientFailure
 from core.ports.storage import Storage
+from gateway.storage.tables import METADATA
 from tests.gateway.storage import records
 from tests.gateway.storage.records import NOW, a_pet, a_tenant, an_event, announce, later, put
 
@@ -359,6 +360,25 @@ async def test_sweeping_removes_what_has_expired(storage: Storage) -> None:
         assert await tx.find(Query(IdempotencyRecord)) == [young]
         assert await tx.find(Query(LoginSession)) == [open_]
         assert await tx.find(Query(User)) == [user]
+
+
+async def test_sweeping_says_what_it_removed_and_goes_in_batches(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.storage.sql._SWEPT_ROWS", 2)
+    tenant = a_tenant()
+    await storage.sweep(NOW)
+    await put(storage, *(records.a_session(tenant, expires_at=later(1)) for _ in range(5)))
+    await put(storage, records.an_answer(tenant, expires_at=later(1)))
+    swept = await storage.sweep(later(2))
+    # Other tests share the database.
+    assert swept["sessions"] >= 5
+    assert swept["idempotency"] >= 1
+    assert set(swept) == {table.name for table in METADATA.tables.values() if "expires_at" in table.c} - {
+        "api_keys", "leases",
+    }  # fmt: skip
+    async with storage.read(tenant) as tx:
+        assert not await tx.count(Query(LoginSession))
 
 
 async def test_revocations_are_found_by_their_time_until_they_expire(storage: Storage) -> None:

@@ -25,6 +25,7 @@ def upgrade() -> None:
     )
     for column in ("touched_at", "idle_since"):
         op.create_index(f"ix_activity_{column}", "activity", [column])
+    op.create_index("ix_orders_status_updated_at", "orders", ["status", "updated_at"])
     op.add_column("meta", sa.Column("forgotten_head", sa.BigInteger(), nullable=False, server_default="0"))
     # Each tenant that there is was used just now, for nobody knows better.
     now = datetime.now(UTC)
