@@ -19,6 +19,7 @@ from protocols.http.cors import Cors
 from protocols.http.no_door import WebSocketsOnly
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.socket import MqttSocketDoor
+from protocols.oauth.adapter import OauthDoor
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
 from protocols.socketio.adapter import SocketIoDoor
@@ -36,10 +37,12 @@ def build_app(node: Node, access: AccessLog) -> Router:
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
     well_known = WellKnown(node.signer, store.public_url, [trusted.issuer for trusted in settings.issuers])
     probes = Probes(node.health, metrics, origins=origins, token=settings.metrics_token)
+    oauth = OauthDoor(store, registration=settings.oauth_registration, origins=origins)
     paths = {
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
         **dict.fromkeys(pages.paths, Mount("graphql", pages)),
+        **dict.fromkeys(oauth.paths, Mount("oauth", oauth)),
         **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio, lasting=True)),
         **dict.fromkeys(well_known.paths, Mount("well-known", well_known)),
         **dict.fromkeys(Probes.paths, Mount(PROBES, probes)),

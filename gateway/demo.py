@@ -1,10 +1,11 @@
 """Demo mode: a store to try out, with well-known accounts."""
 
 from core.auth.authentication import hash_key
-from core.kernel.caller import STAFF_SCOPES, Role, Scope, operator
+from core.kernel.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Role, Scope, operator
 from core.kernel.ids import SHARED_TENANT, TenantId, new_id
 from core.kernel.model import NoParams
 from core.models.api_keys import ApiKey
+from core.models.oauth import GrantType, OAuthClient
 from core.models.tenant import Seeded
 from core.models.users import Login, LoginKind, User, name_key
 from core.ports.records import Equal, Query
@@ -14,6 +15,9 @@ from core.store.operation import Operation
 from core.store.store import Call, Store
 
 API_KEY = "special-key"
+#: OAuth clients: one without a secret that asks users from their own machine, and one that acts of its own accord.
+APPLICATION_ID = "00000000-0000-7000-8000-0000000000a1"
+SERVICE_ID, SERVICE_SECRET = "00000000-0000-7000-8000-0000000000a2", "demo-service-secret"
 #: User name, password, first name, role.
 ACCOUNTS = (
     ("demo-staff", "demo-staff-password", "Sam", Role.STAFF),
@@ -68,7 +72,34 @@ async def _open_demo(ctx: Context, params: NoParams, body: None) -> Seeded:  # n
             created_at=ctx.now,
         )
         await tx.insert(key)
+    for client in _oauth_clients(ctx):
+        if await tx.get(OAuthClient, client.id) is None:
+            await tx.insert(client)
     return await seed(ctx)
+
+
+def _oauth_clients(ctx: Context) -> tuple[OAuthClient, ...]:
+    return (
+        OAuthClient(
+            id=APPLICATION_ID,
+            tenant_id=ctx.tenant,
+            name="Demo application",
+            redirect_uris=("http://127.0.0.1/callback",),
+            grant_types=(GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),
+            scopes=tuple(sorted(CUSTOMER_SCOPES)),
+            created_at=ctx.now,
+        ),
+        OAuthClient(
+            id=SERVICE_ID,
+            tenant_id=ctx.tenant,
+            name="Demo service",
+            redirect_uris=(),
+            grant_types=(GrantType.CLIENT_CREDENTIALS,),
+            scopes=(Scope.READ_ORDERS, Scope.READ_PETS, Scope.READ_USER),
+            secret_hash=hash_key(SERVICE_SECRET),
+            created_at=ctx.now,
+        ),
+    )
 
 
 async def _register(ctx: Context, name: str, password_hash: str, first_name: str, role: Role) -> None:

@@ -143,6 +143,9 @@ class Settings(BaseSettings):
         default=None,
         description="with it as their bearer token others than this machine see /metrics and the details of /readyz",
     )
+    oauth_registration: bool = Field(
+        default=False, description="OAuth clients may register themselves (RFC 7591) at /v1/oauth/register"
+    )
     unpaid_order_minutes: float = Field(
         default=60, ge=0, description="time after which an order that is not paid is cancelled; 0 is never"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gateway.demo import ACCOUNTS, API_KEY
+from gateway.demo import ACCOUNTS, API_KEY, SERVICE_ID, SERVICE_SECRET
 from gateway.serving import BoundPorts
 from gateway.settings import Settings
 
@@ -101,6 +101,15 @@ def entries(ports: BoundPorts) -> Iterator[Entry]:
             f"{python} -c 'import paho.mqtt.subscribe as mqtt; mqtt.callback(",
             """  lambda client, data, message: print(message.payload), "pets/#",""",
             f"""  hostname="{ports.http.reachable_host}", port={ports.http.port}, transport="websockets")'""",
+        ),
+    )
+    yield Entry(
+        "OAuth 2.0",
+        f"{http}/v1/oauth",
+        (
+            f"curl {http}/v1/oauth/token \\",
+            f"  -u {SERVICE_ID}:{SERVICE_SECRET} \\",
+            "  -d grant_type=client_credentials",
         ),
     )
     if ports.mqtts is not None:

@@ -42,9 +42,9 @@ def new_cookie() -> str:
     return secrets.token_urlsafe(32)
 
 
-def form_token(store: StoreParts, cookie: str) -> str:
-    """What a form of a page carries, so that no other site can send it (a keyed hash of the cookie)."""
-    digest = store.signer.digest(b"page form\0" + cookie.encode("utf-8", "surrogatepass"))
+def form_token(store: StoreParts, cookie: str, about: str) -> str:
+    """What a form about something carries, so that no other site can send it: a keyed hash of the cookie and that."""
+    digest = store.signer.digest(f"page form\0{cookie}\0{about}".encode("utf-8", "surrogatepass"))
     return base64.urlsafe_b64encode(digest[:_MAC_BYTES]).decode()
 
 

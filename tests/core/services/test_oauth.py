@@ -667,5 +667,9 @@ async def test_a_login_at_the_pages_lasts_an_hour(timed: Shop, clock: Wrist) -> 
 
 async def test_a_form_belongs_to_its_browser(shop: Shop) -> None:
     first, second = pages.new_cookie(), pages.new_cookie()
-    assert pages.form_token(shop.store, first) == pages.form_token(shop.store, first)
-    assert pages.form_token(shop.store, first) != pages.form_token(shop.store, second)
+    token = pages.form_token(shop.store, first, "this")
+    assert token == pages.form_token(shop.store, first, "this")
+    assert token not in (
+        pages.form_token(shop.store, second, "this"),
+        pages.form_token(shop.store, first, "that"),
+    )

@@ -1,0 +1,12 @@
+"""The OAuth 2.0 door: requests of the protocol, and the pages on which users allow applications to act for them.
+
+``adapter``   which path is what
+``endpoints``  tokens, revocation, introspection, registration: requests of clients
+``wire``      forms, and how clients authenticate
+``errors``    errors in the shape of RFC 6749
+``metadata``  what the server says of itself (RFC 8414)
+``authorize``  the page that asks a user: login, consent, the way back
+``browser``   cookies, and tokens of forms
+``pages``     pages from templates/, and their policy
+``openapi``   what the OpenAPI document says of the door
+"""

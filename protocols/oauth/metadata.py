@@ -1,0 +1,34 @@
+"""What the server says of itself (RFC 8414)."""
+
+from core.kernel.caller import Scope
+from core.services.oauth.grant_types import GRANT_TYPES
+
+WELL_KNOWN = "/.well-known/oauth-authorization-server"
+AUTHORIZE, TOKEN, REVOKE, INTROSPECT, REGISTER = (
+    f"/v1/oauth/{name}" for name in ("authorize", "token", "revoke", "introspect", "register")
+)
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+
+
+def metadata(issuer: str, *, registration: bool) -> dict[str, object]:
+    """The document of a gateway found under ``issuer``. ``registration``: clients may register themselves."""
+    document: dict[str, object] = {
+        "issuer": issuer,
+        "authorization_endpoint": issuer + AUTHORIZE,
+        "token_endpoint": issuer + TOKEN,
+        "revocation_endpoint": issuer + REVOKE,
+        "introspection_endpoint": issuer + INTROSPECT,
+        "scopes_supported": [scope.value for scope in Scope],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANT_TYPES),
+        "token_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
+        "revocation_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
+        "introspection_endpoint_auth_methods_supported": list(SECRET_METHODS),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "ui_locales_supported": ["en"],
+    }
+    if registration:
+        document["registration_endpoint"] = issuer + REGISTER
+    return document
