@@ -6,6 +6,7 @@ The request stays in the address of the page, and is checked again at each step;
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from core.kernel.caller import Role
 from core.kernel.errors import RateLimited, StoreError, Unauthorized
 from core.services.oauth import pages as logins
 from core.services.oauth.authorization import (
@@ -180,6 +181,7 @@ class Authorize:
     ) -> Response:
         values = self._values(exchange, request, browser, message) | {
             "username": visit.account.username,
+            "acts_for_store": visit.role is Role.STAFF,
             "scopes": [in_words(scope) for scope in sorted(within_reach(request, visit))],
             "destination": request.redirect_uri.partition("?")[0],
         }

@@ -18,6 +18,7 @@ def metadata(issuer: str, *, registration: bool) -> dict[str, object]:
         "token_endpoint": issuer + TOKEN,
         "revocation_endpoint": issuer + REVOKE,
         "introspection_endpoint": issuer + INTROSPECT,
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "scopes_supported": [scope.value for scope in Scope],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
