@@ -30,46 +30,35 @@ class GrantType(Choice):
 
 # --- redirect URIs ---
 
-#: Printable ASCII without what browsers and header fields read in ways of their own, without user information,
-#: fragment or wildcard.
-_URI = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?P<rest>[!$%&'()+,\-./0-9:=?@A-Z\[\]_a-z~;]+)")
-_WEB = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?(?:[/?][^\[\]]*)?")
+#: What may follow the host: printable ASCII without what browsers and header fields read in ways of their own, without
+#: fragment or wildcard. There is no user information.
+_CHARACTERS = r"[!$%&'()+,\-./0-9:;=?@A-Z_a-z~]"
+_TAIL = rf"(?:[/?]{_CHARACTERS}*)?"
+_PORT = r"(?::[0-9]{1,5})?"
+_WEB = rf"https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?{_PORT}{_TAIL}"
+_LOOPBACK_HOST = r"http://(?:127\.0\.0\.1|\[::1\]|localhost)"
+#: A scheme of an application's own has the form of a domain name turned around, so that it is neither ``javascript:``
+#: nor another that a browser knows (RFC 8252, section 7.1).
+_OWN = rf"[a-z][a-z0-9+-]*\.[a-z0-9+.-]*:{_CHARACTERS}+"
+_URI = re.compile(f"(?:{_WEB}|{_LOOPBACK_HOST}{_PORT}{_TAIL}|{_OWN})")
 #: A port of the machine that the browser runs on; the groups are what must not differ.
-LOOPBACK = re.compile(
-    r"(?P<origin>http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?P<rest>(?:[/?][^\[\]]*)?)"
-)
+LOOPBACK = re.compile(f"({_LOOPBACK_HOST}){_PORT}({_TAIL})")
 
 
 def _redirect_uri(text: str) -> str:
-    """A URI that a browser can be sent to (RFC 6749, section 3.1.2; RFC 8252, section 7).
-
-    A scheme of an application's own has the form of a domain name turned around, so that it is neither ``javascript:``
-    nor another that a browser knows.
-    """
-    found = _URI.fullmatch(text)
-    if found is None:
+    """A URI that a browser can be sent to (RFC 6749, section 3.1.2; RFC 8252, section 7)."""
+    if _URI.fullmatch(text) is None:
         raise PydanticCustomError(
-            "INVALID_FORMAT", "must be an absolute URI of ASCII characters, its scheme and host in lower case, "
-            "without fragment",
-        )  # fmt: skip
-    scheme = found["scheme"]
-    if scheme == "https":
-        good = _WEB.fullmatch(text) is not None
-    elif scheme == "http":
-        good = LOOPBACK.fullmatch(text) is not None
-    else:
-        good = "." in scheme
-    if not good:
-        raise PydanticCustomError(
-            "INVALID_FORMAT", "must be https, http on 127.0.0.1, [::1] or localhost, or of a scheme with a dot "
-            "in it such as com.example.app",
-        )  # fmt: skip
+            "INVALID_FORMAT",
+            "must be an absolute URI in ASCII without fragment: https, http on 127.0.0.1, [::1] or localhost, or of a "
+            "scheme with a dot in it such as com.example.app; scheme and host in lower case",
+        )
     return text
 
 
 RedirectUri = Annotated[
     str,
-    Field(min_length=1, max_length=_MAX_URI_CHARACTERS),
+    Field(min_length=1, max_length=_MAX_URI_CHARACTERS, json_schema_extra={"pattern": f"^{_URI.pattern}$"}),
     AfterValidator(_redirect_uri),
 ]
 
@@ -79,11 +68,7 @@ def same_redirect_uri(registered: str, given: str) -> bool:
     if registered == given:
         return True
     ours, theirs = LOOPBACK.fullmatch(registered), LOOPBACK.fullmatch(given)
-    return (
-        ours is not None
-        and theirs is not None
-        and ours.group("origin", "rest") == theirs.group("origin", "rest")
-    )
+    return ours is not None and theirs is not None and ours.groups() == theirs.groups()
 
 
 # --- clients ---

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.contracts.asyncapi import asyncapi_document
 from gateway.contracts.protobuf import generated_code
 from protocols.graphql.schema import schema_text
+from protocols.oauth import openapi as oauth
 from protocols.rest.openapi import edition_3_1, openapi_document
 from protocols.rest.pages import dump_yaml
 from protocols.sse import openapi as sse
@@ -19,8 +20,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def http_document() -> dict[str, Any]:
-    """The OpenAPI document of the HTTP port: REST, and the event stream beside it."""
-    return openapi_document(sse.PATHS, sse.SCHEMAS)
+    """The OpenAPI document of the HTTP port: REST, and beside it the event stream and OAuth."""
+    return openapi_document({**sse.PATHS, **oauth.PATHS}, {**sse.SCHEMAS, **oauth.SCHEMAS})
 
 
 def http_document_3_1() -> dict[str, Any]:

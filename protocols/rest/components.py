@@ -3,6 +3,8 @@
 from importlib.metadata import version
 from typing import Any
 
+from core.kernel.caller import Scope
+from core.kernel.describing import texts_of
 from protocols.http.problems import ProblemType
 
 INFO: dict[str, Any] = {
@@ -17,6 +19,9 @@ INFO: dict[str, Any] = {
     "license": {"name": "MIT", "identifier": "MIT"},
 }
 
+#: What each scope means.
+_SCOPES = {scope.value: texts_of(Scope)[scope.name] for scope in Scope}
+
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearerAuth": {
         "type": "http",
@@ -29,6 +34,19 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "in": "header",
         "name": "X-API-Key",
         "description": "An API key from `POST /v1/api-keys`.",
+    },
+    "oauth2": {
+        "type": "oauth2",
+        "description": "An access token of an OAuth client: for a user who allowed it, or of its own accord.",
+        "flows": {
+            "authorizationCode": {
+                "authorizationUrl": "/v1/oauth/authorize",
+                "tokenUrl": "/v1/oauth/token",
+                "refreshUrl": "/v1/oauth/token",
+                "scopes": _SCOPES,
+            },
+            "clientCredentials": {"tokenUrl": "/v1/oauth/token", "scopes": _SCOPES},
+        },
     },
 }
 

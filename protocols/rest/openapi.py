@@ -120,7 +120,9 @@ def _operation(binding: Binding, name: str, schemas: Schemas) -> dict[str, Any]:
 
 def _security(binding: Binding) -> list[dict[str, list[str]]]:
     scopes = [binding.operation.scope.value] if binding.operation.scope is not None else []
-    known = [{scheme: scopes} for scheme in components.SECURITY_SCHEMES]
+    in_person = binding.operation.in_person
+    schemes = [name for name in components.SECURITY_SCHEMES if name != "oauth2" or not in_person]
+    known = [{name: scopes} for name in schemes]
     return [{}, *known] if binding.operation.anonymous else known
 
 
