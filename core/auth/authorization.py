@@ -1,4 +1,4 @@
-"""Who may read an order, and who may listen to what."""
+"""Who may read an order or an application, and who may listen to what."""
 
 import re
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from core.kernel.errors import BadRequest, Forbidden, StoreError, Unauthorized
 from core.kernel.events import EventKind
 from core.kernel.limits import Limits
 from core.kernel.topics import covers, parse_filter
+from core.models.adoptions import Adoption
 from core.models.catalogue import EVENTS
 from core.models.chats import Chat
 from core.models.orders import Order
@@ -22,16 +23,15 @@ def _roots(kinds: Iterable[EventKind]) -> frozenset[str]:
 
 #: First levels of the topics that anybody may listen to: some of their events are for everybody.
 PUBLIC_ROOTS = _roots(kind for kind in EVENTS.values() if kind.public)
-#: First levels of the topics whose events are not for everybody. No event has the topic ``adoptions`` yet, but that it
-#: will not be public is a promise.
-PRIVATE_ROOTS = (_roots(EVENTS.values()) - PUBLIC_ROOTS) | {"adoptions"}
+#: First levels of the topics whose events are not for everybody.
+PRIVATE_ROOTS = _roots(EVENTS.values()) - PUBLIC_ROOTS
 #: Topic filters of what tells of a person: no grant shows it.
 PERSONAL_TOPICS = frozenset(
     re.sub(r"\{\w+\}", "+", topic) for kind in EVENTS.values() if kind.personal for topic in kind.topics
 )
 _PUBLIC_GRANTS = tuple(f"{root}/#" for root in PUBLIC_ROOTS)
 _STAFF_GRANTS = {
-    Scope.READ_ORDERS: ("orders/#", "payments/#", "adoptions/#"),
+    Scope.READ_ORDERS: ("orders/#", "payments/#"),
     Scope.CHAT_AGENT: ("chats/#",),
 }
 #: Under which first levels a user's own events are seen with a scope; of pets there are those of an order's.
@@ -46,17 +46,22 @@ def order_topics(order_id: str) -> str:
     return f"orders/{order_id}/#"
 
 
-def may_read_order(caller: Caller, order: Order) -> bool:
-    """Whether the caller may read an order: STAFF, its owner, a device that was given it.
+def may_read_order(caller: Caller, order_id: str, owner_id: str | None) -> bool:
+    """Whether the caller may read an order and its receipt: STAFF, its owner, a device that was given it.
 
-    An order without an owner is readable by whoever knows its id.
+    What has no owner is readable by whoever knows its id.
     """
     return (
-        order.user_id is None
+        owner_id is None
         or caller.is_staff
-        or order.user_id == caller.user_id
-        or order_topics(order.id) in caller.topics
+        or owner_id == caller.user_id
+        or order_topics(order_id) in caller.topics
     )
+
+
+def may_read_adoption(caller: Caller, adoption: Adoption) -> bool:
+    """Whether the caller may read an application: STAFF, and the applicant."""
+    return caller.is_staff or adoption.user_id == caller.user_id
 
 
 def viewer_of(caller: Caller) -> Viewer:
@@ -137,6 +142,9 @@ async def _readable(tx: Transaction, root: str, ids: tuple[str, ...], user_id: s
     if root == "chats":
         chats = await tx.find(Query(Chat, (OneOf("id", ids),)))
         return frozenset(chat.id for chat in chats if chat.customer_id == user_id)
+    if root == "adoptions":
+        adoptions = await tx.find(Query(Adoption, (OneOf("id", ids),)))
+        return frozenset(adoption.id for adoption in adoptions if adoption.user_id == user_id)
     if root == "payments":
         payments = await tx.find(Query(Payment, (OneOf("id", ids),)))
         orders = await _readable(tx, "orders", tuple(payment.order_id for payment in payments), user_id)

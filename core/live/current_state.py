@@ -10,8 +10,15 @@ from typing import TypeVar
 from core.auth.authorization import viewer_of
 from core.hub import Viewer
 from core.kernel.caller import Caller
-from core.kernel.events import PUBLIC, Draft, Event
+from core.kernel.events import PUBLIC, Draft, Event, personal_to
 from core.kernel.topics import matches
+from core.models.adoptions import (
+    ADOPTION_STATUS_CHANGED,
+    ADOPTION_SUBMITTED,
+    Adoption,
+    AdoptionEvent,
+    AdoptionStatus,
+)
 from core.models.inventory import INVENTORY_CHANGED, InventoryEvent
 from core.models.orders import ORDER_CREATED, ORDER_STATUS_CHANGED, Order, OrderEvent, OrderStatus
 from core.models.payments import (
@@ -233,9 +240,34 @@ def _payment_state(order: Order, payment: Payment, receipt: Receipt | None) -> D
     )
 
 
+async def _adoptions(
+    store: Store, caller: Caller, event_filter: str, first: str
+) -> AsyncIterator[list[Draft]]:
+    viewer, subject = viewer_of(caller), _subject(event_filter)
+    if viewer.kind not in ("user", "staff"):
+        return
+    where: list[Condition] = [] if viewer.kind == "staff" else [Equal("user_id", viewer.user_id)]
+    if subject is not None:
+        where.append(Equal("id", subject))
+
+    async def state_of(_: Transaction, adoptions: list[Adoption]) -> list[Draft]:
+        return [_adoption_state(adoption) for adoption in adoptions]
+
+    async for drafts in _pages(store, caller, Adoption, tuple(where), first, state_of):
+        yield drafts
+
+
+def _adoption_state(adoption: Adoption) -> Draft:
+    submitted = adoption.status is AdoptionStatus.SUBMITTED
+    kind = ADOPTION_SUBMITTED if submitted else ADOPTION_STATUS_CHANGED
+    seen = personal_to(adoption.user_id)
+    return Draft(kind, AdoptionEvent(adoption=adoption), seen, {"adoption_id": adoption.id})
+
+
 #: The topics that have a state, by form, and what reads it, from a record on.
 _COLLECTIONS: dict[tuple[str, ...], Callable[[Store, Caller, str, str], AsyncIterator[list[Draft]]]] = {
     ("pets/+/status", "pets/+/availability"): _pets,
     ("inventory/+/stock",): _stock,
     ("orders/+/status", "orders/+/payment", "payments/+/status"): _orders,
+    ("adoptions/+/status",): _adoptions,
 }

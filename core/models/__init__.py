@@ -2,6 +2,7 @@
 
 ``catalogue``         every kind of event
 ``activity``          when a private tenant was used last
+``adoptions``         applications for pets
 ``api_keys``          API keys
 ``auth``              logins
 ``chats``             support chats and their messages

@@ -1,7 +1,7 @@
 """Every kind of event, in one place for doors, documents and authorization."""
 
 from core.kernel.events import EventKind
-from core.models import chats, inventory, orders, payments, pets, readings
+from core.models import adoptions, chats, inventory, orders, payments, pets, readings
 
 #: Every kind of event by its type.
 EVENTS: dict[str, EventKind] = {
@@ -12,6 +12,7 @@ EVENTS: dict[str, EventKind] = {
         *orders.EVENTS,
         *payments.EVENTS,
         *inventory.EVENTS,
+        *adoptions.EVENTS,
         *chats.EVENTS,
     )
 }

@@ -9,6 +9,7 @@ USER_ID = "019e2d0f-9a11-7e20-b4d6-81c3f5a2e970"
 PAYMENT_ID = "019e2d12-3d90-7f18-a6b7-4c2e8d1f0a33"
 RECEIPT_ID = "019e2d12-3d92-7a05-8e41-7b9d3c5f2e16"
 IMAGE_ID = "019e2d13-61c8-7d2f-9b50-1e7a4c8d3f62"
+ADOPTION_ID = "019e2d17-1f64-7a3d-8c29-4b6e0d5a7f81"
 
 PET_DRAFT: dict[str, Any] = {
     "name": "Biscuit",
@@ -126,6 +127,24 @@ RECEIPT: dict[str, Any] = {
     "currency": "USD",
     "source": _SOURCE,
     "issuedAt": "2026-03-03T16:07:01.552Z",
+    "url": f"https://petstore.example.com/v1/receipts/{RECEIPT_ID}?tenant={TENANT_ID}",
+}
+ADOPTION_DRAFT: dict[str, Any] = {
+    "petId": PET_ID,
+    "applicant": {"name": "Alex Meyer", "email": "alex@example.com", "phone": "+4930901820"},
+    "householdType": "HOUSE",
+    "hasYard": True,
+    "message": "We work from home, and the shoes are his to carry.",
+}
+ADOPTION: dict[str, Any] = {
+    "id": ADOPTION_ID,
+    "tenantId": TENANT_ID,
+    "number": 3,
+    "userId": USER_ID,
+    **ADOPTION_DRAFT,
+    "status": "SUBMITTED",
+    "createdAt": "2026-03-04T08:12:30.000Z",
+    "updatedAt": "2026-03-04T08:12:30.000Z",
 }
 STOCK: dict[str, int] = {"AVAILABLE": 48, "PENDING": 6}
 _DOGS = {"available": 14, "pending": 2, "adopted": 3, "notAvailable": 1}
@@ -187,6 +206,7 @@ PLACES = {
     "payment_id": PAYMENT_ID,
     "species": "DOG",
     "chat_id": CHAT_ID,
+    "adoption_id": ADOPTION_ID,
 }
 _WAITING = {name: value for name, value in CHAT.items() if name != "agentId"} | {"status": "WAITING"}
 _DELIVERED = {**MESSAGE, "deliveredAt": "2026-03-03T16:20:09.244Z"}
@@ -241,7 +261,11 @@ EVENTS: dict[str, dict[str, Any]] = {
     "payment.refunded": {
         "payment": {**PAYMENT, "status": "REFUNDED"},
         "order": _CANCELLED,
-        "receipt": RECEIPT,
+        "receipt": {**RECEIPT, "refundedAt": _CANCELLED["updatedAt"]},
+    },
+    "adoption.submitted": {"adoption": ADOPTION},
+    "adoption.status_changed": {
+        "adoption": {**ADOPTION, "status": "APPROVED", "updatedAt": "2026-03-06T10:12:00.000Z"}
     },
     "inventory.changed": {"species": "DOG", "available": 14, "pending": 2, "adopted": 3},
     "chat.opened": {"chat": _WAITING},

@@ -205,6 +205,10 @@ class Receipt(Resource):
     """What was charged."""
     issued_at: Timestamp
     """When it was issued."""
+    refunded_at: Timestamp | None = None
+    """When the money was returned."""
+    url: str | None = None
+    """Where it can be read; receipts of older versions of the store do not say so."""
 
 
 def _digits(low: int, high: int) -> AfterValidator:

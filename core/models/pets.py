@@ -54,7 +54,7 @@ class PetStatus(Choice):
     PENDING = "PENDING"
     """Reserved by an order."""
     ADOPTED = "ADOPTED"
-    """Sold."""
+    """Sold or adopted."""
     NOT_AVAILABLE = "NOT_AVAILABLE"
     """Not for sale."""
 
@@ -90,6 +90,8 @@ class StatusReason(Choice):
     """The order that had reserved it was cancelled."""
     ORDER_DELIVERED = "ORDER_DELIVERED"
     """Its order was delivered."""
+    ADOPTION_APPROVED = "ADOPTION_APPROVED"
+    """An application for it was approved."""
     UPDATED = "UPDATED"
     """The store's staff set it by hand."""
 

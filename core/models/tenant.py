@@ -21,3 +21,5 @@ class Seeded(Model):
     """How many orders were added."""
     chats: int
     """How many chats were added."""
+    adoptions: int
+    """How many applications for pets were added."""

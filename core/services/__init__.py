@@ -5,7 +5,9 @@
 ``quotas``     how much a tenant may hold
 ``lookups``    several resources at once by their ids
 ``seed``       demo data
+``adoptions``  adoptions: applied for, decided, withdrawn
 ``api_keys``   API keys
+``applications``  applications announced, and ended with what they were for
 ``auth``       login, refresh, logout
 ``chats``      chats: opened, assigned, closed
 ``messages``   messages in chats: listed, sent, marked as delivered and read

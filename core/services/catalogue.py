@@ -1,6 +1,7 @@
 """All operations of the store, in one place for doors and documents."""
 
 from core.services import (
+    adoptions,
     api_keys,
     auth,
     chats,
@@ -26,6 +27,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *inventory.OPERATIONS,
     *orders.OPERATIONS,
     *payments.OPERATIONS,
+    *adoptions.OPERATIONS,
     *users.OPERATIONS,
     *auth.OPERATIONS,
     *api_keys.OPERATIONS,

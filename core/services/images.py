@@ -15,7 +15,7 @@ from core.kernel.errors import (
     ViolationCode,
 )
 from core.kernel.events import PUBLIC
-from core.kernel.ids import SHARED_TENANT, new_id
+from core.kernel.ids import new_id
 from core.kernel.limits import Limits
 from core.kernel.model import ById
 from core.models import examples
@@ -68,7 +68,7 @@ async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
         id=image_id,
         tenant_id=ctx.tenant,
         pet_id=params.id,
-        url=_address(ctx, params.id, image_id),
+        url=ctx.address_of(f"pets/{params.id}/images/{image_id}"),
         media_type=media_type,
         size=size,
         additional_metadata=body.additional_metadata,
@@ -78,12 +78,6 @@ async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
 
 def _refused(message: str, code: ViolationCode) -> ValidationFailed:
     return ValidationFailed((Violation("file", message, code),))
-
-
-def _address(ctx: Context, pet_id: str, image_id: str) -> str:
-    """Where an image is served. A browser that shows it sends no header, so that a private tenant is in the address."""
-    tenant = "" if ctx.tenant == SHARED_TENANT else f"?tenant={ctx.tenant}"
-    return f"{ctx.store.public_url}/v1/pets/{pet_id}/images/{image_id}{tenant}"
 
 
 async def _upload_image(ctx: Context, params: ById, body: ImageUpload) -> Image:  # noqa: ARG001

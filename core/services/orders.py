@@ -11,7 +11,7 @@ from core.kernel.errors import (
     Violation,
     ViolationCode,
 )
-from core.kernel.events import NAMED, Audience, EventKind, personal_to, visible_to
+from core.kernel.events import NAMED, Audience, EventKind, visible_to
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page
 from core.kernel.validation import MergePatch, check_body
@@ -28,20 +28,11 @@ from core.models.orders import (
     OrderStatus,
 )
 from core.models.payments import PAYMENT_REFUNDED, Payment, PaymentEvent, PaymentStatus, Receipt
-from core.models.pets import (
-    PET_ADOPTED,
-    AdoptedPet,
-    Adopter,
-    Pet,
-    PetAdoptedEvent,
-    PetStatus,
-    Reservation,
-    StatusReason,
-)
+from core.models.pets import Adopter, Pet, PetStatus, Reservation, StatusReason
 from core.models.users import User
 from core.ports.records import Condition, Equal, OneOf, Query
 from core.services.paging import page_of
-from core.services.pets import move_pet
+from core.services.pets import announce_adopted, move_pet
 from core.services.quotas import count_one
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
@@ -58,13 +49,23 @@ def audience_of(order: Order) -> Audience:
     return NAMED if order.user_id is None else visible_to(order.user_id)
 
 
+def require_reading(caller: Caller) -> None:
+    """Pass when the caller may ask for single orders and their receipts; which of them, ``may_read_order`` says.
+
+    Raises:
+        Forbidden: they are a user or an API key without the scope read:orders.
+    """
+    if caller.role not in (Role.VISITOR, Role.DEVICE):  # a device reads what it was given
+        caller.require(Scope.READ_ORDERS)
+
+
 def check_readable(caller: Caller, order: Order) -> None:
     """Pass when the caller may read an order.
 
     Raises:
         NotFound: the caller may not see it, which hides its existence.
     """
-    if not may_read_order(caller, order):
+    if not may_read_order(caller, order.id, order.user_id):
         raise NotFound(f"There is no order '{order.id}'.")
 
 
@@ -136,22 +137,13 @@ async def advance(ctx: Context, order: Order, status: OrderStatus) -> Order:
     moved = await move_order(ctx, order, status, changed_by(ctx))
     if status is OrderStatus.DELIVERED:
         user = await (await ctx.tx()).get(User, order.user_id) if order.user_id is not None else None
+        adopter = None
+        if user is not None:
+            adopter = Adopter(id=user.id, name=f"{user.first_name} {user.last_name}", email=user.email)
         for pet in await _release(ctx, order):
             owned = await move_pet(ctx, pet, PetStatus.ADOPTED, StatusReason.ORDER_DELIVERED, order.user_id)
-            _announce_adoption(ctx, owned, user)
+            announce_adopted(ctx, owned, adopter)
     return moved
-
-
-def _announce_adoption(ctx: Context, pet: Pet, user: User | None) -> None:
-    adopter = None
-    if user is not None:
-        adopter = Adopter(id=user.id, name=f"{user.first_name} {user.last_name}", email=user.email)
-    data = PetAdoptedEvent(
-        pet=AdoptedPet(id=pet.id, name=pet.name, species=pet.species, status=pet.status),
-        adopter=adopter,
-        adoption_date=ctx.now,
-    )
-    ctx.emit(PET_ADOPTED, data, personal_to(pet.owner_id), pet_id=pet.id)
 
 
 async def cancel(ctx: Context, order: Order) -> Order:
@@ -199,9 +191,20 @@ async def _refund(ctx: Context, order: Order) -> None:
         await tx.get(Payment, found.id, lock=True)
         refunded = found.model_copy(update={"status": PaymentStatus.REFUNDED, "updated_at": ctx.now})
         await tx.update(refunded)
-        receipt = await tx.get(Receipt, found.receipt_id) if found.receipt_id is not None else None
+        receipt = await _mark_refunded(ctx, found.receipt_id)
         data = PaymentEvent(payment=refunded, order=order, receipt=receipt)
         ctx.emit(PAYMENT_REFUNDED, data, audience_of(order), order_id=order.id, payment_id=found.id)
+
+
+async def _mark_refunded(ctx: Context, receipt_id: str | None) -> Receipt | None:
+    """Note on a receipt that the money went back."""
+    tx = await ctx.tx()
+    receipt = await tx.get(Receipt, receipt_id, lock=True) if receipt_id is not None else None
+    if receipt is None:
+        return None
+    refunded = receipt.model_copy(update={"refunded_at": ctx.now})
+    await tx.update(refunded)
+    return refunded
 
 
 async def _place_order(ctx: Context, params: NoParams, body: OrderDraft) -> Order:  # noqa: ARG001
@@ -225,8 +228,7 @@ async def _list_orders(ctx: Context, params: OrderFilter, body: None) -> Page[Or
 
 
 async def _get_order(ctx: Context, params: ById, body: None) -> Order:  # noqa: ARG001
-    if ctx.caller.role not in (Role.VISITOR, Role.DEVICE):  # a device reads what it was given
-        ctx.caller.require(Scope.READ_ORDERS)
+    require_reading(ctx.caller)
     order = await ctx.get(Order, params.id)
     check_readable(ctx.caller, order)
     return order

@@ -5,6 +5,7 @@ import logging
 from contextlib import suppress
 from datetime import timedelta
 
+from core.auth.authorization import may_read_order
 from core.kernel.caller import Scope, operator
 from core.kernel.errors import (
     Conflict,
@@ -40,7 +41,14 @@ from core.models.payments import (
 )
 from core.ports.payments import Charge
 from core.ports.records import Between, Equal, Query
-from core.services.orders import STORE, audience_of, check_no_payment_runs, check_readable, move_order
+from core.services.orders import (
+    STORE,
+    audience_of,
+    check_no_payment_runs,
+    check_readable,
+    move_order,
+    require_reading,
+)
 from core.services.paging import survey_pages
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
@@ -142,8 +150,9 @@ async def settle_payment(ctx: Context, begun: Payment, charge: Charge) -> tuple[
         await tx.update(failed)
         _announce(ctx, PAYMENT_FAILED, failed, order, None)
         return failed, order
+    receipt_id = new_id()
     receipt = Receipt(
-        id=new_id(),
+        id=receipt_id,
         tenant_id=ctx.tenant,
         number=await tx.next_number("receipts"),
         order_id=order.id,
@@ -154,6 +163,7 @@ async def settle_payment(ctx: Context, begun: Payment, charge: Charge) -> tuple[
         currency=payment.currency,
         source=payment.source,
         issued_at=ctx.now,
+        url=ctx.address_of(f"receipts/{receipt_id}"),
     )
     succeeded = payment.model_copy(update={"status": PaymentStatus.SUCCEEDED, "receipt_id": receipt.id})
     await tx.update(succeeded)
@@ -244,8 +254,9 @@ async def _as_it_ended(ctx: Context, payment: Payment) -> Payment:
 
 
 async def _get_receipt(ctx: Context, params: ById, body: None) -> Receipt:  # noqa: ARG001
+    require_reading(ctx.caller)
     receipt = await ctx.get(Receipt, params.id)
-    if receipt.user_id not in (None, ctx.caller.user_id) and not ctx.caller.is_staff:
+    if not may_read_order(ctx.caller, receipt.order_id, receipt.user_id):
         raise NotFound(f"There is no receipt '{params.id}'.")
     return receipt
 
@@ -279,12 +290,14 @@ GET_RECEIPT = Operation(
     name="getReceipt",
     tag="Orders",
     summary="Get a receipt",
-    description="The caller's own receipt, or any receipt for STAFF. The receipt of an order without an "
-    "owner may be read by anybody who knows its id.",
+    description=(
+        "Whoever may read an order may read its receipt: its owner, STAFF, a device that was provisioned with it, and "
+        "of an order without an owner anybody who knows the receipt's id. Users and API keys need the scope "
+        "read:orders."
+    ),
     params=ById,
     handler=_get_receipt,
     result=Receipt,
-    scope=Scope.READ_ORDERS,
     anonymous=True,
     errors=frozenset({ErrorCode.NOT_FOUND}),
     result_example=examples.RECEIPT,

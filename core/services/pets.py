@@ -5,7 +5,7 @@ from typing import Any
 
 from core.kernel.caller import Scope
 from core.kernel.errors import Conflict, ErrorCode
-from core.kernel.events import PUBLIC
+from core.kernel.events import PUBLIC, personal_to
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page, Paged
 from core.kernel.validation import MergePatch
@@ -13,13 +13,17 @@ from core.models import examples
 from core.models.images import Image
 from core.models.pet_search import PetFilter, PetSearch, SortOrder, StatusFilter
 from core.models.pets import (
+    PET_ADOPTED,
     PET_AVAILABILITY_CHANGED,
     PET_CREATED,
     PET_DELETED,
     PET_STATUS_CHANGED,
     PET_UPDATED,
+    AdoptedPet,
+    Adopter,
     MedicalInfo,
     Pet,
+    PetAdoptedEvent,
     PetAvailabilityEvent,
     PetDeletedEvent,
     PetDraft,
@@ -30,6 +34,7 @@ from core.models.pets import (
     StatusReason,
 )
 from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
+from core.services.applications import reject_all
 from core.services.inventory import announce_stock
 from core.services.paging import page_of
 from core.services.quotas import count_one, release_images, uncount
@@ -44,10 +49,12 @@ async def move_pet(
 ) -> Pet:
     """Change the status of a locked pet, and announce it with all that follows from it.
 
-    Only an ADOPTED pet has an owner: ``owner_id``, or none.
+    Only an ADOPTED pet has an owner: ``owner_id``, or none. Nobody else can adopt it then.
     """
     moved = pet.model_copy(update={"status": status, "owner_id": owner_id, "updated_at": ctx.now})
     await (await ctx.tx()).update(moved)
+    if status is PetStatus.ADOPTED:
+        await reject_all(ctx, pet.id)
     _announce_status(ctx, pet.status, moved, reason)
     announce_stock(ctx, moved.species)
     return moved
@@ -60,6 +67,16 @@ def _announce_status(ctx: Context, old: PetStatus, pet: Pet, reason: StatusReaso
     if available is not (old is PetStatus.AVAILABLE):
         flipped = PetAvailabilityEvent(pet_id=pet.id, available=available)
         ctx.emit(PET_AVAILABILITY_CHANGED, flipped, PUBLIC, pet_id=pet.id)
+
+
+def announce_adopted(ctx: Context, pet: Pet, adopter: Adopter | None) -> None:
+    """Announce to its owner and STAFF who has adopted a pet."""
+    data = PetAdoptedEvent(
+        pet=AdoptedPet(id=pet.id, name=pet.name, species=pet.species, status=pet.status),
+        adopter=adopter,
+        adoption_date=ctx.now,
+    )
+    ctx.emit(PET_ADOPTED, data, personal_to(pet.owner_id), pet_id=pet.id)
 
 
 async def add_pet(ctx: Context, draft: PetDraft) -> Pet:
@@ -167,8 +184,10 @@ async def _rewrite(ctx: Context, pet: Pet, draft: PetDraft) -> Pet:
     if changed == pet:
         return pet
     if status is not pet.status:
-        await _refuse_reserved(ctx, pet, "changes its status with the order")
-        if status is not PetStatus.ADOPTED:
+        await refuse_reserved(ctx, pet, "changes its status with the order")
+        if status is PetStatus.ADOPTED:
+            await reject_all(ctx, pet.id)
+        else:
             changed = changed.model_copy(update={"owner_id": None})
     changed = changed.model_copy(update={"updated_at": ctx.now})
     await (await ctx.tx()).update(changed)
@@ -184,7 +203,12 @@ async def _rewrite(ctx: Context, pet: Pet, draft: PetDraft) -> Pet:
     return changed
 
 
-async def _refuse_reserved(ctx: Context, pet: Pet, why: str) -> None:
+async def refuse_reserved(ctx: Context, pet: Pet, why: str) -> None:
+    """Pass when no open order has reserved a locked pet.
+
+    Raises:
+        Conflict: one has.
+    """
     if (held := await (await ctx.tx()).get(Reservation, pet.id)) is not None:
         raise Conflict(f"The pet is reserved by the order '{held.order_id}' and {why}.")
 
@@ -203,9 +227,10 @@ async def _remove_images(ctx: Context, pet_id: str, kept: tuple[str, ...] = ()) 
 async def _delete_pet(ctx: Context, params: ById, body: None) -> None:  # noqa: ARG001
     pet = await ctx.get(Pet, params.id)
     ctx.check_match(pet)
-    await _refuse_reserved(ctx, pet, "cannot be removed before that is delivered or cancelled")
+    await refuse_reserved(ctx, pet, "cannot be removed before that is delivered or cancelled")
     tx = await ctx.tx()
     await _remove_images(ctx, pet.id)
+    await reject_all(ctx, pet.id)
     await tx.delete(Pet, pet.id)
     await uncount(ctx, Pet)
     ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
@@ -319,7 +344,8 @@ DELETE_PET = Operation(
     name="deletePet",
     tag="Pets",
     summary="Remove a pet",
-    description="Its images go with it. A pet that an open order has reserved cannot be removed.",
+    description="Its images go with it, and open applications for it are rejected. A pet that an open order has "
+    "reserved cannot be removed.",
     params=ById,
     handler=_delete_pet,
     scope=Scope.WRITE_PETS,

@@ -1,4 +1,4 @@
-"""Demo data: the same pets, orders and chats whenever a tenant is filled."""
+"""Demo data: the same pets, orders, applications and chats whenever a tenant is filled."""
 
 import json
 from importlib import resources
@@ -7,6 +7,7 @@ from typing import Any
 from core.kernel.caller import Role
 from core.kernel.events import visible_to
 from core.kernel.ids import new_id
+from core.models.adoptions import AdoptionDraft, AdoptionStatus, HouseholdType
 from core.models.chats import (
     CHAT_ASSIGNED,
     CHAT_MESSAGE,
@@ -25,6 +26,7 @@ from core.models.tenant import Seeded
 from core.models.users import User
 from core.ports.payments import Charge
 from core.ports.records import Equal, Query, Transaction
+from core.services.adoptions import decide, submit
 from core.services.orders import advance, cancel, place
 from core.services.payments import begin_payment, settle_payment
 from core.services.pets import add_pet
@@ -45,6 +47,23 @@ _ORDERS: tuple[tuple[tuple[str, ...], OrderStatus], ...] = (
     (("Daisy",), OrderStatus.PLACED),
     (("Captain",), OrderStatus.PLACED),
     (("Tiger",), OrderStatus.CANCELLED),
+)
+#: The pet of each application, the kind of home, what its applicant says, and the statuses that it comes to.
+_ADOPTIONS: tuple[tuple[str, HouseholdType, str, tuple[AdoptionStatus, ...]], ...] = (
+    ("Luna", HouseholdType.APARTMENT, "Two old cats already share their sofa with us.", ()),
+    (
+        "Rocky",
+        HouseholdType.HOUSE,
+        "The garden has a fence, and somebody is always at home.",
+        (AdoptionStatus.UNDER_REVIEW,),
+    ),
+    (
+        "Bella",
+        HouseholdType.TOWNHOUSE,
+        "We are away on most days.",
+        (AdoptionStatus.UNDER_REVIEW, AdoptionStatus.REJECTED),
+    ),
+    ("Max", HouseholdType.FARM, "There is plenty of room here.", (AdoptionStatus.WITHDRAWN,)),
 )
 #: Subjects of chats with their messages, customer and agent in turn.
 _CHATS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -75,14 +94,14 @@ async def is_seeded(tx: Transaction) -> bool:
 async def seed(ctx: Context) -> Seeded:
     """Fill the tenant with the demo data, once; all of it is announced as if customers and staff had made it.
 
-    Orders and chats are those of the user ``demo``, if there is one, else of the caller; without either, orders are
-    anonymous and there are no chats.
+    All of it but the pets is of the user ``demo``, if there is one, else of the caller; without either, orders are
+    anonymous and there are neither chats nor applications.
     """
     tx = await ctx.tx()
     # Taking a number serialises concurrent seeds, so that only one of them finds the data missing.
     await tx.next_number("seeds")
     if await is_seeded(tx):
-        return Seeded(pets=0, orders=0, chats=0)
+        return Seeded(pets=0, orders=0, chats=0, adoptions=0)
     pets = {pet.name: pet for pet in [await add_pet(ctx, draft) for draft in _demo_pets()]}
     users = await tx.find(Query(User, (Equal("username", "demo"),)))
     customer = users[0].id if users else ctx.caller.user_id
@@ -96,7 +115,12 @@ async def seed(ctx: Context) -> Seeded:
         for subject, texts in _CHATS:
             await _chat(ctx, subject, texts, customer, agents[0] if agents else None)
         chats = len(_CHATS)
-    return Seeded(pets=len(pets), orders=len(_ORDERS), chats=chats)
+    applicant = None if customer is None else await tx.get(User, customer)
+    adoptions = _ADOPTIONS if applicant is not None else ()
+    for name, home, message, statuses in adoptions:
+        assert applicant is not None
+        await _adoption(ctx, pets[name].id, applicant, home, message, statuses)
+    return Seeded(pets=len(pets), orders=len(_ORDERS), chats=chats, adoptions=len(adoptions))
 
 
 async def _order(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None, status: OrderStatus) -> None:
@@ -121,6 +145,26 @@ async def _order(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None, st
         order = await advance(
             ctx, order, OrderStatus.SHIPPED if order.status is OrderStatus.APPROVED else status
         )
+
+
+async def _adoption(
+    ctx: Context,
+    pet_id: str,
+    user: User,
+    home: HouseholdType,
+    message: str,
+    statuses: tuple[AdoptionStatus, ...],
+) -> None:
+    draft = {
+        "petId": pet_id,
+        "applicant": {"name": f"{user.first_name} {user.last_name}", "email": user.email},
+        "householdType": home,
+        "hasYard": home is not HouseholdType.APARTMENT,
+        "message": message,
+    }
+    adoption = await submit(ctx, user.id, AdoptionDraft.model_validate(draft))
+    for status in statuses:
+        adoption = await decide(ctx, adoption, status)
 
 
 async def _chat(ctx: Context, subject: str, texts: tuple[str, ...], customer: str, agent: str | None) -> None:

@@ -10,6 +10,7 @@ from core.kernel.errors import BadRequest, Forbidden, Violation, ViolationCode
 from core.kernel.events import PUBLIC, visible_to
 from core.kernel.ids import SHARED_TENANT
 from core.kernel.model import NoParams
+from core.models.adoptions import Adoption, AdoptionStatus
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
 from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatStatus, Message
@@ -23,6 +24,7 @@ from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
 from core.models.tenant import ResetParams, Seeded
 from core.models.users import ExternalIdentity, Login, User
 from core.ports.records import OneOf, Query, Record
+from core.services.applications import OPEN, move_application
 from core.services.inventory import announce_stock
 from core.services.oauth.grants import end_grants
 from core.services.orders import announce, changed_by
@@ -101,6 +103,16 @@ async def _remove_orders(ctx: Context) -> int:
         cancelled = order.model_copy(update={"status": OrderStatus.CANCELLED, "updated_at": ctx.now})
         announce(ctx, ORDER_STATUS_CHANGED, cancelled, order.status, changed_by(ctx))
     return len(orders)
+
+
+async def _remove_adoptions(ctx: Context) -> int:
+    """Every application that is open ends as WITHDRAWN for its subscribers."""
+    adoptions, these = await _first(ctx, Adoption)
+    for adoption in adoptions:
+        if adoption.status in OPEN:
+            await move_application(ctx, adoption, AdoptionStatus.WITHDRAWN)
+    await (await ctx.tx()).delete_all(Adoption, (these,))
+    return len(adoptions)
 
 
 async def _remove_messages(ctx: Context) -> int:
@@ -192,6 +204,7 @@ EMPTYING: tuple[Step, ...] = (
     _remove_orders,
     # A pet that was ordered meanwhile is among those that came after all others had been removed.
     _remove_pets,
+    _remove_adoptions,
     _remove_messages,
     _remove_chats,
     _remove_idempotency_records,
@@ -208,9 +221,10 @@ RESET_TENANT = Operation(
     tag="Tenant",
     summary="Empty the tenant",
     description=(
-        "Removes all pets, orders, chats, devices, API keys, OAuth clients and users of a private tenant, but not the "
-        "caller's own account. Subscribers see each pet deleted, each order cancelled and each chat closed. At last "
-        "the event log is emptied: cursors from before have expired. `confirm` must be the tenant's id."
+        "Removes all pets, orders, adoptions, chats, devices, API keys, OAuth clients and users of a private tenant, but "
+        "not the caller's own account. Subscribers see each pet deleted, each order cancelled, each application "
+        "withdrawn and each chat closed. At last the event log is emptied: cursors from before have expired. "
+        "`confirm` must be the tenant's id."
     ),
     params=ResetParams,
     handler=_reset_tenant,
@@ -224,7 +238,7 @@ SEED_TENANT = Operation(
     name="seedTenant",
     tag="Tenant",
     summary="Fill the tenant with demo data",
-    description="Adds pets, orders and chats once; when the demo data is there already, nothing changes.",
+    description="Adds pets, orders, chats and applications once; when the demo data is there already, nothing changes.",
     params=NoParams,
     handler=_seed_tenant,
     result=Seeded,
@@ -232,7 +246,7 @@ SEED_TENANT = Operation(
     staff=True,
     writes=True,
     idempotent=True,
-    result_example={"pets": 66, "orders": 12, "chats": 2},
+    result_example={"pets": 66, "orders": 12, "chats": 2, "adoptions": 4},
 )
 
 OPERATIONS: tuple[AnyOperation, ...] = (RESET_TENANT, SEED_TENANT)

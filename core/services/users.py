@@ -41,6 +41,7 @@ from core.models.users import (
     name_key,
 )
 from core.ports.records import Condition, Equal, OneOf, Query, Taken, Transaction
+from core.services.applications import remove_all
 from core.services.paging import page_of
 from core.services.quotas import count_one, uncount
 from core.store.context import Context
@@ -286,6 +287,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
     # The codes of what the user allowed are worth nothing without it.
     await tx.delete_all(OAuthGrant, (Equal("user_id", user.id),))
     await tx.delete_all(ExternalIdentity, owned)
+    await remove_all(ctx, user.id)
     await tx.delete(User, user.id)
     await uncount(ctx, User)
     ctx.revoke(f"user:{user.id}")
@@ -402,7 +404,8 @@ DELETE_USER = Operation(
     name="deleteUser",
     tag="Users",
     summary="Delete a user",
-    description="Ends the user's logins and API keys at once; their orders remain. The last STAFF of a tenant stays.",
+    description="Ends the user's logins and API keys at once. Their applications for pets are withdrawn and removed; "
+    "their orders remain. The last STAFF of a tenant stays.",
     params=ById,
     handler=_delete,
     scope=Scope.WRITE_USER,

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from core.kernel.caller import Caller
 from core.kernel.errors import NotFound, PreconditionFailed
 from core.kernel.events import Audience, Draft, Event, EventKind
-from core.kernel.ids import TenantId
+from core.kernel.ids import SHARED_TENANT, TenantId
 from core.kernel.model import Resource
 from core.ports.records import Transaction
 from core.store.parts import StoreParts
@@ -69,6 +69,14 @@ class Context:
     def tenant(self) -> TenantId:
         """The tenant that everything happens in."""
         return self.caller.tenant
+
+    def address_of(self, place: str) -> str:
+        """Where something is served that a resource names.
+
+        A browser that follows it sends no header, so that a private tenant is in the address.
+        """
+        tenant = "" if self.tenant == SHARED_TENANT else f"?tenant={self.tenant}"
+        return f"{self.store.public_url}/v1/{place}{tenant}"
 
     async def tx(self) -> Transaction:
         """The transaction; a reading operation opens it when it first asks."""

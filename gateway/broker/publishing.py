@@ -13,14 +13,16 @@ _PET_STATE_LEVELS = ("status", "availability")
 
 
 def messages_of(event: Event) -> Iterator[Outgoing]:
-    """An event under each of its topics, retained where it describes a current state.
+    """An event under each of its topics, retained where it describes a current state; but the broker keeps nothing that
+    tells of a person, since the gateway could not make it forget that.
 
     A deleted pet's retained messages are cleared (MQTT 5.0, section 3.3.1.3: an empty payload).
     """
     prefix = prefix_of(event.tenant)
     properties = (("eventId", event.id), ("eventType", event.event_type), ("cursor", event.cursor or ""))
     for topic in event.topics:
-        yield Outgoing(prefix + topic, event.envelope, has_state(topic), properties)
+        retain = has_state(topic) and not event.audience.personal
+        yield Outgoing(prefix + topic, event.envelope, retain, properties)
     if event.event_type == PET_DELETED.event_type:
         for last in _PET_STATE_LEVELS:
             yield Outgoing(f"{prefix}{event.topic}/{last}", b"", True, properties)

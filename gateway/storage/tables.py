@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, Table, Uniq
 from sqlalchemy.schema import SchemaItem
 
 from core.models.activity import TenantActivity
+from core.models.adoptions import Adoption
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
 from core.models.chats import Chat, Message
@@ -162,8 +163,30 @@ receipts = _record(
     _text("currency"),
     _nested("source"),
     _time("issued_at"),
+    _time("refunded_at", null=True),
+    _text("url", null=True),
     _unique("number", "tenant_id", "number"),
     Index(None, "tenant_id", "order_id"),
+)
+adoptions = _record(
+    "adoptions",
+    _number("number"),
+    _text("pet_id"),
+    _text("user_id"),
+    _nested("applicant"),
+    _text("household_type"),
+    _flag("has_yard"),
+    _text("message", null=True),
+    _text("status"),
+    _time("created_at"),
+    _time("updated_at"),
+    _unique("number", "tenant_id", "number"),
+    # Lists come in the order of ids; those that are open are counted and ended by pet and by applicant.
+    Index(None, "tenant_id", "pet_id", "id"),
+    Index(None, "tenant_id", "pet_id", "status"),
+    Index(None, "tenant_id", "user_id", "id"),
+    Index(None, "tenant_id", "user_id", "status"),
+    Index(None, "tenant_id", "status", "id"),
 )
 users = _record(
     "users",
@@ -350,6 +373,7 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     Order: orders,
     Payment: payments,
     Receipt: receipts,
+    Adoption: adoptions,
     User: users,
     Login: logins,
     ExternalIdentity: identities,

@@ -5,6 +5,7 @@ from typing import Literal
 
 from core.kernel.errors import ErrorCode
 from core.services import (
+    adoptions,
     api_keys,
     auth,
     chats,
@@ -71,6 +72,8 @@ BINDINGS: tuple[Binding, ...] = (
     _list(orders.LIST_ORDERS, "orders"),
     _query(orders.GET_ORDER, "order"),
     _query(payments.GET_RECEIPT, "receipt"),
+    _list(adoptions.LIST_ADOPTIONS, "adoptions"),
+    _query(adoptions.GET_ADOPTION, "adoption"),
     _query(users.GET_ME, "me"),
     _list(users.LIST_USERS, "users"),
     _query(users.GET_USER, "user"),
@@ -93,6 +96,8 @@ BINDINGS: tuple[Binding, ...] = (
     _mutation(orders.UPDATE_ORDER),
     _mutation(orders.CANCEL_ORDER),
     _mutation(payments.PAY_ORDER, of="order_id"),
+    _mutation(adoptions.CREATE_ADOPTION),
+    _mutation(adoptions.UPDATE_ADOPTION),
     _mutation(users.REGISTER),
     _mutation(users.REPLACE_USER),
     _mutation(users.UPDATE_USER),

@@ -19,6 +19,7 @@ from strawberry.types import Info
 from core.kernel import events
 from core.kernel.describing import texts_of
 from core.kernel.errors import BadRequest, ValidationFailed, Violation, ViolationCode
+from core.models.adoptions import Adoption
 from core.models.chats import Message
 from core.models.images import ImageUpload
 from core.models.orders import Order, OrderEvent, OrderItem
@@ -302,6 +303,18 @@ def strawberry_schema() -> strawberry.Schema:
             lambda order, context: _user(order.user_id, context),
             "The user who placed it; visible to that user and to STAFF.",
         )
+    }
+    book.more[Adoption] = {
+        "pet": _link(
+            pet,
+            lambda adoption, context: context.pets.load(adoption.pet_id),
+            "The pet in its current state; null once it has been removed.",
+        ),
+        "user": _link(
+            user,
+            lambda adoption, context: _user(adoption.user_id, context),
+            "The user who applies; visible to that user and to STAFF.",
+        ),
     }
     for followed in (PetStatusEvent, OrderEvent, Message):
         book.more[followed] = {"cursor": _cursor()}

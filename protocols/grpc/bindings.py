@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from core.services import (
+    adoptions,
     api_keys,
     auth,
     chats,
@@ -32,6 +33,7 @@ from core.services.oauth import grants as oauth_grants
 from core.store.operation import AnyOperation
 from core.store.store import Call
 from protocols.grpc._generated.petstore.v1 import (
+    adoptions_pb2,
     api_keys_pb2,
     chats_pb2,
     devices_pb2,
@@ -51,6 +53,7 @@ SERVICES: dict[str, ServiceDescriptor] = {
     for module in (
         pets_pb2,
         orders_pb2,
+        adoptions_pb2,
         inventory_pb2,
         users_pb2,
         api_keys_pb2,
@@ -163,6 +166,10 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(orders.UPDATE_ORDER, "OrderService.UpdateOrderStatus"),
     _bind(payments.PAY_ORDER, "OrderService.PayOrder"),
     _bind(payments.GET_RECEIPT, "OrderService.GetReceipt"),
+    _bind(adoptions.CREATE_ADOPTION, "AdoptionService.CreateAdoption"),
+    _bind(adoptions.GET_ADOPTION, "AdoptionService.GetAdoption"),
+    _bind(adoptions.LIST_ADOPTIONS, "AdoptionService.ListAdoptions"),
+    _bind(adoptions.UPDATE_ADOPTION, "AdoptionService.UpdateAdoptionStatus"),
     _bind(users.REGISTER, "UserService.RegisterUser"),
     _bind(users.GET_USER, "UserService.GetUser"),
     _bind(users.GET_ME, "UserService.GetMe"),

@@ -37,6 +37,7 @@ _MEANING = {
     "petId": "The id of a pet.",
     "orderId": "The id of an order.",
     "paymentId": "The id of a payment.",
+    "adoptionId": "The id of an application.",
     "species": "DOG, CAT, RABBIT, BIRD, REPTILE or OTHER.",
     "chatId": "The id of a chat.",
 }

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.kernel.model import Paged
-from core.models.payments import Payment
+from core.models.payments import Payment, Receipt
 from core.ports.images import StoredImage
 from core.services import (
+    adoptions,
     api_keys,
     auth,
     chats,
@@ -89,6 +90,11 @@ class Binding:
         """Whether the answer is an image and not JSON."""
         return self.operation.result is StoredImage
 
+    @property
+    def linked(self) -> bool:
+        """Whether resources name its address, with the tenant in it: a browser that follows it sends no header."""
+        return self.serves_image or self.operation.result is Receipt
+
 
 def _bind(
     operation: AnyOperation, route: str, *aliases: str, location: Location | None = None, upload: bool = False
@@ -126,6 +132,14 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(orders.CANCEL_ORDER, "DELETE /orders/{id}"),
     _bind(payments.PAY_ORDER, "POST /orders/{id}/payment", location=_receipt_or_order),
     _bind(payments.GET_RECEIPT, "GET /receipts/{id}"),
+    _bind(
+        adoptions.CREATE_ADOPTION,
+        "POST /adoptions",
+        location=lambda adoption: f"/v1/adoptions/{adoption.id}",
+    ),
+    _bind(adoptions.LIST_ADOPTIONS, "GET /adoptions"),
+    _bind(adoptions.GET_ADOPTION, "GET /adoptions/{id}"),
+    _bind(adoptions.UPDATE_ADOPTION, "PATCH /adoptions/{id}"),
     _bind(users.REGISTER, "POST /users", location=lambda user: f"/v1/users/{user.id}"),
     _bind(users.LIST_USERS, "GET /users"),
     _bind(users.GET_ME, "GET /users/me"),

@@ -72,7 +72,7 @@ PARAMETERS: dict[str, Any] = {
     "TenantInQuery": {
         "name": "tenant",
         "in": "query",
-        "description": "The tenant, for web pages that show the image: they cannot send headers.",
+        "description": "The tenant, for browsers that follow an address in a resource: they cannot send headers.",
         "schema": _TENANT,
     },
     "RequestId": {

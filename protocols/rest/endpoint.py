@@ -47,7 +47,7 @@ class Endpoint:
         self._reads = binding.method in ("GET", "QUERY")
         self._path_names = binding.path_names
         self._query_names = binding.query_names
-        self.tenant_in_query = binding.serves_image
+        self.tenant_in_query = binding.linked
         if self.tenant_in_query:
             self._query_names["tenant"] = False
         self._ok = binding.status

@@ -146,7 +146,7 @@ def _parameters(binding: Binding, schemas: Schemas) -> list[dict[str, Any]]:
         }
         found.append({**parameter, "style": "form", "explode": False} if is_list else parameter)
     headers = ["TenantId", "RequestId"]
-    if binding.serves_image:
+    if binding.linked:
         headers.append("TenantInQuery")
     if operation.idempotent:
         headers.append("IdempotencyKey")

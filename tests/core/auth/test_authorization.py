@@ -15,14 +15,16 @@ from core.kernel.errors import BadRequest, Forbidden, Unauthorized
 from core.kernel.events import PUBLIC, Audience, Draft, Event, EventKind, personal_to, visible_to
 from core.kernel.ids import new_id
 from core.kernel.model import NoParams
+from core.models import examples
 from core.models.catalogue import EVENTS
 from core.models.payments import Payment
+from core.services.adoptions import CREATE_ADOPTION
 from core.services.chats import OPEN_CHAT
 from core.services.orders import GET_ORDER, PLACE_ORDER
 from core.services.payments import PAY_ORDER
 from core.services.pets import CREATE_PET
 from core.store.store import Store
-from tests.core.stores import Shop, customer_of
+from tests.core.stores import Shop, customer_of, user_in
 
 PET = {"name": "Biscuit", "species": "DOG", "ageMonths": 14, "price": "350.00"}
 CARD = {
@@ -59,6 +61,13 @@ async def payment_of(shop: Shop, order_id: str, caller: Caller) -> str:
         PAY_ORDER, caller, {"amount": "350.00", "currency": "USD", "source": CARD}, id=order_id
     )
     return paid.id
+
+
+async def application_of(shop: Shop, caller: Caller) -> str:
+    await shop.add(user_in(shop.tenant, user_id=caller.user_id))
+    pet = await shop.call(CREATE_PET, body=PET)
+    adoption = await shop.call(CREATE_ADOPTION, caller, {**examples.ADOPTION_DRAFT, "petId": pet.id})
+    return str(adoption.id)
 
 
 # --- wide filters ---
@@ -168,6 +177,25 @@ async def test_a_payment_is_heard_by_who_may_hear_its_order(shop: Shop) -> None:
     )
 
 
+async def test_an_application_is_heard_by_its_applicant_and_staff_and_by_no_grant(shop: Shop) -> None:
+    adoption = await application_of(shop, shop.customer)
+    for topic in (f"adoptions/{adoption}/status", f"adoptions/{adoption}/#"):
+        assert await may(shop, shop.customer, topic) is None
+        assert await may(shop, shop.staff, topic) is None
+        for stranger in (
+            shop.visitor,
+            customer_of(shop.tenant),
+            key_of(shop, *STAFF_SCOPES),
+            device_of(shop),
+        ):
+            missing = await may(shop, stranger, topic.replace(adoption, new_id()))
+            assert await may(shop, stranger, topic) == missing is not None
+    for wide in ("adoptions/#", "adoptions/+/status"):
+        assert await may(shop, key_of(shop, *STAFF_SCOPES), wide) is not None
+    other = Shop(shop.store)
+    assert await may(other, other.customer, f"adoptions/{adoption}/status") is not None
+
+
 async def test_a_chat_is_heard_by_its_customer_and_agents(shop: Shop) -> None:
     topic = f"chats/{(await shop.call(OPEN_CHAT, shop.customer)).id}"
     assert await may(shop, shop.customer, topic) is None
@@ -260,12 +288,12 @@ def test_staff_gives_only_what_it_hears(shop: Shop) -> None:
 async def test_an_order_is_read_by_its_owner_staff_and_its_device(shop: Shop) -> None:
     order_id = await order_of(shop, shop.customer)
     order = await shop.call(GET_ORDER, shop.customer, id=order_id)
-    assert may_read_order(shop.customer, order)
-    assert may_read_order(shop.staff, order)
-    assert may_read_order(device_of(shop, f"orders/{order_id}/#"), order)
+    assert may_read_order(shop.customer, order.id, order.user_id)
+    assert may_read_order(shop.staff, order.id, order.user_id)
+    assert may_read_order(device_of(shop, f"orders/{order_id}/#"), order.id, order.user_id)
     for stranger in (shop.visitor, customer_of(shop.tenant), device_of(shop, "orders/#")):
-        assert not may_read_order(stranger, order)
-    assert may_read_order(shop.visitor, order.model_copy(update={"user_id": None}))
+        assert not may_read_order(stranger, order.id, order.user_id)
+    assert may_read_order(shop.visitor, order.id, None)
 
 
 # --- every event, every kind of caller ---
@@ -277,7 +305,7 @@ SCOPE_OF_ROOT = {"orders": Scope.READ_ORDERS, "payments": Scope.READ_ORDERS, "ch
 
 def event_of(kind: EventKind, shop: Shop) -> Event:
     audience = PUBLIC if kind.public else personal_to(OWNER) if kind.personal else visible_to(OWNER)
-    names = ("pet_id", "order_id", "payment_id", "species", "chat_id")
+    names = ("pet_id", "order_id", "payment_id", "species", "chat_id", "adoption_id")
     # What an event tells doesn't matter for who may see it.
     draft = Draft(kind, NoParams(), audience, dict.fromkeys(names, "some"))
     return draft.to_event(shop.tenant, utc_now(), None).at(1, 1)
@@ -331,4 +359,12 @@ def test_what_tells_of_a_person_is_personal() -> None:
         for kind in EVENTS.values()
         if re.search(r'"(email|phone|username)"', json.dumps(kind.data.model_json_schema()))
     }
-    assert telling == {kind.event_type for kind in EVENTS.values() if kind.personal} == {"pet.adopted"}
+    assert (
+        telling
+        == {kind.event_type for kind in EVENTS.values() if kind.personal}
+        == {
+            "pet.adopted",
+            "adoption.submitted",
+            "adoption.status_changed",
+        }
+    )

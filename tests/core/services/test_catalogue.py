@@ -16,7 +16,7 @@ from core.store.operation import AnyOperation
 NAMES = [operation.name for operation in OPERATIONS]
 DESCRIBED = [operation for operation in OPERATIONS if operation.result not in (None, StoredImage)]
 #: The word that a placeholder of a topic stands for in the data of an event.
-PLACES = {"pet_id", "order_id", "payment_id", "species", "chat_id"}
+PLACES = {"pet_id", "order_id", "payment_id", "species", "chat_id", "adoption_id"}
 
 
 def test_names_are_unique() -> None:
@@ -74,6 +74,8 @@ def test_every_event_of_the_vocabulary_is_there() -> None:
         "payment.failed",
         "payment.refunded",
         "inventory.changed",
+        "adoption.submitted",
+        "adoption.status_changed",
         "chat.opened",
         "chat.assigned",
         "chat.closed",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +12,17 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from core.kernel.caller import DEVICE_SCOPES, Caller, Role, Scope
 from core.kernel.clock import utc_now
-from core.kernel.errors import BadRequest, Conflict, NotFound, StillRunning, Unavailable, ValidationFailed
+from core.kernel.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    StillRunning,
+    Unavailable,
+    ValidationFailed,
+)
 from core.kernel.ids import new_id
 from core.models import examples
 from core.models.orders import Order, OrderStatus
@@ -22,7 +32,7 @@ from core.services import payments
 from core.services.orders import CANCEL_ORDER, GET_ORDER, PLACE_ORDER
 from core.services.payments import GET_RECEIPT, PAY_ORDER, settle_abandoned
 from core.services.pets import CREATE_PET
-from tests.core.stores import Shop, compose, customer_of, open_store, without
+from tests.core.stores import PUBLIC_URL, Shop, compose, customer_of, open_store, without
 from tests.waiting import eventually
 
 CARD = examples.PAYMENT_DRAFT
@@ -332,11 +342,41 @@ async def test_a_receipt_is_read_by_whom_the_order_belongs_to(shop: Shop) -> Non
         "userId": shop.customer.user_id,
         "items": order.model_dump(mode="json", exclude_none=True)["items"],
         "issuedAt": told["issuedAt"],
+        "url": f"{PUBLIC_URL}/v1/receipts/{payment.receipt_id}?tenant={shop.tenant}",
     }
     assert await shop.call(GET_RECEIPT, id=receipt.id) == receipt
     for caller in (shop.visitor, customer_of(shop.tenant)):
         await shop.refusal(NotFound, GET_RECEIPT, caller, id=receipt.id)
     await shop.refusal(NotFound, GET_RECEIPT, id=new_id())
+
+
+async def test_a_receipt_has_the_rights_of_its_order(shop: Shop) -> None:
+    order = await order_of(shop, shop.customer)
+    receipt_id = (await shop.call(PAY_ORDER, shop.customer, CARD, id=order.id)).receipt_id
+
+    def device(*topics: str) -> Caller:
+        return Caller(
+            shop.tenant, Role.DEVICE, "device:1", DEVICE_SCOPES, device_id="1", topics=frozenset(topics)
+        )
+
+    for operation, resource in ((GET_ORDER, order.id), (GET_RECEIPT, receipt_id)):
+        await shop.call(operation, device(f"orders/{order.id}/#"), id=resource)
+        await shop.refusal(NotFound, operation, device(), id=resource)
+        for caller in (shop.customer, shop.staff):
+            cut = replace(caller, scopes=caller.scopes - {Scope.READ_ORDERS})
+            await shop.refusal(Forbidden, operation, cut, id=resource)
+
+
+async def test_a_receipt_says_when_the_money_went_back(shop: Shop) -> None:
+    order = await order_of(shop, shop.customer)
+    payment = await shop.call(PAY_ORDER, shop.customer, CARD, id=order.id)
+    assert (await shop.call(GET_RECEIPT, id=payment.receipt_id)).refunded_at is None
+    head = await shop.head()
+    cancelled = await shop.call(CANCEL_ORDER, shop.customer, id=order.id)
+    receipt = await shop.call(GET_RECEIPT, shop.customer, id=payment.receipt_id)
+    assert receipt.refunded_at == cancelled.updated_at
+    [told] = [event for event in await shop.events(head) if event["eventType"] == "payment.refunded"]
+    assert told["data"]["receipt"] == receipt.model_dump(mode="json", exclude_none=True)
 
 
 async def test_the_receipt_of_an_anonymous_order_is_read_by_whoever_knows_its_id(shop: Shop) -> None:

@@ -14,6 +14,7 @@ from core.kernel.caller import STAFF_SCOPES, Role
 from core.kernel.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from core.kernel.events import Event
 from core.kernel.ids import SHARED_TENANT, TenantId, new_id
+from core.models.adoptions import Adoption, AdoptionStatus
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
 from core.models.chats import Chat, Message
@@ -26,6 +27,7 @@ from core.models.pets import Pet, PetStatus, Reservation, Size, Species
 from core.models.users import Login, LoginKind, User
 from core.ports.records import Equal, Query, Transaction
 from core.services import tenant
+from core.services.adoptions import LIST_ADOPTIONS
 from core.services.images import UPLOAD_IMAGE
 from core.services.inventory import GET_INVENTORY
 from core.services.orders import CANCEL_ORDER, GET_ORDER, LIST_ORDERS, PLACE_ORDER
@@ -43,6 +45,7 @@ KINDS: tuple[Any, ...] = (
     Order,
     Payment,
     Receipt,
+    Adoption,
     Chat,
     Message,
     Device,
@@ -141,6 +144,18 @@ async def test_demo_pets_match_their_orders(shop: Shop) -> None:
     placed = next(order for order in orders if order.status is OrderStatus.PLACED)
     await shop.call(CANCEL_ORDER, id=placed.id)
     assert (await shop.call(GET_PET, id=placed.pet_id)).status is PetStatus.AVAILABLE
+
+
+async def test_demo_applications_are_the_customers(shop: Shop) -> None:
+    demo = user_in(shop.tenant, username="demo")
+    await shop.add(demo)
+    seeded = await shop.call(SEED_TENANT)
+    adoptions = (await shop.call(LIST_ADOPTIONS, limit="100")).data
+    assert seeded.adoptions == len(adoptions) == 4
+    assert {adoption.user_id for adoption in adoptions} == {demo.id}
+    assert {adoption.status for adoption in adoptions} == set(AdoptionStatus) - {AdoptionStatus.APPROVED}
+    for adoption in adoptions:
+        assert (await shop.call(GET_PET, id=adoption.pet_id)).status is PetStatus.AVAILABLE
 
 
 async def test_demo_data_is_announced_like_everything_else(shop: Shop) -> None:
@@ -248,7 +263,13 @@ async def test_emptying_is_announced_so_that_nobody_shows_what_is_gone(
     await shop.call(RESET_TENANT, confirm=shop.tenant)
     events = [json.loads(event.envelope) for event in told]
     kinds = Counter(event["eventType"] for event in events)
-    assert kinds == {"pet.deleted": 66, "order.status_changed": 12, "chat.closed": 2, "inventory.changed": 6}
+    assert kinds == {
+        "pet.deleted": 66,
+        "order.status_changed": 12,
+        "adoption.status_changed": 2,
+        "chat.closed": 2,
+        "inventory.changed": 6,
+    }
     moved = {
         event["data"]["order"]["id"]: event["data"]
         for event in events

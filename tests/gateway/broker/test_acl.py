@@ -18,7 +18,7 @@ def test_a_device_hears_what_is_public_and_what_it_was_given_and_publishes_for_i
     assert role.name == "petstore-device-1"
     assert role.subscribe == {prefix + pattern for pattern in heard}
     assert role.publish == {f"{prefix}telemetry/pets/{pet}/health" for pet in ("p1", "p2")}
-    assert role.hidden == {f"{prefix}pets/+/adoption"}
+    assert role.hidden == {f"{prefix}pets/+/adoption", f"{prefix}adoptions/+/status"}
 
 
 def test_a_wide_filter_of_the_shared_pool_reaches_no_other_tenant_and_no_telemetry() -> None:

@@ -1,6 +1,6 @@
 """Events as messages."""
 
-from core.kernel.events import Event
+from core.kernel.events import Event, personal_to
 from core.kernel.ids import SHARED_TENANT, TenantId
 from core.models.pets import PET_DELETED
 from gateway.broker.publishing import messages_of
@@ -25,6 +25,13 @@ def test_a_message_is_the_envelope_under_each_topic_retained_where_it_is_a_state
     assert dict(messages[0].properties) == {
         "eventId": event.id, "eventType": "thing.happened", "cursor": event.cursor,
     }  # fmt: skip
+
+
+def test_the_broker_retains_nothing_that_tells_of_a_person() -> None:
+    from dataclasses import replace
+
+    event = replace(_event(SHARED_TENANT, "adoptions/1/status"), audience=personal_to("u"))
+    assert [message.retain for message in messages_of(event)] == [False]
 
 
 def test_a_deleted_pet_takes_its_retained_messages_with_it() -> None:

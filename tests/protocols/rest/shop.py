@@ -100,6 +100,7 @@ class Door:
             ("api-keys", shop.staff, {"name": "Key", "scopes": ["read:pets"]}),
             ("devices", shop.staff, {"name": "Collar", "petIds": [ids["pets"]]}),
             ("chats", shop.customer, {"subject": "Food"}),
+            ("adoptions", shop.customer, {**examples.ADOPTION_DRAFT, "petId": ids["pets"]}),
         ):
             made = await maker.post(f"/v1/{name}", json=draft)
             assert made.status_code == 201, made.text
@@ -138,6 +139,7 @@ def request_for(binding: Binding, shop: Shop, path: str | None = None) -> dict[s
     if operation.body is not None:
         special: dict[str, dict[str, Any]] = {
             "placeOrder": {"petId": shop.ids["free pet"]},
+            "createAdoption": {"petId": shop.ids["free pet"]},
             "login": {"username": "owner", "password": PASSWORD},
             "refreshToken": {"refreshToken": shop.refresh_token},
             "createDevice": {"petIds": [shop.ids["pets"]], "orderIds": [shop.ids["orders"]]},

@@ -18,7 +18,7 @@ async def snapshot(shop: Shop) -> dict[str, Any]:
         path: (await shop.staff.get(path, params={"status": "ALL"} if path == "/v1/pets" else {})).json()
         for path in paths
     }
-    for path in ("pets", "orders", "chats", "devices", "receipts", "users"):
+    for path in ("pets", "orders", "chats", "devices", "receipts", "adoptions", "users"):
         seen[path] = (await shop.staff.get(f"/v1/{path}/{shop.ids[path]}")).json()
     seen["messages"] = (await shop.staff.get(f"/v1/chats/{shop.ids['chats']}/messages")).json()
     return seen

@@ -805,6 +805,8 @@ class Receipt(_message.Message):
     BANK_ACCOUNT_FIELD_NUMBER: _builtins.int
     TENANT_ID_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
+    REFUNDED_AT_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """A UUID of version 7, made by the store."""
     number: _builtins.int
@@ -821,6 +823,8 @@ class Receipt(_message.Message):
     """The currency of its amounts. ISO 4217."""
     tenant_id: _builtins.str
     """The tenant it belongs to."""
+    url: _builtins.str
+    """Where it can be read; receipts of older versions of the store do not say so."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderItem]:
         """What was paid for."""
@@ -837,6 +841,10 @@ class Receipt(_message.Message):
     def issued_at(self) -> _timestamp_pb2.Timestamp:
         """When it was issued."""
 
+    @_builtins.property
+    def refunded_at(self) -> _timestamp_pb2.Timestamp:
+        """When the money was returned."""
+
     def __init__(
         self,
         *,
@@ -852,15 +860,25 @@ class Receipt(_message.Message):
         bank_account: Global___BankAccount | None = ...,
         tenant_id: _builtins.str = ...,
         issued_at: _timestamp_pb2.Timestamp | None = ...,
+        refunded_at: _timestamp_pb2.Timestamp | None = ...,
+        url: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_user_id", b"_user_id", "bank_account", b"bank_account", "card", b"card", "issued_at", b"issued_at", "source", b"source", "user_id", b"user_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_refunded_at", b"_refunded_at", "_url", b"_url", "_user_id", b"_user_id", "bank_account", b"bank_account", "card", b"card", "issued_at", b"issued_at", "refunded_at", b"refunded_at", "source", b"source", "url", b"url", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_user_id", b"_user_id", "amount", b"amount", "bank_account", b"bank_account", "card", b"card", "currency", b"currency", "id", b"id", "issued_at", b"issued_at", "items", b"items", "number", b"number", "order_id", b"order_id", "payment_id", b"payment_id", "source", b"source", "tenant_id", b"tenant_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_refunded_at", b"_refunded_at", "_url", b"_url", "_user_id", b"_user_id", "amount", b"amount", "bank_account", b"bank_account", "card", b"card", "currency", b"currency", "id", b"id", "issued_at", b"issued_at", "items", b"items", "number", b"number", "order_id", b"order_id", "payment_id", b"payment_id", "refunded_at", b"refunded_at", "source", b"source", "tenant_id", b"tenant_id", "url", b"url", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__refunded_at: _TypeAlias = _typing.Literal["refunded_at"]  # noqa: Y015
+    _WhichOneofArgType__refunded_at: _TypeAlias = _typing.Literal["_refunded_at", b"_refunded_at"]  # noqa: Y015
+    _WhichOneofReturnType__url: _TypeAlias = _typing.Literal["url"]  # noqa: Y015
+    _WhichOneofArgType__url: _TypeAlias = _typing.Literal["_url", b"_url"]  # noqa: Y015
     _WhichOneofReturnType__user_id: _TypeAlias = _typing.Literal["user_id"]  # noqa: Y015
     _WhichOneofArgType__user_id: _TypeAlias = _typing.Literal["_user_id", b"_user_id"]  # noqa: Y015
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["card", "bank_account"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__refunded_at) -> _WhichOneofReturnType__refunded_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__url) -> _WhichOneofReturnType__url | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user_id) -> _WhichOneofReturnType__user_id | None: ...
     @_typing.overload

@@ -75,7 +75,7 @@ class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Status.ValueTy
     PENDING: _Status.ValueType  # 2
     """Reserved by an order."""
     ADOPTED: _Status.ValueType  # 3
-    """Sold."""
+    """Sold or adopted."""
     NOT_AVAILABLE: _Status.ValueType  # 4
     """Not for sale."""
 
@@ -89,7 +89,7 @@ AVAILABLE: Status.ValueType  # 1
 PENDING: Status.ValueType  # 2
 """Reserved by an order."""
 ADOPTED: Status.ValueType  # 3
-"""Sold."""
+"""Sold or adopted."""
 NOT_AVAILABLE: Status.ValueType  # 4
 """Not for sale."""
 Global___Status: _TypeAlias = Status  # noqa: Y015

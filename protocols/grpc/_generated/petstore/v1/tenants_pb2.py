@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19petstore/v1/tenants.proto\x12\x0bpetstore.v1\"\x13\n\x11SeedTenantRequest\"A\n\x12SeedTenantResponse\x12\x0c\n\x04pets\x18\x01 \x01(\x05\x12\x0e\n\x06orders\x18\x02 \x01(\x05\x12\r\n\x05\x63hats\x18\x03 \x01(\x05\"%\n\x12ResetTenantRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\t\"\x15\n\x13ResetTenantResponse2\xb0\x01\n\rTenantService\x12M\n\nSeedTenant\x12\x1e.petstore.v1.SeedTenantRequest\x1a\x1f.petstore.v1.SeedTenantResponse\x12P\n\x0bResetTenant\x12\x1f.petstore.v1.ResetTenantRequest\x1a .petstore.v1.ResetTenantResponseBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19petstore/v1/tenants.proto\x12\x0bpetstore.v1\"\x13\n\x11SeedTenantRequest\"T\n\x12SeedTenantResponse\x12\x0c\n\x04pets\x18\x01 \x01(\x05\x12\x0e\n\x06orders\x18\x02 \x01(\x05\x12\r\n\x05\x63hats\x18\x03 \x01(\x05\x12\x11\n\tadoptions\x18\x04 \x01(\x05\"%\n\x12ResetTenantRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\t\"\x15\n\x13ResetTenantResponse2\xb0\x01\n\rTenantService\x12M\n\nSeedTenant\x12\x1e.petstore.v1.SeedTenantRequest\x1a\x1f.petstore.v1.SeedTenantResponse\x12P\n\x0bResetTenant\x12\x1f.petstore.v1.ResetTenantRequest\x1a .petstore.v1.ResetTenantResponseBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEEDTENANTREQUEST']._serialized_start=42
   _globals['_SEEDTENANTREQUEST']._serialized_end=61
   _globals['_SEEDTENANTRESPONSE']._serialized_start=63
-  _globals['_SEEDTENANTRESPONSE']._serialized_end=128
-  _globals['_RESETTENANTREQUEST']._serialized_start=130
-  _globals['_RESETTENANTREQUEST']._serialized_end=167
-  _globals['_RESETTENANTRESPONSE']._serialized_start=169
-  _globals['_RESETTENANTRESPONSE']._serialized_end=190
-  _globals['_TENANTSERVICE']._serialized_start=193
-  _globals['_TENANTSERVICE']._serialized_end=369
+  _globals['_SEEDTENANTRESPONSE']._serialized_end=147
+  _globals['_RESETTENANTREQUEST']._serialized_start=149
+  _globals['_RESETTENANTREQUEST']._serialized_end=186
+  _globals['_RESETTENANTRESPONSE']._serialized_start=188
+  _globals['_RESETTENANTRESPONSE']._serialized_end=209
+  _globals['_TENANTSERVICE']._serialized_start=212
+  _globals['_TENANTSERVICE']._serialized_end=388
 # @@protoc_insertion_point(module_scope)

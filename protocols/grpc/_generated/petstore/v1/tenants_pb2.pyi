@@ -42,22 +42,26 @@ class SeedTenantResponse(_message.Message):
     PETS_FIELD_NUMBER: _builtins.int
     ORDERS_FIELD_NUMBER: _builtins.int
     CHATS_FIELD_NUMBER: _builtins.int
+    ADOPTIONS_FIELD_NUMBER: _builtins.int
     pets: _builtins.int
     """Pets that were added."""
     orders: _builtins.int
     """Orders that were added."""
     chats: _builtins.int
     """Chats that were added."""
+    adoptions: _builtins.int
+    """Applications for pets that were added."""
     def __init__(
         self,
         *,
         pets: _builtins.int = ...,
         orders: _builtins.int = ...,
         chats: _builtins.int = ...,
+        adoptions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chats", b"chats", "orders", b"orders", "pets", b"pets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adoptions", b"adoptions", "chats", b"chats", "orders", b"orders", "pets", b"pets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

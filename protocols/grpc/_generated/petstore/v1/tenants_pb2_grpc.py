@@ -52,15 +52,15 @@ class TenantServiceServicer:
     """
 
     def SeedTenant(self, request, context):
-        """Adds pets, orders and chats once; when the demo data is there already, nothing changes.
+        """Adds pets, orders, chats and applications once; when the demo data is there already, nothing changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResetTenant(self, request, context):
-        """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own
-        account. Subscribers see each pet deleted, each order cancelled and each chat closed.
+        """Removes all pets, orders, adoptions, chats, devices, API keys and users of a private tenant, but not the caller's own
+        account. Subscribers see each pet deleted, each order cancelled, each application withdrawn and each chat closed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

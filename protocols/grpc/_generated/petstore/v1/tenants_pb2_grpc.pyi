@@ -34,10 +34,10 @@ class TenantServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TenantServiceAsyncStub: ...
     SeedTenant: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.SeedTenantRequest, _tenants_pb2.SeedTenantResponse]
-    """Adds pets, orders and chats once; when the demo data is there already, nothing changes."""
+    """Adds pets, orders, chats and applications once; when the demo data is there already, nothing changes."""
     ResetTenant: _grpc.UnaryUnaryMultiCallable[_tenants_pb2.ResetTenantRequest, _tenants_pb2.ResetTenantResponse]
-    """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own
-    account. Subscribers see each pet deleted, each order cancelled and each chat closed.
+    """Removes all pets, orders, adoptions, chats, devices, API keys and users of a private tenant, but not the caller's own
+    account. Subscribers see each pet deleted, each order cancelled, each application withdrawn and each chat closed.
     """
 
 @_typing.type_check_only
@@ -46,10 +46,10 @@ class TenantServiceAsyncStub(TenantServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SeedTenant: _aio.UnaryUnaryMultiCallable[_tenants_pb2.SeedTenantRequest, _tenants_pb2.SeedTenantResponse]  # type: ignore[assignment]
-    """Adds pets, orders and chats once; when the demo data is there already, nothing changes."""
+    """Adds pets, orders, chats and applications once; when the demo data is there already, nothing changes."""
     ResetTenant: _aio.UnaryUnaryMultiCallable[_tenants_pb2.ResetTenantRequest, _tenants_pb2.ResetTenantResponse]  # type: ignore[assignment]
-    """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own
-    account. Subscribers see each pet deleted, each order cancelled and each chat closed.
+    """Removes all pets, orders, adoptions, chats, devices, API keys and users of a private tenant, but not the caller's own
+    account. Subscribers see each pet deleted, each order cancelled, each application withdrawn and each chat closed.
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -61,7 +61,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenants_pb2.SeedTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenants_pb2.SeedTenantResponse, _abc.Awaitable[_tenants_pb2.SeedTenantResponse]]:
-        """Adds pets, orders and chats once; when the demo data is there already, nothing changes."""
+        """Adds pets, orders, chats and applications once; when the demo data is there already, nothing changes."""
 
     @_abc_1.abstractmethod
     def ResetTenant(
@@ -69,8 +69,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenants_pb2.ResetTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenants_pb2.ResetTenantResponse, _abc.Awaitable[_tenants_pb2.ResetTenantResponse]]:
-        """Removes all pets, orders, chats, devices, API keys and users of a private tenant, but not the caller's own
-        account. Subscribers see each pet deleted, each order cancelled and each chat closed.
+        """Removes all pets, orders, adoptions, chats, devices, API keys and users of a private tenant, but not the caller's own
+        account. Subscribers see each pet deleted, each order cancelled, each application withdrawn and each chat closed.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
