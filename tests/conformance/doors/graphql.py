@@ -44,7 +44,14 @@ PATH = "/v1/graphql"
 _BOUND: dict[str, Binding] = {binding.operation.name: binding for binding in BINDINGS}
 _SCHEMA = build_schema((Path(protocols.graphql.__path__[0]) / "schema.graphql").read_text())
 #: What leads to another resource, or is there for subscriptions only.
-_NOT_SHOWN = {("Pet", "owner"), ("Order", "user"), ("OrderItem", "pet"), ("Message", "cursor")}
+_NOT_SHOWN = {
+    ("Pet", "owner"),
+    ("Order", "user"),
+    ("OrderItem", "pet"),
+    ("Adoption", "pet"),
+    ("Adoption", "user"),
+    ("Message", "cursor"),
+}
 SourceObject = Enum("SourceObject", {"CARD": "card", "BANK_ACCOUNT": "bank_account"})
 #: Enumerations whose values are no names as GraphQL has them.
 _ENUMS: dict[str, type[Enum]] = {

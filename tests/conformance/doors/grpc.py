@@ -17,6 +17,7 @@ from grpc import StatusCode, aio
 
 from core.kernel.clock import rfc3339
 from core.kernel.errors import CloseReason
+from protocols.grpc._generated.petstore.v1.adoptions_pb2_grpc import AdoptionServiceStub
 from protocols.grpc._generated.petstore.v1.api_keys_pb2_grpc import ApiKeyServiceStub
 from protocols.grpc._generated.petstore.v1.chats_pb2 import ConverseRequest, ConverseResponse
 from protocols.grpc._generated.petstore.v1.chats_pb2_grpc import ChatServiceStub
@@ -38,6 +39,7 @@ _BOUND: dict[str, Binding] = {
     operation.name: binding for binding in BINDINGS for operation in binding.operations
 }
 _STUBS: dict[str, Any] = {
+    "AdoptionService": AdoptionServiceStub,
     "ApiKeyService": ApiKeyServiceStub,
     "DeviceService": DeviceServiceStub,
     "TenantService": TenantServiceStub,
