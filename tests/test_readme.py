@@ -118,16 +118,22 @@ def test_the_commands_of_the_readme_show_the_same_event_at_the_same_cursor_on_ev
         }
         for name, sign in WATCHING.items():
             shows(terminals[name], sign)
-        sale = "".join(blocks("Sell a pet")) + '\necho "\norder $ORDER pet $PET"'
+        deals = "".join(blocks("Sell a pet") + blocks("Give one away"))
+        deals += '\necho "\norder $ORDER pet $PET adoption $ADOPTION rabbit $RABBIT"'
         done = subprocess.run(
-            shell(sale, gateway, ports, begin),
+            shell(deals, gateway, ports, begin),
             cwd=ROOT, env=environment(url=gateway.url), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert '"status":"SUCCEEDED"' in done.stdout
-        order, pet = re.findall(r"order (\S+) pet (\S+)", done.stdout)[0]
+        assert '"issuedAt":' in done.stdout
+        assert '"status":"APPROVED"' in done.stdout
+        named = re.findall(r"order (\S+) pet (\S+) adoption (\S+) rabbit (\S+)", done.stdout)
+        order, pet, adoption, rabbit = named[0]
         # The last event first: whoever has it has the others too, or lacks them for good.
         for kind, topic in (
+            ("pet.adopted", f"pets/{rabbit}/adoption"),
+            ("adoption.submitted", f"adoptions/{adoption}/status"),
             ("payment.succeeded", f"orders/{order}/payment"),
             ("order.created", f"orders/{order}/status"),
             ("pet.created", f"pets/{pet}"),

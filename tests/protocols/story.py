@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from core.live.chat_messages import CHAT_FORMS
+from core.models import examples
 from core.models.catalogue import EVENTS
 from tests.asyncapi import Sender
 from tests.http_clients import http_client
@@ -228,6 +229,9 @@ class Story:
         cancelled = (await call("POST", "/orders", {"petId": second}))["id"]
         await call("POST", f"/orders/{cancelled}/payment", _payment("75.00", "4242424242424242"))
         await call("DELETE", f"/orders/{cancelled}")
+        form = {**examples.ADOPTION_DRAFT, "petId": second}
+        adoption = (await call("POST", "/adoptions", form))["id"]
+        await call("PATCH", f"/adoptions/{adoption}", {"status": "UNDER_REVIEW"})
 
     async def _report(self, device: dict[str, Any], pet_id: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.mqtt_port)

@@ -52,6 +52,26 @@ async def test_a_page_of_orders_costs_one_read_of_pets_and_one_of_users(
     assert sorted(loads[before:]) == ["listOrders", "lookUpPets", "lookUpUsers"]
 
 
+async def test_an_application_leads_to_its_pet_and_to_its_applicant(node: Live, loads: Sequence[str]) -> None:
+    staff, applicant, other = node.member(Role.STAFF), node.member(), node.member()
+    await _people(node, applicant)
+    pet_id = await add_pet(node, node.token(staff))
+    apply = (
+        "mutation($petId: ID!) { createAdoption(input: {petId: $petId, householdType: FARM, hasYard: true, "
+        'applicant: {name: "Ada", email: "ada@example.com"}}) { id status applicant { name phone } } }'
+    )
+    made = (await data_of(node, apply, node.token(applicant), variables={"petId": pet_id}))["createAdoption"]
+    assert (made["status"], made["applicant"]) == ("SUBMITTED", {"name": "Ada", "phone": None})
+    before = len(loads)
+    listed = "query($petId: ID!) { adoptions(petId: $petId) { id pet { name } user { username } } }"
+    for member, shown in ((staff, [made["id"]]), (applicant, [made["id"]]), (other, [])):
+        found = (await data_of(node, listed, node.token(member), variables={"petId": pet_id}))["adoptions"]
+        assert [one["id"] for one in found] == shown
+        assert all(one["pet"]["name"] == "Rex" for one in found)
+        assert all(one["user"]["username"] == applicant.username for one in found)
+    assert sorted(loads[before:]) == ["listAdoptions"] * 3 + ["lookUpPets"] * 2 + ["lookUpUsers"] * 2
+
+
 async def test_the_owner_of_a_pet_is_shown_to_staff_and_himself_alone(node: Live) -> None:
     staff, owner, other = node.member(Role.STAFF), node.member(), node.member()
     await _people(node, owner)

@@ -243,6 +243,35 @@ async def test_an_image_is_served_as_what_it_is_for_ever(shop: Shop) -> None:
     assert refused.status_code == 406
 
 
+async def test_a_receipt_is_at_the_address_that_it_names(door: Door, shop: Shop) -> None:
+    browser, orders = door.client(), {}
+    for buyer in (shop.visitor, shop.customer):
+        order = await shop.add_order(buyer)
+        paid = await buyer.post(f"/v1/orders/{order}/payment", json=examples.PAYMENT_DRAFT)
+        receipt = await buyer.get(paid.headers["location"])
+        assert receipt.json()["url"].startswith(f"{PUBLIC_URL}/v1/receipts/")
+        orders[buyer] = receipt.json()["url"].removeprefix(PUBLIC_URL)
+    assert (await browser.get(orders[shop.visitor])).json()["source"]["number"] == "************4242"
+    assert (await browser.get(orders[shop.customer])).status_code == 404
+    assert (await shop.customer.get(orders[shop.customer])).status_code == 200
+
+
+async def test_nobody_shares_what_a_caller_was_shown_of_an_application(shop: Shop) -> None:
+    body = {**examples.ADOPTION_DRAFT, "petId": await shop.add_pet()}
+    made = await shop.customer.post("/v1/adoptions", json=body, headers={"Idempotency-Key": "k"})
+    assert (made.status_code, made.headers["location"]) == (201, f"/v1/adoptions/{made.json()['id']}")
+    assert made.headers["cache-control"] == "no-store"
+    shown = await shop.customer.get(made.headers["location"])
+    assert shown.headers["cache-control"] == "private, no-cache"
+    known = {"If-None-Match": shown.headers["etag"]}
+    assert (await shop.customer.get(made.headers["location"], headers=known)).status_code == 304
+    assert (await shop.visitor.get(made.headers["location"], headers=known)).status_code == 401
+    # The same key in another's hands is another key.
+    theirs = await shop.staff.post("/v1/adoptions", json=body, headers={"Idempotency-Key": "k"})
+    assert "idempotent-replayed" not in theirs.headers
+    assert theirs.json()["userId"] == shop.ids["owner"]
+
+
 async def test_a_page_shows_an_image_of_a_private_tenant_without_a_header(door: Door, shop: Shop) -> None:
     pet = await shop.add_pet()
     made = await shop.staff.post(f"/v1/pets/{pet}/images", files={"file": ("a.png", PNG)})
@@ -250,7 +279,7 @@ async def test_a_page_shows_an_image_of_a_private_tenant_without_a_header(door: 
     browser = door.client()
     assert (await browser.get(there)).content == PNG
     assert (await browser.get(there.partition("?")[0])).status_code == 404
-    # It is for images alone: elsewhere the address names no tenant.
+    # It is for what resources name: elsewhere the address names no tenant.
     assert (await browser.get(f"/v1/pets/{pet}?tenant={shop.tenant}")).status_code == 400
 
 
