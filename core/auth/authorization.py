@@ -59,9 +59,22 @@ def may_read_order(caller: Caller, order_id: str, owner_id: str | None) -> bool:
     )
 
 
+def applicant_id_of(caller: Caller) -> str | None:
+    """The user whose applications are the caller's own: themselves, or who has allowed an OAuth client to act for them.
+
+    An API key is never the person who made it, and an OAuth client of its own accord is nobody.
+    """
+    return None if caller.key.startswith("key:") else caller.user_id
+
+
+def decides_on_adoptions(caller: Caller) -> bool:
+    """Whether the caller sees every application and decides on it: STAFF in person, since it tells of a person."""
+    return caller.is_staff and not caller.is_program
+
+
 def may_read_adoption(caller: Caller, adoption: Adoption) -> bool:
-    """Whether the caller may read an application: STAFF, and the applicant."""
-    return caller.is_staff or adoption.user_id == caller.user_id
+    """Whether the caller may read an application: STAFF in person, and the applicant."""
+    return decides_on_adoptions(caller) or adoption.user_id == applicant_id_of(caller)
 
 
 def viewer_of(caller: Caller) -> Viewer:

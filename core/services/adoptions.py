@@ -3,7 +3,7 @@
 Locks are taken in one order: the applicant's account, the pet, then applications by their pets and ids.
 """
 
-from core.auth.authorization import may_read_adoption
+from core.auth.authorization import applicant_id_of, decides_on_adoptions, may_read_adoption
 from core.kernel.caller import Scope
 from core.kernel.errors import Conflict, ErrorCode, Forbidden, NotFound, Unauthorized
 from core.kernel.ids import new_id
@@ -27,7 +27,6 @@ from core.ports.records import Condition, Equal, OneOf
 from core.services.applications import announce, count_open, move_application
 from core.services.paging import page_of
 from core.services.pets import announce_adopted, move_pet, refuse_reserved
-from core.services.users import user_id_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -104,12 +103,25 @@ async def _approve(ctx: Context, adoption: Adoption) -> Adoption:
     return approved
 
 
+def _applicant_id(ctx: Context) -> str:
+    """The user whose applications the caller may make and see.
+
+    Raises:
+        Forbidden: the caller is a program that acts for no person.
+    """
+    user_id = applicant_id_of(ctx.caller)
+    if user_id is None:
+        raise Forbidden("Applications tell of people: this is for users, and for no API key.")
+    return user_id
+
+
 async def _create_adoption(ctx: Context, params: NoParams, body: AdoptionDraft) -> Adoption:  # noqa: ARG001
-    return await submit(ctx, user_id_of(ctx.caller), body)
+    return await submit(ctx, _applicant_id(ctx), body)
 
 
 async def _list_adoptions(ctx: Context, params: AdoptionFilter, body: None) -> Page[Adoption]:  # noqa: ARG001
-    where: list[Condition] = [] if ctx.caller.is_staff else [Equal("user_id", ctx.caller.user_id)]
+    everyones = decides_on_adoptions(ctx.caller)
+    where: list[Condition] = [] if everyones else [Equal("user_id", _applicant_id(ctx))]
     if params.status is not None:
         where.append(OneOf("status", params.status))
     if params.pet_id is not None:
@@ -118,6 +130,7 @@ async def _list_adoptions(ctx: Context, params: AdoptionFilter, body: None) -> P
 
 
 async def _get_adoption(ctx: Context, params: ById, body: None) -> Adoption:  # noqa: ARG001
+    _applicant_id(ctx)
     return _readable(ctx, await ctx.get(Adoption, params.id))
 
 
@@ -131,14 +144,15 @@ def _readable(ctx: Context, adoption: Adoption) -> Adoption:
 async def _update_adoption(ctx: Context, params: ById, body: MergePatch[AdoptionChange]) -> Adoption:
     # The status is all that can be patched, so it is asked for: a patch without it would mean nothing.
     change = check_body(AdoptionChange, dict(body.patch))
+    user_id = _applicant_id(ctx)
     tx = await ctx.tx()
     if change.status is AdoptionStatus.APPROVED and (seen := await tx.get(Adoption, params.id)) is not None:
         await tx.get(Pet, _readable(ctx, seen).pet_id, lock=True)
     adoption = _readable(ctx, await ctx.get(Adoption, params.id))
     if change.status is AdoptionStatus.WITHDRAWN:
-        if adoption.user_id != ctx.caller.user_id:
+        if adoption.user_id != user_id:
             raise Forbidden("Only the applicant withdraws an application.")
-    elif not ctx.caller.is_staff:
+    elif not decides_on_adoptions(ctx.caller):
         raise Forbidden("Only the store's STAFF decides on applications; you may withdraw yours.")
     ctx.check_match(adoption)
     return await decide(ctx, adoption, change.status)
@@ -150,16 +164,15 @@ CREATE_ADOPTION = Operation(
     summary="Apply for a pet",
     description=(
         "For users, each for themselves: a visitor could not read or withdraw what they have sent, and an API key is "
-        "nobody. The pet must be AVAILABLE; it stays so, and may be ordered, until STAFF approves an application. A "
-        f"user has at most one open application for a pet and {MAX_OPEN_PER_APPLICANT} in all, a pet has at most "
-        f"{MAX_OPEN_PER_PET}."
+        "nobody; an OAuth client applies for the user who allowed it. The pet must be AVAILABLE; it stays so, and may "
+        "be ordered, until STAFF approves an application. A user has at most one open application for a pet and "
+        f"{MAX_OPEN_PER_APPLICANT} in all, a pet has at most {MAX_OPEN_PER_PET}."
     ),
     params=NoParams,
     body=AdoptionDraft,
     handler=_create_adoption,
     result=Adoption,
     scope=Scope.WRITE_ORDERS,
-    in_person=True,
     writes=True,
     creates=True,
     idempotent=True,
@@ -172,12 +185,11 @@ LIST_ADOPTIONS = Operation(
     name="listAdoptions",
     tag="Adoptions",
     summary="List applications",
-    description="Newest first: the caller's own applications, or all of them for STAFF.",
+    description="Newest first: the caller's own applications, or all of them for STAFF in person.",
     params=AdoptionFilter,
     handler=_list_adoptions,
     result=Page[Adoption],
     scope=Scope.READ_ORDERS,
-    in_person=True,
     result_example=examples.page(examples.ADOPTION),
 )
 
@@ -185,12 +197,11 @@ GET_ADOPTION = Operation(
     name="getAdoption",
     tag="Adoptions",
     summary="Get an application",
-    description="Applicants see their own applications, STAFF sees any; to anybody else they do not exist.",
+    description="Applicants see their own applications, STAFF in person sees any; to anybody else they do not exist.",
     params=ById,
     handler=_get_adoption,
     result=Adoption,
     scope=Scope.READ_ORDERS,
-    in_person=True,
     errors=frozenset({ErrorCode.NOT_FOUND}),
     result_example=examples.ADOPTION,
 )
@@ -200,10 +211,10 @@ UPDATE_ADOPTION = Operation(
     tag="Adoptions",
     summary="Decide on an application, or withdraw it",
     description=(
-        "STAFF moves an application from SUBMITTED to UNDER_REVIEW and then to APPROVED, or to REJECTED at any time "
-        "before; its applicant may withdraw it until then. Approving makes the pet ADOPTED and rejects all other open "
-        "applications for it: of those that are approved at once exactly one is. A pet that an order has reserved, "
-        "that is adopted or removed cannot be adopted."
+        "STAFF in person moves an application from SUBMITTED to UNDER_REVIEW and then to APPROVED, or to REJECTED at "
+        "any time before; its applicant may withdraw it until then. Approving makes the pet ADOPTED and rejects all "
+        "other open applications for it: of those that are approved at once exactly one is. A pet that an order has "
+        "reserved, that is adopted or removed cannot be adopted."
     ),
     params=ById,
     body=AdoptionChange,
@@ -211,7 +222,6 @@ UPDATE_ADOPTION = Operation(
     handler=_update_adoption,
     result=Adoption,
     scope=Scope.WRITE_ORDERS,
-    in_person=True,
     writes=True,
     errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.PRECONDITION_FAILED}),
     body_example={"status": "UNDER_REVIEW"},

@@ -221,8 +221,8 @@ RESET_TENANT = Operation(
     tag="Tenant",
     summary="Empty the tenant",
     description=(
-        "Removes all pets, orders, adoptions, chats, devices, API keys, OAuth clients and users of a private tenant, but "
-        "not the caller's own account. Subscribers see each pet deleted, each order cancelled, each application "
+        "Removes all pets, orders, adoptions, chats, devices, API keys, OAuth clients and users of a private tenant, "
+        "but not the caller's own account. Subscribers see each pet deleted, each order cancelled, each application "
         "withdrawn and each chat closed. At last the event log is emptied: cursors from before have expired. "
         "`confirm` must be the tenant's id."
     ),

@@ -285,6 +285,25 @@ async def test_what_tells_of_a_person_is_kept_in_no_cache(shop: Shop) -> None:
     assert shop.store.cache.get(shop.tenant, Adoption, adoption.id) is None
 
 
+async def test_an_oauth_client_sees_and_does_what_the_user_could_who_allowed_it(shop: Shop) -> None:
+    pet = await pet_in(shop)
+    theirs = await apply(shop, pet.id, await another(shop, "other"))
+    for person in (shop.customer, shop.staff):
+        client = replace(person, client_id="client", grant_id="grant")
+        mine = await apply(shop, pet.id, client)
+        assert mine.user_id == person.user_id
+        assert (await shop.call(LIST_ADOPTIONS, client)).data == [mine]
+        assert await shop.call(GET_ADOPTION, client, id=mine.id) == mine
+        body = {"status": "UNDER_REVIEW"}
+        await shop.refusal(Forbidden, UPDATE_ADOPTION, client, body, id=mine.id)
+        await shop.refusal(NotFound, UPDATE_ADOPTION, client, body, id=theirs.id)
+        await shop.refusal(NotFound, GET_ADOPTION, client, id=theirs.id)
+        await move(shop, mine, "WITHDRAWN", caller=client)
+    alone = replace(shop.staff, user_id=None, client_id="client", key="client:client")
+    await shop.refusal(Forbidden, LIST_ADOPTIONS, alone)
+    await shop.refusal(Forbidden, GET_ADOPTION, alone, id=theirs.id)
+
+
 # --- moving ---
 
 S = AdoptionStatus
