@@ -162,7 +162,8 @@ class Settings(BaseSettings):
     tenant_records: int = Field(
         default=_DEFAULTS.tenant_records,
         ge=0,
-        description="pets, orders, users, chats, devices, API keys a private tenant may hold, of each; 0 is no limit",
+        description="pets, orders, users, applications, chats, devices, API keys a private tenant may hold, of each; "
+        "0 is no limit",
     )
     tenant_idle_days: float = Field(
         default=_DEFAULTS.tenant_idle_days,

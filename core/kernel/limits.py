@@ -28,6 +28,9 @@ class Limits:
     chats_per_customer: int = 1_000
     messages_per_chat: int = 10_000
     payments_per_order: int = 50
+    open_adoptions_per_pet: int = 100
+    open_adoptions_per_applicant: int = 20
+    ended_adoptions_per_applicant: int = 1_000
     filters_per_connection: int = 100
     connections_per_caller: int = 50
     frame_bytes: int = 64 * 1024

@@ -22,10 +22,6 @@ from core.kernel.model import (
 )
 from core.models.pet_search import CommaList
 
-#: How many applications may be open at once; whatever ends all of those for a pet does so in one transaction.
-MAX_OPEN_PER_PET = 100
-MAX_OPEN_PER_APPLICANT = 20
-
 
 class AdoptionStatus(Choice):
     """The state of an application: SUBMITTED → UNDER_REVIEW → APPROVED, or REJECTED or WITHDRAWN before that."""

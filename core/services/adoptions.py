@@ -7,13 +7,12 @@ from core.auth.authorization import applicant_id_of, decides_on_adoptions, may_r
 from core.kernel.caller import Scope
 from core.kernel.errors import Conflict, ErrorCode, Forbidden, NotFound, Unauthorized
 from core.kernel.ids import new_id
+from core.kernel.limits import Limits
 from core.kernel.model import ById, NoParams, Page
 from core.kernel.validation import MergePatch, check_body
 from core.models import examples
 from core.models.adoptions import (
     ADOPTION_SUBMITTED,
-    MAX_OPEN_PER_APPLICANT,
-    MAX_OPEN_PER_PET,
     Adoption,
     AdoptionChange,
     AdoptionDraft,
@@ -24,9 +23,10 @@ from core.models.adoptions import (
 from core.models.pets import Adopter, Pet, PetStatus, StatusReason
 from core.models.users import User
 from core.ports.records import Condition, Equal, OneOf
-from core.services.applications import announce, count_open, move_application
+from core.services.applications import announce, count_open, move_application, remove_oldest
 from core.services.paging import page_of
 from core.services.pets import announce_adopted, move_pet, refuse_reserved
+from core.services.quotas import count_one
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -34,6 +34,7 @@ _STAFF_MOVES = {
     AdoptionStatus.SUBMITTED: frozenset({AdoptionStatus.UNDER_REVIEW, AdoptionStatus.REJECTED}),
     AdoptionStatus.UNDER_REVIEW: frozenset({AdoptionStatus.APPROVED, AdoptionStatus.REJECTED}),
 }
+_LIMITS = Limits()
 _APPLICANT_MOVES = dict.fromkeys(_STAFF_MOVES, frozenset({AdoptionStatus.WITHDRAWN}))
 
 
@@ -54,10 +55,12 @@ async def submit(ctx: Context, user_id: str, draft: AdoptionDraft) -> Adoption:
     of_pet, of_user = Equal("pet_id", pet.id), Equal("user_id", user_id)
     if await count_open(ctx, of_pet, of_user):
         raise Conflict("You have applied for this pet already.")
-    if await count_open(ctx, of_user) >= MAX_OPEN_PER_APPLICANT:
-        raise Conflict(f"You have {MAX_OPEN_PER_APPLICANT} open applications already.")
-    if await count_open(ctx, of_pet) >= MAX_OPEN_PER_PET:
-        raise Conflict(f"The pet has {MAX_OPEN_PER_PET} open applications already.")
+    limits = ctx.store.limits
+    if await count_open(ctx, of_user) >= (most := limits.open_adoptions_per_applicant):
+        raise Conflict(f"You have {most} open applications: withdraw one of them.")
+    if await count_open(ctx, of_pet) >= (most := limits.open_adoptions_per_pet):
+        raise Conflict(f"The pet has {most} open applications, which is as many as it may have.")
+    await remove_oldest(ctx, user_id)
     adoption = Adoption(
         id=new_id(),
         tenant_id=ctx.tenant,
@@ -72,6 +75,7 @@ async def submit(ctx: Context, user_id: str, draft: AdoptionDraft) -> Adoption:
         created_at=ctx.now,
         updated_at=ctx.now,
     )
+    await count_one(ctx, Adoption)
     await tx.insert(adoption)
     announce(ctx, ADOPTION_SUBMITTED, adoption)
     return adoption
@@ -166,7 +170,7 @@ CREATE_ADOPTION = Operation(
         "For users, each for themselves: a visitor could not read or withdraw what they have sent, and an API key is "
         "nobody; an OAuth client applies for the user who allowed it. The pet must be AVAILABLE; it stays so, and may "
         "be ordered, until STAFF approves an application. A user has at most one open application for a pet and "
-        f"{MAX_OPEN_PER_APPLICANT} in all, a pet has at most {MAX_OPEN_PER_PET}."
+        f"{_LIMITS.open_adoptions_per_applicant} in all, a pet has at most {_LIMITS.open_adoptions_per_pet}."
     ),
     params=NoParams,
     body=AdoptionDraft,

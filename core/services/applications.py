@@ -3,10 +3,15 @@
 from core.kernel.events import EventKind, personal_to
 from core.models.adoptions import ADOPTION_STATUS_CHANGED, Adoption, AdoptionEvent, AdoptionStatus
 from core.ports.records import Condition, Equal, OneOf, Query
+from core.services.quotas import uncount
 from core.store.context import Context
 
 #: The statuses of applications that are yet to be decided.
 OPEN = (AdoptionStatus.SUBMITTED, AdoptionStatus.UNDER_REVIEW)
+#: Those of applications that came to nothing.
+_ENDED = (AdoptionStatus.REJECTED, AdoptionStatus.WITHDRAWN)
+#: Records that one request removes beside what it is about.
+_BATCH_RECORDS = 100
 
 
 def announce(ctx: Context, kind: EventKind, adoption: Adoption) -> None:
@@ -30,7 +35,7 @@ async def count_open(ctx: Context, *where: Condition) -> int:
 async def reject_all(ctx: Context, pet_id: str) -> None:
     """Reject the open applications for a locked pet that nobody can adopt any more.
 
-    They are bounded in number (``MAX_OPEN_PER_PET``), and nobody can add to them while the pet is locked.
+    They are bounded in number (``Limits.open_adoptions_per_pet``), and nobody can add to them while the pet is locked.
     """
     await _end(ctx, Equal("pet_id", pet_id), AdoptionStatus.REJECTED)
 
@@ -38,7 +43,19 @@ async def reject_all(ctx: Context, pet_id: str) -> None:
 async def remove_all(ctx: Context, user_id: str) -> None:
     """Remove the applications of a locked user; those that are open end as WITHDRAWN for who follows them."""
     await _end(ctx, Equal("user_id", user_id), AdoptionStatus.WITHDRAWN)
-    await (await ctx.tx()).delete_all(Adoption, (Equal("user_id", user_id),))
+    removed = await (await ctx.tx()).delete_all(Adoption, (Equal("user_id", user_id),))
+    await uncount(ctx, Adoption, removed)
+
+
+async def remove_oldest(ctx: Context, user_id: str) -> None:
+    """Of a locked user who has many applications that came to nothing the oldest go."""
+    tx = await ctx.tx()
+    ended = (Equal("user_id", user_id), OneOf("status", _ENDED))
+    beyond = await tx.count(Query(Adoption, ended)) - ctx.store.limits.ended_adoptions_per_applicant
+    if beyond > 0:
+        found = await tx.find(Query(Adoption, ended, limit=min(beyond, _BATCH_RECORDS)))
+        removed = await tx.delete_all(Adoption, (OneOf("id", tuple(one.id for one in found)),))
+        await uncount(ctx, Adoption, removed)
 
 
 async def _end(ctx: Context, of: Condition, status: AdoptionStatus) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from core.kernel.errors import Conflict
 from core.kernel.ids import SHARED_TENANT
+from core.models.adoptions import Adoption
 from core.models.api_keys import ApiKey
 from core.models.chats import Chat
 from core.models.devices import Device
@@ -22,6 +23,7 @@ _COUNTED: dict[type, str] = {
     Pet: "pets",
     Order: "orders",
     User: "users",
+    Adoption: "applications",
     Chat: "chats",
     Device: "devices",
     ApiKey: "API keys",

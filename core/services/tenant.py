@@ -111,7 +111,7 @@ async def _remove_adoptions(ctx: Context) -> int:
     for adoption in adoptions:
         if adoption.status in OPEN:
             await move_application(ctx, adoption, AdoptionStatus.WITHDRAWN)
-    await (await ctx.tx()).delete_all(Adoption, (these,))
+    await uncount(ctx, Adoption, await (await ctx.tx()).delete_all(Adoption, (these,)))
     return len(adoptions)
 
 

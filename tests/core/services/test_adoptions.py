@@ -18,7 +18,6 @@ from core.kernel.errors import (
     Unauthorized,
 )
 from core.kernel.ids import new_id
-from core.models import adoptions as models
 from core.models import examples
 from core.models.adoptions import Adoption, AdoptionStatus
 from core.models.pets import Pet, PetStatus
@@ -207,8 +206,8 @@ async def test_one_open_application_of_a_user_for_a_pet(shop: Shop) -> None:
 async def test_open_applications_of_a_user_and_for_a_pet_are_bounded(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("MAX_OPEN_PER_APPLICANT", "MAX_OPEN_PER_PET"):
-        monkeypatch.setattr(f"core.services.adoptions.{name}", 2)
+    limits = replace(shop.store.limits, open_adoptions_per_applicant=2, open_adoptions_per_pet=2)
+    monkeypatch.setattr(shop.store, "limits", limits)
     pets = [await pet_in(shop) for _ in range(3)]
     mine = [await apply(shop, pet.id) for pet in pets[:2]]
     await shop.refusal(Conflict, CREATE_ADOPTION, shop.customer, {"petId": pets[2].id, **DRAFT})
@@ -219,6 +218,34 @@ async def test_open_applications_of_a_user_and_for_a_pet_are_bounded(
     await shop.refusal(Conflict, CREATE_ADOPTION, third, {"petId": pets[0].id, **DRAFT})
     await move(shop, mine[0], "REJECTED")
     await apply(shop, pets[0].id, third)
+
+
+async def test_what_came_to_nothing_is_kept_for_so_long_as_it_is_not_much(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shop.store, "limits", replace(shop.store.limits, ended_adoptions_per_applicant=2))
+    approved = await move(shop, await apply(shop, (await pet_in(shop)).id), "UNDER_REVIEW", "APPROVED")
+    other, pet = await another(shop, "other"), await pet_in(shop)
+    theirs = await move(shop, await apply(shop, pet.id, other), "REJECTED")
+    numbers = [
+        (await move(shop, await apply(shop, pet.id), "WITHDRAWN", caller=shop.customer)).number
+        for _ in range(5)
+    ]
+    kept = [one.number for one in (await shop.call(LIST_ADOPTIONS)).data]
+    assert kept == [*reversed(numbers[2:]), theirs.number, approved.number]
+
+
+async def test_a_private_tenant_holds_so_many_applications(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pets = [await pet_in(shop) for _ in range(3)]
+    monkeypatch.setattr(shop.store, "limits", replace(shop.store.limits, tenant_records=2))
+    gone = await another(shop, "gone")
+    for pet in pets[:2]:
+        await apply(shop, pet.id, gone)
+    await shop.refusal(Conflict, CREATE_ADOPTION, shop.customer, {"petId": pets[2].id, **DRAFT})
+    await shop.call(DELETE_USER, gone, id=gone.user_id)
+    await apply(shop, pets[2].id)
 
 
 async def test_the_same_key_applies_once_and_is_the_callers_own(shop: Shop) -> None:
@@ -566,8 +593,8 @@ async def test_of_one_applicants_many_requests_at_once_one_counts(busy: Shop) ->
 
 @pytest.mark.database
 async def test_the_bounds_hold_for_many_at_once(busy: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.services.adoptions.MAX_OPEN_PER_PET", 3)
-    monkeypatch.setattr("core.services.adoptions.MAX_OPEN_PER_APPLICANT", 2)
+    limits = replace(busy.store.limits, open_adoptions_per_applicant=2, open_adoptions_per_pet=3)
+    monkeypatch.setattr(busy.store, "limits", limits)
     pet, more = await pet_in(busy), [await pet_in(busy) for _ in range(4)]
     applicants = [await another(busy, f"applicant-{number}") for number in range(6)]
     results = await asyncio.gather(
@@ -579,16 +606,16 @@ async def test_the_bounds_hold_for_many_at_once(busy: Shop, monkeypatch: pytest.
 
 @pytest.mark.database
 async def test_as_many_as_a_pet_may_have_are_rejected_in_one_go(busy: Shop) -> None:
-    pet = await pet_in(busy)
+    pet, most = await pet_in(busy), busy.store.limits.open_adoptions_per_pet
     one = await apply(busy, pet.id)
     await busy.add(
         *(
             one.model_copy(
                 update={"id": new_id(), "number": number, "user_id": new_id(), "message": "x" * 2000}
             )
-            for number in range(2, models.MAX_OPEN_PER_PET + 1)
+            for number in range(2, most + 1)
         )
     )
     await move(busy, one, "UNDER_REVIEW", "APPROVED")
     page = await busy.call(LIST_ADOPTIONS, status="REJECTED", petId=pet.id)
-    assert page.pagination.total_items == models.MAX_OPEN_PER_PET - 1
+    assert page.pagination.total_items == most - 1
