@@ -6,6 +6,8 @@
 ``watch``   `petstore watch`
 ``event_sources``  where it gets events from, over HTTP or gRPC
 ``token``   `petstore token`
+``login``   `petstore login` and `petstore logout`
+``logins``  what they keep
 ``doctor``  `petstore doctor`
 ``broker``  `petstore broker-account`
 ``client``  what the commands share that talk to a server
@@ -142,7 +144,8 @@ def watch(
 ) -> None:
     """Show events live, from any server; after a lost connection it resumes where it was.
 
-    The server's URL is http:// or https:// for Server-Sent Events, grpc:// or grpcs:// for gRPC.
+    The server's URL is http:// or https:// for Server-Sent Events, grpc:// or grpcs:// for gRPC. Over HTTP, without a
+    token, it uses the login of petstore login, if there is one.
     """
     from gateway.cli.client import server_url
     from gateway.cli.watch import run
@@ -152,11 +155,14 @@ def watch(
 
 @app.command()
 def token(
-    username: Annotated[str, typer.Argument(help="Who logs in.")],
+    username: Annotated[
+        str | None,
+        typer.Argument(help="Who logs in with a password.", show_default="the login of petstore login"),
+    ] = None,
     url: Annotated[str | None, _URL_OPTION] = None,
     tenant: Annotated[str | None, _TENANT_OPTION] = None,
 ) -> None:
-    """Log in, and print only the access token.
+    """Print only an access token: of the login of petstore login, or of a user who logs in with a password.
 
     The password comes from PETSTORE_PASSWORD, from standard input, or is asked for.
     """
@@ -164,6 +170,41 @@ def token(
     from gateway.cli.token import run
 
     run(server_url(url), username, tenant)
+
+
+@app.command()
+def login(
+    url: Annotated[str | None, _URL_OPTION] = None,
+    tenant: Annotated[str | None, _TENANT_OPTION] = None,
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            help="What to ask for: read:orders …", metavar="SCOPES", show_default="all that you may"
+        ),
+    ] = None,
+    browser: Annotated[
+        bool | None, typer.Option(help="Open a browser here, or do not.", show_default="asks")
+    ] = None,
+) -> None:
+    """Log in with a browser, on this machine or any other, and keep the login for petstore token and petstore watch.
+
+    It is kept in your configuration folder, readable by you alone.
+    """
+    from gateway.cli.client import server_url
+    from gateway.cli.login import run_login
+
+    run_login(server_url(url), tenant, scope=scope, browser=browser)
+
+
+@app.command()
+def logout(
+    url: Annotated[str | None, _URL_OPTION] = None, tenant: Annotated[str | None, _TENANT_OPTION] = None
+) -> None:
+    """End the login of petstore login, with all its tokens."""
+    from gateway.cli.client import server_url
+    from gateway.cli.login import run_logout
+
+    run_logout(server_url(url), tenant)
 
 
 @app.command("broker-account")

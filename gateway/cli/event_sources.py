@@ -1,7 +1,7 @@
 """Where `petstore watch` gets events from: an event stream over HTTP, or gRPC, by the scheme of the server's URL."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,6 +12,7 @@ import httpx
 from google.protobuf.json_format import MessageToJson
 
 from gateway.cli.client import complaint, headers_for
+from gateway.cli.logins import Unreachable
 from gateway.startup_errors import BadSettings, CannotStart
 from protocols.grpc._generated.petstore.v1.events_pb2 import EventBatch, SubscribeRequest
 from protocols.grpc._generated.petstore.v1.events_pb2_grpc import EventServiceStub
@@ -43,7 +44,11 @@ class Block:
 
 
 class EventSource(Protocol):
-    """A server whose events can be followed."""
+    """A server whose events can be followed. ``renews``: it has a new token when the one before has expired."""
+
+    @property
+    def renews(self) -> bool:
+        """Whether it does."""
 
     def listen(self, topics: str, cursor: str | None) -> AbstractContextManager[Iterator[Block]]:
         """Follow topic filters, separated by commas, from a cursor or from now on; entered, the stream is there.
@@ -54,32 +59,46 @@ class EventSource(Protocol):
         """
 
 
-def source_at(url: str, token: str | None, tenant: str | None) -> EventSource:
+#: A token, or what gives one that has not expired, where there is a login.
+Token = str | Callable[[], str | None] | None
+
+
+def source_at(url: str, token: Token, tenant: str | None) -> EventSource:
     """The source at an URL: `http` and `https` are Server-Sent Events, `grpc` and `grpcs` gRPC.
 
     Raises:
         BadSettings: it is another scheme.
     """
-    headers = headers_for(token, tenant)
     match urlsplit(url).scheme:
         case "http" | "https":
-            return SseSource(url, headers)
+            return SseSource(url, token, tenant)
         case "grpc" | "grpcs":
-            return GrpcSource(url, headers)
+            return GrpcSource(url, headers_for(token() if callable(token) else token, tenant))
     raise BadSettings(f"{url}: begins with none of http://, https://, grpc:// and grpcs://")
 
 
 class SseSource:
     """Server-Sent Events."""
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
+    def __init__(self, url: str, token: Token, tenant: str | None) -> None:
         timeout = httpx.Timeout(_CONNECT_TIMEOUT_SECONDS, read=_READ_TIMEOUT_SECONDS)
-        self._client = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        self._client = httpx.Client(base_url=url, timeout=timeout)
+        self._token = token
+        self._tenant = tenant
+
+    @property
+    def renews(self) -> bool:
+        """See EventSource."""
+        return callable(self._token)
 
     @contextmanager
     def listen(self, topics: str, cursor: str | None) -> Iterator[Iterator[Block]]:
         """See EventSource."""
-        headers = {"Accept": "text/event-stream"}
+        try:
+            token = self._token() if callable(self._token) else self._token
+        except Unreachable as error:
+            raise Lost(str(error)) from None
+        headers = {"Accept": "text/event-stream", **headers_for(token, self._tenant)}
         if cursor is not None:
             headers["Last-Event-ID"] = cursor
         try:
@@ -124,6 +143,8 @@ def _refusal(answer: httpx.Response) -> str:
 
 class GrpcSource:
     """`EventService.Subscribe` of petstore.v1."""
+
+    renews = False
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         target = urlsplit(url).netloc

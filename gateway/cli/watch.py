@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from core.kernel.backoff import backoff_seconds
 from gateway.cli.event_sources import EventSource, Lost, source_at
+from gateway.cli.logins import access_token
 from gateway.startup_errors import CannotStart
 
 _MAX_PAUSE_SECONDS = 30.0
@@ -24,7 +26,8 @@ def run(
     Raises:
         CannotStart: the server cannot be reached at the start, or refuses.
     """
-    tail = Tail(url, source_at(url, token, tenant), topics, cursor, as_json=as_json)
+    given = token if token or not url.startswith("http") else partial(access_token, url, tenant)
+    tail = Tail(url, source_at(url, given, tenant), topics, cursor, as_json=as_json)
     try:
         tail.follow()
     except KeyboardInterrupt:
@@ -86,7 +89,7 @@ class Tail:
             )
         if name == "closed":
             close = json.loads(data)
-            if not close["resumable"]:
+            if not close["resumable"] and not (close["reason"] == "expired" and self._source.renews):
                 raise CannotStart(f"the server ended the stream: {close['message'] or close['reason']}")
             self._tell(close["message"] or close["reason"])
         elif name == "cursor":
