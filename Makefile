@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := $(wildcard core protocols gateway tests benchmarks)
+CODE := $(wildcard core protocols gateway tests benchmarks examples)
 # Extra words for the tool behind a target, e.g. make test ARGS="-k hub"
 ARGS ?=
 

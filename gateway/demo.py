@@ -17,6 +17,8 @@ from core.store.store import Call, Store
 API_KEY = "special-key"
 #: OAuth clients: one without a secret that asks users from their own machine, and one that acts of its own accord.
 APPLICATION_ID = "00000000-0000-7000-8000-0000000000a1"
+#: And one that is a device without a browser.
+LAMP_ID = "00000000-0000-7000-8000-0000000000a3"
 SERVICE_ID, SERVICE_SECRET = "00000000-0000-7000-8000-0000000000a2", "demo-service-secret"
 #: User name, password, first name, role.
 ACCOUNTS = (
@@ -87,6 +89,15 @@ def _oauth_clients(ctx: Context) -> tuple[OAuthClient, ...]:
             redirect_uris=("http://127.0.0.1/callback",),
             grant_types=(GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),
             scopes=tuple(sorted(CUSTOMER_SCOPES)),
+            created_at=ctx.now,
+        ),
+        OAuthClient(
+            id=LAMP_ID,
+            tenant_id=ctx.tenant,
+            name="Demo lamp",
+            redirect_uris=(),
+            grant_types=(GrantType.DEVICE_CODE, GrantType.REFRESH_TOKEN),
+            scopes=(Scope.READ_ORDERS,),
             created_at=ctx.now,
         ),
         OAuthClient(

@@ -2,15 +2,15 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.cli.client import complaint, headers_for
 from gateway.startup_errors import CannotStart
@@ -38,6 +38,9 @@ class Tokens:
         """The tokens of a token endpoint's answer."""
         found = answer.json()
         return cls(found["access_token"], found["refresh_token"], time.time() + found["expires_in"])
+
+
+_LOGINS: TypeAdapter[dict[str, Tokens]] = TypeAdapter(dict[str, Tokens])
 
 
 def post(url: str, tenant: str | None, path: str, form: dict[str, str]) -> httpx.Response:
@@ -68,13 +71,13 @@ def refusal(answer: httpx.Response) -> str:
 def keep(url: str, tenant: str | None, tokens: Tokens) -> None:
     """Keep the login at a server, in place of the one before."""
     with _held() as kept:
-        kept[_key(url, tenant)] = asdict(tokens)
+        kept[_key(url, tenant)] = tokens
 
 
 def find(url: str, tenant: str | None) -> Tokens | None:
     """The login at a server."""
     with _held() as kept:
-        return _tokens(kept, url, tenant)
+        return kept.get(_key(url, tenant))
 
 
 def forget(url: str, tenant: str | None) -> None:
@@ -92,15 +95,17 @@ def access_token(url: str, tenant: str | None) -> str | None:
         Unreachable: the server cannot be asked.
         CannotStart: the login has ended.
     """
+    if not _path().exists():
+        return None  # Nor need there be a folder where one could be made.
     with _held() as kept:
-        tokens = _tokens(kept, url, tenant)
+        tokens = kept.get(_key(url, tenant))
         if tokens is None or tokens.expires_at > time.time() + _MARGIN_SECONDS:
             return None if tokens is None else tokens.access_token
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
         answer = post(url, tenant, "token", form)
         if answer.status_code == 200:
             tokens = Tokens.read(answer)
-            kept[_key(url, tenant)] = asdict(tokens)
+            kept[_key(url, tenant)] = tokens
             return tokens.access_token
         if answer.status_code == 400:
             del kept[_key(url, tenant)]
@@ -114,24 +119,19 @@ def _key(url: str, tenant: str | None) -> str:
     return f"{url.rstrip('/')} {tenant.lower()}" if tenant else url.rstrip("/")
 
 
-def _tokens(kept: dict[str, dict[str, object]], url: str, tenant: str | None) -> Tokens | None:
-    found = kept.get(_key(url, tenant))
-    if found is None:
-        return None
-    expires = found["expires_at"]
-    assert isinstance(expires, int | float)
-    return Tokens(str(found["access_token"]), str(found["refresh_token"]), expires)
+def _path() -> Path:
+    return Path(typer.get_app_dir("petstore")) / "logins.json"
 
 
 @contextlib.contextmanager
-def _held() -> Iterator[dict[str, dict[str, object]]]:
+def _held() -> Iterator[dict[str, Tokens]]:
     """The logins of all servers, for this process alone; what the block changes is written at its end, whole.
 
     Raises:
         CannotStart: the folder cannot be used.
     """
-    folder = Path(typer.get_app_dir("petstore"))
-    path = folder / "logins.json"
+    path = _path()
+    folder = path.parent
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -150,23 +150,22 @@ def _held() -> Iterator[dict[str, dict[str, object]]]:
         os.close(lock)
 
 
-def _read(path: Path) -> dict[str, dict[str, object]]:
+def _read(path: Path) -> dict[str, Tokens]:
     try:
-        found: dict[str, dict[str, object]] = json.loads(path.read_text())
+        return _LOGINS.validate_json(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise CannotStart(f"{path} cannot be read ({error}): remove it, and log in anew") from None
-    return found
+    except (OSError, ValidationError):
+        raise CannotStart(f"{path} cannot be read: remove it, and log in anew") from None
 
 
-def _write(path: Path, kept: dict[str, dict[str, object]]) -> None:
+def _write(path: Path, kept: dict[str, Tokens]) -> None:
     draft = path.with_suffix(".draft")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o600)
-            json.dump(kept, file, indent=2)
+            file.write(_LOGINS.dump_json(kept, indent=2))
             file.flush()
             os.fsync(descriptor)
         draft.replace(path)

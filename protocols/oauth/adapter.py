@@ -14,6 +14,7 @@ from protocols.http.problems import HttpError
 from protocols.http.response import Response
 from protocols.oauth import errors, metadata
 from protocols.oauth.authorize import Authorize
+from protocols.oauth.device import DevicePage
 from protocols.oauth.endpoints import Endpoints
 from protocols.oauth.pages import STYLE_PATH, style
 from protocols.oauth.wire import JSON
@@ -37,11 +38,15 @@ class OauthDoor:
         self._store = store
         self._registration = registration
         cors = Cors(origins)
-        authorize, endpoints = Authorize(store), Endpoints(store)
+        authorize, device, endpoints = Authorize(store), DevicePage(store), Endpoints(store)
         self._places = {
             metadata.WELL_KNOWN: _Place(self._metadata, ("GET", "HEAD", "OPTIONS"), problem_for, cors),
             metadata.AUTHORIZE: _Place(authorize, ("GET", "POST", "OPTIONS"), authorize.tell, NO_PAGES),
             metadata.TOKEN: _Place(endpoints.token, ("POST", "OPTIONS"), errors.tell, cors),
+            metadata.DEVICE_AUTHORIZATION: _Place(
+                endpoints.device_authorization, ("POST", "OPTIONS"), errors.tell, cors
+            ),
+            metadata.DEVICE: _Place(device, ("GET", "POST", "OPTIONS"), device.tell, NO_PAGES),
             metadata.REVOKE: _Place(endpoints.revoke, ("POST", "OPTIONS"), errors.tell, cors),
             metadata.INTROSPECT: _Place(endpoints.introspect, ("POST", "OPTIONS"), errors.tell, cors),
             STYLE_PATH: _Place(self._style, ("GET", "HEAD", "OPTIONS"), problem_for, NO_PAGES),

@@ -5,6 +5,7 @@ import orjson
 from core.kernel.errors import BadRequest
 from core.models.oauth import OAuthClient
 from core.services.oauth.clients import authenticate
+from core.services.oauth.device import begin
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
 from core.services.oauth.grant_types import Form, get_tokens
 from core.services.oauth.inspection import introspect, revoke
@@ -15,6 +16,7 @@ from protocols.http.credentials import address_of
 from protocols.http.exchange import Exchange
 from protocols.http.json_text import MAX_PARTS, has_more_parts, read_json
 from protocols.http.response import Response
+from protocols.oauth.metadata import DEVICE
 from protocols.oauth.wire import JSON, MAX_BODY_BYTES, invalid, read_client, read_form
 
 
@@ -28,7 +30,7 @@ class Endpoints:
         caller = await exchange.admit(self._store)
         form = await read_form(exchange)
         shown = read_client(exchange, form)
-        client = await authenticate(self._store, address_of(exchange.scope), *shown)
+        client = await authenticate(self._store, address_of(exchange.scope), *shown, caller.tenant)
         assert exchange.credentials is not None
         if exchange.credentials.tenant is not None and caller.tenant != client.tenant_id:
             # As if it did not exist: it does not, in the tenant that is named.
@@ -49,6 +51,21 @@ class Endpoints:
         if tokens.refresh_token is not None:
             answer["refresh_token"] = tokens.refresh_token
         return Response(200, orjson.dumps(answer), JSON, ((b"pragma", b"no-cache"),))
+
+    async def device_authorization(self, exchange: Exchange) -> Response:
+        """The codes of a device without a browser (RFC 8628, section 3.2)."""
+        client, form = await self._client(exchange)
+        codes = await begin(self._store, client, form.get("scope"), address_of(exchange.scope))
+        page = self._store.public_url + DEVICE
+        answer = {
+            "device_code": codes.device_code,
+            "user_code": codes.user_code,
+            "verification_uri": page,
+            "verification_uri_complete": f"{page}?user_code={codes.user_code}",
+            "expires_in": codes.expires_in,
+            "interval": codes.interval,
+        }
+        return Response(200, orjson.dumps(answer), JSON)
 
     async def revoke(self, exchange: Exchange) -> Response:
         """The end of a token (RFC 7009)."""

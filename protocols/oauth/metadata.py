@@ -7,6 +7,7 @@ WELL_KNOWN = "/.well-known/oauth-authorization-server"
 AUTHORIZE, TOKEN, REVOKE, INTROSPECT, REGISTER = (
     f"/v1/oauth/{name}" for name in ("authorize", "token", "revoke", "introspect", "register")
 )
+DEVICE_AUTHORIZATION, DEVICE = (f"/v1/oauth/{name}" for name in ("device_authorization", "device"))
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 
 
@@ -15,6 +16,7 @@ def metadata(issuer: str, *, registration: bool) -> dict[str, object]:
     document: dict[str, object] = {
         "issuer": issuer,
         "authorization_endpoint": issuer + AUTHORIZE,
+        "device_authorization_endpoint": issuer + DEVICE_AUTHORIZATION,
         "token_endpoint": issuer + TOKEN,
         "revocation_endpoint": issuer + REVOKE,
         "introspection_endpoint": issuer + INTROSPECT,

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from protocols.oauth.metadata import AUTHORIZE, INTROSPECT, REVOKE, TOKEN, WELL_KNOWN
+from core.services.oauth.grant_types import GRANT_TYPES
+from protocols.oauth.metadata import (
+    AUTHORIZE,
+    DEVICE,
+    DEVICE_AUTHORIZATION,
+    INTROSPECT,
+    REVOKE,
+    TOKEN,
+    WELL_KNOWN,
+)
 from protocols.oauth.wire import FORM
 
 _TEXT = {"type": "string"}
@@ -97,7 +106,7 @@ PATHS: dict[str, Any] = {
         {
             "grant_type": {
                 **_TEXT,
-                "examples": ["authorization_code", "refresh_token", "client_credentials"],
+                "examples": list(GRANT_TYPES),
             },
             "code": {**_TEXT, "description": "The code to redeem."},
             "redirect_uri": {
@@ -106,6 +115,7 @@ PATHS: dict[str, Any] = {
             },
             "code_verifier": {**_TEXT, "description": "What the code challenge was made of."},
             "refresh_token": {**_TEXT, "description": "The refresh token of the last response."},
+            "device_code": {**_TEXT, "description": "The code that a device polls with."},
             "scope": {
                 **_TEXT,
                 "description": "Fewer scopes than the client could have, separated by spaces.",
@@ -114,6 +124,41 @@ PATHS: dict[str, Any] = {
         ["grant_type"],
         _json("The tokens.", "OAuthTokens"),
     ),
+    DEVICE_AUTHORIZATION: _endpoint(
+        "authorizeDevice",
+        "Get codes for a device without a browser",
+        "RFC 8628. The device shows `user_code`, which its user enters at `verification_uri`, and polls for tokens "
+        "with `device_code`, no more often than every `interval` seconds. The codes count for ten minutes, and once.",
+        {
+            "scope": {
+                **_TEXT,
+                "description": "The scopes asked for, separated by spaces; without it all of the client's.",
+            },
+        },
+        [],
+        _json("The codes.", "OAuthDeviceCodes"),
+    ),
+    DEVICE: {
+        "get": {
+            "operationId": "allowDevice",
+            "tags": ["OAuth"],
+            "summary": "Enter the code of a device and allow it, in a browser",
+            "description": "The page for code, login and consent (RFC 8628, section 3.3).",
+            "security": [{}],
+            "parameters": [_parameter("user_code", "The code that the device shows.")],
+            "responses": {
+                "200": {"description": "The page.", "content": {"text/html": {"schema": _TEXT}}},
+                "404": {
+                    "description": "No device waits with this code.",
+                    "content": {"text/html": {"schema": _TEXT}},
+                },
+                "429": {
+                    "description": "Too many wrong codes.",
+                    "content": {"text/html": {"schema": _TEXT}},
+                },
+            },
+        }
+    },
     REVOKE: _endpoint(
         "revokeToken",
         "End a token",
@@ -161,6 +206,23 @@ SCHEMAS: dict[str, Any] = {
             "refresh_token": {**_TEXT, "description": "Gets the next tokens; it can be used once."},
         },
         "required": ["access_token", "token_type", "expires_in", "scope"],
+    },
+    "OAuthDeviceCodes": {
+        "type": "object",
+        "description": "What a device without a browser gets (RFC 8628, section 3.2).",
+        "properties": {
+            "device_code": {**_TEXT, "description": "What the device polls with."},
+            "user_code": {**_TEXT, "description": "What its user enters."},
+            "verification_uri": {**_TEXT, "format": "uri", "description": "Where they enter it."},
+            "verification_uri_complete": {
+                **_TEXT,
+                "format": "uri",
+                "description": "The same with the code, to be shown as a picture or opened.",
+            },
+            "expires_in": {"type": "integer", "description": "Seconds for which the codes count."},
+            "interval": {"type": "integer", "description": "Seconds between two polls."},
+        },
+        "required": ["device_code", "user_code", "verification_uri", "expires_in", "interval"],
     },
     "OAuthError": {
         "type": "object",

@@ -46,6 +46,12 @@ SECURITY_SCHEMES: dict[str, Any] = {
                 "scopes": _SCOPES,
             },
             "clientCredentials": {"tokenUrl": "/v1/oauth/token", "scopes": _SCOPES},
+            "deviceAuthorization": {
+                "deviceAuthorizationUrl": "/v1/oauth/device_authorization",
+                "tokenUrl": "/v1/oauth/token",
+                "refreshUrl": "/v1/oauth/token",
+                "scopes": _SCOPES,
+            },
         },
     },
 }

@@ -56,13 +56,28 @@ def openapi_document(
 
 
 def edition_3_1(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document of OpenAPI 3.2 as one of 3.1, which has no method QUERY, and no schema for the items of a stream."""
+    """A document of OpenAPI 3.2 as one of 3.1.
+
+    That has no method QUERY, no schema for the items of a stream, and no flow for devices without a browser.
+    """
     paths = {}
     for path, item in document["paths"].items():
         kept = {method: _without_items(operation) for method, operation in item.items() if method != "query"}
         if kept:
             paths[path] = kept
-    return {**document, "openapi": "3.1.0", "paths": paths}
+    components = document["components"]
+    schemes = {
+        name: {**scheme, "flows": _without(scheme["flows"], "deviceAuthorization")}
+        if "flows" in scheme
+        else scheme
+        for name, scheme in components["securitySchemes"].items()
+    }
+    components = {**components, "securitySchemes": schemes}
+    return {**document, "openapi": "3.1.0", "paths": paths, "components": components}
+
+
+def _without(members: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in members.items() if key != name}
 
 
 def _without_items(described: Any) -> Any:
