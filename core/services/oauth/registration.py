@@ -43,7 +43,7 @@ async def register(store: Store, caller: Caller, metadata: Mapping[str, Any]) ->
         if not allowance.allowed:
             raise RateLimited(allowance.reset, "Too many registrations from this network address.")
     method = metadata.get("token_endpoint_auth_method", "client_secret_basic")
-    if method not in _METHODS:
+    if not isinstance(method, str) or method not in _METHODS:
         raise _wrong("This token_endpoint_auth_method is not supported.")
     secret = new_secret() if _METHODS[method] else None
     client = OAuthClient(

@@ -65,10 +65,10 @@ class App:
         }
         return {name: value for name, value in parameters.items() if value is not None}
 
-    def post(self, endpoint: str, headers: dict[str, str] | None = None, **form: str) -> httpx.Response:
+    def post(self, endpoint: str, **form: str) -> httpx.Response:
         """A request of the client, which says who it is in the form."""
         who = {"client_id": self.id, **({"client_secret": self.secret} if self.secret else {})}
-        return ask("POST", f"{self.url}/v1/oauth/{endpoint}", data=who | form, headers=headers)
+        return ask("POST", f"{self.url}/v1/oauth/{endpoint}", data=who | form)
 
     def redeem(self, code: str, **changed: str) -> httpx.Response:
         """Redeem a code."""
