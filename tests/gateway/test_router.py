@@ -176,7 +176,7 @@ async def test_pages_of_origins_that_are_not_named_open_no_websocket(opened: Ope
 
 
 #: Pages that people see: those of other origins get to read none.
-FOR_PEOPLE = {"/v1/oauth/authorize", "/v1/oauth/style.css"}
+FOR_PEOPLE = {"/v1/oauth/device", "/v1/oauth/authorize", "/v1/oauth/style.css"}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "BREW"])
