@@ -59,21 +59,22 @@ class Authorize:
 
     def tell(self, _: Exchange, error: StoreError | HttpError) -> Response:
         """Lead the browser back with an error, or show it where the client is not to be told."""
+        back = None
         if isinstance(error, RefusedAuthorization):
-            return self._lead_back(
-                error.redirect_uri,
-                {
-                    "error": code_of(error),
-                    "error_description": describe(error.detail),
-                    "state": error.state,
-                },
-            )
+            said = {
+                "error": code_of(error),
+                "error_description": describe(error.detail),
+                "state": error.state,
+            }
+            back = self._way_back(error.redirect_uri, said)
+            if error.trusted:
+                return _redirect(back)
         headers = error.headers if isinstance(error, HttpError) else error_headers(error)
         status = status_of(error)
         # How a client authenticates is nothing for a browser, which would ask its user for a password.
         return render(
             "error.html",
-            {"detail": error.detail},
+            {"detail": error.detail, "back": back},
             status=400 if status == 401 else status,
             headers=tuple(headers),
         )
@@ -97,7 +98,11 @@ class Authorize:
                 return _again(exchange, browser.now_with(logins.new_cookie()).headers)
             case "deny", _:
                 raise RefusedAuthorization(
-                    OAuthErrorCode.ACCESS_DENIED, "The user said no.", request.redirect_uri, request.state
+                    OAuthErrorCode.ACCESS_DENIED,
+                    "The user said no.",
+                    request.redirect_uri,
+                    request.state,
+                    trusted=True,
                 )
             case "allow", Visit():
                 return await self._allow(exchange, request, visit)
@@ -133,21 +138,15 @@ class Authorize:
 
     async def _allow(self, exchange: Exchange, request: AuthorizationRequest, visit: Visit) -> Response:
         code = await issue_code(self._store, request, visit, address_of(exchange.scope))
-        return self._lead_back(request.redirect_uri, {"code": code, "state": request.state})
+        return _redirect(self._way_back(request.redirect_uri, {"code": code, "state": request.state}))
 
     # --- answers ---
 
-    def _lead_back(self, redirect_uri: str, parameters: Mapping[str, str | None]) -> Response:
-        """To the client, with ``iss`` so that it is not mixed up with other servers' (RFC 9207).
-
-        303, so that no browser sends the form on (RFC 9700, section 4.12).
-        """
+    def _way_back(self, redirect_uri: str, parameters: Mapping[str, str | None]) -> str:
+        """The client's address, with ``iss`` so that the answer is not taken for another server's (RFC 9207)."""
         given = {name: value for name, value in parameters.items() if value is not None}
         query = urlencode(given | {"iss": self._store.public_url})
-        location = f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{query}"
-        return Response(
-            303, headers=((b"location", location.encode("ascii")), (b"referrer-policy", b"no-referrer"))
-        )
+        return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{query}"
 
     def _login_page(
         self,
@@ -206,6 +205,12 @@ def _about(exchange: Exchange) -> str:
     """The request, as the address of the page has it."""
     query: bytes = exchange.scope["query_string"]
     return query.decode("latin-1")
+
+
+def _redirect(location: str) -> Response:
+    """To the client. 303, so that no browser sends the form on (RFC 9700, section 4.12)."""
+    headers = ((b"location", location.encode("ascii")), (b"referrer-policy", b"no-referrer"))
+    return Response(303, headers=headers)
 
 
 def _again(exchange: Exchange, headers: tuple[Header, ...]) -> Response:

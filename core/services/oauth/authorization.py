@@ -93,7 +93,7 @@ async def read_request(store: StoreParts, parameters: Iterable[tuple[str, str]])
     if refusal is None and not scopes:
         refusal = OAuthErrorCode.INVALID_SCOPE, "The client may not ask for such a scope."
     if refusal is not None:
-        raise RefusedAuthorization(*refusal, redirect_uri, state)
+        raise RefusedAuthorization(*refusal, redirect_uri, state, trusted=not client.dynamic)
     return AuthorizationRequest(client, redirect_uri, named_uri, scopes, found["code_challenge"], state)
 
 
@@ -165,7 +165,13 @@ def within_reach(request: AuthorizationRequest, visit: Visit) -> frozenset[Scope
     scopes = request.scopes & SCOPES_OF[visit.role]
     if not scopes:
         detail = "The user has none of these scopes to give."
-        raise RefusedAuthorization(OAuthErrorCode.INVALID_SCOPE, detail, request.redirect_uri, request.state)
+        raise RefusedAuthorization(
+            OAuthErrorCode.INVALID_SCOPE,
+            detail,
+            request.redirect_uri,
+            request.state,
+            trusted=not request.client.dynamic,
+        )
     return scopes
 
 

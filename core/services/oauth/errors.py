@@ -34,10 +34,14 @@ class OAuthError(BadRequest):
 class RefusedAuthorization(OAuthError):
     """An authorization request that is refused, which the client is told by way of the browser.
 
-    ``redirect_uri`` is the client's own and verified; ``state`` is what it sent.
+    ``redirect_uri`` is the client's own and verified; ``state`` is what it sent. ``trusted``: the store knows whose
+    client it is, so that nobody is sent astray by an address that begins with the store's.
     """
 
-    def __init__(self, error: OAuthErrorCode, detail: str, redirect_uri: str, state: str | None) -> None:
+    def __init__(
+        self, error: OAuthErrorCode, detail: str, redirect_uri: str, state: str | None, *, trusted: bool
+    ) -> None:
         super().__init__(error, detail)
         self.redirect_uri = redirect_uri
         self.state = state
+        self.trusted = trusted

@@ -181,6 +181,21 @@ def test_a_client_is_told_of_its_faults_by_way_of_the_browser(
         assert (back.led_to["state"], back.led_to["iss"]) == ("s-1", gateway.url)
 
 
+def test_who_registered_itself_has_nobody_sent_there_by_a_link_alone(gateway: Gateway) -> None:
+    """Such a link would begin with the store's own address (RFC 9700, section 4.11.2)."""
+    metadata = {"client_name": "Itself", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
+    made = ask("POST", f"{gateway.url}/v1/oauth/register", json=metadata).json()
+    app = App(gateway.url, made["client_id"])
+    with browser(gateway.url) as client:
+        page = visit(client, app, scope="bogus")
+        assert (page.status, "location" in page.answer.headers) == (400, False)
+        found = re.search(r'<a href="([^"]+)"[^>]*>', page.text)
+        assert found is not None
+        assert found[1].startswith(f"{CALLBACK}?error=invalid_scope&amp;")
+        # Who presses a button has decided.
+        assert visit(client, app).send(action="deny").led_to["error"] == "access_denied"
+
+
 def test_odd_requests_are_shown_as_errors(gateway: Gateway, app: App) -> None:
     path = f"{gateway.url}/v1/oauth/authorize"
     query = f"client_id={app.id}&redirect_uri={CALLBACK}&state="
