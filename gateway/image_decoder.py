@@ -14,6 +14,7 @@ from typing import NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from core.kernel.errors import Unavailable
+from core.kernel.turns import FairTurns, TooManyWait
 from core.ports.images import ImageTooLarge, UnreadableImage
 
 _FORMATS = {
@@ -33,7 +34,9 @@ _START_OF_SCAN = b"\xff\xda"
 _SMALL_PIXELS = 8 * _MEGA
 #: At most so many at once: an image takes up to 4 MB a megapixel while it is decoded.
 _AT_ONCE = 2
+#: Each holds its bytes meanwhile.
 _MAX_WAITING = 32
+_MAX_WAITING_OF_NETWORK = 8
 _RETRY_AFTER_SECONDS = 1
 _DECODE_SECONDS = 30.0
 #: What Pillow raises about images that are none.
@@ -54,19 +57,15 @@ class PillowDecoder:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="images")
-        self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._turns = FairTurns(_AT_ONCE, most=_MAX_WAITING, most_of_one=_MAX_WAITING_OF_NETWORK)
 
-    async def media_type(self, content: bytes, most_megapixels: int) -> str:
+    async def media_type(self, content: bytes, most_megapixels: int, network: str) -> str:
         """See `core.ports.images.ImageDecoder`."""
-        if self._waiting >= _MAX_WAITING:
-            raise Unavailable("Too many images are being looked at.", _RETRY_AFTER_SECONDS)
-        self._waiting += 1
         try:
-            async with self._turns:
+            async with self._turns.turn(network):
                 return await self._look(content, most_megapixels * _MEGA)
-        finally:
-            self._waiting -= 1
+        except TooManyWait:
+            raise Unavailable("Too many images are being looked at.", _RETRY_AFTER_SECONDS) from None
 
     async def _look(self, content: bytes, most_pixels: int) -> str:
         loop = asyncio.get_running_loop()

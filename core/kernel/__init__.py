@@ -1,4 +1,4 @@
-"""The vocabulary of all: ids, clock, errors, events, topics, cursors, callers, models, validation, limits.
+"""The vocabulary of all: ids, clock, errors, events, topics, cursors, callers, models, validation, turns, limits.
 
 ``ids``         identifiers: UUID version 7
 ``addresses``   network addresses as budgets see them, and who may name them
@@ -14,5 +14,6 @@
 ``describing``  what members of models and values of enumerations mean
 ``model``       the base of all models: names, closed bodies, money, text, time
 ``validation``  input checked against a model, every violation at once; merge patches
+``turns``       turns at what only a few can use at once
 ``limits``      the bounds of the store
 """

@@ -26,13 +26,13 @@ class ImageTooLarge(Exception):
 class ImageDecoder(Protocol):
     """Looks into images, beside the event loop and in bounded time and memory."""
 
-    async def media_type(self, content: bytes, most_megapixels: int) -> str:
+    async def media_type(self, content: bytes, most_megapixels: int, network: str) -> str:
         """Decode an image (an animation: its first picture); gives its media type.
 
         Raises:
             UnreadableImage: it cannot be decoded.
             ImageTooLarge: it has more pixels, which is found out before it is decoded.
-            Unavailable: many others wait to be decoded.
+            Unavailable: many others wait to be decoded, of this network or of all. Networks take turns.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from core.kernel.addresses import network_of
 from core.kernel.caller import Scope
 from core.kernel.errors import (
     Conflict,
@@ -55,7 +56,9 @@ async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
         raise NotFound(f"There is no pet '{params.id}'.")
     await ctx.close()  # no transaction waits for the decoder
     try:
-        media_type = await ctx.store.decoder.media_type(body.content, limits.image_megapixels)
+        media_type = await ctx.store.decoder.media_type(
+            body.content, limits.image_megapixels, network_of(ctx.caller.address)
+        )
     except UnreadableImage:
         raise _refused("is not a whole image", ViolationCode.INVALID_FORMAT) from None
     except ImageTooLarge:

@@ -1,7 +1,6 @@
 """Passwords, hashed with argon2id (RFC 9106) in threads of their own."""
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
@@ -10,6 +9,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from core.kernel.errors import Unavailable
+from core.kernel.turns import FairTurns, TooManyWait
 
 T = TypeVar("T")
 
@@ -32,9 +32,7 @@ class Argon2Hasher:
     ) -> None:
         self._argon2 = PasswordHasher(time_cost, memory_cost, parallelism)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._free_threads = threads
-        #: Who waits for a thread, by network, in the order of their turns.
-        self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._turns = FairTurns(threads, most=_MAX_WAITING_HASHES, most_of_one=_MAX_WAITING_OF_NETWORK)
         # Made with the same parameters as all others, so that checking it takes as long.
         self._nobodys = self._argon2.hash("nobody's password")
 
@@ -69,41 +67,11 @@ class Argon2Hasher:
             return False
 
     async def _run(self, work: Callable[[], T], network: str) -> T:
-        await self._take_thread(network)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._pass_thread_on()
-
-    async def _take_thread(self, network: str) -> None:
-        if self._free_threads:
-            self._free_threads -= 1
-            return
-        waiting = sum(map(len, self._queues.values()))
-        if waiting >= _MAX_WAITING_HASHES or len(self._queues.get(network, ())) >= _MAX_WAITING_OF_NETWORK:
-            raise Unavailable("Too many logins at once.")
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(network, deque()).append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._pass_thread_on()
-            raise
-
-    def _pass_thread_on(self) -> None:
-        """Give the thread to the next network's longest waiting, or free it."""
-        while self._queues:
-            network, queue = self._queues.popitem(last=False)
-            while queue:
-                turn = queue.popleft()
-                if turn.done():  # Who waited has left.
-                    continue
-                if queue:
-                    self._queues[network] = queue
-                turn.set_result(None)
-                return
-        self._free_threads += 1
+            async with self._turns.turn(network):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TooManyWait:
+            raise Unavailable("Too many logins at once.") from None
 
     def close(self) -> None:
         """End the threads once they have done what they are at; what still waits is given up."""

@@ -61,7 +61,7 @@ class GraphqlDoor:
             _check_media_type(headers)
             request = request_of_body(await exchange.body(self._door.limits.body_bytes))
         try:
-            prepared = await self._door.engine.prepare(request)
+            prepared = await self._door.engine.prepare(request, caller.address)
             if reads_only and prepared.kind is OperationType.MUTATION:
                 raise HttpError(METHOD_NOT_ALLOWED, "Mutations are for POST.", [(b"allow", b"POST")])
             if prepared.kind is OperationType.SUBSCRIPTION:

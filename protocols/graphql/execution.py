@@ -22,7 +22,9 @@ from graphql.execution.collect_fields import collect_fields
 from graphql.validation import recommended_rules, specified_rules
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
+from core.kernel.addresses import network_of
 from core.kernel.errors import RateLimited
+from core.kernel.turns import FairTurns, TooManyWait
 from core.kernel.validation import MAX_VALUES, has_more_values
 from protocols.graphql.context import RequestContext
 from protocols.graphql.documents import Document, Documents, weigh
@@ -41,8 +43,9 @@ _RULES = tuple(dict.fromkeys((*specified_rules, *recommended_rules)))
 _MAX_ERRORS = 10
 #: What the documents that are remembered may take in all.
 _MAX_BYTES = 32 * 1024 * 1024
-#: What may wait for the thread.
+#: What may wait for the thread, of all and of one network address.
 _MAX_WAITING = 200
+_MAX_WAITING_OF_NETWORK = 50
 
 
 class Refused(Exception):
@@ -95,7 +98,7 @@ class Engine:
         self.documents = Documents(_MAX_BYTES)
         self._limits = OperationLimits(schema)
         self._thread = ThreadPoolExecutor(1, "graphql")
-        self._waiting = 0
+        self._turns = FairTurns(1, most=_MAX_WAITING, most_of_one=_MAX_WAITING_OF_NETWORK)
 
     def follows(self, request: Request) -> bool:
         """Whether a request is known to be a subscription, without any work."""
@@ -103,8 +106,8 @@ class Engine:
         operations = [] if known is None else operations_of(known.tree, request.operation_name)
         return len(operations) == 1 and operations[0].operation is OperationType.SUBSCRIPTION
 
-    async def prepare(self, request: Request) -> Prepared:
-        """Parse and check a request.
+    async def prepare(self, request: Request, address: str) -> Prepared:
+        """Parse and check a request of a client at an address.
 
         Raises:
             Refused: it is no valid document, has no such operation, or asks for too much.
@@ -119,7 +122,7 @@ class Engine:
                 tokens = size_of(query)
             except GraphQLError as error:
                 raise Refused(error) from None
-            document = await self._aside(self._checked, query, tokens)
+            document = await self._aside(address, self._checked, query, tokens)
         named = operations_of(document.tree, request.operation_name)
         if len(named) != 1:
             wanted = "Name one of the operations." if named else "There is no such operation in the document."
@@ -139,19 +142,17 @@ class Engine:
             raise Refused(*errors)
         return weigh(tree, query, tokens)
 
-    async def _aside(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Let the thread do a piece of work.
+    async def _aside(self, address: str, work: Callable[..., T], *arguments: Any) -> T:
+        """Let the thread do a piece of work; network addresses take turns.
 
         Raises:
             RateLimited: too much waits for it already.
         """
-        if self._waiting >= _MAX_WAITING:
-            raise RateLimited(1, "Too many new documents at once.")
-        self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-        finally:
-            self._waiting -= 1
+            async with self._turns.turn(network_of(address)):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        except TooManyWait:
+            raise RateLimited(1, "Too many new documents at once.") from None
 
     def build(self, prepared: Prepared, context: RequestContext) -> Executor[RequestContext]:
         """Bind an operation to its variables.
@@ -177,7 +178,8 @@ class Engine:
     async def run(self, executor: Executor[RequestContext]) -> dict[str, Any]:
         """Execute a query or a mutation; gives the members of the answer."""
         if introspects_only(executor.operation):
-            return members_of(await self._aside(executor.execute_operation))
+            address = executor.context_value.caller.address
+            return members_of(await self._aside(address, executor.execute_operation))
         result = executor.execute_operation()
         return members_of(await result if isawaitable(result) else result)
 

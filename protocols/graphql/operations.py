@@ -92,7 +92,7 @@ class Operations:
                 admission = await self._door.store.admit(credentials)
                 if admission.refusal is not None:
                     raise admission.refusal
-            prepared = await self._door.engine.prepare(request)
+            prepared = await self._door.engine.prepare(request, credentials.address)
             operation.session.rate.message()
             if self._under_way.get(operation.id) is not operation:
                 return

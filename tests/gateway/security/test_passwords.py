@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from core.kernel.errors import Unavailable
-from gateway.security import passwords
 from gateway.security.passwords import Argon2Hasher
 
 NETWORK = "192.0.2.1"
@@ -42,12 +41,12 @@ async def test_a_broken_hash_matches_nothing(hasher: Argon2Hasher) -> None:
 
 
 async def test_a_flood_is_told_to_come_back(hasher: Argon2Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_MAX_WAITING_HASHES", 1)
+    monkeypatch.setattr(hasher._turns, "most", 1)
     answers = await asyncio.gather(*(hasher.hash("x", NETWORK) for _ in range(5)), return_exceptions=True)
     assert [isinstance(answer, Unavailable) for answer in answers] == [False, False, False, True, True]
     assert await hasher.hash("x", NETWORK)
     monkeypatch.undo()
-    monkeypatch.setattr(passwords, "_MAX_WAITING_OF_NETWORK", 1)
+    monkeypatch.setattr(hasher._turns, "most_of_one", 1)
     networks = [NETWORK] * 4 + ["198.51.100.7"]
     answers = await asyncio.gather(
         *(hasher.hash("x", network) for network in networks), return_exceptions=True
@@ -74,7 +73,7 @@ async def test_who_leaves_while_waiting_holds_no_thread(hasher: Argon2Hasher) ->
         task.cancel()
     await asyncio.wait(tasks)
     assert await asyncio.gather(*(hasher.hash("x", NETWORK) for _ in range(5)))
-    assert hasher._free_threads == 2
+    assert hasher._turns.free == 2
 
 
 def test_the_default_is_as_strong_as_the_standard_recommends() -> None:

@@ -5,12 +5,14 @@ import gc
 import json
 import threading
 import tracemalloc
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from graphql import Executor, get_introspection_query, parse, validate
 
+from core.kernel.turns import FairTurns, TooManyWait
 from protocols.graphql import execution
 from protocols.graphql.documents import Documents, weigh
 from protocols.graphql.shape import size_of
@@ -148,7 +150,10 @@ async def test_a_subscription_that_is_ended_while_it_is_checked_does_not_begin(
 
 
 async def test_only_so_many_wait_to_be_checked(node: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "_MAX_WAITING", 0)
+    def full(_: FairTurns, __: str) -> AbstractAsyncContextManager[None]:
+        raise TooManyWait
+
+    monkeypatch.setattr(FairTurns, "turn", full)
     answer = await post(node, "{ __typename }")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
 
