@@ -24,15 +24,16 @@ class _Tenant:
 
     Every event up to ``head`` was seen, and those in ``ahead`` behind a hole: commits are handed over out of order
     at times. ``behind`` is the log's head at the last look, if it was ahead of us. ``reading`` holds a ticket for
-    each read under way that no event has spoilt.
+    each read under way that no event has spoilt. ``used``: it was asked for since it was looked at for room.
     """
 
-    __slots__ = ("ahead", "behind", "head", "reading", "values")
+    __slots__ = ("ahead", "behind", "head", "reading", "used", "values")
 
     def __init__(self, head: int) -> None:
         self.head = head
         self.ahead: set[int] = set()
         self.behind: int | None = None
+        self.used = False
         self.values: OrderedDict[Key, Resource] = OrderedDict()
         self.reading: dict[Key, set[object]] = {}
 
@@ -73,6 +74,7 @@ class ReadCache:
         known = self._tenants.get(tenant)
         if known is None or kind.collection is None:
             return None
+        known.used = True
         value = known.values.get((kind.collection, record_id))
         return value if isinstance(value, kind) else None
 
@@ -88,7 +90,7 @@ class ReadCache:
             head = (await self._log.heads([tenant])).get(tenant, 0)
             known = self._tenants.setdefault(tenant, _Tenant(head))
             while len(self._tenants) > self._most_tenants:
-                self._tenants.popitem(last=False)
+                self._drop_a_tenant()
         key, ticket = (kind.collection, record_id), object()
         known.reading.setdefault(key, set()).add(ticket)
         try:
@@ -103,7 +105,19 @@ class ReadCache:
             known.values[key] = value
             if len(known.values) > self._per_tenant:
                 known.values.popitem(last=False)
+        elif not known.values and not known.reading and self._tenants.get(tenant) is known:
+            del self._tenants[tenant]  # Nothing was found in what may be a made-up tenant.
         return value
+
+    def _drop_a_tenant(self) -> None:
+        """Forget the oldest tenant; one that was used since its last turn has another one, so that strangers who read in
+        many tenants do not push out those that are busy."""
+        while True:
+            tenant, known = self._tenants.popitem(last=False)
+            if not known.used:
+                return
+            known.used = False
+            self._tenants[tenant] = known
 
     def on_events(self, tenant: TenantId, events: Sequence[Event]) -> None:
         """Forget what the events changed."""

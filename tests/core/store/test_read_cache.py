@@ -178,6 +178,30 @@ async def test_what_is_kept_is_bounded_in_each_tenant_and_in_tenants(cache: Read
     assert cache.statistics().tenants == 2
 
 
+async def test_strangers_who_read_in_many_tenants_push_out_no_busy_one(cache: ReadCache) -> None:
+    shelf = Shelf()
+    await cache.read(T, Thing, "a", shelf.load)
+    for number in range(20):
+        assert cache.get(T, Thing, "a") is not None
+        await cache.read(TenantId(str(number)), Thing, "a", shelf.load)
+    assert cache.statistics().tenants == 2
+    shelf.version = None
+    for number in range(20):
+        await cache.read(TenantId(f"made up {number}"), Thing, "a", shelf.load)
+        assert cache.get(T, Thing, "a") is not None
+    assert cache.statistics().tenants == 1
+
+
+async def test_a_tenant_without_a_log_is_forgotten_when_it_had_one(cache: ReadCache, heads: Heads) -> None:
+    heads.known[T] = 3
+    await cache.read(T, Thing, "a", Shelf().load)
+    await cache.verify()
+    assert cache.get(T, Thing, "a") is not None
+    del heads.known[T]
+    await cache.verify()
+    assert cache.get(T, Thing, "a") is None
+
+
 async def test_a_loss_of_all_empties_the_cache(cache: ReadCache) -> None:
     await cache.read(T, Thing, "a", Shelf().load)
     cache.on_lost(None)
