@@ -93,7 +93,12 @@ def build_mqtt(node: Node, access: AccessLog) -> TcpServer:
     settings = node.settings
     door = MqttDoor(node.mqtt, CallRecorder(node.metrics, access).mqtt)
     proxies = TrustedProxies(settings.trusted_proxies) if settings.mqtt_proxy_protocol else None
-    server = TcpServer(door.connect, stall_limit=settings.stall_seconds, proxies=proxies)
+    server = TcpServer(
+        door.connect,
+        stall_limit=settings.stall_seconds,
+        proxies=proxies,
+        most_of_network=settings.limits.network_sockets if settings.rate_limit else 0,
+    )
     node.metrics.observe("mqtt", node.mqtt.statistics)
     node.metrics.observe("mqtt_tcp", server.statistics)
     return server

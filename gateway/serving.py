@@ -229,6 +229,7 @@ def _options(settings: Settings) -> ServerOptions:
         certificate=settings.tls_certificate,
         certificate_key=settings.tls_key,
         trusted_proxies=settings.trusted_proxies,
+        most_of_network=settings.limits.network_sockets if settings.rate_limit else 0,
         drain_limit=settings.drain_seconds,
         stall_limit=settings.stall_seconds,
         ping_interval=settings.ping_seconds,

@@ -343,6 +343,7 @@ class Settings(BaseSettings):
             network_registrations_per_minute=self.network_registrations,
             network_failed_logins_per_minute=self.network_failed_logins,
             network_connections=self.network_connections,
+            network_sockets=2 * self.network_connections,
             connections_per_caller=self.connections_per_caller,
             tenant_image_bytes=self.tenant_image_bytes,
             tenant_records=self.tenant_records,

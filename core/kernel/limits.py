@@ -17,6 +17,8 @@ class Limits:
     network_registrations_per_minute: int = 30
     network_failed_logins_per_minute: int = 30
     network_connections: int = 200
+    #: Of any kind, idle ones among them: those that are live, and as many again.
+    network_sockets: int = 400
     body_bytes: int = 1024 * 1024
     image_bytes: int = 5 * 1024 * 1024
     image_megapixels: int = 40

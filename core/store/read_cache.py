@@ -110,8 +110,9 @@ class ReadCache:
         return value
 
     def _drop_a_tenant(self) -> None:
-        """Forget the oldest tenant; one that was used since its last turn has another one, so that strangers who read in
-        many tenants do not push out those that are busy."""
+        """Forget the oldest tenant. One that was used since its last turn has another one, so that strangers who read in
+        many tenants push out none that is busy.
+        """
         while True:
             tenant, known = self._tenants.popitem(last=False)
             if not known.used:

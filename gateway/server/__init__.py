@@ -11,6 +11,7 @@
 ``proxy_protocol``      the same behind a proxy that names its clients ahead of their bytes
 ``grpc_server``         the gRPC port
 ``grpc_standard``       its standard services: health and reflection
+``open_connections``    bounds those of one network
 ``progress``            whether a peer still reads, asked of the kernel
 ``monitor``             ends stalled, silent and idle connections
 """

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from core.kernel.errors import BadRequest, StoreError
 from gateway.server.http_connection import HttpConnection, UnframedConnection, WritableProtocol
+from gateway.server.open_connections import OpenConnections
 from gateway.server.progress import PeerProgress
 from gateway.server.request_head import (
     FRAMING_FIELDS,
@@ -57,9 +58,15 @@ class HttpProtocol(WritableProtocol):
     #: The call that answers now; others may wait behind it.
     _answering: HttpConnection | None = None
 
+    def __init__(self, *arguments: Any, open_connections: OpenConnections, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._open_connections = open_connections
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        if self.client is not None and not self._open_connections.admits(transport, self.client[0]):
+            transport.abort()
         self.progress = PeerProgress(transport)
         self._owing_since = self.loop.time()
 

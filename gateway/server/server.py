@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from gateway.server.forwarded import ForwardedClients
 from gateway.server.http_protocol import HttpProtocol
 from gateway.server.listening import BACKLOG
 from gateway.server.monitor import ConnectionMonitor, MonitoredConnection
+from gateway.server.open_connections import OpenConnections
 from gateway.server.websocket_protocol import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class ServerOptions:
     certificate_key: Path | None = None
     #: Addresses or networks whose ``X-Forwarded-For`` is believed.
     trusted_proxies: tuple[str, ...] = ()
+    #: Connections that a network may hold, trusted proxies aside; 0 is any number.
+    most_of_network: int = 0
     #: From the signal to stop until what is left is cut off.
     drain_limit: float = 25.0
     #: How long a peer may read nothing while data waits for it.
@@ -54,11 +58,13 @@ class ServerOptions:
 
 @dataclass(frozen=True, slots=True)
 class ServerStatistics:
-    """Open connections now, and those dropped so far for reading nothing or for not finishing a request."""
+    """Open connections now, and those dropped so far for reading nothing or for not finishing a request; those refused
+    since their network has too many."""
 
     connections: int
     stalled: int
     silent: int
+    refused: int
 
 
 @contextlib.contextmanager
@@ -89,7 +95,8 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: ASGIApp, options: ServerOptions, *, on_drain: Callable[[], Awaitable[None]]
     ) -> None:
-        super().__init__(_config(app, options))
+        self._open = OpenConnections(options.most_of_network, TrustedProxies(options.trusted_proxies))
+        super().__init__(_config(app, options, self._open))
         self._options = options
         self._on_drain = on_drain
         self._hurry = asyncio.Event()
@@ -104,7 +111,10 @@ class Server(uvicorn.Server):
     def statistics(self) -> ServerStatistics:
         """Count connections."""
         return ServerStatistics(
-            len(self.server_state.connections), self._monitor.stalled, self._monitor.silent
+            len(self.server_state.connections),
+            self._monitor.stalled,
+            self._monitor.silent,
+            self._open.refused,
         )
 
     def stop(self) -> None:
@@ -217,12 +227,12 @@ async def _emptied(limit: float | None, *collections: Collection[object]) -> Non
                 await asyncio.sleep(_POLL_SECONDS)
 
 
-def _config(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
+def _config(app: ASGIApp, options: ServerOptions, open_connections: OpenConnections) -> uvicorn.Config:
     if options.trusted_proxies:
         app = ForwardedClients(app, TrustedProxies(options.trusted_proxies))
     return uvicorn.Config(
         cast(Any, app),  # Starlette's and uvicorn's types for the same thing do not match.
-        http=HttpProtocol,
+        http=cast(Any, partial(HttpProtocol, open_connections=open_connections)),
         ws=WebSocketProtocol,
         interface="asgi3",
         lifespan="on",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from core.kernel.addresses import TrustedProxies
+from gateway.server.open_connections import OpenConnections
 from gateway.server.progress import PeerProgress
 from gateway.server.proxy_protocol import ProxiedListener
 
@@ -39,10 +40,12 @@ class Receiver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TcpStatistics:
-    """Open connections now, and those dropped so far for reading nothing."""
+    """Open connections now, those dropped so far for reading nothing, and those refused since their network has too
+    many."""
 
     connections: int
     stalled: int
+    refused: int
 
 
 class TcpConnection(asyncio.Protocol):
@@ -70,6 +73,8 @@ class TcpConnection(asyncio.Protocol):
             peer = transport.get_extra_info("peername")
             self._client = str(peer[0]) if peer else "unknown"
         self._server.connections.add(self)
+        if not self._server.open.admits(transport, self._client):
+            self._transport.abort()
         self._receiver = self._server.connect(self, self._client)
 
     def data_received(self, data: bytes) -> None:
@@ -175,7 +180,8 @@ class TcpServer:
     """Accepts connections on sockets that already listen, and drops those that stall.
 
     ``connect`` is called with each connection and its address, and gives what takes its bytes. ``proxies``: peers that
-    must name their client by the PROXY protocol.
+    must name their client by the PROXY protocol. ``most_of_network``: connections that a network may hold; 0 is any
+    number.
     """
 
     def __init__(
@@ -184,8 +190,10 @@ class TcpServer:
         *,
         stall_limit: float,
         proxies: TrustedProxies | None = None,
+        most_of_network: int = 0,
     ) -> None:
         self.connect = connect
+        self.open = OpenConnections(most_of_network)
         self.connections: set[TcpConnection] = set()
         self._stall_limit = stall_limit
         self._stalled = 0
@@ -194,7 +202,7 @@ class TcpServer:
 
     def statistics(self) -> TcpStatistics:
         """Count connections."""
-        return TcpStatistics(len(self.connections), self._stalled)
+        return TcpStatistics(len(self.connections), self._stalled, self.open.refused)
 
     @contextlib.asynccontextmanager
     async def serving(

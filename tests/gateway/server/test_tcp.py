@@ -57,6 +57,34 @@ async def test_the_kernel_looks_after_peers_that_never_speak(tmp_path: Path) -> 
         await mqtt.finished()
 
 
+async def test_one_network_opens_so_many_connections_and_no_more(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        mqtt = MqttServer(Sessions(store), store.limits)
+        server = TcpServer(MqttDoor(mqtt).connect, stall_limit=30, most_of_network=2)
+        sockets = listen("127.0.0.1", 0)
+        async with server.serving(sockets, [], None):
+
+            async def client(address: str) -> Raw:
+                there = ("127.0.0.1", socket_port(sockets))
+                return Raw(*await asyncio.open_connection(*there, local_addr=(address, 0)))
+
+            first, second = await client("127.0.0.1"), await client("127.0.0.1")
+            await first.connect()
+            await second.connect()
+            third = await client("127.0.0.1")
+            assert await third.ended()
+            other = await client("127.0.0.2")
+            await other.connect()
+            assert server.statistics().refused == 1
+            first.writer.close()
+            await eventually(lambda: server.statistics().connections == 2)
+            again = await client("127.0.0.1")
+            await again.connect()
+            for one in (second, third, other, again):
+                one.writer.close()
+        await mqtt.finished()
+
+
 async def test_what_is_open_at_the_end_is_dropped_and_nobody_else_is_let_in(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store:
         mqtt = MqttServer(Sessions(store), store.limits)
