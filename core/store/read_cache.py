@@ -110,7 +110,7 @@ class ReadCache:
         return value
 
     def _drop_a_tenant(self) -> None:
-        """Forget the oldest tenant. One that was used since its last turn has another one, so that strangers who read in
+        """Forget the oldest tenant. One that was used since its last turn has another, so that strangers who read in
         many tenants push out none that is busy.
         """
         while True:
