@@ -1,9 +1,13 @@
 """compose.yaml, the image and the configurations beside it say the same; no container engine is needed to see that."""
 
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -234,3 +238,25 @@ def test_a_stop_leaves_the_proxy_time_to_notice_and_streams_time_to_leave() -> N
 def test_a_file_that_no_longer_has_what_is_changed_here_is_no_longer_run() -> None:
     with pytest.raises(ValueError, match="bind :8080"):
         adapted(HAPROXY.replace("bind :8080", "bind :80"), {"bind :8080": "bind 127.0.0.1:1"})
+
+
+def test_the_images_can_be_named_by_what_they_are_with_one_command(tmp_path: Path) -> None:
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    digests = {"first": "1" * 64, "again": "2" * 64}
+    for name in ("compose.yaml", "Dockerfile"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    for digest in digests.values():
+        asked = 'test "$*" = "buildx imagetools inspect $4 --format {{.Manifest.Digest}}"'
+        docker.write_text(f"#!/bin/sh\nset -eu\n{asked}\necho sha256:{digest}\n")
+        docker.chmod(0o755)
+        path = f"{docker.parent}:{os.environ['PATH']}"
+        subprocess.run(
+            ["sh", ROOT / "deploy" / "pin-images.sh"], cwd=tmp_path, env={"PATH": path}, check=True
+        )
+        for name in ("compose.yaml", "Dockerfile"):
+            pinned = (tmp_path / name).read_text(encoding="utf-8")
+            named = re.findall(r"^(?: *image:|FROM) (\S+:\S+)", pinned, re.MULTILINE)
+            assert named
+            assert all(image.endswith(f"@sha256:{digest}") for image in named)
+            assert pinned.replace(f"@sha256:{digest}", "") == (ROOT / name).read_text(encoding="utf-8")
