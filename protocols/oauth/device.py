@@ -7,7 +7,6 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from core.kernel.caller import Role
-from core.kernel.clock import rfc3339
 from core.kernel.errors import RateLimited, StoreError, Unauthorized
 from core.services.oauth import pages as logins
 from core.services.oauth.device import DeviceRequest, decide, find_request, read_user_code, shown
@@ -149,7 +148,7 @@ class DevicePage:
             "scopes": [in_words(scope) for scope in sorted(scopes)],
             "user_code": shown(page.user_code),
             "address": code.address,
-            "asked_at": rfc3339(code.created_at),
+            "asked_at": f"{code.created_at:%H:%M} UTC on {code.created_at:%d %B %Y}",
         }
         return render("device.html", values, status=status, headers=all_headers)
 
