@@ -111,6 +111,14 @@ class Caller:
         return self.tenant, self.key
 
     @property
+    def owner(self) -> str:
+        """The name under which something is kept for the caller: responses to be replayed, sessions.
+
+        An OAuth client has its own, and not those of the user for whom it acts.
+        """
+        return self.key if self.client_id is None else f"{self.key}:{self.client_id}"
+
+    @property
     def is_staff(self) -> bool:
         """Whether the caller acts for the store."""
         return self.role is Role.STAFF

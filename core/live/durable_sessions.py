@@ -34,7 +34,7 @@ class DurableSessions:
     @staticmethod
     def id_of(caller: Caller, name: str) -> str:
         """The id of a caller's session of that name."""
-        return hashlib.sha256(f"{caller.key}\0{name}".encode()).hexdigest()
+        return hashlib.sha256(f"{caller.owner}\0{name}".encode()).hexdigest()
 
     def max_expiry(self, caller: Caller) -> timedelta:
         """How long a session of this caller may outlast its connection."""
@@ -173,7 +173,7 @@ class DurableSessions:
         return DurableSession(
             id=self.id_of(caller, name),
             tenant_id=caller.tenant,
-            owner=caller.key,
+            owner=caller.owner,
             holder=holder,
             idle_since=now if idle else None,
             expires_at=now + expiry + (timedelta() if idle else SLACK),

@@ -47,7 +47,7 @@ class IdempotencyKeys:
         # A keyed hash: the request may hold a card number, which must not be found out from what is kept.
         fingerprint = self._signer.digest(to_json(_canonical(request), fallback=str, bytes_mode="base64"))
         return IdempotencyRecord(
-            id=hashlib.sha256(f"{caller.key}\0{key}".encode()).hexdigest(),
+            id=hashlib.sha256(f"{caller.owner}\0{key}".encode()).hexdigest(),
             tenant_id=caller.tenant,
             fingerprint=fingerprint.hex(),
             response=None,

@@ -72,7 +72,7 @@ class MqttClient:
         self._life: Client[MqttClient] | None = None
         self._connect = connect
         self._will = connect.will
-        self._key = ClientKey(caller.tenant, caller.key, client_id)
+        self._key = ClientKey(caller.tenant, caller.owner, client_id)
         self._delivery = MessageDelivery(
             session,
             network,

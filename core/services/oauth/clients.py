@@ -101,12 +101,14 @@ async def authenticate(
 async def add_client(ctx: Context, client: OAuthClient) -> None:
     """Keep a new client.
 
+    Those that register themselves are counted by themselves, so that they take no room from those of STAFF.
+
     Raises:
         Conflict: the tenant has as many as it may have.
     """
     tx = await ctx.tx()
-    if await tx.count(Query(OAuthClient)) >= _MAX_CLIENTS_OF_TENANT:
-        raise Conflict(f"A tenant has at most {_MAX_CLIENTS_OF_TENANT} OAuth clients.")
+    if await tx.count(Query(OAuthClient, (Equal("dynamic", client.dynamic),))) >= _MAX_CLIENTS_OF_TENANT:
+        raise Conflict(f"A tenant has at most {_MAX_CLIENTS_OF_TENANT} such OAuth clients.")
     await tx.insert(client)
 
 

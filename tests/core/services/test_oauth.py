@@ -9,14 +9,16 @@ import pytest
 
 from core.auth.authorization import viewer_of
 from core.kernel.caller import Role, Scope
-from core.kernel.errors import Forbidden, NotFound, Unauthorized
+from core.kernel.errors import Conflict, Forbidden, NotFound, Unauthorized
 from core.kernel.ids import new_id
+from core.live.durable_sessions import DurableSessions
 from core.models.auth import LoginSession
 from core.models.oauth import AuthorizationCode, OAuthClient, OAuthGrant, same_redirect_uri
 from core.ports.records import Query
 from core.services.api_keys import CREATE_API_KEY
 from core.services.auth import REFRESH
-from core.services.oauth import authorization, pages
+from core.services.chats import OPEN_CHAT
+from core.services.oauth import authorization, pages, registration
 from core.services.oauth.clients import (
     CREATE_OAUTH_CLIENT,
     DELETE_OAUTH_CLIENT,
@@ -199,6 +201,20 @@ def test_redirect_uris_are_compared_to_the_letter_but_for_ports_of_loopback() ->
         assert not same_redirect_uri(f"http://{host}/cb", f"http://{host}:123456/cb")
         assert not same_redirect_uri(f"http://{host}/cb", f"http://{host}:1@evil.example/cb")
     assert not same_redirect_uri("http://127.0.0.1/cb", "http://localhost/cb")
+
+
+async def test_clients_that_register_themselves_take_no_room_from_others(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.services.oauth.clients._MAX_CLIENTS_OF_TENANT", 2)
+    metadata = {"redirect_uris": [CALLBACK]}
+    for _ in range(2):
+        await registration.register(shop.store, shop.visitor, metadata)
+    with pytest.raises(Conflict):
+        await registration.register(shop.store, shop.visitor, metadata)
+    for _ in range(2):
+        await client_of(shop)
+    await shop.refusal(Conflict, CREATE_OAUTH_CLIENT, body=DRAFT)
 
 
 # --- the request ---
@@ -505,6 +521,19 @@ async def test_a_client_does_not_take_an_account_over(shop: Shop) -> None:
     await shop.refusal(Forbidden, CREATE_OAUTH_CLIENT, caller, DRAFT)
     await shop.refusal(Forbidden, LIST_GRANTS, caller)
     await shop.refusal(Forbidden, END_GRANT, caller, id=new_id())
+
+
+async def test_what_is_kept_for_a_user_is_not_their_applications(shop: Shop) -> None:
+    flow = await flow_of(shop)
+    theirs = await by_token(shop, (await flow.all_at_once()).access_token)
+    own = await by_token(shop, (await log_in(shop)).access_token)
+    body = {"subject": "Does Biscuit like cats?"}
+    assert not (await shop.outcome(OPEN_CHAT, own, body, key="k")).replayed
+    assert not (await shop.outcome(OPEN_CHAT, theirs, body, key="k")).replayed
+    assert (await shop.outcome(OPEN_CHAT, theirs, body, key="k")).replayed
+    assert DurableSessions.id_of(own, "lamp") != DurableSessions.id_of(theirs, "lamp")
+    renewed = await by_token(shop, (await flow.all_at_once()).access_token)
+    assert renewed.owner == theirs.owner
 
 
 # --- ending ---
