@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from uvicorn._types import (
     ASGI3Application,
@@ -11,11 +12,15 @@ from uvicorn._types import (
     HTTPResponseBodyEvent,
     HTTPResponseStartEvent,
 )
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from core.kernel.errors import StoreError
 from protocols.http.connection import REFUSAL
 from protocols.http.problems import HttpError
+
+#: How long a connection that was refused still reads.
+_LINGER_SECONDS = 1.0
 
 
 class WritableProtocol(HttpToolsProtocol):
@@ -42,6 +47,30 @@ def _are_names(names: Mapping[bytes, bytes]) -> bool:
         return False
     _names.update(names)
     return True
+
+
+class LingeringTransport:
+    """A transport whose connection reads on for a while once it is closed.
+
+    Closing a socket with unread data resets the connection, and a reset takes the answer away from a peer that is still
+    sending.
+    """
+
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+        self._transport = transport
+        self._flow = flow
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """End this side behind what was written, and the other in a second at the latest."""
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+            self._flow.resume_reading()
+            asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.close)
+        else:  # TLS has an end of its own.
+            self._transport.close()
 
 
 class HttpConnection(RequestResponseCycle):
@@ -80,8 +109,13 @@ class HttpConnection(RequestResponseCycle):
         """Have the application find, when it reads on, that the rest of the request is not to be had."""
         self.scope["state"][REFUSAL] = error
         self._refused = True
-        self.keep_alive = False
+        self.linger()
         self.message_event.set()
+
+    def linger(self) -> None:
+        """Have the connection end with the answer, in a way that a peer who is still sending gets to read it."""
+        self.keep_alive = False
+        self.transport = cast(asyncio.Transport, LingeringTransport(self.transport, self.flow))
 
     async def send(self, message: ASGISendEvent) -> None:
         """ASGI's ``send``: a response of known length is written here, and at once; uvicorn writes all others."""

@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol, opened for direct writes, and with bounds on unfinished requests."""
 
 import asyncio
+from time import perf_counter
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -23,6 +24,11 @@ from protocols.http.connection import EXTENSION, REFUSAL
 from protocols.http.headers import Header
 from protocols.http.problems import HttpError
 
+#: Bytes that are parsed between two looks at the clock, and for how long at once: others are let in between.
+_SLICE_BYTES = 4096
+_TURN_SECONDS = 0.005
+#: What may wait to be parsed before the peer is not read from.
+_MAX_UNPARSED_BYTES = 64 * 1024
 #: A body that comes more slowly than this is not waited for without end, however steadily it drips.
 _MIN_BODY_BYTES_PER_SECOND = 500
 
@@ -37,7 +43,10 @@ class HttpProtocol(WritableProtocol):
       for each connection: the server's monitor ends the silent and the idle ones;
     * what it refuses itself is answered by the application, behind the responses that are due before: the error is in
       the state of the scope, under `protocols.http.connection.REFUSAL`;
-    * a peer that sends no more after a request gets the answer (not over TLS, where a connection ends as a whole).
+    * a peer that sends no more after a request gets the answer (not over TLS, where a connection ends as a whole);
+    * what came is parsed in slices, and no further than some requests ahead of the one that is answered, so that many
+      small ones neither hold the loop nor pile up;
+    * what comes with the head of a WebSocket handshake is handed on.
     """
 
     progress: PeerProgress
@@ -54,6 +63,10 @@ class HttpProtocol(WritableProtocol):
     #: Bytes since a head, a part of a body or a request was complete, and whether one was among what came now.
     _unproductive = 0
     _progressed = False
+    #: What came and is not parsed yet; whether its turn will come by itself; whether the end stands behind it.
+    _unparsed = b""
+    _turn_comes = False
+    _end_waits = False
     _framing: list[Header]
     #: The call that answers now; others may wait behind it.
     _answering: HttpConnection | None = None
@@ -110,9 +123,58 @@ class HttpProtocol(WritableProtocol):
             self.on_writable()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, and refuse what does not become a request."""
-        if self._refused:
+        """Take what arrived."""
+        if self._unparsed:
+            self._unparsed += data
+            if len(self._unparsed) > _MAX_UNPARSED_BYTES:
+                self.flow.pause_reading()
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse for a while; the rest waits for a later turn of the loop, or for the requests before it."""
+        began = perf_counter()
+        for start in range(0, len(data), _SLICE_BYTES):
+            if self._refused or self.transport.is_closing():
+                return
+            if self.pipeline or (start and perf_counter() - began > _TURN_SECONDS):
+                self._unparsed = data[start:]
+                self.flow.pause_reading()
+                if not self.pipeline:
+                    self._parse_soon()
+                return
+            self._parse_slice(data[start : start + _SLICE_BYTES])
+            if self.transport.get_protocol() is not self:
+                if rest := data[start + _SLICE_BYTES :]:
+                    self._hand_on(rest)
+                return
+
+    def _parse_soon(self) -> None:
+        if not self._turn_comes:
+            self._turn_comes = True
+            self.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        """Go on with what came and is not parsed yet."""
+        self._turn_comes = False
+        if self.pipeline or self.transport.is_closing():
             return
+        data, self._unparsed = self._unparsed, b""
+        self._parse(data)
+        if self._unparsed or self.transport.is_closing():
+            return
+        if self._end_waits:
+            if not self.eof_received():
+                self.transport.close()
+        elif not self.pipeline:
+            self.flow.resume_reading()
+
+    def _hand_on(self, data: bytes) -> None:
+        """Give the rest to the protocol that this connection goes on with."""
+        cast(asyncio.Protocol, self.transport.get_protocol()).data_received(data)
+
+    def _parse_slice(self, data: bytes) -> None:
+        """Parse a slice, and refuse what does not become a request."""
         if self._owing_since is None and self._answering is None:
             # Also bytes that begin no request (an empty line) end its idleness.
             self._owing_since = self.loop.time()
@@ -138,6 +200,8 @@ class HttpProtocol(WritableProtocol):
                 "1.1",
             ) and super()._should_upgrade():
                 self.handle_websocket_upgrade()
+                if data:
+                    self._hand_on(bytes(data))
                 return
             try:
                 self._ignore_upgrade()
@@ -162,6 +226,9 @@ class HttpProtocol(WritableProtocol):
 
         Such a stream could not be told from that of a program that was killed.
         """
+        if self._unparsed:
+            self._end_waits = True
+            return True
         answering = self._answering
         if answering is None or self._in_body or answering.listening or self.scheme == "https":
             return None
@@ -246,6 +313,7 @@ class HttpProtocol(WritableProtocol):
     def _refuse(self, error: StoreError | HttpError) -> None:
         """Answer what cannot be read on with an error, and read nothing more."""
         self._refused = self._progressed = True
+        self._unparsed = b""
         if self._in_body:
             cycle = cast(HttpConnection, self.cycle)
             if cycle.response_started:
@@ -266,7 +334,9 @@ class HttpProtocol(WritableProtocol):
         scope["state"][REFUSAL] = error
         self.expect_100_continue = False
         self._owing_since = None
-        self._call(path, b"", keep_alive=False).more_body = False
+        connection = self._call(path, b"", keep_alive=False)
+        connection.more_body = False
+        connection.linger()
 
     def _should_upgrade(self) -> bool:
         return self._upgrading
@@ -297,8 +367,13 @@ class HttpProtocol(WritableProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self._ended_at = self.loop.time()
+        if self.pipeline:
+            return
+        if self._unparsed:
+            self._parse_soon()
+        else:
+            self.flow.resume_reading()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -40,8 +41,10 @@ GOING_AWAY, INVALID_DATA = 1001, 1007
 _READ_AHEAD_BYTES = 256 * 1024
 #: What a waiting frame takes besides its content.
 _FRAME_COST_BYTES = 256
-#: Bytes that are parsed between two looks at how much waits.
+#: Bytes that are parsed between two looks at how much waits and at the clock, and for how long at once: others are let
+#: in between.
 _SLICE_BYTES = 4096
+_TURN_SECONDS = 0.005
 _ENDS = ("websocket.connect", "websocket.disconnect")
 
 
@@ -118,6 +121,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     * a close frame amid a fragmented message is answered with its own code;
     * a handshake that the library refuses is answered with a problem document, also where its parser did (a header line
       over 8 KiB);
+    * frames that come before the handshake is answered wait for that, and those of a burst are parsed in slices that
+      let others in;
     * an MQTT client is not pinged;
     * shutting down says 1001, going away.
     """
@@ -127,6 +132,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     #: What the application has yet to take, in bytes; and what came behind it, which is not even parsed.
     _ahead = 0
     _unparsed = b""
+    #: Whether its turn will come by itself.
+    _turn_comes = False
+    #: Whether the peer broke the rules. What it had sent behind that may have been parsed already.
+    _failed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection from the HTTP protocol."""
@@ -167,6 +176,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+        if message["type"] == "websocket.accept":
+            self._resume_reading()
         if not self.read_paused:  # It may be the close frame: the peer's may be there already.
             self._parse(b"")
 
@@ -216,13 +227,43 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return Response(kind.status, kind.title, headers, problem.body)
 
     def _parse(self, data: bytes) -> None:
-        """Parse as much as the application should have waiting."""
+        """Parse for a while, as much as the application should have waiting; no frame before the handshake is over."""
         data, self._unparsed = self._unparsed + data, b""
+        if self.handshake_initiated and not self.handshake_complete:
+            self._unparsed = data
+            if len(data) > _READ_AHEAD_BYTES:
+                self._pause_reading()
+            return
+        began = perf_counter()
         for start in range(0, len(data), _SLICE_BYTES):
             if self.read_paused:
                 self._unparsed = data[start:]
                 return
+            if start and perf_counter() - began > _TURN_SECONDS:
+                self._unparsed = data[start:]
+                self._parse_soon()
+                return
             super().data_received(data[start : start + _SLICE_BYTES])
+
+    def _parse_soon(self) -> None:
+        """Go on in the next turn of the loop, and listen no further until then."""
+        if not self._turn_comes:
+            self._turn_comes = True
+            self.transport.pause_reading()
+            self.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn_comes = False
+        if not self.read_paused:  # Else it goes on when the application has less to take.
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Parse what waits, and listen again behind it."""
+        if self.transport.is_closing():
+            return
+        self._parse(b"")
+        if not (self.read_paused or self._turn_comes or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     async def receive(self) -> ASGIReceiveEvent:
         """What the application takes next."""
@@ -249,9 +290,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Listen again, where the application has little to take and the peer takes what is written."""
         if self.read_paused and self.writable.is_set() and self._ahead <= _READ_AHEAD_BYTES // 2:
             self.read_paused = False
-            self._parse(b"")
-            if not self.read_paused and not self.transport.is_closing():
-                self.transport.resume_reading()
+            self._go_on()
 
     def send_receive_event_to_app(self) -> None:
         """Have the application take a message."""
@@ -287,8 +326,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not frame.fin:
             self._enqueue(cast("ASGIReceiveEvent", NO_MESSAGE))
 
+    def handle_close(self, event: Frame) -> None:
+        """Answer, unless this side has ended for a fault of the peer's before."""
+        if not self._failed:
+            super().handle_close(event)
+
     def handle_ping(self) -> None:
         """Answer, and listen no further while the answers are not read, for they would pile up here."""
+        if self._failed:
+            return
         super().handle_ping()
         self._enqueue(cast("ASGIReceiveEvent", NO_MESSAGE))
         if not self.writable.is_set():
@@ -326,6 +372,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """
         if self.close_timer is not None:
             return
+        self._failed = True
         closing = self.conn.close_sent
         assert closing is not None
         self.stop_keepalive()

@@ -298,3 +298,99 @@ async def test_a_head_that_grows_without_end_is_refused() -> None:
         client.send(head.ljust(MAX_HEAD_BYTES + 1, b"x"))
         assert (await client.read_to_end()).startswith(b"HTTP/1.1 431 ")
         await eventually(lambda: running.connections() == 0)
+
+
+class Numbers:
+    """An application that tells of each request the number in its path, and waits before the first answer."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.over.wait()
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        await start(send, (b"content-length", b"6"))
+        await finish(send, b"%06d" % (int(scope["path"][1:]) + len(body)))
+
+
+def numbered(number: int, body: bytes = b"") -> bytes:
+    length = b"Content-Length: %d\r\n" % len(body) if body else b""
+    return b"POST /%d HTTP/1.1\r\nHost: test\r\n%b\r\n%b" % (number, length, body)
+
+
+async def answered_in_order(client: Client, count: int) -> None:
+    for number in range(count):
+        assert (await client.read_head()).startswith(b"HTTP/1.1 200 ")
+        assert int(await within(client.reader.readexactly(6))) == number
+
+
+async def test_requests_behind_others_are_not_even_parsed() -> None:
+    app = Numbers()
+    async with serving(app) as running, connected(running.port) as client:
+        client.send(b"".join(numbered(number) for number in range(20_000)))
+        await eventually(lambda: running.connections())
+        connection = running.only_connection()
+        await eventually(lambda: connection.pipeline)
+        await asyncio.sleep(0)
+        assert len(connection.pipeline) < 200
+        app.over.set()
+        await answered_in_order(client, 20_000)
+        assert not connection.pipeline
+
+
+@pytest.mark.parametrize("turn_seconds", [0.0, 1.0])
+async def test_pipelined_requests_are_answered_in_order_however_they_are_parsed(
+    monkeypatch: pytest.MonkeyPatch, turn_seconds: float
+) -> None:
+    monkeypatch.setattr("gateway.server.http_protocol._TURN_SECONDS", turn_seconds)
+    app = Numbers()
+    app.over.set()
+    # Each body counts for its path, so that one that is cut off or read twice is found out.
+    requests = b"".join(
+        numbered(number - size, b"x" * size)
+        for number in range(300)
+        for size in (min(number, number * 37 % 5_000),)
+    )
+    async with serving(app) as running, connected(running.port) as client:
+        client.send(requests)
+        client.writer.write_eof()  # The end stands behind what is not parsed yet.
+        await answered_in_order(client, 300)
+        assert await client.read_to_end() == b""
+
+
+async def test_others_are_let_in_while_a_burst_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.http_protocol._TURN_SECONDS", 0.0)
+    app = Numbers()
+    async with serving(app) as running, connected(running.port) as client:
+        client.send(numbered(0, b"x")[:-1])
+        await eventually(lambda: running.connections())
+        connection = running.only_connection()
+        await eventually(lambda: connection._in_body)
+        turns: list[int] = []
+
+        async def come() -> None:
+            while connection._unparsed:
+                turns.append(len(connection._unparsed))
+                await asyncio.sleep(0)
+
+        connection.data_received(b"x" + b"\r\n" * 30_000)
+        await come()
+        assert len(turns) >= 10
+        app.over.set()
+
+
+async def test_a_refused_peer_that_is_still_sending_gets_the_answer() -> None:
+    async with serving(Numbers()) as running, connected(running.port) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
+        assert (await client.read_head()).startswith(b"HTTP/1.1 400 ")
+        for _ in range(100):
+            client.send(b"more " * 10_000)
+            await client.writer.drain()  # Not reset.
+        client.writer.write_eof()
+        await client.read_to_end()
+        await eventually(lambda: running.connections() == 0)

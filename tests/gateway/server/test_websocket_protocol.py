@@ -431,3 +431,68 @@ async def test_the_token_in_the_address_is_not_logged(caplog: pytest.LogCaptureF
         await client.upgrade("/?token=very-secret")
         await calls.connection()
     assert "very-secret" not in caplog.text
+
+
+_HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+async def test_messages_that_come_with_the_handshake_are_taken() -> None:
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        client.send(_HANDSHAKE + masked(b"early") * 2 + masked(b"", PING))
+        assert (await client.read_head()).startswith(b"HTTP/1.1 101 ")
+        assert (await client.read_frame())[0] == PONG
+        await eventually(lambda: [one.get("text") for one in calls.received[:2]] == ["early"] * 2)
+
+
+@pytest.mark.parametrize("rest", [b"", masked(b"", PING)], ids=["alone", "with more behind"])
+@pytest.mark.parametrize(
+    ("broken", "code"), [(frame(b"no mask"), 1002), (masked(b"\xff"), 1007)], ids=["no mask", "no UTF-8"]
+)
+@pytest.mark.parametrize("early", [True, False], ids=["with the handshake", "later"])
+async def test_what_breaks_the_rules_is_told_so_whenever_it_comes(
+    caplog: pytest.LogCaptureFixture, early: bool, broken: bytes, code: int, rest: bytes
+) -> None:
+    async with serving(Calls()) as running, connected(running.port) as client:
+        client.send(_HANDSHAKE + (broken + rest if early else b""))
+        assert (await client.read_head()).startswith(b"HTTP/1.1 101 ")
+        if not early:
+            client.send(broken + rest)
+        while (told := await client.read_frame())[0] == PONG:
+            pass
+        assert (told[0], int.from_bytes(told[1][:2], "big")) == (CLOSE, code)
+        client.writer.close()
+        await eventually(lambda: running.connections() == 0)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("turn_seconds", [0.0, 1.0])
+async def test_a_burst_is_taken_in_order_however_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, turn_seconds: float
+) -> None:
+    monkeypatch.setattr("gateway.server.websocket_protocol._TURN_SECONDS", turn_seconds)
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        client.send(b"".join(masked(b"%d" % number) for number in range(20_000)))
+        await eventually(lambda: len(calls.received) == 20_000)
+        assert [message["text"] for message in calls.received] == [str(number) for number in range(20_000)]
+
+
+async def test_a_burst_behind_the_end_lets_others_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.websocket_protocol._TURN_SECONDS", 0.0)
+    calls = Calls()
+    async with serving(calls) as running, connected(running.port) as client:
+        await client.upgrade()
+        protocol = protocol_of(running)
+        client.send(masked(b"close me"))
+        assert (await client.read_frame())[0] == CLOSE
+        protocol.data_received(masked(b"x") * 20_000)
+        turns = 0
+        while protocol._unparsed:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 10
