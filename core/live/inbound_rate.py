@@ -38,9 +38,8 @@ class InboundRate:
         return delay if delay > _LEAST_DELAY_SECONDS else 0.0
 
     async def ready(self) -> None:
-        """Wait until more may be read."""
-        if delay := self.delay_seconds:
-            await asyncio.sleep(delay)
+        """Wait until more may be read: a turn of the loop at least, so that a burst lets others in between."""
+        await asyncio.sleep(self.delay_seconds)
 
     def count(self) -> None:
         """Note that something has been read; nothing can be refused for it."""

@@ -24,6 +24,8 @@ from protocols.mqtt.writer import PacketWriter
 _ALWAYS, _IF_NEW = 0, 1
 _GRANTED_CODES = (SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE, SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE)
 _MAX_GRANTED_QOS = 1
+#: Filters in one packet, as a multiple of those that a client may hold: the rest is refused without a look.
+_MAX_REPEATS = 2
 
 
 class Subscriptions:
@@ -55,7 +57,10 @@ class Subscriptions:
         try:
             before = set(self._granted)
             counted = set(before)
-            answers = [self._read(requested, packet, counted) for requested in packet.requested]
+            answers = [
+                self._read(requested, packet, counted, place)
+                for place, requested in enumerate(packet.requested)
+            ]
             cursor = packet.properties.user_property("cursor")
             own = [one for one in answers if isinstance(one, GrantedSubscription) and one.share_name is None]
             refused = await self._follow(own, cursor)
@@ -79,17 +84,22 @@ class Subscriptions:
             self._delivery.gate.open(gate.SUBACK)
 
     def _read(
-        self, requested: RequestedSubscription, packet: SubscribePacket, counted: set[str]
+        self, requested: RequestedSubscription, packet: SubscribePacket, counted: set[str], place: int
     ) -> GrantedSubscription | SubAckReasonCode:
-        """The subscription that is requested, or why it is refused; ``counted`` are the filters up to here."""
+        """The subscription that is requested, or why it is refused; ``counted`` are the filters up to here.
+
+        ``place``: how many stand before it in the packet, of which some may be the same.
+        """
         try:
+            bound = self._store.limits.filters_per_connection
+            if place >= _MAX_REPEATS * bound:
+                raise RateLimited(1, "Too many subscriptions.")
             address = parse_topic_filter(requested.topic_filter)
             tenant = self._session.caller.tenant
             if address.tenant is not None and address.tenant != tenant:
                 if counted:
                     raise Forbidden("This connection is of another tenant.")
                 self._session.visit(address.tenant)
-            bound = self._store.limits.filters_per_connection
             if requested.topic_filter not in counted and len(counted) >= bound:
                 raise RateLimited(1, "Too many subscriptions.")
         except StoreError as error:

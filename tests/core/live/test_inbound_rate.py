@@ -84,3 +84,21 @@ async def test_no_limit_is_none(lifted: bool) -> None:
         rate.lift()
     assert read(rate, 1000) == 0
     assert ends == []
+
+
+async def test_a_burst_lets_others_in_between() -> None:
+    rate = InboundRate(LIMITS)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    for _ in range(50):
+        await rate.ready()
+        rate.count()
+    assert turns >= 50
+    task.cancel()

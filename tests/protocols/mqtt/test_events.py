@@ -86,6 +86,8 @@ async def test_more_filters_than_allowed_are_refused_one_by_one(tmp_path: Path) 
         assert await client.codes("pets/2", "pets/3") == [0, QUOTA]
     async with mqtt_node(tmp_path, filters_per_connection=2) as node, node.client() as client:
         assert await client.codes("pets/1", "pets/2", "pets/1", "pets/3") == [0, 0, 0, QUOTA]
+        # Not even the same one can be asked for without end.
+        assert await client.codes(*["pets/1"] * 6) == [0, 0, 0, 0, QUOTA, QUOTA]
 
 
 async def test_an_owner_sees_only_their_own_orders(node: MqttNode) -> None:
