@@ -3,10 +3,12 @@
 from collections import OrderedDict
 from typing import NamedTuple
 
-from graphql import DocumentNode
+from graphql import DocumentNode, NameNode, Node, SelectionSetNode, Token, TokenKind, TypeNode
 
 #: What a tree takes: for each token of its text, and for each character.
 _BYTES_PER_TOKEN, _BYTES_PER_CHARACTER = 600, 4
+#: Stands where a tree needs no token any more.
+_NO_TOKEN = Token(TokenKind.SOF, 0, 0, 0, 0)
 
 
 class Document(NamedTuple):
@@ -19,6 +21,24 @@ class Document(NamedTuple):
 def weigh(tree: DocumentNode, text: str, tokens: int) -> Document:
     """A document of so many tokens with the memory that it takes, more rather than less."""
     return Document(tree, tokens * _BYTES_PER_TOKEN + len(text) * _BYTES_PER_CHARACTER)
+
+
+def trim(node: Node) -> None:
+    """Forget what only the checks need: where parts stand that no error of an execution is about, and the tokens.
+
+    Half of what there is goes. The tokens lead to one another and back, so that a tree that has them waits for the
+    garbage collector when it is let go; and that holds the loop for longer, the more there is for it to look at.
+    """
+    for name in node.keys:
+        part = getattr(node, name, None)
+        for one in part if isinstance(part, list | tuple) else (part,):
+            if isinstance(one, Node):
+                trim(one)
+    # Nodes are not to be changed, which nobody has seen yet.
+    if isinstance(node, NameNode | SelectionSetNode | TypeNode):
+        object.__setattr__(node, "loc", None)
+    elif node.loc is not None:
+        node.loc.start_token = node.loc.end_token = _NO_TOKEN
 
 
 class Documents:

@@ -19,6 +19,7 @@ from graphql import (
 )
 from graphql.execution import get_argument_values
 from graphql.execution.collect_fields import collect_fields
+from graphql.type import definition
 from graphql.validation import recommended_rules, specified_rules
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
@@ -27,7 +28,7 @@ from core.kernel.errors import RateLimited
 from core.kernel.turns import FairTurns, TooManyWait
 from core.kernel.validation import MAX_VALUES, has_more_values
 from protocols.graphql.context import RequestContext
-from protocols.graphql.documents import Document, Documents, weigh
+from protocols.graphql.documents import Document, Documents, trim, weigh
 from protocols.graphql.errors import entries_of, refusals_of
 from protocols.graphql.limits import OperationLimits, introspects_only, operations_of
 from protocols.graphql.shape import size_of
@@ -38,11 +39,20 @@ T = TypeVar("T")
 #: The rule about fields that can be merged compares them pair by pair; so many comparisons take some hundredths of a
 #: second, and no client's document needs as many.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 5_000
+#: Values of enums are looked for among those that there are, also where nobody is told which are like it. That of a
+#: longer text takes long, and no value is like it.
+_MAX_CHARACTERS_OF_LIKENESS = 100
+_enum_values_like = definition.did_you_mean_enum_value
+definition.did_you_mean_enum_value = lambda enum_type, unknown_value_str: (
+    _enum_values_like(enum_type, unknown_value_str)
+    if len(unknown_value_str) <= _MAX_CHARACTERS_OF_LIKENESS
+    else ""
+)
 _RULES = tuple(dict.fromkeys((*specified_rules, *recommended_rules)))
 #: Errors of a document that are told; those about unknown names look for similar ones.
 _MAX_ERRORS = 10
 #: What the documents that are remembered may take in all.
-_MAX_BYTES = 32 * 1024 * 1024
+_MAX_BYTES = 16 * 1024 * 1024
 #: What may wait for the thread, of all and of one network address.
 _MAX_WAITING = 200
 _MAX_WAITING_OF_NETWORK = 50
@@ -140,6 +150,7 @@ class Engine:
             raise Refused(error) from None
         if errors := validate(self.schema, tree, _RULES, max_errors=_MAX_ERRORS):
             raise Refused(*errors)
+        trim(tree)
         return weigh(tree, query, tokens)
 
     async def _aside(self, address: str, work: Callable[..., T], *arguments: Any) -> T:

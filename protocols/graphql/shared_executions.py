@@ -1,7 +1,7 @@
 """Subscribers with one document, equal variables and equal permissions cost one execution for each event."""
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -12,7 +12,7 @@ from graphql import Executor, VariableNode
 
 from core.hub import Batch
 from core.kernel.caller import Caller, Role
-from core.kernel.errors import Close
+from core.kernel.errors import Close, RateLimited
 from core.kernel.events import Event
 from core.kernel.validation import check_params
 from core.live.commands import Subscribe
@@ -22,11 +22,15 @@ from core.store.store import Store
 from protocols.graphql.context import RequestContext
 from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
 from protocols.graphql.feeds import FEEDS, Feed
+from protocols.graphql.turns import Turns
 
 #: Answers to events that are kept for subscribers who come to them later, and batches likewise.
 _MAX_ANSWERS, _MAX_BATCHES = 256, 2
 #: Batches as they go out are kept for so many ids; clients who count their operations all begin with the same.
 _MAX_IDS = 8
+#: Executions that one caller may follow over all their connections, and what their documents may take. Each is work for
+#: every event that concerns it.
+_MAX_EXECUTIONS, _MAX_DOCUMENT_BYTES = 500, 8 * 1024 * 1024
 
 
 class Wire(Protocol):
@@ -53,33 +57,63 @@ class Wire(Protocol):
 class SharedExecution:
     """One document with its variables, for callers with equal permissions; ``executions`` counts how often it ran."""
 
-    def __init__(self, store: Store, executor: Executor[RequestContext], feed: Feed) -> None:
+    def __init__(
+        self, store: Store, executor: Executor[RequestContext], feed: Feed, turns: Turns, document_bytes: int
+    ) -> None:
         self.topics = feed.topics
+        self.document_bytes = document_bytes
         self.members = 0
         self.executions = 0
         self._store = store
+        self.turns = turns
         self._executor = executor
         self._caller = executor.context_value.caller
         self._value = feed.value
         self._answers: OrderedDict[str, bytes | asyncio.Future[bytes]] = OrderedDict()
         self._batches: OrderedDict[int, _Written] = OrderedDict()
+        #: Batches whose answers are under way.
+        self._making: dict[int, asyncio.Task[_Written]] = {}
 
     def encoded(self, batch: Batch, wire: Wire) -> bytes | asyncio.Future[bytes]:
-        """The answers to a batch. A future where resolvers have to wait: the execution is shared all the same."""
-        written = self._batches.get(id(batch))
-        if written is None:
-            answers = [self._answer(event) for event in batch.events]
-            if not all(isinstance(answer, bytes) for answer in answers):
-                return asyncio.ensure_future(self._await(batch, answers, wire))
-            written = self._remember(batch, answers)  # type: ignore[arg-type] # all are bytes
-        return written.for_wire(wire)
+        """The answers to a batch.
 
-    async def _await(
-        self, batch: Batch, answers: Sequence[bytes | asyncio.Future[bytes]], wire: Wire
-    ) -> bytes:
-        done = [answer if isinstance(answer, bytes) else await asyncio.shield(answer) for answer in answers]
-        written = self._batches.get(id(batch)) or self._remember(batch, done)
-        return written.for_wire(wire)
+        A future where resolvers have to wait, or where there are too many events for one turn of the loop: the
+        execution is shared all the same.
+        """
+        written = self._batches.get(id(batch))
+        if written is not None:
+            return written.for_wire(wire)
+        making = self._making.get(id(batch))
+        if making is None:
+            # One event at least, so that it goes on however little is left of the turn.
+            answers = [self._answer(batch.events[0])]
+            for event in batch.events[1:]:
+                if self.turns.over:
+                    break
+                answers.append(self._answer(event))
+            if len(answers) == len(batch.events) and all(isinstance(answer, bytes) for answer in answers):
+                written = self._remember(batch, answers)  # type: ignore[arg-type] # all are bytes
+                return written.for_wire(wire)
+            making = self._making[id(batch)] = asyncio.create_task(self._make(batch, answers))
+        return asyncio.ensure_future(self._await(making, wire))
+
+    async def _await(self, making: "asyncio.Task[_Written]", wire: Wire) -> bytes:
+        return (await asyncio.shield(making)).for_wire(wire)
+
+    async def _make(self, batch: Batch, begun: Sequence[bytes | asyncio.Future[bytes]]) -> "_Written":
+        """Find the answers to a batch, of which the first are there or under way."""
+        try:
+            done = []
+            for place, event in enumerate(batch.events):
+                if place < len(begun):
+                    answer = begun[place]
+                else:
+                    await self.turns.begun()
+                    answer = self._answer(event)
+                done.append(answer if isinstance(answer, bytes) else await asyncio.shield(answer))
+            return self._remember(batch, done)
+        finally:
+            del self._making[id(batch)]
 
     def _remember(self, batch: Batch, answers: list[bytes]) -> "_Written":
         written = self._batches[id(batch)] = _Written(batch, answers)
@@ -154,7 +188,7 @@ class _Written:
 class SharedDelivery(Delivery):
     """Delivers to one subscriber the answers of a shared execution."""
 
-    __slots__ = ("_shared", "_wire")
+    __slots__ = ("_shared", "_waits", "_wire")
 
     def __init__(
         self, sink: Sink, shared: SharedExecution, wire: Wire, on_end: Callable[[Close], None]
@@ -162,6 +196,22 @@ class SharedDelivery(Delivery):
         super().__init__(sink, on_end)
         self._shared = shared
         self._wire = wire
+        #: Whether its turn is to come.
+        self._waits = False
+
+    def pump(self) -> None:
+        """See `Delivery`; in a later turn of the loop when others have used up this one."""
+        if self._waits:
+            return
+        if self._shared.turns.over:
+            self._waits = True
+            self._shared.turns.later(self._pump_later)
+        else:
+            super().pump()
+
+    def _pump_later(self) -> None:
+        self._waits = False
+        super().pump()
 
     def deliver(self, batch: Batch) -> asyncio.Future[bytes] | None:
         """Write the answers, or give the future where resolvers have to wait."""
@@ -195,7 +245,10 @@ class SharedExecutions:
     def __init__(self, store: Store, engine: Engine) -> None:
         self._store = store
         self._engine = engine
+        self._turns = Turns()
         self._shared: dict[object, SharedExecution] = {}
+        #: What each caller follows, and how often.
+        self._followed: dict[object, Counter[object]] = {}
         self._ended = 0
 
     def __iter__(self) -> Iterator[SharedExecution]:
@@ -215,7 +268,7 @@ class SharedExecutions:
 
         Raises:
             Refused: its variables are not what it declares.
-            StoreError: its arguments lead nowhere.
+            StoreError: its arguments lead nowhere, or the caller follows too much.
         """
         executor = self._engine.build(prepared, RequestContext(self._store, caller))
         node, given = root_field(executor)
@@ -239,14 +292,33 @@ class SharedExecutions:
             prepared.request.operation_name,
             orjson.dumps(variables, option=orjson.OPT_SORT_KEYS),
         )
+        document_bytes = prepared.document.bytes
+        self._check(caller.identity, key, document_bytes)
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[key] = SharedExecution(self._store, executor, feed)
+            shared = SharedExecution(self._store, executor, feed, self._turns, document_bytes)
+            self._shared[key] = shared
         shared.members += 1
-        return Membership(self, key, shared, command)
+        self._followed.setdefault(caller.identity, Counter())[key] += 1
+        return Membership(self, key, shared, command, caller.identity)
 
-    def leave(self, key: object, shared: SharedExecution) -> None:
+    def _check(self, caller: object, key: object, document_bytes: int) -> None:
+        followed = self._followed.get(caller, Counter())
+        if key in followed:
+            return
+        if len(followed) >= _MAX_EXECUTIONS:
+            raise RateLimited(1, "Too many different subscriptions over all connections.")
+        if document_bytes + sum(self._shared[one].document_bytes for one in followed) > _MAX_DOCUMENT_BYTES:
+            raise RateLimited(1, "Too many long documents over all connections.")
+
+    def leave(self, key: object, shared: SharedExecution, caller: object) -> None:
         """Forget a document that nobody follows any more."""
+        followed = self._followed[caller]
+        followed[key] -= 1
+        if not followed[key]:
+            del followed[key]
+        if not followed:
+            del self._followed[caller]
         shared.members -= 1
         if not shared.members:
             self._ended += shared.executions
@@ -256,19 +328,25 @@ class SharedExecutions:
 class Membership:
     """One subscriber's part in a shared document: ``command`` is what it follows."""
 
-    __slots__ = ("_executions", "_key", "_left", "command", "shared")
+    __slots__ = ("_caller", "_executions", "_key", "_left", "command", "shared")
 
     def __init__(
-        self, executions: SharedExecutions, key: object, shared: SharedExecution, command: Subscribe
+        self,
+        executions: SharedExecutions,
+        key: object,
+        shared: SharedExecution,
+        command: Subscribe,
+        caller: object,
     ) -> None:
         self.shared = shared
         self.command = command
         self._executions = executions
         self._key = key
+        self._caller = caller
         self._left = False
 
     def leave(self) -> None:
         """Follow no more; a second time has no effect."""
         if not self._left:
             self._left = True
-            self._executions.leave(self._key, self.shared)
+            self._executions.leave(self._key, self.shared, self._caller)

@@ -5,16 +5,18 @@ import gc
 import json
 import threading
 import tracemalloc
+import weakref
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from graphql import Executor, get_introspection_query, parse, validate
+from graphql.type import definition
 
 from core.kernel.turns import FairTurns, TooManyWait
 from protocols.graphql import execution
-from protocols.graphql.documents import Documents, weigh
+from protocols.graphql.documents import Documents, trim, weigh
 from protocols.graphql.shape import size_of
 from tests.protocols.graphql.clients import EVENTS, answers, data_of, errors_of, member, post, subscribed
 from tests.protocols.live import Live, live
@@ -317,3 +319,43 @@ async def test_no_document_is_found_by_its_hash(node: Live) -> None:
         await client.say("subscribe", "1", body)
         assert codes_of((await client.hear())["payload"]) == NOT_SUPPORTED
     assert await data_of(node, "{ __typename }", extensions=HASH) == {"__typename": "Query"}
+
+
+def test_a_tree_that_is_remembered_is_let_go_without_the_collector() -> None:
+    text = EVENTS
+    tree = parse(text)
+    trim(tree)
+    gc.collect()
+    kept = weakref.ref(tree)
+    gc.disable()
+    try:
+        del tree
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+async def test_errors_of_an_execution_say_where_they_are(node: Live) -> None:
+    (error,) = await errors_of(node, '{ pets { id } pet(id: "nobody") { id } }')
+    assert error["locations"] == [{"line": 1, "column": 15}]
+    (error,) = await errors_of(
+        node, "query ($a: [Species!]) { pets(species: $a) { id } }", variables={"a": ["COW"]}
+    )
+    assert error["locations"] == [{"line": 1, "column": 8}]
+
+
+async def test_no_value_of_an_enum_is_looked_for_that_is_like_a_long_text(
+    node: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_for: list[str] = []
+
+    def suggestions(given: str, options: object) -> list[str]:
+        looked_for.append(given)
+        return []
+
+    monkeypatch.setattr(definition, "suggestion_list", suggestions)
+    for value in ("D" * 1_000_000, "DOGG"):
+        query = "query ($a: [Species!]) { pets(species: $a) { id } }"
+        (error,) = await errors_of(node, query, variables={"a": [value]})
+        assert "has invalid value" in error["message"]
+    assert set(looked_for) <= {"DOGG"}

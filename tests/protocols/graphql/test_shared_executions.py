@@ -155,3 +155,62 @@ async def test_a_batch_whose_links_are_not_looked_up_yet_is_not_behind_the_last_
         assert (await client.payload())["data"]["orderStatusChanged"]["order"]["items"] == [
             {"pet": {"name": "Rex"}}
         ]
+
+
+def own(number: int) -> str:
+    """A document like no other."""
+    return EVENTS.replace("topic cursor", f"topic cursor a{number}: id")
+
+
+async def test_many_executions_let_others_in_between(node: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocols.graphql.turns._TURN_SECONDS", 0.0)  # One piece of work in each.
+    async with member(node) as client:
+        for number in range(20):
+            await client.subscribe(str(number), own(number), topics=["pets/#"])
+        await subscribed(node, 20)
+        await node.happen(1)
+        turns = 0
+        while executions(node) < 20:
+            before, turns = executions(node), turns + 1
+            await asyncio.sleep(0)
+            assert executions(node) <= before + 2
+        assert turns >= 10
+        assert await client.numbers(20) == [1] * 20
+
+
+async def test_many_events_at_once_let_others_in_between(node: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    await node.happen(*range(100))
+    monkeypatch.setattr("protocols.graphql.turns._TURN_SECONDS", 0.0)
+    async with member(node) as client, member(node) as other:
+        for one in (client, other):
+            await one.subscribe("1", topics=["pets/#"], after="earliest")
+        assert await client.numbers(100) == list(range(100))
+        assert await other.numbers(100) == list(range(100))
+        await node.happen(100)
+        assert await client.numbers(1) == await other.numbers(1) == [100]
+
+
+async def test_what_one_caller_follows_is_bounded_over_all_connections(
+    node: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protocols.graphql.shared_executions._MAX_EXECUTIONS", 3)
+    customer = node.member(Role.CUSTOMER)
+    tokens = [node.token(customer)] * 2 + [node.token(node.member(Role.CUSTOMER))]
+    async with contextlib.AsyncExitStack() as stack:
+        first, second, other = [await stack.enter_async_context(member(node, token)) for token in tokens]
+        for number in range(3):
+            await first.subscribe(str(number), own(number), topics=["pets/#"])
+        await subscribed(node, 3)
+        await second.subscribe("same", own(0), topics=["pets/#"])
+        await subscribed(node, 4)
+        await second.subscribe("one more", own(3), topics=["pets/#"])
+        refused = await second.hear()
+        assert (refused["type"], refused["id"]) == ("error", "one more")
+        assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        await other.subscribe("1", own(3), topics=["pets/#"])
+        await subscribed(node, 5)
+        await first.say("complete", "0")
+        await second.say("complete", "same")
+        await subscribed(node, 3)
+        await second.subscribe("again", own(3), topics=["pets/#"])
+        await subscribed(node, 4)
