@@ -80,7 +80,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         elif not isinstance(data, dict | StoreError | None):
             error = BadRequest("auth is a JSON object.")
         if error is None:
-            await super()._handle_connect(eio_sid, namespace, data)
+            if eio_sid in self.environ:  # Else the client has gone behind what they had posted.
+                await super()._handle_connect(eio_sid, namespace, data)
         elif (mailbox := self.eio.mailbox(eio_sid)) is not None:
             mailbox.write(connect_error(namespace, error.detail, error_data(error)))
 
