@@ -10,7 +10,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run tools test coverage check conformance contracts format bench lock clean
+.PHONY: help run tools test coverage check conformance contracts format bench hostile lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can mend
 
 bench: $(VENV)/.dev ## Run the benchmarks (docs/performance.md)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+hostile: $(VENV)/.dev ## Measure what hostile inputs cost the others (docs/security.md); ARGS="MQTT" for some of them
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 # Pins are kept while they fit pyproject.toml; `make lock ARGS=--upgrade` takes the newest that fit.
 # The overrides leave FastAPI out of what is served, for fastapi-swagger is wanted for its files alone, and keep the newer
