@@ -22,7 +22,7 @@ from core.store.store import Store
 from protocols.graphql.context import RequestContext
 from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
 from protocols.graphql.feeds import FEEDS, Feed
-from protocols.graphql.turns import Turns
+from protocols.graphql.slices import Slices
 
 #: Answers to events that are kept for subscribers who come to them later, and batches likewise.
 _MAX_ANSWERS, _MAX_BATCHES = 256, 2
@@ -58,14 +58,14 @@ class SharedExecution:
     """One document with its variables, for callers with equal permissions; ``executions`` counts how often it ran."""
 
     def __init__(
-        self, store: Store, executor: Executor[RequestContext], feed: Feed, turns: Turns, document_bytes: int
+        self, store: Store, executor: Executor[RequestContext], feed: Feed, slices: Slices, document_bytes: int
     ) -> None:
         self.topics = feed.topics
         self.document_bytes = document_bytes
         self.members = 0
         self.executions = 0
         self._store = store
-        self.turns = turns
+        self.slices = slices
         self._executor = executor
         self._caller = executor.context_value.caller
         self._value = feed.value
@@ -88,7 +88,7 @@ class SharedExecution:
             # One event at least, so that it goes on however little is left of the turn.
             answers = [self._answer(batch.events[0])]
             for event in batch.events[1:]:
-                if self.turns.over:
+                if self.slices.over:
                     break
                 answers.append(self._answer(event))
             if len(answers) == len(batch.events) and all(isinstance(answer, bytes) for answer in answers):
@@ -108,7 +108,7 @@ class SharedExecution:
                 if place < len(begun):
                     answer = begun[place]
                 else:
-                    await self.turns.begun()
+                    await self.slices.begun()
                     answer = self._answer(event)
                 done.append(answer if isinstance(answer, bytes) else await asyncio.shield(answer))
             return self._remember(batch, done)
@@ -203,9 +203,9 @@ class SharedDelivery(Delivery):
         """See `Delivery`; in a later turn of the loop when others have used up this one."""
         if self._waits:
             return
-        if self._shared.turns.over:
+        if self._shared.slices.over:
             self._waits = True
-            self._shared.turns.later(self._pump_later)
+            self._shared.slices.later(self._pump_later)
         else:
             super().pump()
 
@@ -245,7 +245,7 @@ class SharedExecutions:
     def __init__(self, store: Store, engine: Engine) -> None:
         self._store = store
         self._engine = engine
-        self._turns = Turns()
+        self._slices = Slices()
         self._shared: dict[object, SharedExecution] = {}
         #: What each caller follows, and how often.
         self._followed: dict[object, Counter[object]] = {}
@@ -296,7 +296,7 @@ class SharedExecutions:
         self._check(caller.identity, key, document_bytes)
         shared = self._shared.get(key)
         if shared is None:
-            shared = SharedExecution(self._store, executor, feed, self._turns, document_bytes)
+            shared = SharedExecution(self._store, executor, feed, self._slices, document_bytes)
             self._shared[key] = shared
         shared.members += 1
         self._followed.setdefault(caller.identity, Counter())[key] += 1

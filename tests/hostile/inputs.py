@@ -115,7 +115,7 @@ def raw(
         heard, ended = await wires.talk(
             place.http,
             _said(parts, place),
-            lambda heard: len(wires.statuses(heard)) >= answers,
+            wires.Answers(answers).all_there,
             pause_seconds=pause_seconds,
             patience_seconds=_PATIENCE_SECONDS if unfinished else _ANSWER_SECONDS,
         )

@@ -21,7 +21,7 @@ OPEN, CLOSED = "open", "closed"
 async def talk(
     port: int,
     parts: Iterable[bytes],
-    finished: Callable[[bytes], bool],
+    finished: Callable[[bytearray], bool],
     *,
     pause_seconds: float = 0.0,
     patience_seconds: float = TIMEOUT_SECONDS,
@@ -45,7 +45,7 @@ async def talk(
     saying = asyncio.create_task(say())
     try:
         async with asyncio.timeout(patience_seconds):
-            while not finished(bytes(heard)):
+            while not finished(heard):
                 part = await reader.read(_PIECE_BYTES)
                 if not part:
                     return bytes(heard), True
@@ -73,9 +73,25 @@ def head(target: str, *fields: str, method: str = "GET", host: str = "Host: test
     return "\r\n".join((f"{method} {target} HTTP/1.1", host, *fields, "", "")).encode("latin-1")
 
 
-def statuses(heard: bytes) -> list[str]:
+def statuses(heard: bytes | bytearray) -> list[str]:
     """The status codes of all answers."""
     return [found.decode() for found in _STATUS.findall(heard)]
+
+
+class Answers:
+    """Counts answers as they come: some inputs have thousands."""
+
+    def __init__(self, wanted: int) -> None:
+        self._wanted = wanted
+        self._counted = 0
+        self._place = 0
+
+    def all_there(self, heard: bytearray) -> bool:
+        """Whether so many have begun."""
+        for found in _STATUS.finditer(heard, self._place):
+            self._counted += 1
+            self._place = found.end()
+        return self._counted >= self._wanted
 
 
 # --- WebSocket (RFC 6455) ---
@@ -96,7 +112,7 @@ def last_ping() -> bytes:
     return masked(_LAST_PING, 0x9)
 
 
-def frames_of(heard: bytes) -> Iterator[tuple[int, bytes]]:
+def frames_of(heard: bytes | bytearray) -> Iterator[tuple[int, bytes]]:
     """Opcode and payload of each whole frame of a server, behind its answer to the handshake."""
     _, _, rest = heard.partition(b"\r\n\r\n")
     while len(rest) >= 2:
@@ -111,7 +127,7 @@ def frames_of(heard: bytes) -> Iterator[tuple[int, bytes]]:
         rest = rest[start + size :]
 
 
-def websocket_end(heard: bytes) -> str | None:
+def websocket_end(heard: bytes | bytearray) -> str | None:
     """How a conversation ended: by a close code, by the status of a refused handshake, open; None if it goes on."""
     if (found := statuses(heard)) and found[0] != "101":
         return found[0]
@@ -126,7 +142,7 @@ def websocket_end(heard: bytes) -> str | None:
 # --- MQTT ---
 
 
-def packets_of(heard: bytes) -> Iterator[bytes]:
+def packets_of(heard: bytes | bytearray) -> Iterator[bytes]:
     """Each whole packet of a server."""
     while len(heard) >= 2:
         size, start = 0, 1
@@ -143,7 +159,7 @@ def packets_of(heard: bytes) -> Iterator[bytes]:
         heard = heard[start + size :]
 
 
-def mqtt_end(heard: bytes) -> str | None:
+def mqtt_end(heard: bytes | bytearray) -> str | None:
     """How a conversation ended: by a reason code of CONNACK or DISCONNECT; open where a ping was answered."""
     for packet in packets_of(heard):
         kind = packet[0] >> 4
@@ -203,7 +219,7 @@ def http2_last_ping() -> bytes:
     return http2_frame(PING, _HTTP2_PING)
 
 
-def http2_end(heard: bytes) -> str | None:
+def http2_end(heard: bytes | bytearray) -> str | None:
     """How a connection ended: by the error code of GOAWAY; open where the last ping was answered."""
     while len(heard) >= 9:
         size = int.from_bytes(heard[:3], "big")

@@ -1,4 +1,4 @@
-"""Turns of the loop: what is executed for subscriptions goes on for a while, and then lets everybody else in."""
+"""Slices: what is executed for subscriptions goes on for a while, and then lets everybody else in."""
 
 import asyncio
 from collections import deque
@@ -9,8 +9,8 @@ from time import perf_counter
 _TURN_SECONDS = 0.005
 
 
-class Turns:
-    """The turns of one door, for all its subscribers together."""
+class Slices:
+    """The slices of one door, for all its subscribers together: one for each turn of the loop."""
 
     __slots__ = ("_ends_at", "_waiting")
 
