@@ -58,7 +58,12 @@ class SharedExecution:
     """One document with its variables, for callers with equal permissions; ``executions`` counts how often it ran."""
 
     def __init__(
-        self, store: Store, executor: Executor[RequestContext], feed: Feed, slices: Slices, document_bytes: int
+        self,
+        store: Store,
+        executor: Executor[RequestContext],
+        feed: Feed,
+        slices: Slices,
+        document_bytes: int,
     ) -> None:
         self.topics = feed.topics
         self.document_bytes = document_bytes

@@ -235,7 +235,7 @@ def mqtt_over_websocket(*parts: Part, unfinished: bool = False, silent: bool = F
     return send
 
 
-def _mqtt_frames_end(heard: bytes) -> str | None:
+def _mqtt_frames_end(heard: bytes | bytearray) -> str | None:
     packets = b"".join(payload for opcode, payload in wires.frames_of(heard) if opcode == 0x2)
     return wires.mqtt_end(packets) or wires.websocket_end(heard)
 

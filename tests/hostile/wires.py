@@ -123,7 +123,7 @@ def frames_of(heard: bytes | bytearray) -> Iterator[tuple[int, bytes]]:
             size, start = int.from_bytes(rest[2:10], "big"), 10
         if len(rest) < start + size:
             return
-        yield rest[0] & 0x0F, rest[start : start + size]
+        yield rest[0] & 0x0F, bytes(rest[start : start + size])
         rest = rest[start + size :]
 
 
@@ -155,7 +155,7 @@ def packets_of(heard: bytes | bytearray) -> Iterator[bytes]:
                 break
         if len(heard) < start + size:
             return
-        yield heard[: start + size]
+        yield bytes(heard[: start + size])
         heard = heard[start + size :]
 
 
