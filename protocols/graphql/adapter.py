@@ -10,7 +10,7 @@ from protocols.graphql.context import RequestContext
 from protocols.graphql.door import Door
 from protocols.graphql.errors import error_entry
 from protocols.graphql.execution import Refused, encode
-from protocols.graphql.pages import PAGE, PAGE_CACHE, PAGE_HEADERS, wants_page
+from protocols.graphql.pages import GRAPHIQL, wants_page
 from protocols.graphql.stream import serve_answer, serve_stream
 from protocols.graphql.wire import (
     EVENT_STREAM,
@@ -49,7 +49,7 @@ class GraphqlDoor:
         """Answer a request; None when that has been done already."""
         headers, query_string = exchange.headers, exchange.scope["query_string"]
         if wants_page(exchange.method, headers, query_string):
-            return Response(200, PAGE, b"text/html; charset=utf-8", PAGE_HEADERS, PAGE_CACHE)
+            return GRAPHIQL.response()
         kind = answer_type(headers.get(b"accept"))
         if kind is None or (kind == EVENT_STREAM and exchange.method == "HEAD"):
             raise HttpError(NOT_ACCEPTABLE, f"Answers are {RESPONSE_JSON.decode()} or {JSON.decode()}.")

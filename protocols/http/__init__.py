@@ -13,6 +13,7 @@ Requests and responses:
     ``problems``     errors as problem documents (RFC 9457), with the one table of statuses
     ``error_data``   errors in JSON messages
     ``no_door``      answers to what is for no door
+    ``pages``        pages for people, and what they load, as `web/` builds them
 
 Sockets and streams:
     ``sockets``      one client's WebSocket, from its acceptance to its end

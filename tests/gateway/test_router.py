@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from gateway.router import Mount, Router
 from gateway.server.listening import listen, socket_port
 from gateway.settings import Settings
 from protocols.http.connection import EXTENSION
+from protocols.http.pages import Assets
 from tests.gateway.server.serving import connected, serving
 from tests.protocols.mqtt.raw import Raw
 from tests.waiting import eventually
@@ -91,6 +93,17 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
         transport = httpx.ASGITransport(app=on_connection(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://store") as client:
             yield Opened(node, client, app, log)
+
+
+async def test_assets_of_pages_count_as_one_route(opened: Opened) -> None:
+    page = (await opened.client.get("/v1/graphql", headers={"Accept": "text/html"})).text
+    for name in ("/v1/assets/graphql-", "/v1/assets/icon-"):
+        (path,) = re.findall(f'"[.][.]({name}[^"]*[.](?:js|svg))"', page)
+        assert (await opened.client.get(path)).status_code == 200
+    assert (await opened.client.get("/v1/assets/none.js")).status_code == 404
+    lines = (await opened.client.get("/metrics")).text.splitlines()
+    counted = 'petstore_requests_total{door="pages",operation="GET /v1/assets/{name}",status="200"} 2.0'
+    assert counted in lines
 
 
 async def test_probes_answer(opened: Opened) -> None:
@@ -175,8 +188,8 @@ async def test_pages_of_origins_that_are_not_named_open_no_websocket(opened: Ope
             )
 
 
-#: Pages that people see: those of other origins get to read none.
-FOR_PEOPLE = {"/v1/oauth/device", "/v1/oauth/authorize", "/v1/oauth/style.css"}
+#: Pages that people see, and what they load: those of other origins get to read none.
+FOR_PEOPLE = {"/v1/oauth/device", "/v1/oauth/authorize", "/v1/oauth/style.css", *Assets().paths}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "BREW"])
@@ -198,7 +211,9 @@ async def test_every_response_of_every_door_has_the_same_common_headers(opened: 
     }
     for path in paths:
         answer = await opened.client.request(method, path, headers=sent)
-        found = [answer.headers.get(name) for name in ("x-request-id", "x-content-type-options", "vary")]
+        found = [answer.headers[name] for name in ("x-request-id", "x-content-type-options", "vary")]
+        if path.startswith("/v1/assets/"):
+            found[-1] = found[-1].removesuffix(", Accept-Encoding")
         assert found == ["mine-1", "nosniff", "Accept, Authorization, Origin, X-API-Key, X-Tenant-ID"], path
         assert answer.headers["cache-control"], path
         if path in FOR_PEOPLE:

@@ -1,0 +1,49 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+
+const compress = promisify(gzip);
+
+/** Writes a compressed copy beside each asset. */
+const compressed: Plugin = {
+  name: "compressed",
+  async writeBundle({ dir = "" }, bundle) {
+    const assets = Object.keys(bundle).filter((name) => name.startsWith("v1/assets/"));
+    await Promise.all(
+      assets.map(async (name) => {
+        const file = join(dir, name);
+        await writeFile(`${file}.gz`, await compress(await readFile(file), { level: 9 }));
+      }),
+    );
+  },
+};
+
+// What is built lies as it is addressed, so that pages name their assets relative to themselves, under whatever path a
+// proxy shows the gateway.
+export default defineConfig({
+  base: "./",
+  publicDir: false,
+  // The gateway puts another nonce in its place each time.
+  html: { cspNonce: "NONCE" },
+  plugins: [compressed],
+  build: {
+    outDir: "../protocols/http/built",
+    emptyOutDir: true,
+    assetsDir: "v1/assets",
+    // A policy that admits data: addresses would admit more than ours.
+    assetsInlineLimit: 0,
+    // Monaco, an editor, is one chunk.
+    chunkSizeWarningLimit: 3000,
+    license: { fileName: "licenses.md" },
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+    rolldownOptions: {
+      input: ["v1/graphql.html"],
+      // Libraries mark modules for React's servers, of which there is none.
+      checks: { moduleLevelDirective: false },
+    },
+  },
+  worker: { format: "es" },
+});
