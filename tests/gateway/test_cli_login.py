@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from gateway.cli import logins
+from gateway.cli.event_sources import Block
+from gateway.cli.watch import Tail
 from gateway.demo import ACCOUNTS
 from gateway.startup_errors import CannotStart
 from tests.device_approval import Person, allow
@@ -143,6 +145,55 @@ def test_watch_uses_the_login_and_goes_on_when_its_token_has_expired(
         assert "watching orders/#" in watch.stdout.readline()
         order = place_order(store, token)
         assert json.loads(watch.stdout.readline())["data"]["order"]["id"] == order
+
+
+class Stream:
+    """A source of events whose first connection ends as a token does."""
+
+    def __init__(self, reason: str, *, renews: bool) -> None:
+        self.renews = renews
+        self.cursors: list[str | None] = []
+        self._close = json.dumps({"reason": reason, "message": "", "resumable": False})
+
+    @contextmanager
+    def listen(self, topics: str, cursor: str | None) -> Iterator[Iterator[Block]]:
+        self.cursors.append(cursor)
+        if len(self.cursors) > 1:
+            raise KeyboardInterrupt
+        yield iter([Block("c1", "cursor", None, None), Block(None, "closed", self._close, None)])
+
+
+@pytest.mark.parametrize(
+    ("reason", "renews", "goes_on"),
+    [("expired", True, True), ("expired", False, False), ("revoked", True, False)],
+)
+def test_a_stream_that_ends_with_its_token_goes_on_with_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, reason: str, *, renews: bool, goes_on: bool
+) -> None:
+    monkeypatch.setattr("gateway.cli.watch.time.sleep", lambda _: None)
+    stream = Stream(reason, renews=renews)
+    with pytest.raises(KeyboardInterrupt if goes_on else CannotStart):
+        Tail("http://a.example", stream, "#", None, as_json=False).follow()
+    assert stream.cursors == ([None, "c1"] if goes_on else [None])
+
+
+def test_a_login_in_a_tenant_of_ones_own(store: Gateway, tmp_path: Path) -> None:
+    tenant = "019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20"
+    person = {"username": "owner", "password": "correct horse battery"}
+    draft = {**person, "email": "o@example.com", "firstName": "O", "lastName": "W"}
+    ask("POST", f"{store.url}/v1/users", headers={"X-Tenant-ID": tenant}, json=draft)
+    with running([str(PROGRAM), "login", "--url", store.url, "--tenant", tenant], tmp_path) as process:
+        page = page_of(process)
+        with Person(page) as stranger:
+            stranger.log_in()  # The demo's user is of the shared pool.
+            assert stranger.answer.status_code == 403
+        allow(page, person["username"], person["password"])
+        assert process.wait(TIMEOUT_SECONDS) == 0
+    token = petstore("token", cwd=tmp_path, url=store.url, tenant=tenant).stdout.strip()
+    assert me(store, token).json()["tenantId"] == tenant
+    assert petstore("token", cwd=tmp_path, url=store.url).returncode == 1
+    assert petstore("logout", cwd=tmp_path, url=store.url, tenant=tenant).returncode == 0
+    assert me(store, token).status_code == 401
 
 
 @pytest.mark.parametrize(
