@@ -1,19 +1,30 @@
 """Migrations make the tables that the code expects."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import BaseModel
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection, insert, make_url
 
+from core.kernel.clock import utc_now
+from core.kernel.ids import SHARED_TENANT, new_id
+from core.models.activity import TenantActivity
+from core.models.api_keys import ApiKey
+from core.models.images import Image
+from core.models.users import User
+from gateway.storage.mapping import mapping_of
 from gateway.storage.migration import migrate
 from gateway.storage.opening import open_storage
 from gateway.storage.postgresql import postgresql_engine
 from gateway.storage.sqlite import sqlite_engine
 from gateway.storage.tables import METADATA, RECORDS
+from tests.gateway.storage import records
+from tests.gateway.storage.records import NOW, a_tenant
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -50,6 +61,51 @@ async def test_nodes_may_migrate_at_once(empty: str) -> None:
     await asyncio.gather(*(migrate(empty) for _ in range(4)))
     storage = open_storage(empty)
     assert await storage.epoch() > 0
+    await storage.close()
+
+
+async def test_what_was_there_before_it_was_counted_counts(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0010"))
+    await migrate(empty)
+    monkeypatch.undo()
+    url, tenant, silent = make_url(empty), a_tenant(), a_tenant()
+    on_sqlite = url.drivername == "sqlite"
+    engine = sqlite_engine(url, writes=True) if on_sqlite else postgresql_engine(url)
+    async with engine.begin() as connection:
+        # As they were kept then: tables may have changed since.
+        for of in (tenant, SHARED_TENANT):
+            for size in (3, 4):
+                image = Image(
+                    id=new_id(),
+                    tenant_id=of,
+                    pet_id="p",
+                    url="u",
+                    media_type="image/png",
+                    size=size,
+                    created_at=NOW,
+                )
+                await connection.execute(insert(RECORDS[Image]).values(**dict(image)))
+            await connection.execute(insert(METADATA.tables["tenants"]).values(tenant_id=of, head=1, floor=0))
+        for of in (tenant, tenant, silent, SHARED_TENANT):
+            key = records.an_api_key(of, new_id())
+            await connection.execute(insert(RECORDS[ApiKey]).values(**mapping_of(ApiKey).row(key)))
+        user = records.a_user(silent)
+        await connection.execute(insert(RECORDS[User]).values(**mapping_of(User).row(user)))
+    await engine.dispose()
+    await migrate(empty)
+    storage = open_storage(empty)
+    for of, bytes_, keys, used in ((tenant, 7, 2, True), (silent, 0, 1, True), (SHARED_TENANT, 7, 0, False)):
+        async with storage.write(of) as tx:
+            assert await tx.add_number("image bytes", 0) == bytes_
+            assert await tx.add_number("API keys kept", 0) == keys
+            found = await tx.get(TenantActivity, of)
+            assert (found is not None) is used
+            if found is not None:
+                assert abs(found.touched_at - utc_now()) < timedelta(hours=1)
+                assert (found.idle_since, found.sweeping) == (None, False)
     await storage.close()
 
 
