@@ -140,7 +140,7 @@ UPLOAD_IMAGE = Operation(
     description=(
         f"PNG, JPEG, WebP or GIF of at most {Limits().image_megapixels} megapixels, known by its content and not by "
         "its name: it is decoded. The image is served at the URL that is added to the pet's `photos`, which a web page "
-        "can show as it is."
+        "can show as it is. Beyond what a tenant's images may have in bytes, or a pet in photos, it is a conflict."
     ),
     params=ById,
     body=ImageUpload,

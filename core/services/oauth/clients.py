@@ -29,7 +29,7 @@ from core.models.oauth import (
     OAuthClientInfo,
     OAuthGrant,
 )
-from core.ports.records import Equal, Query
+from core.ports.records import Equal, OneOf, Query, Transaction
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
 from core.services.oauth.grants import end_grants
 from core.store.context import Context
@@ -39,7 +39,10 @@ from core.store.transactions import commit
 
 #: The ``client_id`` of the store's own command line.
 COMMAND_LINE = "petstore-cli"
+#: Of those that STAFF register, and of those that register themselves.
 _MAX_CLIENTS_OF_TENANT = 1000
+#: Clients among which one is sought that gives way.
+_LOOKED_THROUGH = 200
 #: Grants that one transaction removes.
 _BATCH_RECORDS = 200
 
@@ -107,9 +110,23 @@ async def add_client(ctx: Context, client: OAuthClient) -> None:
         Conflict: the tenant has as many as it may have.
     """
     tx = await ctx.tx()
-    if await tx.count(Query(OAuthClient, (Equal("dynamic", client.dynamic),))) >= _MAX_CLIENTS_OF_TENANT:
-        raise Conflict(f"A tenant has at most {_MAX_CLIENTS_OF_TENANT} such OAuth clients.")
+    # Those that registered themselves take no room from those of the STAFF, nor from others of their kind.
+    alike = (Equal("dynamic", client.dynamic),)
+    if await tx.count(Query(OAuthClient, alike)) >= _MAX_CLIENTS_OF_TENANT:
+        unused = await _oldest_unused(tx, alike) if client.dynamic else None
+        if unused is None:
+            raise Conflict(f"A tenant has at most {_MAX_CLIENTS_OF_TENANT} OAuth clients.")
+        await tx.delete(OAuthClient, unused.id)
+        ctx.revoke(client_subject(unused.id))
     await tx.insert(client)
+
+
+async def _oldest_unused(tx: Transaction, alike: tuple[Equal]) -> OAuthClient | None:
+    """Of the oldest clients one that no user has allowed anything."""
+    oldest = await tx.find(Query(OAuthClient, alike, limit=_LOOKED_THROUGH))
+    ids = OneOf("client_id", tuple(client.id for client in oldest))
+    allowed = {client_id for (client_id,) in await tx.tally(OAuthGrant, ("client_id",), (ids,))}
+    return next((client for client in oldest if client.id not in allowed), None)
 
 
 def new_secret() -> str:

@@ -11,11 +11,12 @@ import pytest
 
 from core.kernel.clock import utc_now
 from core.kernel.errors import Conflict, Unauthorized
-from core.kernel.ids import SHARED_TENANT
+from core.kernel.ids import SHARED_TENANT, new_id
 from core.kernel.limits import Limits
 from core.models import examples
 from core.models.auth import LoginSession
 from core.models.chats import Message
+from core.models.oauth import OAuthClient, OAuthGrant
 from core.models.users import User
 from core.ports.records import Query
 from core.services import chats
@@ -25,6 +26,9 @@ from core.services.chats import CLOSE_CHAT, GET_CHAT, LIST_CHATS, OPEN_CHAT
 from core.services.devices import CREATE_DEVICE, DELETE_DEVICE
 from core.services.images import DELETE_IMAGE, UPLOAD_IMAGE
 from core.services.messages import LIST_MESSAGES, SEND_MESSAGE
+from core.services.oauth import clients
+from core.services.oauth.clients import CREATE_OAUTH_CLIENT
+from core.services.oauth.registration import register as register_client
 from core.services.orders import CANCEL_ORDER, PLACE_ORDER
 from core.services.payments import PAY_ORDER
 from core.services.pets import CREATE_PET, DELETE_PET, REPLACE_PET
@@ -32,6 +36,7 @@ from core.services.tenant import RESET_TENANT
 from core.services.users import DELETE_USER, REGISTER, UPDATE_USER
 from core.store.operation import AnyOperation
 from tests.core.accounts import PASSWORD, by_token, log_in, profile, register
+from tests.core.services.oauth_flow import DRAFT
 from tests.core.stores import Shop, open_store, user_in
 from tests.pictures import PNG
 
@@ -177,6 +182,33 @@ async def test_a_deleted_user_s_keys_make_room(shop: Shop) -> None:
         await tx.update(found.model_copy(update={"roles": owner.roles}))
     await shop.call(DELETE_USER, id=owner.id)
     await shop.call(CREATE_API_KEY, body={"name": "k", "scopes": ["read:pets"]})
+
+
+async def test_clients_that_register_themselves_keep_no_other_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_MAX_CLIENTS_OF_TENANT", 3)
+    async with open_store(tmp_path) as store:
+        shop = Shop(store)
+        metadata = {"redirect_uris": ["https://x.example/"]}
+
+        async def registered() -> str:
+            return str((await register_client(store, shop.visitor, metadata))["client_id"])
+
+        made = [await registered() for _ in range(3)]
+        grant = OAuthGrant(
+            id=new_id(), tenant_id=shop.tenant, user_id="u", client_id=made[0], client_name="x",
+            scopes=(), created_at=store.clock(), updated_at=store.clock(),
+        )  # fmt: skip
+        await shop.add(grant)
+        made += [await registered(), await registered()]
+        # The first has been allowed something; of the others the oldest gave way.
+        async with store.storage.read(shop.tenant) as tx:
+            left = {client.id for client in await tx.find(Query(OAuthClient))}
+        assert left == {made[0], *made[3:]}
+        for _ in range(3):
+            await shop.call(CREATE_OAUTH_CLIENT, body=DRAFT)
+        await shop.refusal(Conflict, CREATE_OAUTH_CLIENT, body=DRAFT)
 
 
 # --- what one person may hold ---
