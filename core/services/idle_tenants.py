@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from core.kernel.caller import operator
 from core.kernel.ids import TenantId
 from core.models.activity import TenantActivity
-from core.ports.records import Between, Transaction
+from core.models.users import User
+from core.ports.records import Between, Query, Transaction
 from core.services.paging import survey_pages
 from core.services.tenant import EMPTYING, empty
 from core.store.context import Context
@@ -36,14 +37,16 @@ async def note_seen(store: StoreParts) -> None:
         now = store.clock()
         async with store.storage.read(tenant) as reading:
             known = await reading.get(TenantActivity, tenant)
-        if known is not None:
+            # Users whom another issuer vouches for come without a write of their own.
+            if known is None and not await reading.find(Query(User, limit=1)):
+                continue  # Whoever writes there first has yet to note it.
 
-            async def work(tx: Transaction, tenant: TenantId = tenant, now: datetime = now) -> None:
-                found = await tx.get(TenantActivity, tenant, lock=True)
-                if found is not None and not found.sweeping:
-                    await tx.update(found.model_copy(update={"touched_at": now, "idle_since": None}))
+        async def work(tx: Transaction, tenant: TenantId = tenant, now: datetime = now) -> None:
+            found = await tx.get(TenantActivity, tenant, lock=True)
+            if found is None or not found.sweeping:
+                await store.activity.touch(tx, tenant, now)
 
-            await transact(store.storage, tenant, work)
+        await transact(store.storage, tenant, work)
         store.activity.note(tenant, now)
 
 

@@ -34,7 +34,7 @@ from core.store.store import Store
 from tests.core.accounts import PASSWORD, by_token, log_in, profile, register
 from tests.core.hub.test_subscription import STAFF, VISITOR
 from tests.core.services.test_tenant import counts, populate
-from tests.core.stores import Shop, open_store
+from tests.core.stores import Shop, open_store, user_in
 from tests.pictures import PNG
 
 IDLE = timedelta(days=40)
@@ -175,9 +175,22 @@ async def test_what_the_store_does_of_its_own_accord_is_no_use(shop: Shop, store
 async def test_reading_visitors_and_refused_writes_leave_no_trace(shop: Shop, store: Store) -> None:
     await shop.refusal(NotFound, GET_PET, shop.visitor, id="019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20")
     await shop.refusal(NotFound, PLACE_ORDER, shop.visitor, {"petId": "019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20"})
-    (await store.hub.subscribe(shop.tenant, VISITOR, ["#"])).close()
+    listener = await store.hub.subscribe(shop.tenant, VISITOR, ["#"])
     await note_seen(store)
     assert await activity(shop) is None
+    # That somebody listened before there was anything does not keep the first write from being noted.
+    await register(shop)
+    assert await activity(shop) is not None
+    listener.close()
+
+
+async def test_a_tenant_whose_users_came_without_a_write_is_known_by_their_use(
+    shop: Shop, store: Store, time: Time
+) -> None:
+    await shop.add(user_in(shop.tenant))
+    await by_token(shop, _token(shop, time))
+    await note_seen(store)
+    assert await activity(shop) is not None
 
 
 async def test_use_is_written_down_once_a_day(shop: Shop, store: Store, time: Time) -> None:
