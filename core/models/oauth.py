@@ -24,6 +24,9 @@ class GrantType(Choice):
     """It goes on without the user until they end it (RFC 6749, section 6)."""
     CLIENT_CREDENTIALS = "CLIENT_CREDENTIALS"
     """It acts of its own accord (RFC 6749, section 4.4)."""
+    IMPLICIT = "IMPLICIT"
+    """Users allow it in their browser, which carries the token itself (RFC 6749, section 4.2): for clients that keep to
+    the document of the classic pet store, and for its two scopes alone."""
     DEVICE_CODE = "DEVICE_CODE"
     """Users allow it on another device, by a code that it shows (RFC 8628)."""
 

@@ -2,7 +2,7 @@
 
 ``adapter``   which path is what
 ``endpoints``  tokens, revocation, introspection, registration: requests of clients
-``wire``      forms, and how clients authenticate
+``wire``      forms, how clients authenticate, tokens as they get them
 ``errors``    errors in the shape of RFC 6749
 ``metadata``  what the server says of itself (RFC 8414)
 ``authorize``  the page that asks a user: login, consent, the way back

@@ -17,6 +17,7 @@ from core.services.oauth.authorization import (
     within_reach,
 )
 from core.services.oauth.errors import OAuthErrorCode, RefusedAuthorization
+from core.services.oauth.grant_types import issue_by_browser
 from core.services.oauth.pages import Visit
 from core.store.store import Store
 from protocols.http.credentials import address_of
@@ -28,7 +29,7 @@ from protocols.oauth.browser import Browser
 from protocols.oauth.errors import code_of, describe, status_of
 from protocols.oauth.metadata import AUTHORIZE
 from protocols.oauth.pages import in_words, render
-from protocols.oauth.wire import invalid, read_form, read_pairs
+from protocols.oauth.wire import invalid, read_form, read_pairs, token_members
 
 _MAX_QUERY_BYTES = 16 * 1024
 
@@ -66,7 +67,7 @@ class Authorize:
                 "error_description": describe(error.detail),
                 "state": error.state,
             }
-            back = self._way_back(error.redirect_uri, said)
+            back = self._way_back(error.redirect_uri, said, in_fragment=error.in_fragment)
             if error.trusted:
                 return _redirect(back)
         headers = error.headers if isinstance(error, HttpError) else error_headers(error)
@@ -103,6 +104,7 @@ class Authorize:
                     request.redirect_uri,
                     request.state,
                     trusted=True,
+                    in_fragment=request.is_implicit,
                 )
             case "allow", Visit():
                 return await self._allow(exchange, request, visit)
@@ -137,16 +139,24 @@ class Authorize:
         return _again(exchange, browser.now_with(cookie).headers)
 
     async def _allow(self, exchange: Exchange, request: AuthorizationRequest, visit: Visit) -> Response:
-        code = await issue_code(self._store, request, visit, address_of(exchange.scope))
+        address = address_of(exchange.scope)
+        if request.is_implicit:
+            tokens = await issue_by_browser(self._store, request, visit, address)
+            given = {**token_members(tokens), "state": request.state}
+            return _redirect(self._way_back(request.redirect_uri, given, in_fragment=True))
+        code = await issue_code(self._store, request, visit, address)
         return _redirect(self._way_back(request.redirect_uri, {"code": code, "state": request.state}))
 
     # --- answers ---
 
-    def _way_back(self, redirect_uri: str, parameters: Mapping[str, str | None]) -> str:
+    def _way_back(
+        self, redirect_uri: str, parameters: Mapping[str, object], *, in_fragment: bool = False
+    ) -> str:
         """The client's address, with ``iss`` so that the answer is not taken for another server's (RFC 9207)."""
         given = {name: value for name, value in parameters.items() if value is not None}
         query = urlencode(given | {"iss": self._store.public_url})
-        return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{query}"
+        mark = "#" if in_fragment else "&" if "?" in redirect_uri else "?"
+        return f"{redirect_uri}{mark}{query}"
 
     def _login_page(
         self,

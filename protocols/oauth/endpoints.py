@@ -17,7 +17,7 @@ from protocols.http.exchange import Exchange
 from protocols.http.json_text import MAX_PARTS, has_more_parts, read_json
 from protocols.http.response import Response
 from protocols.oauth.metadata import DEVICE
-from protocols.oauth.wire import JSON, MAX_BODY_BYTES, invalid, read_client, read_form
+from protocols.oauth.wire import JSON, MAX_BODY_BYTES, invalid, read_client, read_form, token_members
 
 
 class Endpoints:
@@ -42,15 +42,7 @@ class Endpoints:
         """Tokens (RFC 6749, section 3.2)."""
         client, form = await self._client(exchange)
         tokens = await get_tokens(self._store, client, form, address_of(exchange.scope))
-        answer: dict[str, object] = {
-            "access_token": tokens.access_token,
-            "token_type": "Bearer",
-            "expires_in": tokens.expires_in,
-            "scope": " ".join(sorted(tokens.scopes)),
-        }
-        if tokens.refresh_token is not None:
-            answer["refresh_token"] = tokens.refresh_token
-        return Response(200, orjson.dumps(answer), JSON, ((b"pragma", b"no-cache"),))
+        return Response(200, orjson.dumps(token_members(tokens)), JSON, ((b"pragma", b"no-cache"),))
 
     async def device_authorization(self, exchange: Exchange) -> Response:
         """The codes of a device without a browser (RFC 8628, section 3.2)."""

@@ -1,6 +1,7 @@
 """What the server says of itself (RFC 8414)."""
 
 from core.kernel.caller import Scope
+from core.services.oauth.authorization import RESPONSE_TYPES
 from core.services.oauth.grant_types import GRANT_TYPES
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
@@ -22,9 +23,9 @@ def metadata(issuer: str, *, registration: bool) -> dict[str, object]:
         "introspection_endpoint": issuer + INTROSPECT,
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "scopes_supported": [scope.value for scope in Scope],
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": list(GRANT_TYPES),
+        "response_types_supported": list(RESPONSE_TYPES),
+        "response_modes_supported": ["query", "fragment"],
+        "grant_types_supported": [*GRANT_TYPES, "implicit"],
         "token_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
         "revocation_endpoint_auth_methods_supported": [*SECRET_METHODS, "none"],
         "introspection_endpoint_auth_methods_supported": list(SECRET_METHODS),

@@ -77,7 +77,7 @@ PATHS: dict[str, Any] = {
             "leads the browser back to `redirect_uri` with `code`, `state` and `iss` (RFC 9207), or with `error`.",
             "security": [{}],
             "parameters": [
-                _parameter("response_type", "What the client gets.", required=True, enum=["code"]),
+                _parameter("response_type", "What the client gets.", required=True, enum=["code", "token"]),
                 _parameter("client_id", "The id of the OAuth client.", required=True),
                 _parameter(
                     "redirect_uri", "One that is registered; it may be left out where it is the only one."
@@ -86,8 +86,10 @@ PATHS: dict[str, Any] = {
                     "scope", "The scopes asked for, separated by spaces; without it all of the client's."
                 ),
                 _parameter("state", "Comes back as it is."),
-                _parameter("code_challenge", "The SHA-256 of the verifier, in base64url.", required=True),
-                _parameter("code_challenge_method", "How it was made.", required=True, enum=["S256"]),
+                _parameter(
+                    "code_challenge", "The SHA-256 of the verifier, in base64url: for a code it is required."
+                ),
+                _parameter("code_challenge_method", "How it was made.", enum=["S256"]),
             ],
             "responses": {
                 "200": {"description": "The page.", "content": {"text/html": {"schema": _TEXT}}},

@@ -1,4 +1,4 @@
-"""Reading requests: forms, and how a client says who it is."""
+"""Forms, how a client says who it is, and the tokens that it gets."""
 
 import base64
 import binascii
@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from core.kernel.errors import UnsupportedMediaType
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
-from core.services.oauth.grant_types import Form
+from core.services.oauth.grant_types import Form, TokenResponse
 from protocols.http.content import check_charset, media_type_of
 from protocols.http.exchange import Exchange
 
@@ -23,6 +23,19 @@ class ClientCredentials(NamedTuple):
 
     client_id: str
     secret: str | None
+
+
+def token_members(tokens: TokenResponse) -> dict[str, object]:
+    """Tokens as a client gets them (RFC 6749, section 5.1)."""
+    members: dict[str, object] = {
+        "access_token": tokens.access_token,
+        "token_type": "Bearer",
+        "expires_in": tokens.expires_in,
+        "scope": " ".join(sorted(tokens.scopes)),
+    }
+    if tokens.refresh_token is not None:
+        members["refresh_token"] = tokens.refresh_token
+    return members
 
 
 def invalid(detail: str) -> OAuthError:

@@ -36,20 +36,28 @@ _CODE_MEMORY = timedelta(minutes=10)
 _MAX_WAITING_CODES = 5
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _MAX_STATE_CHARACTERS = 4096
+#: What a client must be registered for, by what it asks the browser to carry.
+RESPONSE_TYPES = {"code": GrantType.AUTHORIZATION_CODE, "token": GrantType.IMPLICIT}
 
 
 class AuthorizationRequest(NamedTuple):
     """What a client asks a user for.
 
-    ``redirect_uri`` is where the browser goes next; ``named_uri`` is what the request itself said, if anything.
+    ``redirect_uri`` is where the browser goes next; ``named_uri`` is what the request itself said, if anything. Without
+    a ``code_challenge`` the browser carries the token itself, and no code (RFC 6749, section 4.2).
     """
 
     client: OAuthClient
     redirect_uri: str
     named_uri: str | None
     scopes: frozenset[Scope]
-    code_challenge: str
+    code_challenge: str | None
     state: str | None
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether the browser carries the token itself."""
+        return self.code_challenge is None
 
     @property
     def tenant(self) -> TenantId:
@@ -93,29 +101,37 @@ async def read_request(store: StoreParts, parameters: Iterable[tuple[str, str]])
     if refusal is None and not scopes:
         refusal = OAuthErrorCode.INVALID_SCOPE, "The client may not ask for such a scope."
     if refusal is not None:
-        raise RefusedAuthorization(*refusal, redirect_uri, state, trusted=not client.dynamic)
-    return AuthorizationRequest(client, redirect_uri, named_uri, scopes, found["code_challenge"], state)
+        raise RefusedAuthorization(
+            *refusal,
+            redirect_uri,
+            state,
+            trusted=not client.dynamic,
+            in_fragment=found.get("response_type") == "token",
+        )
+    challenge = found["code_challenge"] if found["response_type"] == "code" else None
+    return AuthorizationRequest(client, redirect_uri, named_uri, scopes, challenge, state)
 
 
 def _refusal(client: OAuthClient, found: Mapping[str, str]) -> tuple[OAuthErrorCode, str] | None:
     """What the client is told is wrong with its request: the first of all that could be."""
+    response_type = found.get("response_type", "")
     s256 = found.get("code_challenge_method") == "S256"
     faults = (
         ("response_type" not in found, OAuthErrorCode.INVALID_REQUEST, "response_type is missing."),
         (
-            found.get("response_type") != "code",
+            response_type not in RESPONSE_TYPES,
             OAuthErrorCode.UNSUPPORTED_RESPONSE_TYPE,
             "response_type must be code.",
         ),
         (
-            GrantType.AUTHORIZATION_CODE not in client.grant_types,
+            RESPONSE_TYPES.get(response_type) not in client.grant_types,
             OAuthErrorCode.UNAUTHORIZED_CLIENT,
             "The client is not registered for this.",
         ),
         (
-            found.get("response_mode", "query") != "query",
+            found.get("response_mode") not in (None, "query" if response_type == "code" else "fragment"),
             OAuthErrorCode.INVALID_REQUEST,
-            "response_mode must be query.",
+            "response_mode must be query, or fragment for a token.",
         ),
         (
             not found.keys().isdisjoint(("request", "request_uri")),
@@ -123,7 +139,7 @@ def _refusal(client: OAuthClient, found: Mapping[str, str]) -> tuple[OAuthErrorC
             "Request objects are not supported.",
         ),
         (
-            not s256 or not _CHALLENGE.fullmatch(found.get("code_challenge", "")),
+            response_type == "code" and not (s256 and _CHALLENGE.fullmatch(found.get("code_challenge", ""))),
             OAuthErrorCode.INVALID_REQUEST,
             "PKCE is required: a code_challenge, its method S256.",
         ),
@@ -171,6 +187,7 @@ def within_reach(request: AuthorizationRequest, visit: Visit) -> frozenset[Scope
             request.redirect_uri,
             request.state,
             trusted=not request.client.dynamic,
+            in_fragment=request.is_implicit,
         )
     return scopes
 
@@ -182,6 +199,8 @@ async def is_remembered(store: StoreParts, request: AuthorizationRequest, visit:
     the user is asked each time (RFC 8252, section 8.6).
     """
     client = request.client
+    if request.is_implicit:
+        return False
     own_site = request.redirect_uri.startswith("https:")
     if not client.confidential and (not own_site or LOOPBACK.fullmatch(request.redirect_uri)):
         return False
@@ -233,6 +252,8 @@ async def allow(
 
 async def issue_code(store: Store, request: AuthorizationRequest, visit: Visit, address: str) -> str:
     """Note the consent, and make the code that the client redeems."""
+    assert request.code_challenge is not None
+    code_challenge = request.code_challenge
     code = secrets.token_urlsafe(32)
     scopes = within_reach(request, visit)
 
@@ -258,7 +279,7 @@ async def issue_code(store: Store, request: AuthorizationRequest, visit: Visit, 
                 grant_id=grant.id,
                 redirect_uri=request.named_uri,
                 scopes=tuple(sorted(scopes)),
-                code_challenge=request.code_challenge,
+                code_challenge=code_challenge,
                 created_at=ctx.now,
                 redeemable_until=ctx.now + _CODE_LIFE,
                 expires_at=ctx.now + _CODE_MEMORY,

@@ -43,6 +43,8 @@ COMMAND_LINE = "petstore-cli"
 _MAX_CLIENTS_OF_TENANT = 1000
 #: Clients among which one is sought that gives way.
 _LOOKED_THROUGH = 200
+#: Those of the classic pet store's document.
+_CLASSIC_SCOPES = frozenset({Scope.READ_PETS, Scope.WRITE_PETS})
 #: Grants that one transaction removes.
 _BATCH_RECORDS = 200
 
@@ -148,6 +150,16 @@ def violations_of(
             found.append(Violation("confidential", message, ViolationCode.OUT_OF_RANGE))
         if not scopes & CLIENT_SCOPES:
             message = "must hold one for CLIENT_CREDENTIALS that takes no person"
+            found.append(Violation("scopes", message, ViolationCode.OUT_OF_RANGE))
+    if GrantType.IMPLICIT in grant_types:
+        if not list(redirect_uris):
+            message = "must not be empty for IMPLICIT"
+            found.append(Violation("redirectUris", message, ViolationCode.REQUIRED_FIELD))
+        if len(grant_types) > 1:
+            message = "must hold nothing beside IMPLICIT"
+            found.append(Violation("grantTypes", message, ViolationCode.OUT_OF_RANGE))
+        if not scopes <= _CLASSIC_SCOPES:
+            message = "must be read:pets and write:pets at most for IMPLICIT"
             found.append(Violation("scopes", message, ViolationCode.OUT_OF_RANGE))
     if grant_types == {GrantType.REFRESH_TOKEN}:
         message = "must hold a way to get the first token"

@@ -35,13 +35,22 @@ class RefusedAuthorization(OAuthError):
     """An authorization request that is refused, which the client is told by way of the browser.
 
     ``redirect_uri`` is the client's own and verified; ``state`` is what it sent. ``trusted``: the store knows whose
-    client it is, so that nobody is sent astray by an address that begins with the store's.
+    client it is, so that nobody is sent astray by an address that begins with the store's. ``in_fragment``: the client
+    looks for the answer behind the ``#``.
     """
 
     def __init__(
-        self, error: OAuthErrorCode, detail: str, redirect_uri: str, state: str | None, *, trusted: bool
+        self,
+        error: OAuthErrorCode,
+        detail: str,
+        redirect_uri: str,
+        state: str | None,
+        *,
+        trusted: bool,
+        in_fragment: bool = False,
     ) -> None:
         super().__init__(error, detail)
+        self.in_fragment = in_fragment
         self.redirect_uri = redirect_uri
         self.state = state
         self.trusted = trusted

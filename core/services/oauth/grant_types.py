@@ -18,9 +18,10 @@ from core.models.auth import LoginSession
 from core.models.oauth import AuthorizationCode, GrantType, OAuthClient, OAuthGrant
 from core.models.users import Login
 from core.ports.records import Equal, OneOf, Query, Transaction
-from core.services.oauth.authorization import read_scopes
+from core.services.oauth.authorization import AuthorizationRequest, allow, read_scopes, within_reach
 from core.services.oauth.device import poll
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
+from core.services.oauth.pages import Visit
 from core.services.tokens import (
     REFRESH_LIFE,
     Issued,
@@ -122,6 +123,19 @@ async def begin_session(
     issued = issue(ctx.store, session, shown, role, frozenset(session.scopes or ()), ctx.now)
     refresh_token = write_refresh(ctx.store, session) if renewable else None
     return session, _response(issued, refresh_token)
+
+
+async def issue_by_browser(
+    store: Store, request: AuthorizationRequest, visit: Visit, address: str
+) -> TokenResponse:
+    """Note the consent, and make the token that the browser carries (RFC 6749, section 4.2)."""
+    scopes = within_reach(request, visit)
+
+    async def work(ctx: Context) -> TokenResponse:
+        grant = await allow(await ctx.tx(), request.client, visit.account.id, scopes, ctx)
+        return (await begin_session(ctx, request.client, grant, scopes))[1]
+
+    return await store.write(visitor(request.tenant, address), work)
 
 
 async def _make_room(ctx: Context, tx: Transaction, grant: OAuthGrant) -> None:

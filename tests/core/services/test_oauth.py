@@ -132,6 +132,13 @@ async def test_what_does_not_fit_together_is_told(shop: Shop) -> None:
         "confidential": "OUT_OF_RANGE"
     }
     assert await told(grantTypes=["CLIENT_CREDENTIALS"], scopes=["chat:agent"]) == {"scopes": "OUT_OF_RANGE"}
+    implicit = {"grantTypes": ["IMPLICIT"], "scopes": ["read:pets", "write:pets"]}
+    await shop.call(CREATE_OAUTH_CLIENT, body={**DRAFT, **implicit})
+    assert await told(**implicit | {"redirectUris": []}) == {"redirectUris": "REQUIRED_FIELD"}
+    assert await told(**implicit | {"scopes": ["read:orders"]}) == {"scopes": "OUT_OF_RANGE"}
+    assert await told(**implicit | {"grantTypes": ["IMPLICIT", "REFRESH_TOKEN"]}) == {
+        "grantTypes": "OUT_OF_RANGE"
+    }
     assert await told(grantTypes=["REFRESH_TOKEN"]) == {"grantTypes": "OUT_OF_RANGE"}
     assert await told(grantTypes=["PASSWORD"], name=" ") == {
         "grantTypes[0]": "INVALID_ENUM_VALUE",
@@ -246,7 +253,7 @@ async def test_nobody_is_sent_where_no_client_registered(shop: Shop) -> None:
     ("changed", "error"),
     [
         ({"response_type": None}, "invalid_request"),
-        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": "token"}, "unauthorized_client"),
         ({"response_type": "code token"}, "unsupported_response_type"),
         ({"response_mode": "fragment"}, "invalid_request"),
         ({"request": "e30."}, "invalid_request"),

@@ -1,6 +1,7 @@
 """The pages, as a browser without scripts and whoever means ill see them."""
 
 import re
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_nobody_is_led_to_where_no_client_registered(
 @pytest.mark.parametrize(
     ("changed", "error"),
     [
-        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": "id_token"}, "unsupported_response_type"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"code_challenge": None}, "invalid_request"),
         ({"scope": "admin:tenant"}, "invalid_scope"),
@@ -194,6 +195,29 @@ def test_who_registered_itself_has_nobody_sent_there_by_a_link_alone(gateway: Ga
         assert found[1].startswith(f"{CALLBACK}?error=invalid_scope&amp;")
         # Who presses a button has decided.
         assert visit(client, app).send(action="deny").led_to["error"] == "access_denied"
+
+
+def test_clients_of_the_classic_document_alone_get_a_token_by_the_browser(gateway: Gateway, app: App) -> None:
+    classic = App.register(
+        gateway.url, grantTypes=["IMPLICIT"], scopes=["read:pets", "write:pets"], confidential=False
+    )
+    plain = {"response_type": "token", "code_challenge": None, "code_challenge_method": None}
+    with browser(gateway.url) as client:
+        back = visit(client, classic, **plain).allowed("demo-staff")
+        where, _, fragment = back.answer.headers["location"].partition("#")
+        told = dict(parse_qsl(fragment))
+        assert where == CALLBACK
+        assert told.keys() == {"access_token", "token_type", "expires_in", "scope", "state", "iss"}
+        assert (told["scope"], told["state"], told["iss"]) == ("read:pets write:pets", "s-1", gateway.url)
+        # It is never remembered, and no other client gets one.
+        assert visit(client, classic, **plain).heading.startswith("Allow")
+        refused = visit(client, app, **plain).answer.headers["location"]
+        assert refused.startswith(f"{CALLBACK}#error=unauthorized_client&")
+        assert visit(client, classic).led_to["error"] == "unauthorized_client"
+    bearer = {"Authorization": f"Bearer {told['access_token']}"}
+    assert ask("GET", f"{gateway.url}/v1/orders", headers=bearer).status_code == 403
+    pet = {"name": "Pixel", "species": "CAT", "ageMonths": 7, "price": "75.00"}
+    assert ask("POST", f"{gateway.url}/v1/pets", json=pet, headers=bearer).status_code == 201
 
 
 def test_odd_requests_are_shown_as_errors(gateway: Gateway, app: App) -> None:

@@ -37,6 +37,10 @@ class _GrantTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GrantType.V
     """It acts of its own accord (RFC 6749, section 4.4)."""
     GRANT_TYPE_DEVICE_CODE: _GrantType.ValueType  # 4
     """Users allow it on another device, by a code that it shows (RFC 8628)."""
+    GRANT_TYPE_IMPLICIT: _GrantType.ValueType  # 5
+    """Users allow it in their browser, which carries the token itself (RFC 6749, section 4.2): for clients that keep to the
+    document of the classic pet store, and for its two scopes alone.
+    """
 
 class GrantType(_GrantType, metaclass=_GrantTypeEnumTypeWrapper):
     """A way for an OAuth client to get tokens."""
@@ -51,6 +55,10 @@ GRANT_TYPE_CLIENT_CREDENTIALS: GrantType.ValueType  # 3
 """It acts of its own accord (RFC 6749, section 4.4)."""
 GRANT_TYPE_DEVICE_CODE: GrantType.ValueType  # 4
 """Users allow it on another device, by a code that it shows (RFC 8628)."""
+GRANT_TYPE_IMPLICIT: GrantType.ValueType  # 5
+"""Users allow it in their browser, which carries the token itself (RFC 6749, section 4.2): for clients that keep to the
+document of the classic pet store, and for its two scopes alone.
+"""
 Global___GrantType: _TypeAlias = GrantType  # noqa: Y015
 
 @_typing.final
