@@ -1,7 +1,12 @@
 """Demo mode: a store to try out, with well-known accounts."""
 
+import asyncio
+import logging
+from time import monotonic
+
 from core.auth.authentication import hash_key
 from core.kernel.caller import CUSTOMER_SCOPES, STAFF_SCOPES, Role, Scope, operator
+from core.kernel.errors import Unavailable
 from core.kernel.ids import SHARED_TENANT, TenantId, new_id
 from core.kernel.model import NoParams
 from core.models.api_keys import ApiKey
@@ -13,6 +18,8 @@ from core.services.seed import seed
 from core.store.context import Context
 from core.store.operation import Operation
 from core.store.store import Call, Store
+
+log = logging.getLogger(__name__)
 
 API_KEY = "special-key"
 #: OAuth clients: one without a secret that asks users from their own machine, and one that acts of its own accord.
@@ -26,10 +33,26 @@ ACCOUNTS = (
     ("demo", "demo-password", "Dana", Role.CUSTOMER),
 )
 
+#: Another node may be at the demo data when this one begins; a request would be told sooner to come back.
+_PATIENCE_SECONDS = 60.0
+_PAUSE_SECONDS = 0.5
+
 
 async def open_demo(store: Store) -> Seeded:
-    """Create the demo accounts and the demo data of the shared pool, unless they exist."""
-    return await _run(store, SHARED_TENANT, _OPEN_DEMO)
+    """Create the demo accounts and the demo data of the shared pool, unless they exist.
+
+    Raises:
+        Unavailable: the database is away, or a node that began at the same time is at it for too long.
+    """
+    give_up_at = monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return await _run(store, SHARED_TENANT, _OPEN_DEMO)
+        except Unavailable as error:
+            if monotonic() > give_up_at:
+                raise
+            log.info("the demo data wait: %s", error.detail)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def fill(store: Store, tenant: TenantId) -> Seeded:

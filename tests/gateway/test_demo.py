@@ -4,11 +4,15 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from core.kernel.caller import Credentials, Role
+import pytest
+
+from core.kernel.caller import Caller, Credentials, Role
+from core.kernel.errors import Unavailable
 from core.kernel.ids import SHARED_TENANT
 from core.models.pets import Pet, PetStatus
 from core.models.users import User
 from core.ports.records import Query
+from core.store.store import Call, Outcome
 from gateway.demo import API_KEY, open_demo
 from gateway.node import open_node
 from gateway.preflight import prepare
@@ -31,3 +35,25 @@ async def test_the_shared_pool_is_filled_once_however_often_and_by_however_many_
         assert people == {"demo-staff": (Role.STAFF,), "demo": (Role.CUSTOMER,)}
         caller = await other.store.authenticator.authenticate(Credentials("127.0.0.1", api_key=API_KEY))
         assert caller.role is Role.STAFF
+
+
+async def test_a_node_waits_for_another_one_that_is_at_the_demo_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.demo._PAUSE_SECONDS", 0)
+    settings = Settings(data_dir=tmp_path)
+    await prepare(settings)
+    async with open_node(settings) as node:
+        execute, refusals = node.store.execute, iter([Unavailable("Too many writers at once.")] * 3)
+
+        async def busy(caller: Caller, call: Call) -> Outcome:
+            for refusal in refusals:
+                raise refusal
+            return await execute(caller, call)
+
+        monkeypatch.setattr(node.store, "execute", busy)
+        assert (await open_demo(node.store)).pets >= 60
+        monkeypatch.setattr("gateway.demo._PATIENCE_SECONDS", -1.0)
+        refusals = iter([Unavailable("Too many writers at once.")])
+        with pytest.raises(Unavailable):
+            await open_demo(node.store)
