@@ -154,11 +154,12 @@ WORKING = {
     "gRPC": "watching",
     "MQTT": '"order"',
     "MQTT over WebSocket": '"pet"',
+    "OAuth 2.0": '"access_token"',
     "Command line": "watching",
     "Health, metrics": '"status"',
 }
 #: Those that go on, and show each pet that is made.
-STREAMING = WORKING.keys() - {"REST", "WebSocket, chat", "MQTT", "Health, metrics"}
+STREAMING = WORKING.keys() - {"REST", "WebSocket, chat", "MQTT", "OAuth 2.0", "Health, metrics"}
 
 
 def printed_commands(lines: list[str]) -> dict[str, str]:
