@@ -87,6 +87,13 @@ class Resource(Model):
         return copy
 
 
+class Numbered(Resource):
+    """A resource that can be found by a number too, which it keeps as long as it is there."""
+
+    number: int
+    """Unique in the tenant; counted by the store, unless a classic client has chosen it."""
+
+
 class Body(Described):
     """What a client sends: closed, camelCase only.
 

@@ -5,6 +5,8 @@
 ``adoptions``         applications for pets
 ``api_keys``          API keys
 ``auth``              logins
+``classic``           what is kept of classic clients' pets, orders and users
+``classic_calls``     what classic clients ask for, send and see
 ``chats``             support chats and their messages
 ``devices``           devices
 ``durable_sessions``  sessions of live clients that outlast their connections

@@ -14,11 +14,12 @@ from core.kernel.model import (
     Identifier,
     Model,
     Money,
+    Numbered,
     Paged,
     Part,
-    Resource,
     Timestamp,
 )
+from core.models.classic import ClassicOrder
 from core.models.pet_search import CommaList
 
 
@@ -46,15 +47,13 @@ class OrderItem(Model):
     """What it cost when it was ordered."""
 
 
-class Order(Resource):
+class Order(Numbered):
     """An order of one pet or several."""
 
     collection: ClassVar[str | None] = "orders"
 
-    number: int
-    """Counts the orders of a tenant from 1."""
-    pet_id: str
-    """The pet of the first item."""
+    pet_id: str | None = None
+    """The pet of the first item; absent where a classic client ordered a pet that is not there."""
     items: tuple[OrderItem, ...]
     """The pets, each at its price."""
     user_id: str | None = None
@@ -65,6 +64,9 @@ class Order(Resource):
     """The sum of its items' prices."""
     currency: Currency
     """The currency of its amounts."""
+    classic: ClassicOrder | None = None
+    """Marks an order of a classic client: it reserves nothing, and is paid, moved and removed at the classic door
+    only."""
     created_at: Timestamp
     """When it was placed."""
     updated_at: Timestamp

@@ -19,12 +19,13 @@ from core.kernel.model import (
     Line,
     Model,
     Money,
+    Numbered,
     Part,
-    Resource,
     Text,
     Timestamp,
 )
 from core.kernel.validation import PUBLIC_URL
+from core.models.classic import PetLabels
 
 MAX_PHOTOS = 50
 
@@ -111,13 +112,11 @@ class MedicalInfo(Model):
     """What else is to be known."""
 
 
-class Pet(Resource):
+class Pet(Numbered):
     """A pet of the store."""
 
     collection: ClassVar[str | None] = "pets"
 
-    number: int
-    """Counts the pets of a tenant from 1."""
     owner_id: str | None = None
     """The user who adopted or bought it."""
     name: str
@@ -150,6 +149,10 @@ class Pet(Resource):
     """Where its photos are."""
     medical_info: MedicalInfo | None = None
     """What is known about its health."""
+    labels: Annotated[PetLabels | None, WithJsonSchema({})] = Field(default=None, exclude=True)
+    """What a classic client gave; kept, and shown at the classic door only."""
+    tag_names: str | None = Field(default=None, exclude=True)
+    """The names of its tags to be searched: each ends a line, and the first one is empty."""
     created_at: Timestamp
     """When it was added to the store."""
     updated_at: Timestamp

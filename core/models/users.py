@@ -22,6 +22,7 @@ from core.kernel.model import (
     Text,
     Timestamp,
 )
+from core.models.classic import ClassicUser
 
 
 class Preferences(Model):
@@ -50,6 +51,8 @@ class User(Resource):
     """Which messages the user wants to get."""
     roles: tuple[Role, ...]
     """What the user is in the store."""
+    classic: ClassicUser | None = Field(default=None, exclude=True)
+    """What a classic client gave; the users that have it were made at the classic door, which touches no others."""
     created_at: Timestamp
     """When the user registered."""
     updated_at: Timestamp

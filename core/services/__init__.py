@@ -5,6 +5,8 @@
 ``quotas``     how much a tenant may hold
 ``lookups``    several resources at once by their ids
 ``seed``       demo data
+``classic``    the rules of the classic Petstore API
+``numbers``    numbers of pets and orders
 ``adoptions``  adoptions: applied for, decided, withdrawn
 ``api_keys``   API keys
 ``applications``  applications announced, and ended with what they were for

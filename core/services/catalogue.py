@@ -16,6 +16,9 @@ from core.services import (
     tenant,
     users,
 )
+from core.services.classic import orders as classic_orders
+from core.services.classic import pets as classic_pets
+from core.services.classic import users as classic_users
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
 from core.store.operation import AnyOperation
@@ -38,4 +41,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *messages.OPERATIONS,
     *readings.OPERATIONS,
     *tenant.OPERATIONS,
+    *classic_pets.OPERATIONS,
+    *classic_orders.OPERATIONS,
+    *classic_users.OPERATIONS,
 )

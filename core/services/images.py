@@ -43,7 +43,7 @@ def media_type_of(content: bytes) -> str | None:
     return "image/webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None
 
 
-async def _keep(ctx: Context, params: ById, body: ImageUpload) -> Image:
+async def keep_image(ctx: Context, params: ById, body: ImageUpload) -> Image:
     """Check an image and store its bytes, before the transaction: a pet must never show a missing image."""
     size, limits = len(body.content), ctx.store.limits
     if size > limits.image_bytes:
@@ -83,7 +83,8 @@ def _refused(message: str, code: ViolationCode) -> ValidationFailed:
     return ValidationFailed((Violation("file", message, code),))
 
 
-async def _upload_image(ctx: Context, params: ById, body: ImageUpload) -> Image:  # noqa: ARG001
+async def add_image(ctx: Context, params: ById, body: ImageUpload) -> Image:  # noqa: ARG001
+    """Show an image that `keep_image` has stored at its pet."""
     image = ctx.prepared
     assert isinstance(image, Image)
     try:
@@ -144,8 +145,8 @@ UPLOAD_IMAGE = Operation(
     ),
     params=ById,
     body=ImageUpload,
-    prepare=_keep,
-    handler=_upload_image,
+    prepare=keep_image,
+    handler=add_image,
     result=Image,
     scope=Scope.WRITE_PETS,
     writes=True,

@@ -31,6 +31,7 @@ from core.models.payments import PAYMENT_REFUNDED, Payment, PaymentEvent, Paymen
 from core.models.pets import Adopter, Pet, PetStatus, Reservation, StatusReason
 from core.models.users import User
 from core.ports.records import Condition, Equal, OneOf, Query
+from core.services.numbers import free_number, insert_numbered
 from core.services.paging import page_of
 from core.services.pets import announce_adopted, move_pet
 from core.services.quotas import count_one
@@ -107,7 +108,7 @@ async def place(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None) -> 
     order = Order(
         id=new_id(),
         tenant_id=ctx.tenant,
-        number=await tx.next_number("orders"),
+        number=await free_number(tx, Order, "orders"),
         pet_id=pet_ids[0],
         items=tuple(OrderItem(pet_id=pet_id, price=pets[pet_id].price) for pet_id in pet_ids),
         user_id=user_id,
@@ -118,7 +119,7 @@ async def place(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None) -> 
         updated_at=ctx.now,
     )
     await count_one(ctx, Order)
-    await tx.insert(order)
+    await insert_numbered(tx, order)
     announce(ctx, ORDER_CREATED, order, None, changed_by(ctx))
     for pet in pets.values():
         await tx.insert(Reservation(id=pet.id, tenant_id=ctx.tenant, order_id=order.id))
@@ -126,12 +127,23 @@ async def place(ctx: Context, pet_ids: tuple[str, ...], user_id: str | None) -> 
     return order
 
 
+def check_not_classic(order: Order) -> None:
+    """Pass when an order was not placed at the classic door, whose clients alone say how far theirs are.
+
+    Raises:
+        Conflict: it was.
+    """
+    if order.classic is not None:
+        raise Conflict("This order was placed by a classic client, and is changed at the classic door only.")
+
+
 async def advance(ctx: Context, order: Order, status: OrderStatus) -> Order:
     """Ship a locked order that was paid, or hand over one that was shipped.
 
     Raises:
-        Conflict: that is not the next step.
+        Conflict: that is not the next step, or the order is a classic client's.
     """
+    check_not_classic(order)
     if _NEXT.get(order.status) is not status:
         raise Conflict(f"An order that is {order.status} cannot become {status}.")
     moved = await move_order(ctx, order, status, changed_by(ctx))
@@ -150,8 +162,9 @@ async def cancel(ctx: Context, order: Order) -> Order:
     """Cancel a locked order: its pets are AVAILABLE again, and what was paid goes back.
 
     Raises:
-        Conflict: it is too far on its way, cancelled already, or just being paid.
+        Conflict: it is too far on its way, cancelled already, just being paid, or a classic client's.
     """
+    check_not_classic(order)
     if order.status not in _CANCELLABLE:
         raise Conflict(f"An order that is {order.status} cannot be cancelled.")
     await check_no_payment_runs(ctx, order)

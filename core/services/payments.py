@@ -45,6 +45,7 @@ from core.services.orders import (
     STORE,
     audience_of,
     check_no_payment_runs,
+    check_not_classic,
     check_readable,
     move_order,
     require_reading,
@@ -105,9 +106,11 @@ async def begin_payment(ctx: Context, order: Order, draft: PaymentDraft) -> Paym
     """Record that a locked order is being paid: until that is settled it can neither be paid again nor cancelled.
 
     Raises:
-        Conflict: the order is not PLACED, is being paid already, or too many payments of it have failed.
+        Conflict: the order is not PLACED, is being paid already, is a classic client's, or too many payments of it have
+            failed.
         ValidationFailed: the amount or currency is not the order's, or the card has expired.
     """
+    check_not_classic(order)
     if order.status is not OrderStatus.PLACED:
         raise Conflict(f"An order that is {order.status} cannot be paid.")
     await check_no_payment_runs(ctx, order)

@@ -36,6 +36,7 @@ from core.models.pets import (
 from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
 from core.services.applications import reject_all
 from core.services.inventory import announce_stock
+from core.services.numbers import free_number, insert_numbered
 from core.services.paging import page_of
 from core.services.quotas import count_one, release_images, uncount
 from core.store.context import Context
@@ -81,18 +82,22 @@ def announce_adopted(ctx: Context, pet: Pet, adopter: Adopter | None) -> None:
 
 async def add_pet(ctx: Context, draft: PetDraft) -> Pet:
     """Add a pet to the store and announce it."""
-    tx = await ctx.tx()
     pet = Pet(
         id=new_id(),
         tenant_id=ctx.tenant,
-        number=await tx.next_number("pets"),
+        number=await free_number(await ctx.tx(), Pet, "pets"),
         status=draft.status or PetStatus.AVAILABLE,
         created_at=ctx.now,
         updated_at=ctx.now,
         **_written(draft),
     )
+    return await insert_pet(ctx, pet)
+
+
+async def insert_pet(ctx: Context, pet: Pet) -> Pet:
+    """Add a pet as it is and announce it."""
     await count_one(ctx, Pet)
-    await tx.insert(pet)
+    await insert_numbered(await ctx.tx(), pet)
     ctx.emit(PET_CREATED, PetEvent(pet=pet), PUBLIC, pet_id=pet.id)
     announce_stock(ctx, pet.species)
     return pet
@@ -177,9 +182,15 @@ async def _update_pet(ctx: Context, params: ById, body: MergePatch[PetDraft]) ->
 
 
 async def _rewrite(ctx: Context, pet: Pet, draft: PetDraft) -> Pet:
-    """Write a draft to a locked pet; nothing happens when it changes nothing."""
-    status = draft.status or pet.status
-    written = pet.model_copy(update=_written(draft))
+    return await change_pet(ctx, pet, pet.model_copy(update=_written(draft)), draft.status or pet.status)
+
+
+async def change_pet(ctx: Context, pet: Pet, written: Pet, status: PetStatus) -> Pet:
+    """Put a locked pet in the form that was written, with a status; nothing happens when that changes nothing.
+
+    Raises:
+        Conflict: an open order has reserved it, and its status would change.
+    """
     changed = written.model_copy(update={"status": status})
     if changed == pet:
         return pet
@@ -227,6 +238,15 @@ async def _remove_images(ctx: Context, pet_id: str, kept: tuple[str, ...] = ()) 
 async def _delete_pet(ctx: Context, params: ById, body: None) -> None:  # noqa: ARG001
     pet = await ctx.get(Pet, params.id)
     ctx.check_match(pet)
+    await remove_pet(ctx, pet)
+
+
+async def remove_pet(ctx: Context, pet: Pet) -> None:
+    """Remove a locked pet with its images.
+
+    Raises:
+        Conflict: an open order has reserved it.
+    """
     await refuse_reserved(ctx, pet, "cannot be removed before that is delivered or cancelled")
     tx = await ctx.tx()
     await _remove_images(ctx, pet.id)

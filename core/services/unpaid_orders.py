@@ -26,7 +26,11 @@ async def cancel_unpaid(store: StoreParts, after: timedelta) -> int:
     Every node may do it, at any time: each order is looked at again under its lock.
     """
     placed_before = store.clock() - after
-    unpaid = (Equal("status", OrderStatus.PLACED), Between("created_at", high=placed_before))
+    unpaid = (
+        Equal("status", OrderStatus.PLACED),
+        Between("created_at", high=placed_before),
+        Equal("classic", None),  # They hold no pet, and are never paid.
+    )
     cancelled = 0
     async for order in survey_pages(store.storage, Order, unpaid, _PAGE_SIZE):
         cancelled += await _cancel(store, order, placed_before)

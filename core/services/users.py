@@ -73,14 +73,23 @@ def _check_own(caller: Caller, user_id: str) -> None:
 # --- registering ---
 
 
-async def _hash_password(ctx: Context, _: NoParams, body: UserDraft) -> str:
-    network = network_of(ctx.caller.address)
+async def count_registrations(ctx: Context, registrations: int = 1) -> None:
+    """Take registrations from the budget of the caller's network.
+
+    Raises:
+        RateLimited: it is spent.
+    """
     limits = ctx.store.limits
     if limits.requests_per_minute and (most := limits.network_registrations_per_minute):
-        allowance = await ctx.store.limiter.hit(f"registrations:{network}", most, 60)
+        network = network_of(ctx.caller.address)
+        allowance = await ctx.store.limiter.hit(f"registrations:{network}", most, 60, registrations)
         if not allowance.allowed:
             raise RateLimited(allowance.reset, "Too many registrations from this network address.")
-    return await ctx.store.hasher.hash(body.password.get_secret_value(), network)
+
+
+async def _hash_password(ctx: Context, _: NoParams, body: UserDraft) -> str:
+    await count_registrations(ctx)
+    return await ctx.store.hasher.hash(body.password.get_secret_value(), network_of(ctx.caller.address))
 
 
 async def _register(ctx: Context, _: NoParams, body: UserDraft) -> User:
@@ -249,7 +258,7 @@ async def _change(ctx: Context, user: User, body: UserChange) -> User:
     update = {"username_key": name_key(body.username), "email_key": name_key(body.email)}
     if body.password is not None:
         update["password_hash"] = str(ctx.prepared.password_hash)
-        await _end_other_logins(ctx, tx, user.id)
+        await end_other_logins(ctx, tx, user.id)
     try:
         await tx.update(login.model_copy(update=update))
         await tx.update(changed)
@@ -258,7 +267,7 @@ async def _change(ctx: Context, user: User, body: UserChange) -> User:
     return changed
 
 
-async def _end_other_logins(ctx: Context, tx: Transaction, user_id: str) -> None:
+async def end_other_logins(ctx: Context, tx: Transaction, user_id: str) -> None:
     """Whoever knew the old password is logged out, at every door; the login that changed it goes on."""
     ctx.revoke(password_login(user_id))
     found = await tx.find(Query(LoginSession, (Equal("owner_id", user_id),)))
@@ -270,7 +279,15 @@ async def _end_other_logins(ctx: Context, tx: Transaction, user_id: str) -> None
 
 
 async def _delete(ctx: Context, params: ById, _: None) -> None:
-    user = await _locked(ctx, params.id)
+    await remove_user(ctx, await _locked(ctx, params.id))
+
+
+async def remove_user(ctx: Context, user: User) -> None:
+    """Remove a locked user, and end their logins and API keys.
+
+    Raises:
+        Conflict: they are the last STAFF of the tenant.
+    """
     tx = await ctx.tx()
     if Role.STAFF in user.roles:
         # Whoever takes a number waits for others who do, so that no two of the STAFF can leave together.

@@ -12,11 +12,12 @@ from core.kernel.caller import Caller
 from core.kernel.errors import NotFound, PreconditionFailed
 from core.kernel.events import Audience, Draft, Event, EventKind
 from core.kernel.ids import SHARED_TENANT, TenantId
-from core.kernel.model import Resource
-from core.ports.records import Transaction
+from core.kernel.model import Numbered, Resource
+from core.ports.records import Equal, Query, Transaction
 from core.store.parts import StoreParts
 
 R = TypeVar("R", bound=Resource)
+N = TypeVar("N", bound=Numbered)
 
 #: Makes drafts once the log is held, when counts can no longer be overtaken.
 LateDrafts = Callable[[Transaction], Awaitable[Sequence[Draft]]]
@@ -127,6 +128,22 @@ class Context:
         if found is None:
             raise NotFound(f"There is no {kind.__name__.lower()} '{record_id[:64]}'.")
         return found
+
+    async def by_number(self, kind: type[N], number: int) -> N | None:
+        """One resource by its number, or None; locked or through the cache, as with ``get``."""
+        if not self._writes:
+            cached = self.store.cache.by_number(self.tenant, kind, number)
+            if cached is not None:
+                return cached
+        tx = await self.tx()
+        found = await tx.find(Query(kind, (Equal("number", number),), limit=1))
+        if not found:
+            return None
+        if self._writes:
+            return await tx.get(kind, found[0].id, lock=True)
+        return await self.store.cache.read(
+            self.tenant, kind, found[0].id, lambda: self._load(kind, found[0].id)
+        )
 
     async def _load(self, kind: type[R], record_id: str) -> R | None:
         return await (await self.tx()).get(kind, record_id)

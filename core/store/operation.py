@@ -25,8 +25,10 @@ class Operation(Generic[P, B, V]):
     merge patch (RFC 7396) of it and the handler gets a ``MergePatch``. ``result`` is the model of the answer, or
     None when there is nothing to say. ``scope`` is the right needed: whoever lacks it is refused. ``anonymous``:
     visitors may call it, then ``scope`` binds known callers only. ``staff``: of those who hold the scope only STAFF
-    may call it. ``in_person``: no API key and no OAuth client may call it, whatever its scopes. ``writes``: it runs in
-    a transaction that commits, to its end though the client has left. ``idempotent``: it takes an idempotency key.
+    may call it. ``in_person``: no API key and no OAuth client may call it, whatever its scopes. ``classic``: it is a
+    rule of the classic Petstore API, for the door of that alone; a setting of the store opens all of these to
+    everybody. ``writes``: it runs in a transaction that commits, to its end though the client has left.
+    ``idempotent``: it takes an idempotency key.
     ``prepare`` does slow work before the transaction begins; the handler finds its result in ``ctx.prepared``.
     ``finish`` does what follows the transaction, with transactions of its own (``commit``): it gets the handler's
     result and gives the final one. For a replay it gets the result that was kept last, and ``ctx.replays`` is set.
@@ -45,6 +47,7 @@ class Operation(Generic[P, B, V]):
     anonymous: bool = False
     staff: bool = False
     in_person: bool = False
+    classic: bool = False
     writes: bool = False
     creates: bool = False
     idempotent: bool = False

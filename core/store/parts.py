@@ -40,7 +40,7 @@ class StoreParts:
     """The parts of a store, which every running operation may use.
 
     ``epoch`` is that of the event log. ``public_url`` is what addresses in resources are under: scheme, host and port,
-    without a slash at the end.
+    without a slash at the end. ``classic_open``: operations of the classic API are for everybody.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class StoreParts:
         public_url: str,
         limits: Limits | None = None,
         clock: Clock = utc_now,
+        classic_open: bool = False,
     ) -> None:
         self.storage = adapters.storage
         self.limiter = adapters.limiter
@@ -65,6 +66,7 @@ class StoreParts:
         self.public_url = public_url
         self.context = {PHONE_CHECK: adapters.phones.is_possible, PUBLIC_URL: public_url}
         self.limits = limits or Limits()
+        self.classic_open = classic_open
         self.clock = clock
         self.agents = ConnectedAgents(hub.peers.tell_agents)
         self.cache = ReadCache(adapters.storage)

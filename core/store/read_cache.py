@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from core.kernel.events import Event, aggregate_of
 from core.kernel.ids import TenantId
-from core.kernel.model import Resource
+from core.kernel.model import Numbered, Resource
 from core.ports.log import EventLog
 
 R = TypeVar("R", bound=Resource)
+N = TypeVar("N", bound=Numbered)
 
 Key = tuple[str, str]
 
@@ -25,9 +26,10 @@ class _Tenant:
     Every event up to ``head`` was seen, and those in ``ahead`` behind a hole: commits are handed over out of order
     at times. ``behind`` is the log's head at the last look, if it was ahead of us. ``reading`` holds a ticket for
     each read under way that no event has spoilt. ``used``: it was asked for since it was looked at for room.
+    ``ids`` are those of resources by their numbers.
     """
 
-    __slots__ = ("ahead", "behind", "head", "reading", "used", "values")
+    __slots__ = ("ahead", "behind", "head", "ids", "reading", "used", "values")
 
     def __init__(self, head: int) -> None:
         self.head = head
@@ -36,6 +38,18 @@ class _Tenant:
         self.used = False
         self.values: OrderedDict[Key, Resource] = OrderedDict()
         self.reading: dict[Key, set[object]] = {}
+        self.ids: dict[tuple[str, int], str] = {}
+
+    def keep(self, key: Key, value: Resource) -> None:
+        self.drop(key)
+        self.values[key] = value
+        if isinstance(value, Numbered):
+            self.ids[(key[0], value.number)] = value.id
+
+    def drop(self, key: Key) -> None:
+        value = self.values.pop(key, None)
+        if isinstance(value, Numbered):
+            self.ids.pop((key[0], value.number), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,14 @@ class ReadCache:
         value = known.values.get((kind.collection, record_id))
         return value if isinstance(value, kind) else None
 
+    def by_number(self, tenant: TenantId, kind: type[N], number: int) -> N | None:
+        """The resource with that number, if it is in memory."""
+        known = self._tenants.get(tenant)
+        if known is None or kind.collection is None:
+            return None
+        record_id = known.ids.get((kind.collection, number))
+        return None if record_id is None else self.get(tenant, kind, record_id)
+
     async def read(
         self, tenant: TenantId, kind: type[R], record_id: str, load: Callable[[], Awaitable[R | None]]
     ) -> R | None:
@@ -102,9 +124,9 @@ class ReadCache:
             if not tickets:
                 known.reading.pop(key, None)
         if value is not None and untouched and self._tenants.get(tenant) is known:
-            known.values[key] = value
+            known.keep(key, value)
             if len(known.values) > self._per_tenant:
-                known.values.popitem(last=False)
+                known.drop(next(iter(known.values)))
         elif not known.values and not known.reading and self._tenants.get(tenant) is known:
             del self._tenants[tenant]  # Nothing was found in what may be a made-up tenant.
         return value
@@ -159,5 +181,5 @@ class ReadCache:
     @staticmethod
     def _drop(known: _Tenant, keys: Iterable[Key]) -> None:
         for key in keys:
-            known.values.pop(key, None)
+            known.drop(key)
             known.reading.pop(key, None)

@@ -42,7 +42,7 @@ def storable(value: object) -> bool:
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
     if isinstance(value, int):
-        return -LARGEST <= value <= LARGEST
+        return -LARGEST - 1 <= value <= LARGEST
     return True
 
 

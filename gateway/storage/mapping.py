@@ -7,6 +7,7 @@ from functools import cache
 from typing import Generic, TypeVar, cast
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from sqlalchemy import (
     JSON,
     Delete,
@@ -51,6 +52,8 @@ class RecordMapping(Generic[R]):
     table: Table
     fields: tuple[str, ...]
     nested: frozenset[str]
+    #: Those of them that are never shown.
+    hidden: frozenset[str]
     folded: Mapping[str, str]
     uniques: tuple[Unique, ...]
     select: Select[tuple[object, ...]]
@@ -66,7 +69,9 @@ class RecordMapping(Generic[R]):
         model = cast(BaseModel, record)
         values = {name: _plain(getattr(record, name)) for name in self.fields if name not in self.nested}
         if self.nested:
-            values |= model.model_dump(mode="json", include=set(self.nested), by_alias=False)
+            shown = set(self.nested - self.hidden)
+            values |= model.model_dump(mode="json", include=shown, by_alias=False)
+            values |= {name: to_jsonable_python(getattr(model, name), by_alias=False) for name in self.hidden}
         for column, field in self.folded.items():
             text = cast(str | None, values[field])
             values[column] = None if text is None else fold(text)
@@ -93,6 +98,8 @@ def mapping_of(model: type[R]) -> RecordMapping[R]:
     table = RECORDS[cast(type[BaseModel], model)]
     folded = {column.name: str(column.info["folds"]) for column in table.columns if "folds" in column.info}
     fields = tuple(column.name for column in table.columns if column.name not in folded)
+    nested = frozenset(column.name for column in table.columns if isinstance(column.type, JSON))
+    members = cast(type[BaseModel], model).model_fields
     key = (table.c.tenant_id == bindparam("of_tenant")) & (table.c.id == bindparam("of_id"))
     columns = select(*(table.c[name] for name in fields))
     get = columns.where(key)
@@ -100,7 +107,8 @@ def mapping_of(model: type[R]) -> RecordMapping[R]:
         model=model,
         table=table,
         fields=fields,
-        nested=frozenset(column.name for column in table.columns if isinstance(column.type, JSON)),
+        nested=nested,
+        hidden=frozenset(name for name in nested if members[name].exclude),
         folded=folded,
         uniques=tuple(_uniques(table)),
         select=columns.where(table.c.tenant_id == bindparam("of_tenant")),

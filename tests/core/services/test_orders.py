@@ -457,7 +457,7 @@ async def test_an_order_can_be_cancelled_until_it_is_shipped(shop: Shop, present
         cancelled = await shop.call(CANCEL_ORDER, shop.customer, id=order.id)
         assert cancelled.status is OrderStatus.CANCELLED
         assert await shop.call(GET_ORDER, shop.customer, id=order.id) == cancelled
-        assert await status_of(shop, order.pet_id) is PetStatus.AVAILABLE
+        assert await status_of(shop, order.items[0].pet_id) is PetStatus.AVAILABLE
     else:
         await shop.refusal(Conflict, CANCEL_ORDER, shop.customer, id=order.id)
 
