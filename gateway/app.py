@@ -1,7 +1,7 @@
 """The composition root: every door is named here, in a line. What they stand on is put together in `gateway.node`."""
 
 from core.kernel.addresses import TrustedProxies
-from gateway.contracts.documents import DOCUMENTS
+from gateway.contracts.documents import DOCUMENTS, classic_documents
 from gateway.node import Node
 from gateway.observability.access_log import PROBES, AccessLog
 from gateway.observability.calls import CallRecorder
@@ -10,6 +10,7 @@ from gateway.router import Mount, Router
 from gateway.server.grpc_server import GrpcOptions, GrpcServer
 from gateway.server.tcp import TcpServer
 from gateway.well_known import WellKnown
+from protocols.classic.adapter import ClassicDoor
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door as Graphql
 from protocols.graphql.pages import SchemaText
@@ -61,6 +62,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
         Mount("rest", RestDoor(store, Pages(DOCUMENTS), origins=origins)),
         paths={path: mount._replace(serve=only) for path, mount in sockets.items()} | paths,
         sockets=sockets,
+        trees={ClassicDoor.prefix: Mount("classic", ClassicDoor(store, classic_documents(store.public_url)))},
         metrics=metrics,
         access=access,
         pages=Cors(settings.socket_origins),

@@ -14,7 +14,8 @@ from core.models.oauth import GrantType, OAuthClient
 from core.models.tenant import Seeded
 from core.models.users import Login, LoginKind, User, name_key
 from core.ports.records import Equal, Query
-from core.services.seed import seed
+from core.services.classic.seed import seed_classic
+from core.services.seed import is_seeded, seed
 from core.store.context import Context
 from core.store.operation import Operation
 from core.store.store import Call, Store
@@ -100,6 +101,9 @@ async def _open_demo(ctx: Context, params: NoParams, body: None) -> Seeded:  # n
     for client in _oauth_clients(ctx):
         if await tx.get(OAuthClient, client.id) is None:
             await tx.insert(client)
+    if not await is_seeded(tx):
+        # Before all others, which then take other numbers.
+        await seed_classic(ctx)
     return await seed(ctx)
 
 

@@ -89,6 +89,7 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             epoch=await storage.epoch(),
             public_url=settings.public_url or listening_at,
             limits=settings.limits,
+            classic_open=settings.classic_open,
         )
         await hub.start()
         stack.push_async_callback(hub.stop)

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Mapping
 from time import perf_counter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,7 +38,8 @@ class Mount(NamedTuple):
 class Router:
     """Plain ASGI and no framework: it adds a few microseconds to a request.
 
-    ``paths`` maps exact paths to doors, ``sockets`` does so for WebSockets; any other request is for ``rest``.
+    ``paths`` maps exact paths to doors, ``sockets`` does so for WebSockets, and ``trees`` the beginnings of paths; any
+    other request is for ``rest``. Where many paths lead to one door, ``scope["state"]`` tells the route.
     ``pages``: which web pages may open WebSockets.
     ``resource_metadata`` is the address that tells who issues tokens.
     ``open`` counts what each door is serving at the moment.
@@ -49,6 +51,7 @@ class Router:
         paths: Mapping[str, Mount],
         sockets: Mapping[str, Mount],
         *,
+        trees: Mapping[str, Mount] = MappingProxyType({}),
         metrics: Metrics,
         access: AccessLog,
         pages: Cors = NO_PAGES,
@@ -58,10 +61,11 @@ class Router:
         self._pages = pages
         self._resource_metadata = resource_metadata
         self.paths = dict(paths)
+        self._trees = tuple(trees.items())
         self._sockets = dict(sockets)
         self._metrics = metrics
         self._access = access
-        doors = {mount.door for mount in (rest, *paths.values(), *sockets.values())}
+        doors = {mount.door for mount in (rest, *paths.values(), *trees.values(), *sockets.values())}
         self.open: Counter[str] = Counter(dict.fromkeys(doors, 0))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -75,7 +79,13 @@ class Router:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         path = scope["path"]
-        mount = self.paths.get(path, self._rest)
+        mount = self.paths.get(path)
+        exact = mount is not None
+        if mount is None:
+            mount = self._rest
+            for beginning, tree in self._trees:
+                if path.startswith(beginning):
+                    mount = tree
         door, serve, lasting = mount
         state = scope.setdefault("state", {})
         state[RESOURCE_METADATA] = self._resource_metadata
@@ -94,7 +104,7 @@ class Router:
                 await exchange.respond(problem_for(exchange, Internal()))
         finally:
             self.open[door] -= 1
-            route = state.get("route", "" if mount is self._rest else path)
+            route = state.get("route", path if exact else "")
             lasting = lasting or "follows" in state
             self._finished(door, scope, route, connection.status or CLIENT_LEFT, started, lasting=lasting)
 

@@ -4,7 +4,7 @@ import ipaddress
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     demo: bool = Field(default=False, description="seed the shared pool and make the demo accounts")
     demo_public: bool = Field(
         default=False, description="let demo mode listen on other than the loopback address"
+    )
+    classic_auth: Literal["open", "required"] | None = Field(
+        default=None,
+        description="who may use the classic door: `open` (everybody may do everything, as at the public Petstore) or "
+        "`required` (as at all other doors); without it `required`, in demo mode `open`",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
@@ -318,6 +323,11 @@ class Settings(BaseSettings):
     def mqtt_broker(self) -> BrokerAddress | None:
         """The MQTT broker to be fed, if there is one."""
         return None if self.mqtt_broker_url is None else BrokerAddress.parse(self.mqtt_broker_url)
+
+    @property
+    def classic_open(self) -> bool:
+        """Whether everybody may do everything at the classic door."""
+        return (self.classic_auth or ("open" if self.demo else "required")) == "open"
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from gateway.contracts.asyncapi import asyncapi_document
 from gateway.contracts.protobuf import generated_code
+from protocols.classic import openapi as classic
 from protocols.graphql.schema import schema_text
 from protocols.oauth import openapi as oauth
 from protocols.rest.openapi import edition_3_1, openapi_document
@@ -37,10 +40,19 @@ DOCUMENTS: Mapping[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+def classic_documents(public_url: str) -> dict[str, Callable[[], bytes]]:
+    """The documents of the classic door, by the ends of their paths."""
+    return {
+        "openapi.json": lambda: to_json(classic.document(public_url)),
+        "openapi.yaml": lambda: dump_yaml(classic.document(public_url)).encode(),
+    }
+
+
 def contracts() -> dict[str, str]:
     """Each committed document, by its path in the repository."""
     return {
         **{f"{name.partition('-')[0]}/{name}.yaml": dump_yaml(make()) for name, make in DOCUMENTS.items()},
+        "openapi/openapi-classic.yaml": dump_yaml(classic.document()),
         "protocols/graphql/schema.graphql": schema_text(),
         **generated_code(_ROOT),
     }

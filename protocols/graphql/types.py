@@ -25,6 +25,12 @@ class Base64(str):
     __slots__ = ()
 
 
+class Long(int):
+    """A whole number that may need more than the 32 bits of an Int."""
+
+    __slots__ = ()
+
+
 def _name_for(python_name: str) -> str:
     return python_name if python_name.isupper() else to_camel(python_name)
 
@@ -52,10 +58,15 @@ CONFIG = StrawberryConfig(
             specified_by_url="https://www.rfc-editor.org/rfc/rfc4648",
             parse_value=lambda value: value,
         ),
+        Long: strawberry.scalar(
+            name="Long", description="A whole number of 64 bits.", parse_value=lambda value: value
+        ),
     },
 )
 
 _PLAIN = {SecretStr: str, bytes: Base64, AwareDatetime: datetime}
+#: Members whose numbers clients of another door may choose.
+_LONG = frozenset({"number", "pet_number"})
 #: Members that end like ids but are texts of the client's.
 _NO_IDS = frozenset({"client_message_id"})
 
@@ -129,6 +140,8 @@ class TypeBook:
         if annotation is str:
             is_id = re.search(r"(^|_)ids?$", name) and name not in _NO_IDS
             return strawberry.ID if is_id else str
+        if annotation is int and name in _LONG:
+            return Long
         if annotation in _PLAIN:
             return _PLAIN[annotation]
         if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -220,6 +233,7 @@ class TypeBook:
                     strawberry.field(default=strawberry.UNSET, description=prose(member_text(model, name))),
                 )
                 for name, field in model.model_fields.items()
+                if not field.exclude
             }
             if issubclass(model, Resource):
                 fields["etag"] = (str, strawberry.field(description="Changes whenever the resource does."))

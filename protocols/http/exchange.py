@@ -99,16 +99,26 @@ class Exchange:
             await self.respond(response)
 
     async def admit(
-        self, store: Store, *, cost: int = 1, in_query: bool = False, tenant_in_query: bool = False
+        self,
+        store: Store,
+        *,
+        cost: int = 1,
+        in_query: bool = False,
+        tenant_in_query: bool = False,
+        credentials: Credentials | None = None,
     ) -> Caller:
         """Find out who calls. ``cost`` is taken from their budget; what costs nothing is for everybody.
+
+        ``credentials`` are those of a door that finds them elsewhere; the two flags are those of `read_credentials`.
 
         Raises:
             StoreError: the request costs something, and they may not go on.
         """
-        credentials = self.credentials = read_credentials(
-            self.scope, self.headers, in_query=in_query, tenant_in_query=tenant_in_query
-        )
+        if credentials is None:
+            credentials = read_credentials(
+                self.scope, self.headers, in_query=in_query, tenant_in_query=tenant_in_query
+            )
+        self.credentials = credentials
         caller, allowance, refusal = await store.admit(credentials, cost=cost)
         state = self.state
         state["caller"] = caller.key

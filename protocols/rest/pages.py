@@ -32,6 +32,9 @@ _PAGE = b"""<!doctype html>
 <link rel="icon" type="image/png" href="swagger-ui/favicon-32x32.png">
 </head>
 <body>
+<nav aria-label="Documents">
+<a href="swagger-ui.html">REST</a> &middot; <a href="swagger-ui.html?classic">Classic Petstore</a>
+</nav>
 <div id="swagger-ui"></div>
 <script src="swagger-ui/swagger-ui-bundle.js"></script>
 <script src="swagger-ui/start.js"></script>
@@ -39,7 +42,7 @@ _PAGE = b"""<!doctype html>
 </html>
 """
 _START = b"""SwaggerUIBundle({
-  url: "openapi.json",
+  url: location.search === "?classic" ? "/api/v3/openapi.json" : "openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,

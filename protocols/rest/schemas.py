@@ -1,12 +1,12 @@
 """JSON Schemas of what goes in and out, made from the models of the operations."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import DefsRef, GenerateJsonSchema, JsonSchemaKeyT, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from core.kernel.model import Body
@@ -23,6 +23,25 @@ class StoreSchema(GenerateJsonSchema):
     It writes every member that has a value and leaves the others out, so those that may have none are optional there,
     and never null.
     """
+
+    def generate_definitions(
+        self, inputs: Sequence[tuple[JsonSchemaKeyT, JsonSchemaMode, CoreSchema]]
+    ) -> tuple[dict[tuple[JsonSchemaKeyT, JsonSchemaMode], JsonSchemaValue], dict[DefsRef, JsonSchemaValue]]:
+        """The schemas, and those that they refer to: of what is kept and never shown there is none."""
+        by_use, named = super().generate_definitions(inputs)
+        used: dict[DefsRef, JsonSchemaValue] = {}
+        waiting: list[Any] = list(by_use.values())
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, dict):
+                name = DefsRef(str(part.get("$ref", "")).rpartition("/")[2])
+                if name in named and name not in used:
+                    used[name] = named[name]
+                    waiting.append(named[name])
+                waiting.extend(part.values())
+            elif isinstance(part, list):
+                waiting.extend(part)
+        return by_use, {name: schema for name, schema in named.items() if name in used}
 
     def field_is_required(
         self,

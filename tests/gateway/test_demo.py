@@ -9,6 +9,7 @@ import pytest
 from core.kernel.caller import Caller, Credentials, Role
 from core.kernel.errors import Unavailable
 from core.kernel.ids import SHARED_TENANT
+from core.models.orders import Order
 from core.models.pets import Pet, PetStatus
 from core.models.users import User
 from core.ports.records import Query
@@ -29,10 +30,18 @@ async def test_the_shared_pool_is_filled_once_however_often_and_by_however_many_
         await open_demo(one.store)
         async with one.store.storage.read(SHARED_TENANT) as tx:
             pets = Counter(pet.status for pet in await tx.find(Query(Pet)))
+            numbers = {pet.number for pet in await tx.find(Query(Pet))}
+            orders = await tx.find(Query(Order))
             people = {user.username: user.roles for user in await tx.find(Query(User))}
         assert pets.total() >= 60
         assert pets[PetStatus.AVAILABLE] >= 45
-        assert people == {"demo-staff": (Role.STAFF,), "demo": (Role.CUSTOMER,)}
+        made_here = {name: roles for name, roles in people.items() if not name.startswith("user")}
+        assert made_here == {"demo-staff": (Role.STAFF,), "demo": (Role.CUSTOMER,)}
+        # What a classic store holds at its start has the low numbers to itself.
+        assert {number for number in numbers if number < 20_000} == set(range(1, 11))
+        assert {order.number for order in orders if order.classic is not None} == {1, 2, 3}
+        assert min(order.number for order in orders if order.classic is None) > 20_000
+        assert people.keys() >= {f"user{number}" for number in range(1, 11)}
         caller = await other.store.authenticator.authenticate(Credentials("127.0.0.1", api_key=API_KEY))
         assert caller.role is Role.STAFF
 

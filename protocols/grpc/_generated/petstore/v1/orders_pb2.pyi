@@ -189,6 +189,42 @@ class OrderItem(_message.Message):
 Global___OrderItem: _TypeAlias = OrderItem  # noqa: Y015
 
 @_typing.final
+class ClassicOrder(_message.Message):
+    """What an order of a classic client has besides: it reserves nothing, and is changed at the classic door only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PET_NUMBER_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    SHIP_DATE_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    pet_number: _builtins.int
+    """The number of the pet, whether there is such a pet or not."""
+    quantity: _builtins.int
+    """How many, as the client said."""
+    complete: _builtins.bool
+    """Whether it is complete, as the client said."""
+    @_builtins.property
+    def ship_date(self) -> _timestamp_pb2.Timestamp:
+        """When it is to be shipped, as the client said."""
+
+    def __init__(
+        self,
+        *,
+        pet_number: _builtins.int = ...,
+        quantity: _builtins.int = ...,
+        ship_date: _timestamp_pb2.Timestamp | None = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ship_date", b"ship_date"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "pet_number", b"pet_number", "quantity", b"quantity", "ship_date", b"ship_date"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassicOrder: _TypeAlias = ClassicOrder  # noqa: Y015
+
+@_typing.final
 class Order(_message.Message):
     """An order."""
 
@@ -206,12 +242,13 @@ class Order(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CLASSIC_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """A UUID of version 7, made by the store."""
     number: _builtins.int
-    """Counts the orders of a tenant from 1."""
+    """Unique in the tenant; counted by the store, unless a classic client has chosen it."""
     pet_id: _builtins.str
-    """The pet of the first item."""
+    """The pet of the first item; empty where a classic client ordered a pet that is not there."""
     user_id: _builtins.str
     """The user who placed it; a visitor's order has none."""
     status: Global___OrderStatus.ValueType
@@ -236,6 +273,10 @@ class Order(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed."""
 
+    @_builtins.property
+    def classic(self) -> Global___ClassicOrder:
+        """Marks an order of a classic client."""
+
     def __init__(
         self,
         *,
@@ -251,10 +292,11 @@ class Order(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        classic: Global___ClassicOrder | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_user_id", b"_user_id", "created_at", b"created_at", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_user_id", b"_user_id", "classic", b"classic", "created_at", b"created_at", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_user_id", b"_user_id", "created_at", b"created_at", "currency", b"currency", "etag", b"etag", "id", b"id", "items", b"items", "number", b"number", "pet_id", b"pet_id", "status", b"status", "tenant_id", b"tenant_id", "total_amount", b"total_amount", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_user_id", b"_user_id", "classic", b"classic", "created_at", b"created_at", "currency", b"currency", "etag", b"etag", "id", b"id", "items", b"items", "number", b"number", "pet_id", b"pet_id", "status", b"status", "tenant_id", b"tenant_id", "total_amount", b"total_amount", "updated_at", b"updated_at", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__user_id: _TypeAlias = _typing.Literal["user_id"]  # noqa: Y015
     _WhichOneofArgType__user_id: _TypeAlias = _typing.Literal["_user_id", b"_user_id"]  # noqa: Y015

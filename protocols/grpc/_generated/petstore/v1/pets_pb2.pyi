@@ -311,7 +311,7 @@ class Pet(_message.Message):
     price: _builtins.str
     """What it costs. A decimal with two places, such as "75.00"."""
     number: _builtins.int
-    """Counts the pets of a tenant from 1."""
+    """Unique in the tenant; counted by the store, unless a classic client has chosen it."""
     owner_id: _builtins.str
     """The user who adopted or bought it."""
     size: Global___Size.ValueType
