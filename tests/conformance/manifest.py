@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from core.services.catalogue import OPERATIONS
 from tests.conformance.door import Ability, Driver
+from tests.conformance.doors.classic import ClassicDriver
 from tests.conformance.doors.graphql import GraphqlDriver, GraphqlSseDriver
 from tests.conformance.doors.grpc import GrpcDriver
 from tests.conformance.doors.mqtt import Mqtt3Driver, MqttDriver, MqttSocketDriver
@@ -29,6 +30,7 @@ class Reason(StrEnum):
     PROTOCOL = "p"
     CHOICE = "o"
     OWN_WORK = "w"
+    CLASSIC = "k"
 
 
 REASONS: Mapping[Reason, str] = {
@@ -38,6 +40,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.SAME_CALLS: "another transport of the door beside it, where the same is proved",
     Reason.PROTOCOL: "the protocol has no way to say it",
     Reason.CHOICE: "left to the other doors on purpose: nobody asks it of this one",
+    Reason.CLASSIC: "what follows the rules of the classic Petstore API is at its door alone, and nothing else",
     Reason.OWN_WORK: "the store's own work, done when an agent comes; no client asks for it",
 }
 
@@ -68,6 +71,9 @@ def _missing(*groups: tuple[Iterable[Thing], Reason]) -> dict[Thing, Reason]:
     return {thing: reason for things, reason in groups for thing in things}
 
 
+_CLASSIC_OPERATIONS = frozenset(operation.name for operation in OPERATIONS if operation.classic)
+#: For the door of the classic API; the doors of calls say so, at the others it is as with all calls.
+_CLASSIC = (_CLASSIC_OPERATIONS, Reason.CLASSIC)
 _CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO}
 _LIVE = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.RENEW})
 _OWN_WORK = (("assignWaitingChats",), Reason.OWN_WORK)
@@ -78,7 +84,17 @@ _WHERE_DEVICES_TALK = _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.CONVERSE,),
 _WHERE_PEOPLE_TALK = _missing((_CALLS, Reason.LIVE_ONLY), _NOT_FOR_DEVICES)
 
 DOORS: tuple[Door, ...] = (
-    Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _OWN_WORK, _NOT_FOR_DEVICES)),
+    Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _OWN_WORK, _NOT_FOR_DEVICES, _CLASSIC)),
+    Door(
+        "Classic",
+        ClassicDriver,
+        _missing(
+            (_CALLS - _CLASSIC_OPERATIONS, Reason.CLASSIC),
+            (_LIVE, Reason.CALLS_ONLY),
+            _OWN_WORK,
+            _NOT_FOR_DEVICES,
+        ),
+    ),
     Door(
         "SSE",
         SseDriver,
@@ -109,6 +125,7 @@ DOORS: tuple[Door, ...] = (
             ((Ability.CONVERSE,), Reason.ON_DEMAND),
             _OWN_WORK,
             _NOT_FOR_DEVICES,
+            _CLASSIC,
         ),
     ),
     Door(
@@ -128,6 +145,7 @@ DOORS: tuple[Door, ...] = (
             ((Ability.RENEW, Ability.ECHO), Reason.PROTOCOL),
             _OWN_WORK,
             _NOT_FOR_DEVICES,
+            _CLASSIC,
         ),
     ),
 )

@@ -4,11 +4,13 @@ import pytest
 
 from core.services.catalogue import OPERATIONS
 from core.store.operation import AnyOperation
+from protocols.classic import bindings as classic
 from protocols.graphql import bindings as graphql
 from protocols.grpc import bindings as grpc
 from protocols.rest import bindings as rest
 from tests.conformance.__main__ import load
 from tests.conformance.door import Ability, Driver
+from tests.conformance.doors.classic import ClassicDriver
 from tests.conformance.doors.graphql import GraphqlDriver
 from tests.conformance.doors.grpc import GrpcDriver
 from tests.conformance.doors.rest import RestDriver
@@ -28,6 +30,7 @@ def test_a_door_offers_something_or_says_why_not_and_never_both(door: Door) -> N
 @pytest.mark.parametrize(
     ("driver", "bound"),
     [
+        (ClassicDriver, [binding.operation for binding in classic.BINDINGS]),
         (RestDriver, [binding.operation for binding in rest.BINDINGS]),
         (GraphqlDriver, [binding.operation for binding in graphql.BINDINGS]),
         (GrpcDriver, [operation for binding in grpc.BINDINGS for operation in binding.operations]),
