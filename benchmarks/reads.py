@@ -1,4 +1,7 @@
-"""Reads: GET /v1/pets/{id} on one server core, beside ready bytes on Starlette and FastAPI without a database."""
+"""Reads of one pet, by id and at the classic door by number, on one server core.
+
+Beside ready bytes on Starlette and FastAPI without a database.
+"""
 
 import json
 from collections.abc import Callable
@@ -16,6 +19,7 @@ CONNECTIONS = 32
 WARMUP = 0.5
 
 GATEWAY = "gateway"
+CLASSIC = "gateway, classic door"
 STARLETTE = "Starlette, ready bytes"
 FASTAPI = "FastAPI, Pydantic model"
 
@@ -37,22 +41,27 @@ class Run:
 
 
 def run(rounds: int, seconds: float, announce: Callable[[str], None]) -> Outcome:
-    """Measures the three, interleaved, with the same client and the same bytes of body."""
+    """Measures all of them, interleaved, with the same client and the same bytes of body."""
     runs: list[Run] = []
     with TemporaryDirectory(prefix="petstore-bench-") as folder, ExitStack() as stack:
         data = Path(folder)
         gateway = stack.enter_context(serving(servers.gateway(data / "data")))
-        body = Store(gateway.port).a_pet()
+        store = Store(gateway.port)
+        body = store.a_pet()
         (data / "pet.json").write_bytes(body)
-        path = f"/v1/pets/{json.loads(body)['id']}"
+        pet = json.loads(body)
+        path, classic = f"/v1/pets/{pet['id']}", f"/api/v3/pet/{pet['number']}"
+        sizes = {CLASSIC: len(store.read(classic))}
         running = {
             GATEWAY: gateway,
+            CLASSIC: gateway,
             STARLETTE: stack.enter_context(serving(servers.reads_starlette(data / "pet.json"))),
             FASTAPI: stack.enter_context(serving(servers.reads_fastapi(data / "pet.json"))),
         }
         for number in range(1, rounds + 1):
             for name, server in running.items():
-                found = _measure(name, server, path, seconds, len(body))
+                asked = classic if name == CLASSIC else path
+                found = _measure(name, server, asked, seconds, sizes.get(name, len(body)))
                 announce(
                     f"reads {number}/{rounds}: {name}: {found.rate:,.0f} a second, errors {found.errors}"
                 )
@@ -79,7 +88,7 @@ def _measure(name: str, server: Server, path: str, seconds: float, body: int) ->
 
 def outcome(runs: list[Run]) -> Outcome:
     """The medians of the rounds."""
-    names = (GATEWAY, STARLETTE, FASTAPI)
+    names = (GATEWAY, CLASSIC, STARLETTE, FASTAPI)
     rates = {name: [r.rate for r in runs if r.server == name] for name in names}
 
     def row(name: str) -> tuple[str, ...]:
@@ -97,11 +106,15 @@ def outcome(runs: list[Run]) -> Outcome:
 
     return Outcome(
         title="Reads of one pet",
-        note=f"`GET /v1/pets/{{id}}` over {CONNECTIONS} keep-alive connections, one request in flight on each.",
+        note=(
+            "`GET /v1/pets/{id}`, at the classic door `GET /api/v3/pet/{petId}`, over "
+            f"{CONNECTIONS} keep-alive connections, one request in flight on each."
+        ),
         columns=("server", "requests/s", "range", "per CPU s", "p50 ms", "p99 ms", "client load", "errors"),
         rows=tuple(row(name) for name in names),
         goals=(
             Goal(f"{GATEWAY} : {STARLETTE}", 0.7, ratio(rates[GATEWAY], rates[STARLETTE])),
+            Goal(f"{CLASSIC} : {STARLETTE}", 0.7, ratio(rates[CLASSIC], rates[STARLETTE])),
             Goal(f"{GATEWAY} : {FASTAPI}", 2.0, ratio(rates[GATEWAY], rates[FASTAPI])),
         ),
         lost=sum(r.errors for r in runs),

@@ -19,6 +19,10 @@ class Store:
         first = json.loads(self._call("GET", "/v1/pets?limit=1"))["data"][0]["id"]
         return self._call("GET", f"/v1/pets/{first}")
 
+    def read(self, path: str) -> bytes:
+        """The body of any answer."""
+        return self._call("GET", path)
+
     def a_pet_id(self) -> str:
         """The id of that pet."""
         return str(json.loads(self.a_pet())["id"])
