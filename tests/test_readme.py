@@ -160,7 +160,14 @@ WORKING = {
     "Health, metrics": '"status"',
 }
 #: Those that go on, and show each pet that is made.
-STREAMING = WORKING.keys() - {"REST", "Classic Petstore", "WebSocket, chat", "MQTT", "OAuth 2.0", "Health, metrics"}
+STREAMING = WORKING.keys() - {
+    "REST",
+    "Classic Petstore",
+    "WebSocket, chat",
+    "MQTT",
+    "OAuth 2.0",
+    "Health, metrics",
+}
 
 
 def printed_commands(lines: list[str]) -> dict[str, str]:
