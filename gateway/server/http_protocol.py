@@ -311,7 +311,9 @@ class HttpProtocol(WritableProtocol):
         self.tasks.add(connection.task)
 
     def _refuse(self, error: StoreError | HttpError) -> None:
-        """Answer what cannot be read on with an error, and read nothing more."""
+        """Answer what cannot be read on with an error, and read nothing more; the first fault counts."""
+        if self._refused:
+            return
         self._refused = self._progressed = True
         self._unparsed = b""
         if self._in_body:

@@ -370,7 +370,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         Closing a socket that has unread data resets the connection, and a reset takes the close frame away
         from a peer that is still sending.
         """
-        if self.close_timer is not None:
+        if self.close_timer is None and self.conn.parser_exc is not None and not self._failed:
+            self.handle_events()  # What came before the fault counts, as if it had come by itself.
+        self._fail()
+
+    def _fail(self) -> None:
+        if self.close_timer is not None or self._failed:
             return
         self._failed = True
         closing = self.conn.close_sent

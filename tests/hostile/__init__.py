@@ -15,4 +15,6 @@
 ``probes``            clients beside, whose delay is measured
 ``measure``           runs inputs while the probes go on
 ``report``            the figures as tables
+``test_corpus``       the corpus without the clock
+``test_parsers``      the parsers of all doors, fed with anything
 """

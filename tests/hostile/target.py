@@ -12,6 +12,7 @@ from tests.hostile.inputs import Place
 from tests.hostile.serve import Figures
 from tests.http_clients import TLS
 from tests.process import Gateway
+from tests.waiting import TIMEOUT_SECONDS
 
 _PETS = 100
 _ROOT = Path(__file__).parents[2]
@@ -63,7 +64,7 @@ def target(directory: Path) -> Iterator[Target]:
 
 
 def _populate(url: str) -> Place:
-    with httpx.Client(base_url=url, verify=TLS) as client:
+    with httpx.Client(base_url=url, verify=TLS, timeout=TIMEOUT_SECONDS) as client:
 
         def token(username: str) -> str:
             body = {"username": username, "password": f"{username}-password"}

@@ -195,6 +195,14 @@ async def test_a_handshake_that_is_none_is_answered_with_a_problem(fields: bytes
         )
 
 
+async def test_the_first_of_several_faults_is_told_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(Echo()) as running, connected(running.port) as client:
+        client.send(b"GET /x HTTP/1.1\r\nHost: a b\r\n\r\n" + b"\x00 no HTTP\r\n\r\n")
+        assert (await problem_of(client))["status"] == 400
+        await eventually(lambda: running.connections() == 0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_an_upgrade_of_another_method_is_ignored() -> None:
     async with serving(Echo()) as running, connected(running.port) as client:
         client.send(
