@@ -1,7 +1,7 @@
 """/.well-known/…: what clients find out by themselves: which keys sign tokens, and who issues them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -15,8 +15,40 @@ from protocols.http.response import Response
 
 _KEYS = "/.well-known/jwks.json"
 _RESOURCE = "/.well-known/oauth-protected-resource"
+_KEY_SET_TYPE = "application/jwk-set+json"
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _CACHE = b"public, max-age=%d" % KEY_SET_SECONDS
+
+
+def _document(name: str, summary: str, description: str, media_type: str) -> dict[str, Any]:
+    content = {media_type: {"schema": {"type": "object"}}}
+    return {
+        "get": {
+            "operationId": name,
+            "tags": ["OAuth"],
+            "summary": summary,
+            "description": description,
+            "security": [{}],
+            "responses": {"200": {"description": "The document.", "content": content}},
+        }
+    }
+
+
+#: What the OpenAPI document says of them.
+PATHS: dict[str, Any] = {
+    _KEYS: _document(
+        "getKeySet",
+        "The public keys that check access tokens",
+        "RFC 7517. Empty where a secret signs them. It may be kept for five minutes.",
+        _KEY_SET_TYPE,
+    ),
+    _RESOURCE: _document(
+        "describeResource",
+        "Who issues access tokens for this store",
+        "RFC 9728. `WWW-Authenticate` of a 401 leads here by `resource_metadata`.",
+        "application/json",
+    ),
+}
 
 
 class Keys(Protocol):
@@ -59,5 +91,5 @@ class WellKnown:
 
     async def _answer(self, exchange: Exchange) -> Response:
         if exchange.path == _KEYS:
-            return Response(200, self._keys.key_set, b"application/jwk-set+json", cache=_CACHE)
+            return Response(200, self._keys.key_set, _KEY_SET_TYPE.encode(), cache=_CACHE)
         return Response(200, self._metadata, b"application/json", cache=_CACHE)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from gateway import well_known
 from gateway.contracts.asyncapi import asyncapi_document
 from gateway.contracts.protobuf import generated_code
 from protocols.classic import openapi as classic
@@ -23,8 +24,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def http_document() -> dict[str, Any]:
-    """The OpenAPI document of the HTTP port: REST, and beside it the event stream and OAuth."""
-    return openapi_document({**sse.PATHS, **oauth.PATHS}, {**sse.SCHEMAS, **oauth.SCHEMAS})
+    """The OpenAPI document of the HTTP port: REST, and beside it the event stream, OAuth and what is well known."""
+    return openapi_document(
+        {**sse.PATHS, **oauth.PATHS, **well_known.PATHS}, {**sse.SCHEMAS, **oauth.SCHEMAS}
+    )
 
 
 def http_document_3_1() -> dict[str, Any]:
