@@ -9,21 +9,16 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import BaseModel
-from sqlalchemy import Connection, insert, make_url
+from sqlalchemy import Connection, DateTime, Insert, column, insert, make_url, table, text
 
 from core.kernel.clock import utc_now
 from core.kernel.ids import SHARED_TENANT, new_id
 from core.models.activity import TenantActivity
-from core.models.api_keys import ApiKey
-from core.models.images import Image
-from core.models.users import User
-from gateway.storage.mapping import mapping_of
 from gateway.storage.migration import migrate
 from gateway.storage.opening import open_storage
 from gateway.storage.postgresql import postgresql_engine
 from gateway.storage.sqlite import sqlite_engine
 from gateway.storage.tables import METADATA, RECORDS
-from tests.gateway.storage import records
 from tests.gateway.storage.records import NOW, a_tenant
 
 
@@ -74,26 +69,40 @@ async def test_what_was_there_before_it_was_counted_counts(
     url, tenant, silent = make_url(empty), a_tenant(), a_tenant()
     on_sqlite = url.drivername == "sqlite"
     engine = sqlite_engine(url, writes=True) if on_sqlite else postgresql_engine(url)
+    now = NOW.replace(tzinfo=None) if on_sqlite else NOW
+
+    def row(name: str, /, **values: object) -> Insert:
+        """A row of a table with the columns that it had then."""
+        times = {"created_at", "updated_at"} & values.keys()
+        columns = [column(one, DateTime(timezone=True)) if one in times else column(one) for one in values]
+        return insert(table(name, *columns)).values(**values)
+
     async with engine.begin() as connection:
-        # As they were kept then: tables may have changed since.
         for of in (tenant, SHARED_TENANT):
             for size in (3, 4):
-                image = Image(
-                    id=new_id(),
-                    tenant_id=of,
-                    pet_id="p",
-                    url="u",
-                    media_type="image/png",
-                    size=size,
-                    created_at=NOW,
-                )
-                await connection.execute(insert(RECORDS[Image]).values(**dict(image)))
-            await connection.execute(insert(METADATA.tables["tenants"]).values(tenant_id=of, head=1, floor=0))
+                picture = {
+                    "pet_id": "p",
+                    "url": "u",
+                    "media_type": "image/png",
+                    "size": size,
+                    "created_at": now,
+                }
+                await connection.execute(row("images", tenant_id=of, id=new_id(), **picture))
+            await connection.execute(row("tenants", tenant_id=of, head=1, floor=0))
         for of in (tenant, tenant, silent, SHARED_TENANT):
-            key = records.an_api_key(of, new_id())
-            await connection.execute(insert(RECORDS[ApiKey]).values(**mapping_of(ApiKey).row(key)))
-        user = records.a_user(silent)
-        await connection.execute(insert(RECORDS[User]).values(**mapping_of(User).row(user)))
+            key = {"name": "k", "owner_id": "u", "key_hash": new_id(), "created_at": now}
+            scopes = text("'[]'")
+            await connection.execute(row("api_keys", tenant_id=of, id=new_id(), scopes=scopes, **key))
+        user = {
+            "username": "u",
+            "email": "e",
+            "first_name": "f",
+            "last_name": "l",
+            "created_at": now,
+            "updated_at": now,
+        }
+        nested = {"preferences": text("'{}'"), "roles": text("'[]'")}
+        await connection.execute(row("users", tenant_id=silent, id=new_id(), **user, **nested))
     await engine.dispose()
     await migrate(empty)
     storage = open_storage(empty)

@@ -1,6 +1,7 @@
 """GraphQL over HTTP: what is asked, how it is answered, and what is refused."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,9 @@ async def test_an_image_comes_as_base64(node: Live) -> None:
     assert answer["uploadPetImage"]["url"].startswith(f"{PUBLIC_URL}/v1/pets/{pet_id}/images/")
     refused = await errors_of(node, query, staff, variables={"id": pet_id, "file": "no base64!"})
     assert refused[0]["extensions"]["errors"][0]["field"] == "file"
+    node.store.limits = replace(node.store.limits, tenant_image_bytes=len(PNG))
+    refused = await errors_of(node, query, staff, variables={"id": pet_id, "file": image})
+    assert refused[0]["extensions"]["code"] == "CONFLICT"
 
 
 async def test_somebody_registers_logs_in_and_reads_himself(node: Live) -> None:

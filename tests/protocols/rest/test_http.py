@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -281,6 +282,15 @@ async def test_a_page_shows_an_image_of_a_private_tenant_without_a_header(door: 
     assert (await browser.get(there.partition("?")[0])).status_code == 404
     # It is for what resources name: elsewhere the address names no tenant.
     assert (await browser.get(f"/v1/pets/{pet}?tenant={shop.tenant}")).status_code == 400
+
+
+async def test_images_beyond_what_a_tenant_may_hold_are_a_conflict(door: Door, shop: Shop) -> None:
+    path, form = f"/v1/pets/{await shop.add_pet()}/images", {"file": ("a.png", PNG)}
+    assert (await shop.staff.post(path, files=form)).status_code == 201
+    door.store.limits = replace(door.store.limits, tenant_image_bytes=len(PNG))
+    refused = await shop.staff.post(path, files=form)
+    assert (refused.status_code, refused.json()["title"]) == (409, "Conflict")
+    assert "more than" in refused.json()["detail"]
 
 
 def multipart(*parts: tuple[str, bytes], before: bytes = b"") -> dict[str, Any]:
