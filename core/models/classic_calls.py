@@ -187,32 +187,52 @@ class PetView(Model):
     """A pet as classic clients see it."""
 
     id: int
+    """The number of the pet."""
     category: Label | None = None
+    """What kind of animal it is."""
     name: str
+    """What the pet is called."""
     photo_urls: tuple[str, ...] = ()
+    """Where its photos are."""
     tags: tuple[Label, ...] = ()
+    """Its tags."""
     status: SaleStatus
+    """Whether it is for sale."""
 
 
 class OrderView(Model):
     """An order as classic clients see it."""
 
     id: int
+    """The number of the order."""
     pet_id: int
+    """The number of the pet."""
     quantity: int
+    """How many."""
     ship_date: Timestamp | None = None
+    """When to ship it."""
     status: DeliveryStatus
+    """How far it is."""
     complete: bool
+    """Whether it is complete."""
 
 
 class UserView(Model):
-    """A user as classic clients see them; the password is never shown."""
+    """A user as classic clients see them."""
 
     id: int
+    """The number of the user."""
     username: str
+    """The user name."""
     first_name: str | None = None
+    """The first name."""
     last_name: str | None = None
+    """The last name."""
     email: str | None = None
+    """The e-mail address."""
     password: str
+    """What stands for the password, which is never shown."""
     phone: str | None = None
+    """The phone number."""
     user_status: int
+    """1: registered, 2: active, 3: closed."""

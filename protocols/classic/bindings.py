@@ -1,7 +1,7 @@
 """Where each operation lies: one row of the table an operation, with what it reads and how it answers."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from protocols.classic.wire import (
     pet_json,
     pet_members,
     pets_json,
+    pets_xml,
     read_int,
     user_members,
 )
@@ -44,6 +45,14 @@ class Shown:
 
     json: Callable[[], bytes]
     xml: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list that may be long, as JSON and as XML; others have their turns while it is written."""
+
+    json: Callable[[], Awaitable[bytes]]
+    xml: Callable[[], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Binding:
     operation: AnyOperation
     method: str
     path: str
-    show: Callable[[Any], Shown | Said]
+    show: Callable[[Any], Shown | Listed | Said]
     params: Params = lambda _query, _values: {}
     body: Shape | Items | None = None
     missing: str | None = None
@@ -138,10 +147,8 @@ def _pet(pet: Pet) -> Shown:
     return Shown(lambda: pet_json(pet), lambda: write_xml("Pet", pet_members(pet)))
 
 
-def _pets(found: list[Pet]) -> Shown:
-    return Shown(
-        lambda: pets_json(found), lambda: write_xml("ArrayList", [pet_members(pet) for pet in found])
-    )
+def _pets(found: list[Pet]) -> Listed:
+    return Listed(lambda: pets_json(found), lambda: pets_xml(found))
 
 
 def _value(root: str, members: Callable[[Any], Any]) -> Callable[[Any], Shown]:

@@ -1,7 +1,6 @@
 """One operation at one method of one path: from a request to a call, and from its outcome to a response."""
 
 import re
-from typing import Any
 from urllib.parse import parse_qs
 
 from core.kernel.caller import Caller
@@ -15,7 +14,7 @@ from core.kernel.errors import (
 from core.services.classic.users import LOG_IN
 from core.store.store import Call, Store
 from protocols.classic import xml
-from protocols.classic.bindings import Binding, Said
+from protocols.classic.bindings import Binding, Listed, Said, Shown
 from protocols.classic.errors import JSON, TEXT, XML, YAML, Sentence, bad_body
 from protocols.classic.forms import MAX_BYTES, read_form
 from protocols.classic.wire import BadInput, Items, of_json, of_xml, parse_json
@@ -67,24 +66,26 @@ class Endpoint:
             if operation is LOG_IN:
                 raise Sentence("Invalid username/password supplied") from None
             raise error
-        return self._answer(exchange, binding.show(outcome.value))
+        return await self._answer(exchange, binding.show(outcome.value))
 
     def _refused(self, error: ValidationFailed) -> HttpError:
         if self._binding.upload:
             return Sentence(f"The file {error.violations[0].message}")
         return bad_body(self._model)
 
-    def _answer(self, exchange: Exchange, shown: Any) -> Response:
+    async def _answer(self, exchange: Exchange, shown: Shown | Listed | Said) -> Response:
         if isinstance(shown, Said):
             text = shown.text.encode()
             return Response(200, text, TEXT if text else None, shown.headers)
         accept = exchange.headers.get(b"accept")
+        kind, write = JSON, shown.json
         if accept == XML:
-            return Response(200, shown.xml(), XML)
-        if accept is not None and b"yaml" in accept and not accepts(accept, JSON) and accepts(accept, YAML):
+            kind, write = XML, shown.xml
+        elif accept is not None and b"yaml" in accept and not accepts(accept, JSON) and accepts(accept, YAML):
             # Every JSON text is YAML (YAML 1.2, section 1.2), in its flow style.
-            return Response(200, shown.json(), YAML)
-        return Response(200, shown.json(), JSON)
+            kind = YAML
+        written = write()
+        return Response(200, written if isinstance(written, bytes) else await written, kind)
 
     async def _body(self, exchange: Exchange) -> object:
         shape = self._binding.body

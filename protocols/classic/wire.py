@@ -1,8 +1,9 @@
 """Members of bodies, read as leniently as Jackson does, and answers as it writes them."""
 
+import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from pydantic_core import from_json
 from core.models.classic_calls import OrderView, UserView
 from core.models.pets import Pet
 from core.services.classic.pets import view_of
-from protocols.classic.xml import Element
+from protocols.classic.xml import Element, write
 from protocols.http.json_text import MAX_PARTS, has_more_parts
 
 _INT = re.compile(r"\s*[+-]?[0-9]{1,25}\s*")
@@ -22,6 +23,8 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+
 #: Characters of a text that may be a number or a time.
 _MAX_CHARACTERS = 64
 LARGEST = 2**63 - 1
+#: Bytes of a list of pets, and how many of them are encoded before others have their turn.
+_MAX_LIST_BYTES, _PETS_AT_ONCE = 8 * 1024 * 1024, 20
 
 #: Reads a value of JSON; None for one that stands for none.
 Reader = Callable[[Any], Any]
@@ -242,6 +245,28 @@ def user_members(view: UserView) -> dict[str, Any]:
     return view.model_dump(mode="json", exclude_none=True)
 
 
-def pets_json(pets: list[Pet]) -> bytes:
-    """Pets as JSON."""
-    return b"[" + b",".join(map(pet_json, pets)) + b"]"
+async def pets_json(pets: Sequence[Pet]) -> bytes:
+    """Pets as JSON, as many of the last as there is room for."""
+    return b"[" + b",".join(await _encoded(pets, pet_json)) + b"]"
+
+
+async def pets_xml(pets: Sequence[Pet]) -> bytes:
+    """Pets as XML, as many of the last as there is room for."""
+    parts = await _encoded(pets, lambda pet: write("item", pet_members(pet)))
+    return b"".join([b"<ArrayList>", *parts, b"</ArrayList>"]) if parts else b"<ArrayList/>"
+
+
+async def _encoded(pets: Sequence[Pet], encode: Callable[[Pet], bytes]) -> list[bytes]:
+    """The last of the pets that fit into one answer; others have their turns meanwhile."""
+    parts: list[bytes] = []
+    size = 0
+    for count, pet in enumerate(reversed(pets), start=1):
+        part = encode(pet)
+        size += len(part)
+        if size > _MAX_LIST_BYTES:
+            break
+        parts.append(part)
+        if count % _PETS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    parts.reverse()
+    return parts

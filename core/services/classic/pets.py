@@ -31,6 +31,7 @@ from core.store.operation import AnyOperation, Operation
 
 #: Pets that one answer holds; of more than that the newest.
 MAX_FOUND = 1000
+_PAGE = 100
 #: Categories that are species, and their numbers where a pet was given none.
 CATEGORIES = {
     Species.DOG: Label(id=1, name="Dogs"),
@@ -163,8 +164,15 @@ async def _delete_pet(ctx: Context, params: ByNumber, _: None) -> None:
 
 async def _find(ctx: Context, *where: Condition) -> list[Pet]:
     """The newest pets that meet the conditions, the one that was changed last at the end."""
-    found = await (await ctx.tx()).find(Query(Pet, where, order="-id", limit=MAX_FOUND))
-    return sorted(found, key=lambda pet: (pet.updated_at, pet.id))
+    tx = await ctx.tx()
+    found: dict[str, Pet] = {}
+    for offset in range(0, MAX_FOUND, _PAGE):
+        # In pages, so that others have their turns between them.
+        page = await tx.find(Query(Pet, where, order="-id", limit=_PAGE, offset=offset))
+        found.update((pet.id, pet) for pet in page)
+        if len(page) < _PAGE:
+            break
+    return sorted(found.values(), key=lambda pet: (pet.updated_at, pet.id))
 
 
 async def _find_by_status(ctx: Context, params: ByStatus, _: None) -> list[Pet]:
