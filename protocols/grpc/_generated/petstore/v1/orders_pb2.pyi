@@ -248,7 +248,7 @@ class Order(_message.Message):
     number: _builtins.int
     """Unique in the tenant; counted by the store, unless a classic client has chosen it."""
     pet_id: _builtins.str
-    """The pet of the first item; empty where a classic client ordered a pet that is not there."""
+    """The pet of the first item; absent where a classic client ordered a pet that is not there."""
     user_id: _builtins.str
     """The user who placed it; a visitor's order has none."""
     status: Global___OrderStatus.ValueType
@@ -275,7 +275,9 @@ class Order(_message.Message):
 
     @_builtins.property
     def classic(self) -> Global___ClassicOrder:
-        """Marks an order of a classic client."""
+        """Marks an order of a classic client: it reserves nothing, and is paid, moved and removed at the classic door
+        only.
+        """
 
     def __init__(
         self,
