@@ -45,7 +45,7 @@ class Figures:
         _FIGURES.pack_into(self._memory, 0, *held)
 
     def reset(self) -> None:
-        self.write(Held(0.0, 0.0, 0, 0))
+        self.write(Held(0.0, 0.0, 0, self.read().spared))
 
 
 class Witness:
@@ -62,10 +62,10 @@ class Witness:
 
     def _come(self) -> None:
         held = self._figures.read()
+        # They are counted one by one, which takes long: once.
+        spared = held.spared or gc.get_freeze_count()
         thread, wall = time.thread_time() - self._thread, time.perf_counter() - self._wall
-        self._figures.write(
-            Held(max(held.thread, thread), max(held.wall, wall), held.turns + 1, gc.get_freeze_count())
-        )
+        self._figures.write(Held(max(held.thread, thread), max(held.wall, wall), held.turns + 1, spared))
         self.begin()
 
 
