@@ -87,8 +87,8 @@ def _messages() -> Iterator[Input]:
     for name, (method, message) in _MESSAGES.items():
         yield Input(name, "gRPC", grpc_call(method, message))
     calls: dict[str, Send] = {
-        "500 lists of 100 pets at once": grpc_call(
-            _LIST, lambda: b"\x20\x64", times=500
+        "200 lists of 100 pets at once": grpc_call(
+            _LIST, lambda: b"\x20\x64", times=200
         ),
         "2,000 calls of nothing at once": grpc_call("Nothing/AtAll", times=2_000),
         "200 creations that are refused": grpc_call(_CREATE, b"", times=200),
