@@ -20,7 +20,7 @@ from core.models.orders import ORDER_CREATED, ORDER_STATUS_CHANGED, Order, Order
 from core.models.pets import Pet
 from core.ports.records import Equal, Query
 from core.services.numbers import free_number, insert_numbered
-from core.services.orders import announce, changed_by, move_order
+from core.services.orders import announce, changed_by, move_order, require_reading
 from core.services.quotas import count_one
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
@@ -148,6 +148,8 @@ async def _place_order(ctx: Context, _: NoParams, body: OrderByNumber) -> OrderV
 
 
 async def _get_order(ctx: Context, params: ByNumber, _: None) -> OrderView:
+    if not ctx.store.classic_open:
+        require_reading(ctx.caller)
     order = await ctx.by_number(Order, params.number)
     if order is None or order.status is OrderStatus.CANCELLED or not _may_read(ctx, order):
         raise NotFound("Order not found")

@@ -87,8 +87,9 @@ async def write_user(ctx: Context, body: UserByName, password_hash: str | None) 
         return await _add(ctx, body, password_hash)
     if user.classic is None:
         raise Conflict("This user name is taken.", taken=True)
+    if not ctx.store.classic_open:
+        ctx.caller.require(Scope.WRITE_USER)
     if not _may_change(ctx, user):
-        ctx.caller.require_known()
         raise Forbidden("This user is somebody else.")
     return await _replace(ctx, user, body, password_hash)
 
