@@ -328,12 +328,14 @@ def grpc_talk(messages: Callable[[], Parts], *, patience_seconds: float = 2.0) -
             except (aio.AioRpcError, asyncio.InvalidStateError):
                 pass
             code: str = (await call.code()).name
-            return code
+            # What the server says of itself carries the request's id; the client's library has words of its own.
+            told = any(name == "x-request-id" for name, _ in await call.trailing_metadata() or ())
+            return code if told or code != "INTERNAL" else f"{CLOSED}: {await call.details()}"
 
     return send
 
 
-def http2(*parts: Part, unfinished: bool = False, settings: bool = True) -> Send:
+def http2(*parts: Part, unfinished: bool = False, silent: bool = False, settings: bool = True) -> Send:
     """Frames on an HTTP/2 connection, and a ping behind them."""
 
     async def send(place: Place) -> str:
@@ -343,8 +345,8 @@ def http2(*parts: Part, unfinished: bool = False, settings: bool = True) -> Send
             place.grpc,
             said if unfinished else (*said, wires.http2_last_ping()),
             lambda heard: wires.http2_end(heard) is not None,
-            patience_seconds=_PATIENCE_SECONDS if unfinished else _ANSWER_SECONDS,
+            patience_seconds=_PATIENCE_SECONDS if unfinished or silent else _ANSWER_SECONDS,
         )
-        return wires.http2_end(heard) or (CLOSED if ended else OPEN if unfinished else "nothing")
+        return wires.http2_end(heard) or (CLOSED if ended else OPEN if unfinished or silent else "nothing")
 
     return send
