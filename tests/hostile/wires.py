@@ -221,14 +221,16 @@ def http2_last_ping() -> bytes:
 
 def http2_end(heard: bytes | bytearray) -> str | None:
     """How a connection ended: by the error code of GOAWAY; open where the last ping was answered."""
-    while len(heard) >= 9:
-        size = int.from_bytes(heard[:3], "big")
-        if len(heard) < 9 + size:
+    start = 0
+    while len(heard) >= start + 9:
+        size = int.from_bytes(heard[start : start + 3], "big")
+        end = start + 9 + size
+        if len(heard) < end:
             break
-        kind, payload = heard[3], heard[9 : 9 + size]
-        if kind == GOAWAY:
+        payload = heard[start + 9 : end]
+        if heard[start + 3] == GOAWAY:
             return f"GOAWAY {int.from_bytes(payload[4:8], 'big')}"
-        if kind == PING and heard[4] & 1 and payload == _HTTP2_PING:
+        if heard[start + 3] == PING and heard[start + 4] & 1 and payload == _HTTP2_PING:
             return OPEN
-        heard = heard[9 + size :]
+        start = end
     return None
