@@ -344,7 +344,7 @@ def http2(*parts: Part, unfinished: bool = False, silent: bool = False, settings
         heard, ended = await wires.talk(
             place.grpc,
             said if unfinished else (*said, wires.http2_last_ping()),
-            lambda heard: wires.http2_end(heard) is not None,
+            wires.answers_http2_ping,
             patience_seconds=_PATIENCE_SECONDS if unfinished or silent else _ANSWER_SECONDS,
         )
         return wires.http2_end(heard) or (CLOSED if ended else OPEN if unfinished or silent else "nothing")

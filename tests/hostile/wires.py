@@ -219,6 +219,11 @@ def http2_last_ping() -> bytes:
     return http2_frame(PING, _HTTP2_PING)
 
 
+def answers_http2_ping(heard: bytearray) -> bool:
+    """Whether the last ping is answered, as far as the end of what was heard tells; some inputs have many answers."""
+    return http2_frame(PING, _HTTP2_PING, 1) in heard[-2 * _PIECE_BYTES :]
+
+
 def http2_end(heard: bytes | bytearray) -> str | None:
     """How a connection ended: by the error code of GOAWAY; open where the last ping was answered."""
     start = 0
