@@ -7,7 +7,12 @@ from typing import Any
 
 import httpx
 
+from core.kernel.caller import visitor
+from core.kernel.ids import TenantId
 from core.models import examples
+from core.services.oauth.authorization import allow
+from core.services.oauth.clients import CREATE_OAUTH_CLIENT, find_client
+from core.store.context import Context
 from core.store.store import Store
 from protocols.rest.bindings import Binding
 from tests.http_clients import http_client
@@ -101,10 +106,11 @@ class Door:
             ("devices", shop.staff, {"name": "Collar", "petIds": [ids["pets"]]}),
             ("chats", shop.customer, {"subject": "Food"}),
             ("adoptions", shop.customer, {**examples.ADOPTION_DRAFT, "petId": ids["pets"]}),
+            ("oauth/clients", shop.staff, CREATE_OAUTH_CLIENT.body_example),
         ):
             made = await maker.post(f"/v1/{name}", json=draft)
             assert made.status_code == 201, made.text
-            ids[name] = made.json()["id"]
+            ids[name.rpartition("/")[2]] = made.json()["id"]
             if name == "devices":
                 login = {"username": made.json()["username"], "password": made.json()["password"]}
                 tokens = (await shop.visitor.post("/v1/auth/tokens", json=login)).json()
@@ -112,7 +118,18 @@ class Door:
         said = await shop.customer.post(f"/v1/chats/{ids['chats']}/messages", json={"text": "Hello"})
         assert said.status_code == 201, said.text
         ids["messageId"] = said.json()["id"]
+        ids["grants"] = await self._allow(ids["clients"], ids["owner"], shop.tenant)
         return shop
+
+    async def _allow(self, client_id: str, user_id: str, tenant: str) -> str:
+        """A user allows an application everything that it may ask for, as they would on its consent page."""
+        client = await find_client(self.store, client_id)
+        assert client is not None
+
+        async def work(ctx: Context) -> str:
+            return (await allow(await ctx.tx(), client, user_id, frozenset(client.scopes), ctx)).id
+
+        return await self.store.write(visitor(TenantId(tenant), "127.0.0.1"), work)
 
 
 def caller_for(binding: Binding, shop: Shop) -> httpx.AsyncClient:
@@ -124,7 +141,7 @@ def request_for(binding: Binding, shop: Shop, path: str | None = None) -> dict[s
     """A request that succeeds once in a full shop, made of the operation's own example."""
     name, operation = binding.operation.name, binding.operation
     path = path or binding.path
-    subject = "paid order" if name == "updateOrder" else path.split("/")[2]
+    subject = "paid order" if name == "updateOrder" else path.partition("/{")[0].rpartition("/")[2]
     request: dict[str, Any] = {
         "method": binding.method,
         "url": re.sub(
