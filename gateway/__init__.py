@@ -24,6 +24,7 @@
 ``rate_limits``     requests counted in process or in Redis
 ``security``        passwords and tokens
 ``broker``          an external MQTT broker
+``webhooks``        the HTTP client that posts to endpoints of others
 ``server``          the servers of the HTTP, gRPC and MQTT ports
 ``observability``   logs and metrics
 ``contracts``       the committed documents

@@ -9,6 +9,7 @@ from core.hub import Hub
 from core.kernel.ids import new_id
 from core.live.sessions import Sessions
 from core.ports.coordination import Bus, RateLimiter
+from core.services.webhooks.deliverer import Deliverer
 from core.store.parts import Adapters
 from core.store.store import Store
 from gateway.broker.bridge import Bridge
@@ -27,6 +28,7 @@ from gateway.security.remote_keys import issuer_client
 from gateway.security.tokens import HmacSigner, KeySigner
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
+from gateway.webhooks import HttpWebhookSender
 from protocols.mqtt.server import MqttServer
 
 
@@ -44,6 +46,7 @@ class Node:
     metrics: Metrics
     mqtt: MqttServer
     bridge: Bridge | None
+    webhooks: Deliverer
 
 
 @contextlib.asynccontextmanager
@@ -71,6 +74,8 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
         issuers = None
         if settings.issuers:
             issuers = Issuers(settings.issuers, await stack.enter_async_context(issuer_client()))
+        sender = HttpWebhookSender(allow_private=settings.allow_private_webhooks)
+        stack.push_async_callback(sender.close)
         adapters = Adapters(
             storage=storage,
             limiter=limiter,
@@ -80,6 +85,7 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             decoder=decoder,
             processor=SimulatedProcessor(),
             phones=NumberingPlans(),
+            webhooks=sender,
             issuers=issuers,
         )
         hub = Hub(storage, bus, node=new_id())
@@ -107,7 +113,11 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             bridge = Bridge(store, settings.mqtt_broker)
             checks["mqtt-broker"] = bridge.check
             metrics.observe("broker", bridge.statistics)
+        webhooks = Deliverer(store)
+        metrics.observe("webhooks", webhooks.statistics)
         sessions = Sessions(store)
         mqtt = MqttServer(sessions, settings.limits)
         stack.push_async_callback(mqtt.finished)
-        yield Node(settings, store, signer, issuers, sessions, bus, Health(checks), metrics, mqtt, bridge)
+        yield Node(
+            settings, store, signer, issuers, sessions, bus, Health(checks), metrics, mqtt, bridge, webhooks
+        )

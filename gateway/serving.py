@@ -167,7 +167,7 @@ async def _drain(node: Node, grpc: GrpcServer, mqtt: TcpServer) -> None:
     count = len(node.sessions)
     spread = min(count / _FAREWELLS_PER_SECOND, node.settings.drain_seconds / 2)
     node.sessions.close_all(close, spread=spread if count > 1 else 0.0)
-    leaving = () if node.bridge is None else (node.bridge.stop(),)
+    leaving = [node.webhooks.stop()] if node.bridge is None else [node.webhooks.stop(), node.bridge.stop()]
     await asyncio.gather(grpc.stop(node.settings.drain_seconds), mqtt.emptied(), *leaving)
 
 
@@ -193,7 +193,10 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
     figures, swept = LogStatistics(), Counter[str]()
     node.metrics.count_by("swept", "What was removed since nobody needs it.", "what", lambda: swept)
     node.metrics.observe("log", lambda: figures)
-    consumers = [] if node.bridge is None else [node.bridge.consumer.name]
+    consumers = [node.webhooks.consumer.name]
+    if node.bridge is not None:
+        consumers.append(node.bridge.consumer.name)
+    await node.webhooks.start()
     async with asyncio.TaskGroup() as group:
         chores = [
             group.create_task(
@@ -230,6 +233,7 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await node.webhooks.stop()
             if node.bridge is not None:
                 await node.bridge.stop()
             for chore in chores:

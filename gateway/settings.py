@@ -167,13 +167,18 @@ class Settings(BaseSettings):
     tenant_records: int = Field(
         default=_DEFAULTS.tenant_records,
         ge=0,
-        description="pets, orders, users, applications, chats, devices, API keys a private tenant may hold, of each; "
-        "0 is no limit",
+        description="pets, orders, users, applications, chats, devices, API keys, webhooks a private tenant may hold, "
+        "of each; 0 is no limit",
     )
     tenant_idle_days: float = Field(
         default=_DEFAULTS.tenant_idle_days,
         ge=0,
         description="time after which a private tenant that nobody uses is removed; 0 is never",
+    )
+    allow_private_webhooks: bool = Field(
+        default=False,
+        description="let webhooks lead to private and loopback addresses too: for development, and for networks in "
+        "which STAFF may reach whatever the gateway can",
     )
     log_retention_days: float = Field(default=7, gt=0, description="age at which events leave the log")
     log_retention_events: int | None = Field(

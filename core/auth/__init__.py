@@ -5,5 +5,5 @@
 * ``external_users``: users who log in with another issuer
 * ``passwords``: user names and passwords, and how failed attempts slow down further ones
 * ``revocations``: rights that ended before their time
-* ``authorization``: who may read and listen to what
+* ``authorization``: who may read and listen to what; ``makers``: the same of who is not there, but made something
 """

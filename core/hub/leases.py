@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from core.kernel.errors import StorageDown
@@ -123,3 +123,18 @@ class Leaseholder:
         assert lease is not None
         with contextlib.suppress(StorageDown, TransientFailure):
             await self._storage.drop_lease(lease)
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines that never return until one of them raises, and raise that."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+    # Among several errors, the lost lease must not be swallowed.
+    for error in sorted(errors, key=lambda error: not isinstance(error, LeaseLost)):
+        raise error

@@ -42,7 +42,7 @@ class Scope(DescribedEnum):
     CHAT_AGENT = "chat:agent"
     """Answer support chats as an agent."""
     WRITE_WEBHOOKS = "write:webhooks"
-    """Reserved: no operation asks for it yet."""
+    """Manage webhooks, and see what was delivered."""
     WRITE_DEVICES = "write:devices"
     """Provision and remove devices."""
     ADMIN_TENANT = "admin:tenant"

@@ -22,4 +22,5 @@
 ``readings``          what devices report
 ``tenant``            emptying and seeding a tenant
 ``users``             users
+``webhooks``          webhooks and deliveries to them
 """

@@ -1,7 +1,7 @@
 """Every kind of event, in one place for doors, documents and authorization."""
 
 from core.kernel.events import EventKind
-from core.models import adoptions, chats, inventory, orders, payments, pets, readings
+from core.models import adoptions, chats, inventory, orders, payments, pets, readings, webhooks
 
 #: Every kind of event by its type.
 EVENTS: dict[str, EventKind] = {
@@ -14,5 +14,6 @@ EVENTS: dict[str, EventKind] = {
         *inventory.EVENTS,
         *adoptions.EVENTS,
         *chats.EVENTS,
+        *webhooks.EVENTS,
     )
 }

@@ -199,6 +199,20 @@ READING: dict[str, Any] = {
     "measuredAt": "2026-01-31T08:15:00.250Z",
 }
 
+WEBHOOK_DRAFT: dict[str, Any] = {
+    "url": "https://example.com/hooks/petstore",
+    "events": ["order.created", "pets/+/status"],
+    "description": "Orders for the warehouse",
+}
+WEBHOOK: dict[str, Any] = {
+    "id": "019e2d16-0c4e-7d11-8a5b-9f1e3c5d7b24",
+    "tenantId": TENANT_ID,
+    **WEBHOOK_DRAFT,
+    "status": "ENABLED",
+    "createdAt": "2026-03-02T09:30:00.125Z",
+    "updatedAt": "2026-03-02T09:30:00.125Z",
+}
+
 #: What the places in topics stand for.
 PLACES = {
     "pet_id": PET_ID,
@@ -207,6 +221,7 @@ PLACES = {
     "species": "DOG",
     "chat_id": CHAT_ID,
     "adoption_id": ADOPTION_ID,
+    "webhook_id": WEBHOOK["id"],
 }
 _WAITING = {name: value for name, value in CHAT.items() if name != "agentId"} | {"status": "WAITING"}
 _DELIVERED = {**MESSAGE, "deliveredAt": "2026-03-03T16:20:09.244Z"}
@@ -275,6 +290,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "chat.message_delivered": {"message": _DELIVERED},
     "chat.message_read": {"message": _READ},
     "chat.typing": {"userId": USER_ID, "typing": True},
+    "webhook.disabled": {"webhook": {**WEBHOOK, "status": "DISABLED"}, "reason": "FAILING"},
     "presence.changed": {"userId": USER_ID, "online": True},
 }
 

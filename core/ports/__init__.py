@@ -5,5 +5,5 @@
 * ``security``: password hashes, signatures, revocations
 * ``storage``: the database as a whole
 * ``images``, ``payments``: images, stored and decoded, and the payment processor
-* ``phones``: numbering plans
+* ``phones``: numbering plans; ``webhooks``: sending to endpoints of others
 """

@@ -28,4 +28,5 @@
 ``tokens``     access and refresh tokens of a login
 ``tenant``     emptying and seeding a tenant
 ``users``      users
+``webhooks``   events sent to endpoints of others
 """

@@ -21,6 +21,8 @@ from core.services.classic import pets as classic_pets
 from core.services.classic import users as classic_users
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
+from core.services.webhooks import deliveries as webhook_deliveries
+from core.services.webhooks import management as webhooks
 from core.store.operation import AnyOperation
 
 #: Every operation; names are unique.
@@ -40,6 +42,8 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *chats.OPERATIONS,
     *messages.OPERATIONS,
     *readings.OPERATIONS,
+    *webhooks.OPERATIONS,
+    *webhook_deliveries.OPERATIONS,
     *tenant.OPERATIONS,
     *classic_pets.OPERATIONS,
     *classic_orders.OPERATIONS,

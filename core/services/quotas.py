@@ -16,6 +16,7 @@ from core.models.images import Image
 from core.models.orders import Order
 from core.models.pets import Pet
 from core.models.users import User
+from core.models.webhooks import Webhook
 from core.store.context import Context
 
 #: What a private tenant may hold only so many of, as people call them.
@@ -27,6 +28,7 @@ _COUNTED: dict[type, str] = {
     Chat: "chats",
     Device: "devices",
     ApiKey: "API keys",
+    Webhook: "webhooks",
 }
 _IMAGE_BYTES = "image bytes"
 

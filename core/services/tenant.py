@@ -23,6 +23,7 @@ from core.models.payments import Payment, Receipt
 from core.models.pets import PET_DELETED, Pet, PetDeletedEvent, Reservation
 from core.models.tenant import ResetParams, Seeded
 from core.models.users import ExternalIdentity, Login, User
+from core.models.webhooks import DeliveryRecord, Webhook, WebhookRevision, WebhookState
 from core.ports.records import OneOf, Query, Record
 from core.services.applications import OPEN, move_application
 from core.services.inventory import announce_stock
@@ -182,6 +183,23 @@ async def _remove_grants(ctx: Context) -> int:
     return len(grants)
 
 
+async def _remove_webhooks(ctx: Context) -> int:
+    webhooks, these = await _first(ctx, Webhook)
+    tx = await ctx.tx()
+    # The webhooks first: whoever adds deliveries to one has its lock.
+    await tx.delete_all(Webhook, (these,))
+    await tx.delete_all(WebhookState, (these,))
+    await tx.delete_all(WebhookRevision)
+    await uncount(ctx, Webhook, len(webhooks))
+    return len(webhooks)
+
+
+async def _remove_deliveries(ctx: Context) -> int:
+    deliveries, these = await _first(ctx, DeliveryRecord)
+    await (await ctx.tx()).delete_all(DeliveryRecord, (these,))
+    return len(deliveries)
+
+
 async def _remove_idempotency_records(ctx: Context) -> int:
     records, these = await _first(ctx, IdempotencyRecord)
     await (await ctx.tx()).delete_all(IdempotencyRecord, (these,))
@@ -200,6 +218,8 @@ EMPTYING: tuple[Step, ...] = (
     _remove_keys,
     _remove_clients,
     _remove_grants,
+    _remove_webhooks,
+    _remove_deliveries,
     _remove_pets,
     _remove_orders,
     # A pet that was ordered meanwhile is among those that came after all others had been removed.
@@ -221,9 +241,10 @@ RESET_TENANT = Operation(
     tag="Tenant",
     summary="Empty the tenant",
     description=(
-        "Removes all pets, orders, adoptions, chats, devices, API keys, OAuth clients and users of a private tenant, "
-        "but not the caller's own account. Subscribers see each pet deleted, each order cancelled, each application "
-        "withdrawn and each chat closed. At last the event log is emptied: cursors from before have expired. "
+        "Removes all pets, orders, adoptions, chats, devices, API keys, OAuth clients, webhooks and users of a private "
+        "tenant, but not the caller's own account. Subscribers see each pet deleted, each order cancelled, each "
+        "application withdrawn and each chat closed. At last the event log is emptied: cursors from before have "
+        "expired. "
         "`confirm` must be the tenant's id."
     ),
     params=ResetParams,

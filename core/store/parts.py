@@ -16,6 +16,7 @@ from core.ports.payments import PaymentProcessor
 from core.ports.phones import PhoneNumbers
 from core.ports.security import PasswordHasher, TokenSigner, TrustedIssuers
 from core.ports.storage import Storage
+from core.ports.webhooks import WebhookSender
 from core.store.activity import Activity
 from core.store.agents import ConnectedAgents
 from core.store.read_cache import ReadCache
@@ -33,6 +34,7 @@ class Adapters:
     decoder: ImageDecoder
     processor: PaymentProcessor
     phones: PhoneNumbers
+    webhooks: WebhookSender
     issuers: TrustedIssuers | None = None
 
 
@@ -61,6 +63,7 @@ class StoreParts:
         self.images = adapters.images
         self.decoder = adapters.decoder
         self.processor = adapters.processor
+        self.webhooks = adapters.webhooks
         self.hub = hub
         self.epoch = epoch
         self.public_url = public_url

@@ -3,12 +3,11 @@ readings."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from core.hub.consumers import Consumer, ConsumerCounters
-from core.hub.leases import Leaseholder, LeaseLost
+from core.hub.leases import Leaseholder, together
 from core.kernel.backoff import backoff_seconds
 from core.kernel.errors import StorageDown
 from core.kernel.events import Event
@@ -165,7 +164,7 @@ class Bridge:
         control = Control(link)
         incoming = ReadingsIntake(link, self._store, self._devices, self._counters.readings)
         try:
-            await _together(
+            await together(
                 self._receive(link, control, incoming),
                 incoming.run(),
                 self._begin(link, lease, control),
@@ -194,7 +193,7 @@ class Bridge:
         async def handle(_: TenantId, events: Sequence[Event]) -> None:
             await self._publish(link, events)
 
-        await _together(self.consumer.run(lease, handle), self._mind_devices(provisioner))
+        await together(self.consumer.run(lease, handle), self._mind_devices(provisioner))
 
     async def _publish(self, link: Link, events: Sequence[Event]) -> None:
         messages = [message for event in events for message in messages_of(event)]
@@ -243,18 +242,3 @@ class Bridge:
             else:
                 known = ""
             await asyncio.sleep(_REFRESH_SECONDS)
-
-
-async def _together(*works: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines that never return until one of them raises, and raise that."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
-    # Among several errors, the lost lease must not be swallowed.
-    for error in sorted(errors, key=lambda error: not isinstance(error, LeaseLost)):
-        raise error

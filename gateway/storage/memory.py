@@ -394,7 +394,9 @@ class MemoryStorage:
                 for kind, expiry in EXPIRING.items():
                     kept = rows.get(cast(type[Record], kind), {})
                     rows[cast(type[Record], kind)] = left = {
-                        key: record for key, record in kept.items() if getattr(record, expiry) > now
+                        key: record
+                        for key, record in kept.items()
+                        if (end := getattr(record, expiry)) is None or end > now
                     }
                     swept[RECORDS[kind].name] += len(kept) - len(left)
                 self.tenants[tenant] = replace(state, rows=rows)

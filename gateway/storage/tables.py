@@ -25,6 +25,7 @@ from core.models.orders import Order
 from core.models.payments import Payment, Receipt
 from core.models.pets import Pet, Reservation
 from core.models.users import ExternalIdentity, Login, User
+from core.models.webhooks import DeliveryRecord, Webhook, WebhookRevision, WebhookState
 from gateway.storage.columns import NESTED, TEXT, Cents, UtcTime
 
 METADATA = MetaData(
@@ -370,6 +371,53 @@ activity = _record(
     Index(None, "idle_since"),
 )
 
+webhooks = _record(
+    "webhooks",
+    _text("url"),
+    _nested("events"),
+    _text("description", null=True),
+    _text("status"),
+    _time("created_at"),
+    _time("updated_at"),
+)
+webhook_states = _record(
+    "webhook_states",
+    _nested("maker"),
+    _text("secret"),
+    _text("previous_secret", null=True),
+    _time("previous_until", null=True),
+    _number("since"),
+    _number("pending"),
+    _time("due_at", null=True),
+    _time("failing_since", null=True),
+    # What is due is found in all tenants.
+    Index(None, "due_at"),
+)
+webhook_revisions = _record("webhook_revisions", _text("revision"))
+webhook_deliveries = _record(
+    "webhook_deliveries",
+    _text("webhook_id"),
+    _text("event_id"),
+    _text("event_type"),
+    _text("topic"),
+    _nested("aliases"),
+    _text("audience"),
+    _text("lane"),
+    _number("sequence"),
+    _text("body"),
+    _text("status"),
+    _number("tries"),
+    _nested("attempts"),
+    _time("next_attempt_at", null=True),
+    _time("created_at"),
+    _time("updated_at"),
+    _time("expires_at", null=True),
+    Index(None, "tenant_id", "webhook_id", "id"),
+    Index("ix_webhook_deliveries_due", "tenant_id", "webhook_id", "status", "next_attempt_at"),
+    Index("ix_webhook_deliveries_lane", "tenant_id", "webhook_id", "status", "lane", "sequence"),
+    Index(None, "expires_at"),
+)
+
 #: Where each kind of record lies.
 RECORDS: Mapping[type[BaseModel], Table] = {
     Pet: pets,
@@ -394,6 +442,10 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     IdempotencyRecord: idempotency,
     DurableSession: kept_sessions,
     TenantActivity: activity,
+    Webhook: webhooks,
+    WebhookState: webhook_states,
+    WebhookRevision: webhook_revisions,
+    DeliveryRecord: webhook_deliveries,
 }
 #: Kinds that are of no use after the time in a field.
 EXPIRING: Mapping[type[BaseModel], str] = {
@@ -402,6 +454,7 @@ EXPIRING: Mapping[type[BaseModel], str] = {
     LoginSession: "expires_at",
     AuthorizationCode: "expires_at",
     DeviceCode: "expires_at",
+    DeliveryRecord: "expires_at",
 }
 
 #: The event log. ``data`` is JSON as text, byte for byte as it was announced; ``audience`` is Audience.encode's.

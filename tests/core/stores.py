@@ -18,6 +18,7 @@ from core.kernel.limits import Limits
 from core.models.users import User
 from core.ports.security import TrustedIssuers
 from core.ports.storage import Storage
+from core.ports.webhooks import WebhookSender
 from core.store.context import Context
 from core.store.operation import AnyOperation
 from core.store.parts import Adapters
@@ -32,6 +33,7 @@ from gateway.security.passwords import Argon2Hasher
 from gateway.security.tokens import HmacSigner
 from gateway.storage.memory import MemoryStorage
 from gateway.storage.opening import open_storage
+from tests.core.webhook_endpoints import Endpoints
 
 UNLIMITED = Limits(requests_per_minute=0)
 #: What addresses in resources are under.
@@ -46,6 +48,7 @@ def compose(
     limits: Limits = UNLIMITED,
     clock: Clock = utc_now,
     issuers: TrustedIssuers | None = None,
+    webhooks: WebhookSender | None = None,
 ) -> Store:
     """A store on a storage, with real parts that are cheap to make; hashing passwords costs little here."""
     adapters = Adapters(
@@ -57,6 +60,7 @@ def compose(
         decoder=PillowDecoder(),
         processor=SimulatedProcessor(),
         phones=NumberingPlans(),
+        webhooks=webhooks or Endpoints(),
         issuers=issuers,
     )
     hub = Hub(storage, InProcessBus(), new_id())
@@ -71,10 +75,13 @@ async def open_store(
     limits: Limits = UNLIMITED,
     clock: Clock = utc_now,
     issuers: TrustedIssuers | None = None,
+    webhooks: WebhookSender | None = None,
 ) -> AsyncIterator[Store]:
     """A running store on tables that are there already, in memory unless another database is named."""
     storage: Storage = MemoryStorage() if url == "memory://" else open_storage(url)
-    store = compose(storage, folder, await storage.epoch(), limits=limits, clock=clock, issuers=issuers)
+    store = compose(
+        storage, folder, await storage.epoch(), limits=limits, clock=clock, issuers=issuers, webhooks=webhooks
+    )
     await store.hub.start()
     try:
         yield store

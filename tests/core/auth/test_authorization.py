@@ -300,12 +300,17 @@ async def test_an_order_is_read_by_its_owner_staff_and_its_device(shop: Shop) ->
 
 OWNER = "019e2d15-51aa-7c36-9e02-7d4b6f8a0c12"
 #: Which scope shows an API key what is not public, by the first level of the topic.
-SCOPE_OF_ROOT = {"orders": Scope.READ_ORDERS, "payments": Scope.READ_ORDERS, "chats": Scope.CHAT_AGENT}
+SCOPE_OF_ROOT = {
+    "orders": Scope.READ_ORDERS,
+    "payments": Scope.READ_ORDERS,
+    "chats": Scope.CHAT_AGENT,
+    "webhooks": Scope.WRITE_WEBHOOKS,
+}
 
 
 def event_of(kind: EventKind, shop: Shop) -> Event:
     audience = PUBLIC if kind.public else personal_to(OWNER) if kind.personal else visible_to(OWNER)
-    names = ("pet_id", "order_id", "payment_id", "species", "chat_id", "adoption_id")
+    names = ("pet_id", "order_id", "payment_id", "species", "chat_id", "adoption_id", "webhook_id")
     # What an event tells doesn't matter for who may see it.
     draft = Draft(kind, NoParams(), audience, dict.fromkeys(names, "some"))
     return draft.to_event(shop.tenant, utc_now(), None).at(1, 1)
@@ -336,6 +341,8 @@ def test_who_sees_an_event(shop: Shop, kind: EventKind) -> None:
         },
     }
     entitled = {"owner", "staff", f"owner with {Scope.CHAT_WRITE if root == 'chats' else Scope.READ_ORDERS}"}
+    if root == "webhooks":
+        entitled = {"owner", "staff"}
     if kind.public:
         entitled = set(everybody)
     elif not kind.personal:

@@ -16,7 +16,7 @@ from core.store.operation import AnyOperation
 NAMES = [operation.name for operation in OPERATIONS]
 DESCRIBED = [operation for operation in OPERATIONS if operation.result not in (None, StoredImage)]
 #: The word that a placeholder of a topic stands for in the data of an event.
-PLACES = {"pet_id", "order_id", "payment_id", "species", "chat_id", "adoption_id"}
+PLACES = {"pet_id", "order_id", "payment_id", "species", "chat_id", "adoption_id", "webhook_id"}
 
 
 def test_names_are_unique() -> None:
@@ -76,6 +76,7 @@ def test_every_event_of_the_vocabulary_is_there() -> None:
         "inventory.changed",
         "adoption.submitted",
         "adoption.status_changed",
+        "webhook.disabled",
         "chat.opened",
         "chat.assigned",
         "chat.closed",

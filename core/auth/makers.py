@@ -1,0 +1,64 @@
+"""Who made something that outlives their login, and what they may see today."""
+
+from datetime import datetime
+
+from core.auth.authorization import viewer_of
+from core.hub import Viewer
+from core.kernel.caller import Caller, Role, Scope
+from core.kernel.ids import TenantId
+from core.models.api_keys import ApiKey
+from core.models.oauth import OAuthClient, OAuthGrant
+from core.models.users import User
+from core.models.webhooks import WebhookMaker
+from core.ports.records import Transaction
+
+
+def maker_of(caller: Caller) -> WebhookMaker:
+    """What is kept of a caller."""
+    return WebhookMaker(
+        key=caller.key,
+        user_id=caller.user_id,
+        client_id=caller.client_id,
+        grant_id=caller.grant_id,
+        scopes=tuple(sorted(caller.scopes)),
+    )
+
+
+async def viewer_of_maker(
+    tx: Transaction, tenant: TenantId, maker: WebhookMaker, now: datetime
+) -> Viewer | None:
+    """What a maker of webhooks may see at present; None when they may no longer have any.
+
+    That is when their account, API key, OAuth client or consent is gone, or when they are no longer STAFF.
+    """
+    scopes = await _present_scopes(tx, maker, now)
+    if scopes is None or Scope.WRITE_WEBHOOKS not in scopes:
+        return None
+    if maker.user_id is not None:
+        user = await tx.get(User, maker.user_id)
+        if user is None or Role.STAFF not in user.roles:
+            return None
+    return viewer_of(
+        Caller(
+            tenant, Role.STAFF, maker.key, scopes,
+            user_id=maker.user_id, client_id=maker.client_id, grant_id=maker.grant_id,
+        )
+    )  # fmt: skip
+
+
+async def _present_scopes(tx: Transaction, maker: WebhookMaker, now: datetime) -> frozenset[Scope] | None:
+    """The scopes of then that the credential still has; None when it is gone."""
+    scopes = frozenset(maker.scopes)
+    kind, _, name = maker.key.partition(":")
+    if kind == "key":
+        key = await tx.get(ApiKey, name)
+        if key is None or (key.expires_at is not None and key.expires_at <= now):
+            return None
+        return scopes & frozenset(key.scopes)
+    if maker.grant_id is not None:
+        grant = await tx.get(OAuthGrant, maker.grant_id)
+        return None if grant is None else scopes & frozenset(grant.scopes)
+    if kind == "client":
+        client = await tx.get(OAuthClient, name)
+        return None if client is None else scopes & frozenset(client.scopes)
+    return scopes

@@ -1,0 +1,9 @@
+"""Webhooks: events sent to endpoints of others, at least once and in the order of each resource. See docs/webhooks.md.
+
+* ``signing``: secrets and signatures
+* ``records``: what is kept, and how deliveries move on
+* ``management``: webhooks, made and changed
+* ``deliveries``: what was delivered, test events, and deliveries sent again
+* ``wanted``: from an event to the webhooks that want it; ``fan_out``: from the log to deliveries
+* ``dispatch``: deliveries that are due, attempted; ``deliverer``: all of it, in the one process that has the lease
+"""

@@ -1,0 +1,87 @@
+"""From the log to deliveries: each event becomes a delivery of every webhook that wants it, once."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from core.kernel.caller import operator
+from core.kernel.events import Event
+from core.kernel.ids import TenantId
+from core.models.webhooks import (
+    DeliveryRecord,
+    DeliveryStatus,
+    DisabledReason,
+    Webhook,
+    WebhookState,
+    WebhookStatus,
+)
+from core.ports.records import Equal, OneOf
+from core.services.webhooks.records import MAX_PENDING, delivery_of, disable
+from core.services.webhooks.wanted import WantedOfTenants
+from core.store.context import Context
+from core.store.parts import StoreParts
+from core.store.transactions import commit
+
+#: Deliveries that one transaction adds.
+_BATCH_DELIVERIES = 200
+
+
+class FanOut:
+    """Makes deliveries of events; what was made before a crash is not made again."""
+
+    def __init__(self, store: StoreParts) -> None:
+        self._store = store
+        self._wanted = WantedOfTenants(store.storage)
+
+    async def take(self, tenant: TenantId, events: Sequence[Event]) -> int:
+        """Make the deliveries of consecutive events durable; says how many there are."""
+        wanted = await self._wanted.of(tenant, self._store.clock())
+        if wanted is None:
+            return 0
+        pairs = [(event, webhook_id) for event in events for webhook_id in wanted.find(event)]
+        ctx = Context(self._store, operator(tenant), writes=True)
+        for start in range(0, len(pairs), _BATCH_DELIVERIES):
+            batch = pairs[start : start + _BATCH_DELIVERIES]
+            await commit(ctx, partial(_add, pairs=batch))
+        return len(pairs)
+
+
+async def _add(ctx: Context, pairs: Sequence[tuple[Event, str]]) -> None:
+    tx = await ctx.tx()
+    states: dict[str, WebhookState] = {}
+    webhooks: dict[str, Webhook] = {}
+    # In one order, so that two who do this never wait for each other.
+    for webhook_id in sorted({webhook_id for _, webhook_id in pairs}):
+        webhook = await tx.get(Webhook, webhook_id, lock=True)
+        state = await tx.get(WebhookState, webhook_id, lock=True)
+        if webhook is not None and state is not None and webhook.status is WebhookStatus.ENABLED:
+            webhooks[webhook_id], states[webhook_id] = webhook, state
+    made = [delivery_of(webhook_id, event, ctx.now) for event, webhook_id in pairs if webhook_id in states]
+    there = await tx.tally(DeliveryRecord, ("id",), (OneOf("id", tuple(record.id for record in made)),))
+    made = [record for record in made if (record.id,) not in there]
+    busy = set(
+        await tx.tally(
+            DeliveryRecord,
+            ("webhook_id", "lane"),
+            (
+                OneOf("webhook_id", tuple(states)),
+                Equal("status", DeliveryStatus.PENDING),
+                OneOf("lane", tuple({record.lane for record in made})),
+            ),
+        )
+    )
+    for record in made:
+        state = states[record.webhook_id]
+        news: dict[str, object] = {"pending": state.pending + 1}
+        lane = (record.webhook_id, record.lane)
+        due_at = None
+        if lane not in busy:
+            busy.add(lane)
+            due_at = ctx.now
+            news["due_at"] = ctx.now if state.due_at is None else min(ctx.now, state.due_at)
+        await tx.insert(record.model_copy(update={"next_attempt_at": due_at}))
+        states[record.webhook_id] = state.model_copy(update=news)
+    for state in states.values():
+        if state.pending > MAX_PENDING:
+            await disable(ctx, webhooks[state.id], DisabledReason.BEHIND)
+        disabled = state.pending > MAX_PENDING
+        await tx.update(state.model_copy(update={"due_at": None}) if disabled else state)
