@@ -22,6 +22,8 @@ from core.services import (
 )
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
+from core.services.webhooks import deliveries as webhook_deliveries
+from core.services.webhooks import management as webhooks
 from core.store.operation import AnyOperation
 
 
@@ -86,6 +88,9 @@ BINDINGS: tuple[Binding, ...] = (
     _list(oauth_grants.LIST_GRANTS, "grants"),
     _list(devices.LIST_DEVICES, "devices"),
     _query(devices.GET_DEVICE, "device"),
+    _list(webhooks.LIST_WEBHOOKS, "webhooks"),
+    _query(webhooks.GET_WEBHOOK, "webhook"),
+    _list(webhook_deliveries.LIST_DELIVERIES, "webhookDeliveries"),
     _mutation(pets.CREATE_PET),
     _mutation(pets.REPLACE_PET),
     _mutation(pets.UPDATE_PET),
@@ -119,6 +124,12 @@ BINDINGS: tuple[Binding, ...] = (
     _mutation(messages.MARK_READ, of="chat_id"),
     _mutation(chats.ASSIGN_CHAT),
     _mutation(chats.CLOSE_CHAT),
+    _mutation(webhooks.CREATE_WEBHOOK),
+    _mutation(webhooks.UPDATE_WEBHOOK),
+    _mutation(webhooks.DELETE_WEBHOOK),
+    _mutation(webhooks.ROTATE_WEBHOOK_SECRET),
+    _mutation(webhook_deliveries.TEST_WEBHOOK),
+    _mutation(webhook_deliveries.REDELIVER),
     _mutation(tenant.RESET_TENANT),
     _mutation(tenant.SEED_TENANT),
 )

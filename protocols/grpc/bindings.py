@@ -30,6 +30,8 @@ from core.services import (
 )
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
+from core.services.webhooks import deliveries as webhook_deliveries
+from core.services.webhooks import management as webhooks
 from core.store.operation import AnyOperation
 from core.store.store import Call
 from protocols.grpc._generated.petstore.v1 import (
@@ -44,6 +46,7 @@ from protocols.grpc._generated.petstore.v1 import (
     pets_pb2,
     tenants_pb2,
     users_pb2,
+    webhooks_pb2,
 )
 from protocols.grpc.wire import read, read_masked
 
@@ -62,6 +65,7 @@ SERVICES: dict[str, ServiceDescriptor] = {
         chats_pb2,
         events_pb2,
         tenants_pb2,
+        webhooks_pb2,
     )
     for name, service in module.DESCRIPTOR.services_by_name.items()
 }
@@ -146,6 +150,7 @@ def _bind(
 
 _CHAT = {"chatId": "id"}
 _PET = {"petId": "id"}
+_WEBHOOK = {"webhookId": "id"}
 
 BINDINGS: tuple[Binding, ...] = (
     _bind(pets.GET_PET, "PetService.GetPet"),
@@ -202,6 +207,15 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(messages.MARK_READ, "ChatService.MarkRead", _CHAT),
     _bind(chats.ASSIGN_CHAT, "ChatService.AssignChat", _CHAT),
     _bind(chats.CLOSE_CHAT, "ChatService.CloseChat", _CHAT),
+    _bind(webhooks.CREATE_WEBHOOK, "WebhookService.CreateWebhook"),
+    _bind(webhooks.GET_WEBHOOK, "WebhookService.GetWebhook"),
+    _bind(webhooks.LIST_WEBHOOKS, "WebhookService.ListWebhooks"),
+    _bind(webhooks.UPDATE_WEBHOOK, "WebhookService.UpdateWebhook"),
+    _bind(webhooks.DELETE_WEBHOOK, "WebhookService.DeleteWebhook"),
+    _bind(webhooks.ROTATE_WEBHOOK_SECRET, "WebhookService.RotateWebhookSecret"),
+    _bind(webhook_deliveries.TEST_WEBHOOK, "WebhookService.TestWebhook"),
+    _bind(webhook_deliveries.LIST_DELIVERIES, "WebhookService.ListWebhookDeliveries", _WEBHOOK),
+    _bind(webhook_deliveries.REDELIVER, "WebhookService.RedeliverWebhook", _WEBHOOK),
     _bind(tenant.SEED_TENANT, "TenantService.SeedTenant"),
     _bind(tenant.RESET_TENANT, "TenantService.ResetTenant"),
 )

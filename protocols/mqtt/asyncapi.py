@@ -40,6 +40,7 @@ _MEANING = {
     "adoptionId": "The id of an application.",
     "species": "DOG, CAT, RABBIT, BIRD, REPTILE or OTHER.",
     "chatId": "The id of a chat.",
+    "webhookId": "The id of a webhook.",
 }
 #: A visitor names a private tenant by its topics; other callers may name their own.
 _PREFIX = "tenants/{tenantId}/"

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.kernel.model import Paged
 from core.models.payments import Payment, Receipt
+from core.models.webhooks import WebhookDelivery
 from core.ports.images import StoredImage
 from core.services import (
     adoptions,
@@ -26,6 +27,8 @@ from core.services import (
 )
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
+from core.services.webhooks import deliveries as webhook_deliveries
+from core.services.webhooks import management as webhooks
 from core.store.operation import AnyOperation
 
 #: The path under which what was made can be found.
@@ -110,6 +113,10 @@ def _receipt_or_order(payment: Payment) -> str:
     return f"/v1/receipts/{payment.receipt_id}"
 
 
+def _deliveries(delivery: WebhookDelivery) -> str:
+    return f"/v1/webhooks/{delivery.webhook_id}/deliveries"
+
+
 BINDINGS: tuple[Binding, ...] = (
     _bind(pets.LIST_PETS, "GET /pets"),
     _bind(pets.SEARCH_PETS, "QUERY /pets", "/pets/search"),
@@ -167,6 +174,23 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(devices.LIST_DEVICES, "GET /devices"),
     _bind(devices.GET_DEVICE, "GET /devices/{id}"),
     _bind(devices.DELETE_DEVICE, "DELETE /devices/{id}"),
+    _bind(webhooks.CREATE_WEBHOOK, "POST /webhooks", location=lambda webhook: f"/v1/webhooks/{webhook.id}"),
+    _bind(webhooks.LIST_WEBHOOKS, "GET /webhooks"),
+    _bind(webhooks.GET_WEBHOOK, "GET /webhooks/{id}"),
+    _bind(webhooks.UPDATE_WEBHOOK, "PATCH /webhooks/{id}"),
+    _bind(webhooks.DELETE_WEBHOOK, "DELETE /webhooks/{id}"),
+    _bind(
+        webhooks.ROTATE_WEBHOOK_SECRET,
+        "POST /webhooks/{id}/secret",
+        location=lambda webhook: f"/v1/webhooks/{webhook.id}",
+    ),
+    _bind(webhook_deliveries.TEST_WEBHOOK, "POST /webhooks/{id}/test", location=_deliveries),
+    _bind(webhook_deliveries.LIST_DELIVERIES, "GET /webhooks/{id}/deliveries"),
+    _bind(
+        webhook_deliveries.REDELIVER,
+        "POST /webhooks/{id}/deliveries/{deliveryId}/redelivery",
+        location=_deliveries,
+    ),
     _bind(tenant.RESET_TENANT, "DELETE /tenant"),
     _bind(tenant.SEED_TENANT, "POST /tenant/seed"),
     _bind(chats.OPEN_CHAT, "POST /chats", location=lambda chat: f"/v1/chats/{chat.id}"),

@@ -30,6 +30,7 @@ from protocols.grpc._generated.petstore.v1.orders_pb2_grpc import OrderServiceSt
 from protocols.grpc._generated.petstore.v1.pets_pb2_grpc import PetServiceStub
 from protocols.grpc._generated.petstore.v1.tenants_pb2_grpc import TenantServiceStub
 from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
+from protocols.grpc._generated.petstore.v1.webhooks_pb2_grpc import WebhookServiceStub
 from protocols.grpc.bindings import BINDINGS, Binding
 from tests.conformance.door import Ability, Answer, Conversation, Driver, End, Refused, Stream
 from tests.conformance.people import Person
@@ -49,6 +50,7 @@ _STUBS: dict[str, Any] = {
     "OrderService": OrderServiceStub,
     "PetService": PetServiceStub,
     "UserService": UserServiceStub,
+    "WebhookService": WebhookServiceStub,
 }
 #: The reasons of a stream's end, as the errors that they are.
 _ENDS = {

@@ -10,6 +10,8 @@ import httpx
 from core.kernel.caller import visitor
 from core.kernel.ids import TenantId
 from core.models import examples
+from core.models.webhooks import DeliveryRecord
+from core.ports.records import Equal
 from core.services.oauth.authorization import allow
 from core.services.oauth.clients import CREATE_OAUTH_CLIENT, find_client
 from core.store.context import Context
@@ -105,6 +107,7 @@ class Door:
             ("api-keys", shop.staff, {"name": "Key", "scopes": ["read:pets"]}),
             ("devices", shop.staff, {"name": "Collar", "petIds": [ids["pets"]]}),
             ("chats", shop.customer, {"subject": "Food"}),
+            ("webhooks", shop.staff, examples.WEBHOOK_DRAFT),
             ("adoptions", shop.customer, {**examples.ADOPTION_DRAFT, "petId": ids["pets"]}),
             ("oauth/clients", shop.staff, CREATE_OAUTH_CLIENT.body_example),
         ):
@@ -115,6 +118,12 @@ class Door:
                 login = {"username": made.json()["username"], "password": made.json()["password"]}
                 tokens = (await shop.visitor.post("/v1/auth/tokens", json=login)).json()
                 shop.device = self.client(Authorization=f"Bearer {tokens['accessToken']}")
+        sent = await shop.staff.post(f"/v1/webhooks/{ids['webhooks']}/test")
+        assert sent.status_code == 201, sent.text
+        ids["deliveryId"] = sent.json()["id"]
+        async with self.store.storage.write(TenantId(shop.tenant)) as tx:
+            ended = {"status": "SUCCEEDED", "next_attempt_at": None}
+            await tx.update_all(DeliveryRecord, (Equal("id", ids["deliveryId"]),), ended)
         said = await shop.customer.post(f"/v1/chats/{ids['chats']}/messages", json={"text": "Hello"})
         assert said.status_code == 201, said.text
         ids["messageId"] = said.json()["id"]
