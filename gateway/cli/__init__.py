@@ -5,6 +5,7 @@
 ``data``    `petstore migrate` and `petstore seed`
 ``watch``   `petstore watch`
 ``event_sources``  where it gets events from, over HTTP or gRPC
+``listen``  `petstore listen`
 ``token``   `petstore token`
 ``login``   `petstore login` and `petstore logout`
 ``logins``  what they keep
@@ -151,6 +152,39 @@ def watch(
     from gateway.cli.watch import run
 
     run(server_url(url), ",".join(topics), token=token, tenant=tenant, cursor=cursor, as_json=as_json)
+
+
+@app.command()
+def listen(
+    topics: Annotated[
+        list[str], typer.Argument(help="Topic filters: pets/#, orders/+/status.", metavar="TOPIC")
+    ],
+    forward_to: Annotated[str, typer.Option(help="Where events are posted to.", metavar="URL")],
+    url: Annotated[str | None, _URL_OPTION] = None,
+    token: Annotated[str | None, typer.Option(envvar="PETSTORE_TOKEN", help="An access token.")] = None,
+    tenant: Annotated[str | None, _TENANT_OPTION] = None,
+    cursor: Annotated[str | None, typer.Option(help="Where to begin: a cursor, or earliest.")] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(help="What signs, whsec_ and base64.", show_default="a new one, which is printed"),
+    ] = None,
+) -> None:
+    """Post events to a server on this machine, signed as a webhook's are: no public address is needed.
+
+    After a lost connection it resumes where it was, and events wait while the server that they are for is away.
+    """
+    from gateway.cli.client import server_url
+    from gateway.cli.listen import run
+
+    run(
+        server_url(url),
+        ",".join(topics),
+        forward_to,
+        token=token,
+        tenant=tenant,
+        cursor=cursor,
+        secret=secret,
+    )
 
 
 @app.command()

@@ -26,8 +26,18 @@ def run(
     Raises:
         CannotStart: the server cannot be reached at the start, or refuses.
     """
-    given = token if token or not url.startswith("http") else partial(access_token, url, tenant)
-    tail = Tail(url, source_at(url, given, tenant), topics, cursor, as_json=as_json)
+    follow(Tail(url, source_of(url, token, tenant), topics, cursor, as_json=as_json))
+
+
+def source_of(url: str, token: str | None, tenant: str | None) -> EventSource:
+    """The source at a URL; over HTTP, without a token, by the login that is kept."""
+    return source_at(
+        url, token if token or not url.startswith("http") else partial(access_token, url, tenant), tenant
+    )
+
+
+def follow(tail: "Tail") -> None:
+    """Follow until Ctrl-C."""
     try:
         tail.follow()
     except KeyboardInterrupt:
@@ -97,16 +107,19 @@ class Tail:
         elif self._as_json:
             print(data, flush=True)
         else:
-            self._show(json.loads(data))
+            self._show(data)
 
-    def _show(self, event: dict[str, Any]) -> None:
+    def _show(self, data: str) -> None:
+        self._print(json.loads(data))
+
+    def _print(self, event: dict[str, Any], more: str | None = None) -> None:
         line = Text()
         line.append(event["timestamp"][11:23], style="dim")
         line.append(
             f"  {event['eventType']:<26}", style=f"bold {_COLOURS.get(event['topic'].partition('/')[0], '')}"
         )
         line.append(f"  {event['topic']}", style="dim")
-        line.append(f"  {summary(event['data'])}")
+        line.append(f"  {summary(event['data']) if more is None else more}")
         self._out.print(line, soft_wrap=True)
         sys.stdout.flush()
 

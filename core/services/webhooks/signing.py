@@ -19,6 +19,14 @@ def new_secret() -> str:
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
+def is_secret(text: str) -> bool:
+    """Whether a text can sign."""
+    try:
+        return text.startswith(_PREFIX) and bool(base64.b64decode(text.removeprefix(_PREFIX), validate=True))
+    except ValueError:
+        return False
+
+
 def signed_headers(message_id: str, body: bytes, now: datetime, keys: Sequence[str]) -> dict[str, str]:
     """The headers of an attempt at ``now``. Each secret signs; ``X-Webhook-Signature`` holds one, the first's.
 
