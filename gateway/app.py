@@ -10,6 +10,7 @@ from gateway.router import Mount, Router
 from gateway.server.grpc_server import GrpcOptions, GrpcServer
 from gateway.server.tcp import TcpServer
 from gateway.well_known import WellKnown
+from protocols.advisor.adapter import AdvisorDoor
 from protocols.classic.adapter import ClassicDoor
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door as Graphql
@@ -41,6 +42,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
     probes = Probes(node.health, metrics, origins=origins, token=settings.metrics_token)
     oauth = OauthDoor(store, registration=settings.oauth_registration, origins=origins)
     paths = {
+        **dict.fromkeys(AdvisorDoor.paths, Mount("advisor", AdvisorDoor(sessions, origins=origins))),
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
         SchemaText.path: Mount("graphql", SchemaText(origins=origins)),

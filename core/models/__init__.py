@@ -2,6 +2,7 @@
 
 ``catalogue``         every kind of event
 ``activity``          when a private tenant was used last
+``advisor``           conversations with the advisor, and its answers
 ``adoptions``         applications for pets
 ``api_keys``          API keys
 ``auth``              logins

@@ -7,6 +7,7 @@
 ``seed``       demo data
 ``classic``    the rules of the classic Petstore API
 ``numbers``    numbers of pets and orders
+``advisor``    what people ask a pet shop, understood, looked up and answered
 ``adoptions``  adoptions: applied for, decided, withdrawn
 ``api_keys``   API keys
 ``applications``  applications announced, and ended with what they were for

@@ -11,13 +11,14 @@ from core.store.store import Store
 from protocols.http.cors import Cors
 from protocols.http.exchange import Exchange
 from protocols.http.headers import Header
+from protocols.http.json_body import JSON
 from protocols.http.problems import method_not_allowed
 from protocols.http.response import Response
 from protocols.http.routing import Place, Routes
 from protocols.rest.bindings import BINDINGS
 from protocols.rest.endpoint import Endpoint
 from protocols.rest.pages import Pages
-from protocols.rest.wire import JSON, MERGE_PATCH
+from protocols.rest.wire import MERGE_PATCH
 
 
 class Target(Protocol):

@@ -10,17 +10,16 @@ from core.ports.images import StoredImage
 from core.store.store import Call, Outcome, Store
 from protocols.http.exchange import Exchange
 from protocols.http.headers import Header, accepts
+from protocols.http.json_body import JSON, read_json
 from protocols.http.multipart import read_upload
 from protocols.http.problems import NOT_ACCEPTABLE, HttpError, problem_type
 from protocols.http.response import Response
 from protocols.rest.bindings import SHOWN, Binding
 from protocols.rest.wire import (
-    JSON,
     MERGE_PATCH,
     entity_tags,
     link_header,
     on_page,
-    read_json,
     read_query,
 )
 

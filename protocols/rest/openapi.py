@@ -5,11 +5,12 @@ from typing import Any
 
 from core.kernel.errors import ErrorCode
 from core.kernel.model import Page, Paged
+from protocols.http.json_body import JSON
 from protocols.http.problems import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, ProblemType, problem_type
 from protocols.rest import components
 from protocols.rest.bindings import BINDINGS, SHOWN, Binding
 from protocols.rest.schemas import Schema, Schemas
-from protocols.rest.wire import JSON, MERGE_PATCH
+from protocols.rest.wire import MERGE_PATCH
 
 #: What a request for any operation may come to: bad parameters or tenant, credentials that do not count here, …
 _ANY_TIME = (

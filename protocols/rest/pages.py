@@ -13,8 +13,9 @@ from pydantic_core import to_json
 
 from core.kernel.caller import Caller
 from protocols.http.exchange import Exchange
+from protocols.http.json_body import JSON
 from protocols.http.response import Response
-from protocols.rest.wire import JSON, entity_tags
+from protocols.rest.wire import entity_tags
 
 _UI = "/v1/swagger-ui"
 _ASSETS = {

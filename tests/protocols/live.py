@@ -26,6 +26,7 @@ from core.live.sessions import Sessions
 from core.store.store import Store
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
+from protocols.advisor.adapter import AdvisorDoor
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door
 from protocols.graphql.socket import GraphqlSocket
@@ -61,6 +62,7 @@ class Doors:
         self._rest = RestDoor(sessions.store, Pages({}), origins=origins)
         self.socketio = SocketIoDoor(sessions, limits, origins=origins)
         self._paths: dict[str, ASGIApp] = {
+            **dict.fromkeys(AdvisorDoor.paths, AdvisorDoor(sessions, origins=origins)),
             "/v1/events": SseDoor(sessions, limits, origins=origins),
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),

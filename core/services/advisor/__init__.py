@@ -1,6 +1,9 @@
-"""The advisor: answers what people ask a pet shop, from the store as it is.
+"""The advisor: answers what people ask a pet shop, from the store as it is. It understands, searches and answers.
 
 ``language``       what it knows of English: words and patterns of language.json, and their spelling
 ``quantities``     ages and prices in a text
-``understanding``  the first step: from a conversation to a wish
+``understanding``  from a conversation to a wish
+``search``         from a wish to pets
+``answering``      from a wish to the answer; what needs no look at the store is in answers.json
+``completions``    the operations that clients ask for
 """

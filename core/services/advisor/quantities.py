@@ -3,7 +3,21 @@
 import re
 from typing import NamedTuple
 
-_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_WORDS = (
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
 _NUMBER = rf"(?:[$€£] ?)?(?:[0-9]{{1,7}}(?:[.,][0-9]{{1,2}})?|{'|'.join(_WORDS)})"
 _YEARS = r"(?:years?|yrs?|y/o|yo)"
 _MONTHS = r"(?:months?|mos?)"
@@ -69,7 +83,13 @@ def quantities(text: str) -> Quantities:
         stated = unit or match["sign"] or re.match(r"[$€£]", match["number"])
         words = match["most"] or match["least"] or match["about"]
         aged = _is_age(unit) or (not unit and _OF_AGE.search(words) is not None)
-        if not stated and not aged and words.startswith(_WEAK) and "spend" not in words and "afford" not in words:
+        if (
+            not stated
+            and not aged
+            and words.startswith(_WEAK)
+            and "spend" not in words
+            and "afford" not in words
+        ):
             return match[0]
         if not stated and not match["number"].strip("$€£ ")[0].isdigit() and not aged:
             return match[0]

@@ -125,31 +125,35 @@ class _Reading:
 
     def wish(self) -> Wish:
         """The whole wish."""
+        return self._informing() or self._one_pet() or self._finding() or self._small_talk()
+
+    def _informing(self) -> Wish | None:
+        """A question that is answered with a text, maybe beside pets."""
         information = self._information()
-        if information:
-            wanted = Wish()
-            if "care" in information:
-                wanted = self._care()
-            if not self._asks_for_pets():
-                return replace(wanted, do=information)
-            return replace(self._criteria(), topic=wanted.topic, do=("find", *information))
-        if (named := self._one_pet()) is not None:
-            return named
-        criteria = self._criteria()
-        relative = self._relative()
-        refines = self._earlier.do[:1] in (("find",), ("count",), ("pet",)) and (
-            relative is not None or self._says("refines")
-        )
-        if self._lang.intents["count"].search(self._text) and not (set(criteria.stated()) - {"species", "kind"}):
+        if not information:
+            return None
+        about = self._care() if "care" in information else Wish()
+        if self._asks_for_pets():
+            return replace(self._criteria(), topic=about.topic, do=("find", *information))
+        return replace(about, do=information)
+
+    def _finding(self) -> Wish | None:
+        """Pets to find, or to count."""
+        criteria, relative = self._criteria(), self._relative()
+        stated = criteria.stated()
+        if self._lang.intents["count"].search(self._text) and not (stated.keys() - {"species", "kind"}):
             return replace(criteria, do=("count",), status=None)
-        if refines and (criteria.stated() or relative):
+        if self._refines(relative) and (stated or relative):
             return self._refined(criteria, relative)
-        if criteria.stated() or criteria.status or (self._says("wants") and self._says("animal")):
+        if stated or criteria.status or (self._says("wants") and self._says("animal")):
             return replace(criteria, do=("find",))
-        for small_talk in ("help", "thanks", "greeting"):
-            if self._lang.intents[small_talk].search(self._text):
-                return Wish(do=(small_talk,))
-        return Wish(do=("unknown",))
+        return None
+
+    def _small_talk(self) -> Wish:
+        kinds = (
+            kind for kind in ("help", "thanks", "greeting") if self._lang.intents[kind].search(self._text)
+        )
+        return Wish(do=(next(kinds, "unknown"),))
 
     # --- questions that are answered with a text ---
 
@@ -281,6 +285,16 @@ class _Reading:
             return None
         return next((name for name, words in self._lang.relative.items() if words.search(self._text)), None)
 
+    def _refines(self, relative: str | None) -> bool:
+        """Whether it goes on from what was wished before. What names an animal of its own begins anew, unless it
+        says that it goes on."""
+        if self._earlier.do[:1] not in (("find",), ("count",), ("pet",)):
+            return False
+        if relative is not None or self._says("goes_on"):
+            return True
+        anew = self._mentions.wanted or (self._mentions.refused and self._earlier.species)
+        return not anew and self._says("refines")
+
     def _refined(self, criteria: Wish, relative: str | None) -> Wish:
         stated = criteria.stated()
         base = self._earlier
@@ -292,5 +306,5 @@ class _Reading:
                 stated.pop(name, None)
         if criteria.species or criteria.kind:
             base = replace(base, species=(), kind=None, words=(), refused=(), refused_kinds=())
-        kept = {"ordinal": None, "name": None, "pet_id": None, "topic": None}
-        return replace(base, **kept, **stated, do=("find",), relative=relative)
+        base = replace(base, ordinal=None, name=None, pet_id=None, topic=None)
+        return replace(base, **stated, do=("find",), relative=relative)

@@ -50,7 +50,9 @@ def understood(messages: list[str]) -> dict[str, Any]:
 
 def expected(wish: dict[str, Any]) -> dict[str, Any]:
     named = {"do": ["find"]} | wish
-    return {name: sorted(value) if name in ("do", "species", "not") else value for name, value in named.items()}
+    return {
+        name: sorted(value) if name in ("do", "species", "not") else value for name, value in named.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["utterances", "utterances_kept_aside"])

@@ -1,0 +1,69 @@
+"""The advisor door as an ASGI application."""
+
+from collections.abc import Sequence
+
+from starlette.types import Receive, Scope, Send
+
+from core.kernel.validation import check_body
+from core.live.sessions import Sessions
+from core.models.advisor import CompletionDraft
+from core.services.advisor.completions import COMPLETE_CHAT, LIST_MODELS, prepare
+from core.store.store import Call
+from protocols.advisor.errors import tell
+from protocols.advisor.stream import serve_stream
+from protocols.advisor.wire import completion_body, known_members, models_body
+from protocols.http.cors import Cors
+from protocols.http.exchange import Exchange
+from protocols.http.json_body import JSON, read_json
+from protocols.http.response import Response
+
+COMPLETIONS = "/v1/chat/completions"
+MODELS = "/v1/models"
+
+
+class AdvisorDoor:
+    """Completions, whole or as a stream, and the models. ``origins``: whose web pages may ask."""
+
+    paths = (COMPLETIONS, MODELS)
+
+    def __init__(self, sessions: Sessions, *, origins: Sequence[str] = ()) -> None:
+        self._sessions = sessions
+        self._store = sessions.store
+        self._cors = Cors(origins)
+        self._created = int(self._store.clock().timestamp())
+        prepare()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request for one of the paths."""
+        exchange = Exchange(scope, receive, send, self._cors)
+        if exchange.path == MODELS:
+            await exchange.run(self._models, methods=("GET", "HEAD", "OPTIONS"), tell=tell)
+        else:
+            await exchange.run(self._complete, methods=("POST", "OPTIONS"), tell=tell)
+
+    async def _models(self, exchange: Exchange) -> Response:
+        caller = await exchange.admit(self._store)
+        outcome = await self._store.execute(caller, Call(LIST_MODELS, request_id=exchange.request_id))
+        return Response(200, models_body(outcome.value, self._created), JSON)
+
+    async def _complete(self, exchange: Exchange) -> Response | None:
+        caller = await exchange.admit(self._store)
+        # The store asks again; this spares reading a megabyte for somebody who may not send it.
+        self._store.authorise(COMPLETE_CHAT, caller)
+        limit = self._store.limits.body_bytes
+        body = known_members(await read_json(exchange, limit, required=True))
+        draft = check_body(CompletionDraft, body)
+        call = Call(COMPLETE_CHAT, body=body, request_id=exchange.request_id)
+        if not draft.stream:
+            outcome = await self._store.execute(caller, call)
+            return Response(201, completion_body(outcome.value), JSON)
+        assert exchange.credentials is not None
+        session = self._sessions.open(exchange.credentials, caller)
+        try:
+            outcome = await self._store.execute(caller, call)
+            await serve_stream(
+                exchange, session, outcome.value, include_usage=draft.stream_options.include_usage
+            )
+        finally:
+            session.leave()
+        return None
