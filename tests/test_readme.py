@@ -118,7 +118,7 @@ def test_the_commands_of_the_readme_show_the_same_event_at_the_same_cursor_on_ev
         }
         for name, sign in WATCHING.items():
             shows(terminals[name], sign)
-        deals = "".join(blocks("Sell a pet") + blocks("Give one away"))
+        deals = "".join(blocks("Sell a pet") + blocks("Give one away") + blocks("Ask the advisor"))
         deals += '\necho "\norder $ORDER pet $PET adoption $ADOPTION rabbit $RABBIT"'
         done = subprocess.run(
             shell(deals, gateway, ports, begin),
@@ -127,6 +127,7 @@ def test_the_commands_of_the_readme_show_the_same_event_at_the_same_cursor_on_ev
         assert done.returncode == 0, done.stderr
         assert '"status":"SUCCEEDED"' in done.stdout
         assert '"issuedAt":' in done.stdout
+        assert '"object":"chat.completion"' in done.stdout
         assert '"status":"APPROVED"' in done.stdout
         named = re.findall(r"order (\S+) pet (\S+) adoption (\S+) rabbit (\S+)", done.stdout)
         order, pet, adoption, rabbit = named[0]

@@ -38,7 +38,7 @@ class Scope(DescribedEnum):
     WRITE_USER = "write:user"
     """Change and delete accounts."""
     CHAT_WRITE = "chat:write"
-    """Take part in support chats."""
+    """Take part in support chats, and ask the advisor."""
     CHAT_AGENT = "chat:agent"
     """Answer support chats as an agent."""
     WRITE_WEBHOOKS = "write:webhooks"

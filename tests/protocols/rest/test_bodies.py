@@ -126,7 +126,7 @@ async def test_the_order_of_members_makes_no_other_request_of_a_repeated_key(sho
 async def test_a_body_of_very_many_parts_is_not_read(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    monkeypatch.setattr("protocols.rest.wire.from_json", None)
+    monkeypatch.setattr("protocols.http.json_body.from_json", None)
     headers = {"Content-Type": "application/json"}
     answer = await shop.staff.post("/v1/pets", content="[" + part * 300_000 + "0]", headers=headers)
     assert answer.status_code == 422
