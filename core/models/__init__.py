@@ -1,5 +1,6 @@
 """What the store keeps and shows: one module an aggregate, with its records, bodies, parameters and events.
 
+``callbacks``         callbacks about the payment of orders
 ``catalogue``         every kind of event
 ``activity``          when a private tenant was used last
 ``advisor``           conversations with the advisor, and its answers

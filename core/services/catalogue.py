@@ -21,6 +21,7 @@ from core.services.classic import pets as classic_pets
 from core.services.classic import users as classic_users
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
+from core.services.webhooks import callbacks as order_callbacks
 from core.services.webhooks import deliveries as webhook_deliveries
 from core.services.webhooks import management as webhooks
 from core.store.operation import AnyOperation
@@ -44,6 +45,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *readings.OPERATIONS,
     *webhooks.OPERATIONS,
     *webhook_deliveries.OPERATIONS,
+    *order_callbacks.OPERATIONS,
     *tenant.OPERATIONS,
     *classic_pets.OPERATIONS,
     *classic_orders.OPERATIONS,

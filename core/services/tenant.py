@@ -13,6 +13,7 @@ from core.kernel.model import NoParams
 from core.models.adoptions import Adoption, AdoptionStatus
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
+from core.models.callbacks import OrderCallback
 from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatStatus, Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
@@ -194,6 +195,14 @@ async def _remove_webhooks(ctx: Context) -> int:
     return len(webhooks)
 
 
+async def _remove_callbacks(ctx: Context) -> int:
+    callbacks, these = await _first(ctx, OrderCallback)
+    tx = await ctx.tx()
+    await tx.delete_all(OrderCallback, (these,))
+    await tx.delete_all(WebhookState, (these,))
+    return len(callbacks)
+
+
 async def _remove_deliveries(ctx: Context) -> int:
     deliveries, these = await _first(ctx, DeliveryRecord)
     await (await ctx.tx()).delete_all(DeliveryRecord, (these,))
@@ -219,6 +228,7 @@ EMPTYING: tuple[Step, ...] = (
     _remove_clients,
     _remove_grants,
     _remove_webhooks,
+    _remove_callbacks,
     _remove_deliveries,
     _remove_pets,
     _remove_orders,

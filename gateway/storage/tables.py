@@ -15,6 +15,7 @@ from core.models.activity import TenantActivity
 from core.models.adoptions import Adoption
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
+from core.models.callbacks import OrderCallback
 from core.models.chats import Chat, Message
 from core.models.devices import Device
 from core.models.durable_sessions import DurableSession
@@ -418,6 +419,18 @@ webhook_deliveries = _record(
     Index(None, "expires_at"),
 )
 
+order_callbacks = _record(
+    "order_callbacks",
+    _text("order_id"),
+    _text("url"),
+    _text("secret"),
+    _number("since"),
+    _flag("answered"),
+    _time("expires_at"),
+    Index(None, "tenant_id", "order_id"),
+    Index(None, "expires_at"),
+)
+
 #: Where each kind of record lies.
 RECORDS: Mapping[type[BaseModel], Table] = {
     Pet: pets,
@@ -446,6 +459,7 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     WebhookState: webhook_states,
     WebhookRevision: webhook_revisions,
     DeliveryRecord: webhook_deliveries,
+    OrderCallback: order_callbacks,
 }
 #: Kinds that are of no use after the time in a field.
 EXPIRING: Mapping[type[BaseModel], str] = {
@@ -455,6 +469,7 @@ EXPIRING: Mapping[type[BaseModel], str] = {
     AuthorizationCode: "expires_at",
     DeviceCode: "expires_at",
     DeliveryRecord: "expires_at",
+    OrderCallback: "expires_at",
 }
 
 #: The event log. ``data`` is JSON as text, byte for byte as it was announced; ``audience`` is Audience.encode's.

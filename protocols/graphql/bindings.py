@@ -22,6 +22,7 @@ from core.services import (
 )
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
+from core.services.webhooks import callbacks as order_callbacks
 from core.services.webhooks import deliveries as webhook_deliveries
 from core.services.webhooks import management as webhooks
 from core.store.operation import AnyOperation
@@ -101,6 +102,7 @@ BINDINGS: tuple[Binding, ...] = (
     _mutation(orders.UPDATE_ORDER),
     _mutation(orders.CANCEL_ORDER),
     _mutation(payments.PAY_ORDER, of="order_id"),
+    _mutation(order_callbacks.REQUEST_ORDER_CALLBACK, of="order_id"),
     _mutation(adoptions.CREATE_ADOPTION),
     _mutation(adoptions.UPDATE_ADOPTION),
     _mutation(users.REGISTER),

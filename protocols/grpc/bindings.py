@@ -30,6 +30,7 @@ from core.services import (
 )
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
+from core.services.webhooks import callbacks as order_callbacks
 from core.services.webhooks import deliveries as webhook_deliveries
 from core.services.webhooks import management as webhooks
 from core.store.operation import AnyOperation
@@ -170,6 +171,7 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(orders.CANCEL_ORDER, "OrderService.CancelOrder"),
     _bind(orders.UPDATE_ORDER, "OrderService.UpdateOrderStatus"),
     _bind(payments.PAY_ORDER, "OrderService.PayOrder"),
+    _bind(order_callbacks.REQUEST_ORDER_CALLBACK, "OrderService.RequestOrderCallback"),
     _bind(payments.GET_RECEIPT, "OrderService.GetReceipt"),
     _bind(adoptions.CREATE_ADOPTION, "AdoptionService.CreateAdoption"),
     _bind(adoptions.GET_ADOPTION, "AdoptionService.GetAdoption"),

@@ -27,6 +27,7 @@ from core.services import (
 )
 from core.services.oauth import clients as oauth_clients
 from core.services.oauth import grants as oauth_grants
+from core.services.webhooks import callbacks as order_callbacks
 from core.services.webhooks import deliveries as webhook_deliveries
 from core.services.webhooks import management as webhooks
 from core.store.operation import AnyOperation
@@ -137,6 +138,7 @@ BINDINGS: tuple[Binding, ...] = (
     _bind(orders.GET_ORDER, "GET /orders/{id}"),
     _bind(orders.UPDATE_ORDER, "PATCH /orders/{id}"),
     _bind(orders.CANCEL_ORDER, "DELETE /orders/{id}"),
+    _bind(order_callbacks.REQUEST_ORDER_CALLBACK, "POST /orders/{id}"),
     _bind(payments.PAY_ORDER, "POST /orders/{id}/payment", location=_receipt_or_order),
     _bind(payments.GET_RECEIPT, "GET /receipts/{id}"),
     _bind(

@@ -10,6 +10,7 @@ from tests.conformance.door import Ability, Driver, refusal
 from tests.conformance.manifest import Door
 from tests.conformance.people import World
 from tests.conformance.scenario import scenario
+from tests.conformance.test_orders import payment
 from tests.gateway.webhooks.receiver import receiving
 from tests.waiting import eventually
 
@@ -85,3 +86,22 @@ async def test_refused(world: World, at: At, door: Door) -> None:
     assert {field for field, _ in refused.fields} == {"url", "events[0]"}
     assert (await refusal(customer.call("createWebhook", body=body))).code == "forbidden"
     assert (await refusal(customer.call("listWebhooks"))).code == "forbidden"
+
+
+@scenario(
+    "Whoever asked for it is called back about the payment of an order", "requestOrderCallback", own=True
+)
+async def test_callback(world: World, at: At, door: Door) -> None:
+    visitor = at(door, world.visitor, world.target.first)
+    pet = await world.pet()
+    order = await world.ask("POST", "/v1/orders", world.visitor, {"petId": pet["id"]})
+    async with receiving() as receiver:
+        price = {"amount": order["totalAmount"], "currency": order["currency"]}
+        body = {**price, "timestamp": "2026-03-02T09:30:00.000Z", "callbackUrl": receiver.url}
+        accepted = (await visitor.call("requestOrderCallback", id=order["id"], body=body)).value
+        await world.ask("POST", f"/v1/orders/{order['id']}/payment", world.visitor, payment())
+        await eventually(lambda: receiver.received)
+        [post] = receiver.received
+    told = Verifier(accepted["secret"]).verify(post.body, post.headers)
+    assert (told["requestId"], told["orderId"]) == (accepted["requestId"], order["id"])
+    assert (told["status"], told["result"]["orderStatus"]) == ("COMPLETED", "APPROVED")

@@ -4,6 +4,7 @@
 * ``records``: what is kept, and how deliveries move on
 * ``management``: webhooks, made and changed
 * ``deliveries``: what was delivered, test events, and deliveries sent again
+* ``callbacks``: single requests about the payment of an order
 * ``wanted``: from an event to the webhooks that want it; ``fan_out``: from the log to deliveries
 * ``dispatch``: deliveries that are due, attempted; ``deliverer``: all of it, in the one process that has the lease
 """

@@ -10,6 +10,7 @@ from core.hub.tasks import Tasks
 from core.kernel.caller import operator
 from core.kernel.errors import StorageDown, Unavailable
 from core.kernel.ids import TenantId
+from core.models.callbacks import OrderCallback
 from core.models.webhooks import DeliveryAttempt, DeliveryRecord, DeliveryStatus, Webhook, WebhookState
 from core.ports.records import Between, Equal, Query, TransientFailure
 from core.services.webhooks.records import Tried, event_of, settle
@@ -102,8 +103,9 @@ class Dispatch:
     async def _attempt_due(self, webhook_id: str, tenant: TenantId) -> None:
         store, now = self._store, self._store.clock()
         async with store.storage.read(tenant) as tx:
-            webhook, state = await tx.get(Webhook, webhook_id), await tx.get(WebhookState, webhook_id)
-            if webhook is None or state is None:
+            target = await tx.get(Webhook, webhook_id) or await tx.get(OrderCallback, webhook_id)
+            state = await tx.get(WebhookState, webhook_id)
+            if state is None:
                 return
             due = (
                 Equal("webhook_id", webhook_id),
@@ -113,7 +115,14 @@ class Dispatch:
             most = _ATTEMPTS if state.failing_since is None else _ATTEMPTS_FAILING
             found = await tx.find(Query(DeliveryRecord, due, "next_attempt_at", most))
             viewer = await viewer_of_maker(tx, tenant, state.maker, now)
-        allowed = [one for one in found if viewer is not None and viewer.sees(event_of(one), ())]
+        if target is None:
+            await self._forget(state)
+            return
+        allowed = [
+            one
+            for one in found
+            if isinstance(target, OrderCallback) or (viewer is not None and viewer.sees(event_of(one), ()))
+        ]
         forbidden = [one for one in found if one not in allowed]
         keys = [state.secret]
         if (
@@ -122,9 +131,17 @@ class Dispatch:
             and now < state.previous_until
         ):
             keys.append(state.previous_secret)
-        tried = await asyncio.gather(*(self._attempt(webhook.url, keys, one) for one in allowed))
+        tried = await asyncio.gather(*(self._attempt(target.url, keys, one) for one in allowed))
         ctx = Context(store, operator(tenant), writes=True)
         await commit(ctx, lambda within: settle(within, webhook_id, tried, forbidden))
+
+    async def _forget(self, state: WebhookState) -> None:
+        """The target is gone, with its tenant or since it has expired."""
+
+        async def work(ctx: Context) -> None:
+            await (await ctx.tx()).delete(WebhookState, state.id)
+
+        await commit(Context(self._store, operator(TenantId(state.tenant_id)), writes=True), work)
 
     async def _attempt(self, url: str, keys: list[str], delivery: DeliveryRecord) -> Tried:
         loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from core.models.webhooks import (
     WebhookStatus,
 )
 from core.ports.records import Equal, OneOf
+from core.services.webhooks.callbacks import answer_callbacks
 from core.services.webhooks.records import MAX_PENDING, delivery_of, disable
 from core.services.webhooks.wanted import WantedOfTenants
 from core.store.context import Context
@@ -34,15 +35,16 @@ class FanOut:
 
     async def take(self, tenant: TenantId, events: Sequence[Event]) -> int:
         """Make the deliveries of consecutive events durable; says how many there are."""
+        answered = await answer_callbacks(self._store, tenant, events)
         wanted = await self._wanted.of(tenant, self._store.clock())
         if wanted is None:
-            return 0
+            return answered
         pairs = [(event, webhook_id) for event in events for webhook_id in wanted.find(event)]
         ctx = Context(self._store, operator(tenant), writes=True)
         for start in range(0, len(pairs), _BATCH_DELIVERIES):
             batch = pairs[start : start + _BATCH_DELIVERIES]
             await commit(ctx, partial(_add, pairs=batch))
-        return len(pairs)
+        return answered + len(pairs)
 
 
 async def _add(ctx: Context, pairs: Sequence[tuple[Event, str]]) -> None:

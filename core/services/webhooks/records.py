@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from core.kernel.events import STAFF_ONLY, Audience, Event, aggregate_of
 from core.kernel.ids import TenantId, new_id
+from core.models.callbacks import OrderCallback
 from core.models.webhooks import (
     WEBHOOK_DISABLED,
     DeliveryAttempt,
@@ -110,7 +111,8 @@ async def settle(ctx: Context, webhook_id: str, tried: list[Tried], forbidden: l
     tx = await ctx.tx()
     webhook = await tx.get(Webhook, webhook_id, lock=True)
     state = await tx.get(WebhookState, webhook_id, lock=True)
-    if webhook is None or state is None:
+    callback = None if webhook is not None else await tx.get(OrderCallback, webhook_id, lock=True)
+    if state is None or (webhook is None and callback is None):
         return
     reason: DisabledReason | None = None
     for one in tried:
@@ -119,14 +121,10 @@ async def settle(ctx: Context, webhook_id: str, tried: list[Tried], forbidden: l
             continue
         done = _after(record, one, ctx.now)
         await tx.update(done)
-        if one.answer.is_success:
-            state = state.model_copy(update={"failing_since": None})
-        elif state.failing_since is None:
-            state = state.model_copy(update={"failing_since": one.attempt.at})
-        elif ctx.now - state.failing_since >= _FAILING_LIMIT:
-            reason = DisabledReason.FAILING
-        if one.answer.status == _GONE:
-            reason = DisabledReason.GONE
+        reason = _given_up(state, one.answer, ctx.now) or reason
+        if one.answer.is_success or state.failing_since is None:
+            failing_since = None if one.answer.is_success else one.attempt.at
+            state = state.model_copy(update={"failing_since": failing_since})
         if done.status is not DeliveryStatus.PENDING:
             state = await _go_on(tx, state, done, ctx.now)
     for refused in forbidden:
@@ -138,12 +136,27 @@ async def settle(ctx: Context, webhook_id: str, tried: list[Tried], forbidden: l
             done = _ended(record, DeliveryStatus.FAILED, attempt, ctx.now)
             await tx.update(done)
             state = await _go_on(tx, state, done, ctx.now)
-    if reason is not None and webhook.status is WebhookStatus.ENABLED:
+    if webhook is None and not state.pending:
+        # A callback is made once; its secret is kept no longer.
+        await tx.delete(WebhookState, state.id)
+        await tx.delete(OrderCallback, state.id)
+        return
+    if webhook is not None and reason is not None and webhook.status is WebhookStatus.ENABLED:
         await disable(ctx, webhook, reason)
         state = state.model_copy(update={"due_at": None})
     else:
-        state = await with_due(tx, state, enabled=webhook.status is WebhookStatus.ENABLED)
+        enabled = webhook is None or webhook.status is WebhookStatus.ENABLED
+        state = await with_due(tx, state, enabled=enabled)
     await tx.update(state)
+
+
+def _given_up(state: WebhookState, answer: Answer, now: datetime) -> DisabledReason | None:
+    """Why an endpoint gets nothing any more after an answer; None when it does."""
+    if answer.status == _GONE:
+        return DisabledReason.GONE
+    since = state.failing_since
+    failing = not answer.is_success and since is not None and now - since >= _FAILING_LIMIT
+    return DisabledReason.FAILING if failing else None
 
 
 async def disable(ctx: Context, webhook: Webhook, reason: DisabledReason) -> None:

@@ -229,7 +229,7 @@ async def test_nobody_writes_while_a_tenant_is_removed_and_a_removal_that_stoppe
     def stops(of: TenantId) -> AbstractAsyncContextManager[Transaction]:
         nonlocal commits
         commits += 1
-        if commits == 10:
+        if commits == 11:
             raise RuntimeError("the node stops")
         return write(of)
 

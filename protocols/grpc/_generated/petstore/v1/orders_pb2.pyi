@@ -929,3 +929,69 @@ class Receipt(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class RequestOrderCallbackRequest(_message.Message):
+    """Asks to be called back: amount and currency are the order's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    CALLBACK_URL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The order's."""
+    amount: _builtins.str
+    """The order's total, as a decimal with at most two places."""
+    currency: _builtins.str
+    """The order's currency (ISO 4217)."""
+    callback_url: _builtins.str
+    """Where the callback is posted to."""
+    @_builtins.property
+    def timestamp(self) -> _timestamp_pb2.Timestamp:
+        """When this is asked for."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        timestamp: _timestamp_pb2.Timestamp | None = ...,
+        callback_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timestamp", b"timestamp"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "callback_url", b"callback_url", "currency", b"currency", "id", b"id", "timestamp", b"timestamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestOrderCallbackRequest: _TypeAlias = RequestOrderCallbackRequest  # noqa: Y015
+
+@_typing.final
+class OrderCallbackAccepted(_message.Message):
+    """A callback that will be made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Names the callback: its `requestId` and `webhook-id`."""
+    secret: _builtins.str
+    """What the callback is signed with; shown only this once."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderCallbackAccepted: _TypeAlias = OrderCallbackAccepted  # noqa: Y015

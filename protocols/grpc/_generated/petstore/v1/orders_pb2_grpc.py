@@ -60,6 +60,11 @@ class OrderServiceStub:
                 request_serializer=petstore_dot_v1_dot_orders__pb2.PayOrderRequest.SerializeToString,
                 response_deserializer=petstore_dot_v1_dot_orders__pb2.Payment.FromString,
                 _registered_method=True)
+        self.RequestOrderCallback = channel.unary_unary(
+                '/petstore.v1.OrderService/RequestOrderCallback',
+                request_serializer=petstore_dot_v1_dot_orders__pb2.RequestOrderCallbackRequest.SerializeToString,
+                response_deserializer=petstore_dot_v1_dot_orders__pb2.OrderCallbackAccepted.FromString,
+                _registered_method=True)
         self.UpdateOrderStatus = channel.unary_unary(
                 '/petstore.v1.OrderService/UpdateOrderStatus',
                 request_serializer=petstore_dot_v1_dot_orders__pb2.UpdateOrderStatusRequest.SerializeToString,
@@ -112,6 +117,13 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestOrderCallback(self, request, context):
+        """Asks for one signed POST once the payment of an order has succeeded or failed, or the order is cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateOrderStatus(self, request, context):
         """Moves an order to its next status, for STAFF: APPROVED, SHIPPED, DELIVERED.
         """
@@ -153,6 +165,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.PayOrder,
                     request_deserializer=petstore_dot_v1_dot_orders__pb2.PayOrderRequest.FromString,
                     response_serializer=petstore_dot_v1_dot_orders__pb2.Payment.SerializeToString,
+            ),
+            'RequestOrderCallback': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestOrderCallback,
+                    request_deserializer=petstore_dot_v1_dot_orders__pb2.RequestOrderCallbackRequest.FromString,
+                    response_serializer=petstore_dot_v1_dot_orders__pb2.OrderCallbackAccepted.SerializeToString,
             ),
             'UpdateOrderStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateOrderStatus,
@@ -301,6 +318,33 @@ class OrderService:
             '/petstore.v1.OrderService/PayOrder',
             petstore_dot_v1_dot_orders__pb2.PayOrderRequest.SerializeToString,
             petstore_dot_v1_dot_orders__pb2.Payment.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestOrderCallback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/petstore.v1.OrderService/RequestOrderCallback',
+            petstore_dot_v1_dot_orders__pb2.RequestOrderCallbackRequest.SerializeToString,
+            petstore_dot_v1_dot_orders__pb2.OrderCallbackAccepted.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,8 @@ class OrderServiceStub:
     """Cancels an order that was not shipped yet: its pets are available again, and its payment is refunded."""
     PayOrder: _grpc.UnaryUnaryMultiCallable[_orders_pb2.PayOrderRequest, _orders_pb2.Payment]
     """Pays an order. A declined payment is not an error of the call: the payment's status is then FAILED."""
+    RequestOrderCallback: _grpc.UnaryUnaryMultiCallable[_orders_pb2.RequestOrderCallbackRequest, _orders_pb2.OrderCallbackAccepted]
+    """Asks for one signed POST once the payment of an order has succeeded or failed, or the order is cancelled."""
     UpdateOrderStatus: _grpc.UnaryUnaryMultiCallable[_orders_pb2.UpdateOrderStatusRequest, _orders_pb2.Order]
     """Moves an order to its next status, for STAFF: APPROVED, SHIPPED, DELIVERED."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_orders_pb2.GetReceiptRequest, _orders_pb2.Receipt]
@@ -67,6 +69,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Cancels an order that was not shipped yet: its pets are available again, and its payment is refunded."""
     PayOrder: _aio.UnaryUnaryMultiCallable[_orders_pb2.PayOrderRequest, _orders_pb2.Payment]  # type: ignore[assignment]
     """Pays an order. A declined payment is not an error of the call: the payment's status is then FAILED."""
+    RequestOrderCallback: _aio.UnaryUnaryMultiCallable[_orders_pb2.RequestOrderCallbackRequest, _orders_pb2.OrderCallbackAccepted]  # type: ignore[assignment]
+    """Asks for one signed POST once the payment of an order has succeeded or failed, or the order is cancelled."""
     UpdateOrderStatus: _aio.UnaryUnaryMultiCallable[_orders_pb2.UpdateOrderStatusRequest, _orders_pb2.Order]  # type: ignore[assignment]
     """Moves an order to its next status, for STAFF: APPROVED, SHIPPED, DELIVERED."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_orders_pb2.GetReceiptRequest, _orders_pb2.Receipt]  # type: ignore[assignment]
@@ -116,6 +120,14 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_orders_pb2.Payment, _abc.Awaitable[_orders_pb2.Payment]]:
         """Pays an order. A declined payment is not an error of the call: the payment's status is then FAILED."""
+
+    @_abc_1.abstractmethod
+    def RequestOrderCallback(
+        self,
+        request: _orders_pb2.RequestOrderCallbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orders_pb2.OrderCallbackAccepted, _abc.Awaitable[_orders_pb2.OrderCallbackAccepted]]:
+        """Asks for one signed POST once the payment of an order has succeeded or failed, or the order is cancelled."""
 
     @_abc_1.abstractmethod
     def UpdateOrderStatus(
