@@ -197,14 +197,17 @@ async def settle_abandoned(store: StoreParts) -> None:
             await _settle_abandoned(store, payment)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one payment, the others are settled
             failed += 1
-            example = example or (payment.id, error)
+            example = example or (payment.tenant_id, error)
         else:
-            log.warning("a payment that was interrupted is settled", extra={"payment": payment.id})
+            log.warning("a payment that was interrupted is settled", extra={"tenant": payment.tenant_id})
     if example is not None:
         # One line for all: thousands may wait for a processor that is away.
-        payment_id, cause = example
+        tenant, cause = example
         log.error(
-            "%d interrupted payments cannot be settled yet, %s among them", failed, payment_id, exc_info=cause
+            "%d interrupted payments cannot be settled yet, one of tenant %s among them",
+            failed,
+            tenant,
+            exc_info=cause,
         )
 
 

@@ -587,3 +587,7 @@ async def test_payments_that_cannot_be_settled_keep_no_others_waiting(
     await settle_abandoned(shop.store)
     assert [kind for kind, _ in await shop.news(0)].count("payment.succeeded") == 2
     assert caplog.text.count("3 interrupted payments cannot be settled yet") == 1
+    # Whoever knows the id of a visitor's payment may listen to it: logs have many readers.
+    told = str([vars(record) for record in caplog.records])
+    assert shop.tenant in told
+    assert not [reference for reference in processor.asked if reference in told]

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from core.kernel.errors import BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Unauthorized
+from core.kernel.events import PUBLIC
 from core.kernel.ids import new_id
 from core.models import examples
 from core.models.pets import Pet, PetStatus
+from core.services.classic.pets import DELETE_PET as CLASSIC_DELETE
 from core.services.inventory import COUNT_PETS, GET_INVENTORY
 from core.services.orders import PLACE_ORDER
 from core.services.pets import (
@@ -515,11 +517,22 @@ async def test_a_removed_pet_is_gone_and_announced(shop: Shop) -> None:
 
 async def test_a_reserved_pet_keeps_its_status_and_stays(shop: Shop) -> None:
     pet = await create(shop)
-    await shop.call(PLACE_ORDER, shop.visitor, {"petId": pet.id})
-    await shop.refusal(Conflict, DELETE_PET, id=pet.id)
+    order = await shop.call(PLACE_ORDER, shop.visitor, {"petId": pet.id})
+    refusals = [
+        await shop.refusal(Conflict, DELETE_PET, id=pet.id),
+        await shop.refusal(Conflict, CLASSIC_DELETE, number=pet.number),
+    ]
     for status in ("AVAILABLE", "ADOPTED", "NOT_AVAILABLE"):
-        await shop.refusal(Conflict, UPDATE_PET, body={"status": status}, id=pet.id)
-        await shop.refusal(Conflict, REPLACE_PET, body={**DOG, "status": status}, id=pet.id)
+        refusals += [
+            await shop.refusal(Conflict, UPDATE_PET, body={"status": status}, id=pet.id),
+            await shop.refusal(Conflict, REPLACE_PET, body={**DOG, "status": status}, id=pet.id),
+        ]
+    # Whoever knows the id of a visitor's order may read and cancel it, and pets are anybody's to ask about.
+    assert all("reserved by an order" in refusal.detail for refusal in refusals)
+    assert not any(order.id in refusal.detail for refusal in refusals)
+    public = [event for event in await shop.events() if event["audience"] == PUBLIC.encode()]
+    assert public
+    assert order.id not in str(public)
     renamed = await shop.call(REPLACE_PET, body={**DOG, "name": "Rex"}, id=pet.id)
     assert (renamed.name, renamed.status) == ("Rex", PetStatus.PENDING)
 
