@@ -7,6 +7,7 @@
 ``images``    calls with one image, in parts
 ``buffer``    what waits for the client of one stream
 ``streams``   events as they happen, and conversations
+``advisor``   the advisor's answers, token by token
 ``wire``      messages and the store's values, translated into one another
 ``errors``    how the store's errors look: statuses with details
 

@@ -7,6 +7,7 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from core.kernel.limits import Limits
 from core.live.sessions import Sessions
+from protocols.grpc.advisor import Completions
 from protocols.grpc.bindings import BINDINGS, SERVICES, Binding
 from protocols.grpc.images import Download, Upload
 from protocols.grpc.rpc import CallContext, OnEnd
@@ -40,6 +41,8 @@ class GrpcDoor(grpc.GenericRpcHandler):
         self._handlers[_path(subscribe)] = grpc.unary_stream_rpc_method_handler(EventStreams(calls).answer)
         converse = SERVICES["ChatService"].methods_by_name["Converse"]
         self._handlers[_path(converse)] = grpc.stream_stream_rpc_method_handler(Conversations(calls).answer)
+        complete = SERVICES["AdvisorService"].methods_by_name["Complete"]
+        self._handlers[_path(complete)] = grpc.unary_stream_rpc_method_handler(Completions(calls).answer)
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails

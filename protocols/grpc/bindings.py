@@ -37,6 +37,7 @@ from core.store.operation import AnyOperation
 from core.store.store import Call
 from protocols.grpc._generated.petstore.v1 import (
     adoptions_pb2,
+    advisor_pb2,
     api_keys_pb2,
     chats_pb2,
     devices_pb2,
@@ -67,6 +68,7 @@ SERVICES: dict[str, ServiceDescriptor] = {
         events_pb2,
         tenants_pb2,
         webhooks_pb2,
+        advisor_pb2,
     )
     for name, service in module.DESCRIPTOR.services_by_name.items()
 }

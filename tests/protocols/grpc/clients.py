@@ -17,6 +17,7 @@ from core.kernel.ids import TenantId
 from gateway.health import Health
 from gateway.server.grpc_server import GrpcOptions, GrpcServer, reserve
 from protocols.grpc._generated.petstore.v1 import events_pb2
+from protocols.grpc._generated.petstore.v1.advisor_pb2_grpc import AdvisorServiceStub
 from protocols.grpc._generated.petstore.v1.api_keys_pb2_grpc import ApiKeyServiceStub
 from protocols.grpc._generated.petstore.v1.chats_pb2_grpc import ChatServiceStub
 from protocols.grpc._generated.petstore.v1.devices_pb2_grpc import DeviceServiceStub
@@ -96,6 +97,7 @@ class Client:
         self.inventory = InventoryServiceStub(channel)
         self.chats = ChatServiceStub(channel)
         self.events = EventServiceStub(channel)
+        self.advisor = AdvisorServiceStub(channel)
         self.api_keys = ApiKeyServiceStub(channel)
         self.devices = DeviceServiceStub(channel)
         self.tenants = TenantServiceStub(channel)

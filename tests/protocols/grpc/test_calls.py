@@ -19,7 +19,7 @@ from tests.protocols.live import new_tenant
 PET = pets_pb2.CreatePetRequest(
     name="Biscuit", species=pets_pb2.DOG, breed="Beagle", age_months=14, price="350.10", size=pets_pb2.SIZE_LARGE
 )  # fmt: skip
-LIVE = {"Subscribe", "Converse"}
+LIVE = {"Complete", "Subscribe", "Converse"}
 
 
 # --- the table ---

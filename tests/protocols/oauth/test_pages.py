@@ -23,7 +23,7 @@ def test_a_user_logs_in_and_allows_and_is_led_back(gateway: Gateway, app: App) -
         page = page.send(action="login", username="demo", password="demo-password")
         assert page.heading == "Allow Paws & <b>Claws</b>?"
         assert "Read pets and the stock." in page.text
-        assert "Take part in support chats." not in page.text
+        assert "Take part in support chats" not in page.text
         back = page.send(action="allow")
         assert back.answer.headers["location"].startswith(CALLBACK + "?code=")
         assert back.led_to.keys() == {"code", "state", "iss"}
