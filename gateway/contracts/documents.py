@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from gateway import well_known
 from gateway.contracts.asyncapi import asyncapi_document
 from gateway.contracts.protobuf import generated_code
+from gateway.contracts.webhooks import with_webhooks
 from protocols.advisor import openapi as advisor
 from protocols.classic import openapi as classic
 from protocols.graphql.schema import schema_text
@@ -27,10 +28,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 def http_document() -> dict[str, Any]:
     """The OpenAPI document of the HTTP port: REST, and beside it the advisor, the event stream, OAuth and what is well
     known."""
-    return openapi_document(
+    document = openapi_document(
         {**advisor.paths(), **sse.PATHS, **oauth.PATHS, **well_known.PATHS},
         {**advisor.schemas(), **sse.SCHEMAS, **oauth.SCHEMAS},
     )
+    return with_webhooks(document)
 
 
 def http_document_3_1() -> dict[str, Any]:
