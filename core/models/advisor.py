@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -69,13 +69,21 @@ def _joined(value: object) -> object:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
+_PART = {
+    "type": "object",
+    "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+    "required": ["type", "text"],
+}
+_IN_PARTS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": _PART}]})
+
+
 class Turn(_Open):
     """One message of a conversation."""
 
     role: SpeakerRole
     """Whose words these are."""
-    content: Annotated[Text, BeforeValidator(_joined)] = ""
-    """The words, or a list of parts of type ``text``."""
+    content: Annotated[Text, BeforeValidator(_joined), _IN_PARTS] = ""
+    """The words."""
 
 
 class StreamOptions(_Open):
