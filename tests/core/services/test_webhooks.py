@@ -17,6 +17,7 @@ from core.kernel.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 from core.models.users import User
 from core.models.webhooks import DeliveryRecord, DeliveryStatus, WebhookState
 from core.ports.records import Query
+from core.services.api_keys import CREATE_API_KEY, DELETE_API_KEY
 from core.services.orders import PLACE_ORDER
 from core.services.pets import CREATE_PET, UPDATE_PET
 from core.services.tenant import RESET_TENANT
@@ -30,6 +31,7 @@ from core.services.webhooks.management import (
     ROTATE_WEBHOOK_SECRET,
     UPDATE_WEBHOOK,
 )
+from tests.core.accounts import by_key
 from tests.core.stores import Shop, compose, open_store, staff_of, user_in
 from tests.core.webhook_endpoints import Endpoints, delivering
 from tests.waiting import eventually
@@ -280,7 +282,7 @@ async def test_the_store_disables_one_that_fails_for_days_is_gone_or_far_behind(
 
 
 async def test_what_is_sent_follows_the_rights_of_whoever_answers_for_it(world: World) -> None:
-    """Of an API key without orders come no orders; who is no longer of the staff gets nothing, nor a redelivery."""
+    """Who is no longer of the staff gets nothing, nor a redelivery, until somebody else answers for the webhook."""
     other = staff_of(world.tenant)
     assert other.user_id is not None
     account = user_in(world.tenant, user_id=other.user_id, username="other", role=Role.STAFF)
@@ -382,3 +384,23 @@ async def test_of_two_nodes_one_delivers_and_the_other_goes_on(world: World, tmp
         await eventually(lambda: _statuses(world, webhook.id, {"SUCCEEDED"}))
     await other.hub.stop()
     assert len({post.headers["webhook-id"] for post in world.endpoints.posts}) == 6
+
+
+async def test_an_api_key_gets_what_its_scopes_cover_and_nothing_once_it_is_gone(world: World) -> None:
+    made = await world.call(CREATE_API_KEY, body={"name": "Hooks", "scopes": ["write:webhooks", "read:pets"]})
+    key = await by_key(world, made.key)
+    await world.hook("#", caller=key)
+    everything = await world.hook("#", url=OTHER)
+    async with delivering(world.store):
+        await world.call(PLACE_ORDER, body={"petId": await world.pet()})
+        await eventually(lambda: _statuses(world, everything.id, {"SUCCEEDED"}))
+        await eventually(lambda: world.endpoints.at(URL))
+        seen = {post.event["topic"].partition("/")[0] for post in world.endpoints.at(URL)}
+        assert seen <= {"pets", "inventory"}
+        assert "orders" in {post.event["topic"].partition("/")[0] for post in world.endpoints.at(OTHER)}
+        await world.call(DELETE_API_KEY, id=made.id)
+        before = len(world.endpoints.at(OTHER))
+        last = await world.pet()
+        await eventually(lambda: len(world.endpoints.at(OTHER)) > before)
+        await eventually(lambda: _statuses(world, everything.id, {"SUCCEEDED"}))
+    assert all(last not in post.body.decode() for post in world.endpoints.at(URL))
