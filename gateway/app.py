@@ -60,11 +60,12 @@ def build_app(node: Node, access: AccessLog) -> Router:
         "/mqtt": Mount("mqtt", MqttSocketDoor(node.mqtt)),
     }
     only = WebSocketsOnly(origins=origins)
+    classic = ClassicDoor(store, classic_documents(store.public_url))
     router = Router(
         Mount("rest", RestDoor(store, Pages(DOCUMENTS), origins=origins)),
         paths={path: mount._replace(serve=only) for path, mount in sockets.items()} | paths,
         sockets=sockets,
-        trees={ClassicDoor.prefix: Mount("classic", ClassicDoor(store, classic_documents(store.public_url)))},
+        trees={ClassicDoor.prefix: Mount("classic", classic, refuse=classic.refuse)},
         metrics=metrics,
         access=access,
         pages=Cors(settings.socket_origins),

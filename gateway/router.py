@@ -28,11 +28,16 @@ _LEAST_PRIVATE_CODE = 3000
 
 
 class Mount(NamedTuple):
-    """Where a door hangs. ``lasting``: its requests last as long as the client likes, so that nobody times them."""
+    """Where a door hangs.
+
+    ``lasting``: its requests last as long as the client likes, so that nobody times them. ``refuse`` answers the
+    requests to it that the server has refused.
+    """
 
     door: str
     serve: ASGIApp
     lasting: bool = False
+    refuse: ASGIApp = refuse
 
 
 class Router:
@@ -86,11 +91,11 @@ class Router:
             for beginning, tree in self._trees:
                 if path.startswith(beginning):
                     mount = tree
-        door, serve, lasting = mount
+        door, serve, lasting, refuse_request = mount
         state = scope.setdefault("state", {})
         state[RESOURCE_METADATA] = self._resource_metadata
         if REFUSAL in state:
-            serve = refuse
+            serve = refuse_request
         elif path == "*":
             serve = tell_methods
         connection = http_connection_of(scope)
@@ -112,7 +117,7 @@ class Router:
         started = perf_counter()
         path = scope["path"]
         known = path in self._sockets
-        door, serve, _ = self._sockets[path] if known else self._rest._replace(serve=_refuse_unknown)
+        door, serve, *_ = self._sockets[path] if known else self._rest._replace(serve=_refuse_unknown)
         headers = read_headers(scope["headers"])
         if not self._pages.admits(headers):
             serve = _refuse_page

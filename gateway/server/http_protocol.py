@@ -19,6 +19,7 @@ from gateway.server.request_head import (
     fault_of_head,
     fault_of_syntax,
     head_too_large,
+    target_of,
 )
 from protocols.http.connection import EXTENSION, REFUSAL
 from protocols.http.headers import Header
@@ -68,6 +69,8 @@ class HttpProtocol(WritableProtocol):
     _turn_comes = False
     _end_waits = False
     _framing: list[Header]
+    #: The target of a request whose method the parser does not know.
+    _unknown_target = b""
     #: The call that answers now; others may wait behind it.
     _answering: HttpConnection | None = None
 
@@ -184,6 +187,9 @@ class HttpProtocol(WritableProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._go_on(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError as error:
+            if not self._progressed and isinstance(error, httptools.HttpParserInvalidMethodError):
+                # The parser stops before the target, which says where the request was to go.
+                self._unknown_target = target_of(data)
             self._refuse(fault_of_syntax(error, data))
         if self._progressed:
             self._unproductive = 0
@@ -330,7 +336,7 @@ class HttpProtocol(WritableProtocol):
         scope = cast("dict[str, Any]", self.scope)
         scope.setdefault("method", "GET")
         try:
-            path = httptools.parse_url(self.url).path or b"/"
+            path = httptools.parse_url(self.url or self._unknown_target).path or b"/"
         except httptools.HttpParserInvalidURLError:
             path = b"/"
         scope["state"][REFUSAL] = error

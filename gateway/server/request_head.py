@@ -24,8 +24,8 @@ FRAMING_FIELDS = frozenset((b"host", b"transfer-encoding", b"expect"))
 
 # RFC 3986, section 3.2.2, and RFC 9112, section 3.2: it may be empty, but not have a user or a path.
 _HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
-# RFC 9110, sections 5.6.2 and 9.1.
-_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |$)")
+# RFC 9110, sections 5.6.2 and 9.1, and RFC 9112, section 3; empty lines before it do not matter (section 2.2).
+_METHOD = re.compile(rb"[\r\n]*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: ([\x21-\x7e]*)|$)")
 
 
 def fault_of_head(
@@ -87,3 +87,9 @@ def fault_of_syntax(error: HttpParserError, data: bytes) -> StoreError | HttpErr
     if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(data):
         return HttpError(NOT_IMPLEMENTED, "The request's method is not known here.")
     return BadRequest("This is not HTTP/1.1, or breaks its rules.")
+
+
+def target_of(data: bytes) -> bytes:
+    """The target behind a method that the parser does not know; empty when none follows. ``data`` begins with it."""
+    found = _METHOD.match(data)
+    return (found[1] or b"") if found else b""

@@ -15,6 +15,7 @@ from protocols.http.cors import NO_PAGES
 from protocols.http.credentials import address_of, read_credentials
 from protocols.http.exchange import Exchange
 from protocols.http.headers import Header
+from protocols.http.no_door import raise_refusal
 from protocols.http.problems import HttpError, method_not_allowed
 from protocols.http.response import Response
 from protocols.http.routing import Routes
@@ -48,9 +49,11 @@ class ClassicDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        exchange = Exchange(scope, receive, send, NO_PAGES)
-        exchange.common.extend(_PAGES)
-        await exchange.run(self._answer, tell=tell)
+        await _exchange(scope, receive, send).run(self._answer, tell=tell)
+
+    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request that the server has refused."""
+        await _exchange(scope, receive, send).run(raise_refusal, tell=tell)
 
     async def _answer(self, exchange: Exchange) -> Response:
         values: list[str] = []
@@ -81,6 +84,12 @@ class ClassicDoor:
         found = read_credentials(exchange.scope, exchange.headers)
         key = exchange.headers.get(b"api_key")
         return found if key is None else found._replace(api_key=key.decode("latin-1"))
+
+
+def _exchange(scope: Scope, receive: Receive, send: Send) -> Exchange:
+    exchange = Exchange(scope, receive, send, NO_PAGES)
+    exchange.common.extend(_PAGES)
+    return exchange
 
 
 class _Document:

@@ -14,11 +14,12 @@ from protocols.http.response import Response
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request that the server has refused, as `protocols.http.connection.REFUSAL` says."""
+    await Exchange(scope, receive, send, NO_PAGES).run(raise_refusal)
 
-    async def answer(_: Exchange) -> None:
-        raise scope["state"][REFUSAL]
 
-    await Exchange(scope, receive, send, NO_PAGES).run(answer)
+async def raise_refusal(exchange: Exchange) -> None:
+    """Raise the error of a request that the server has refused: for doors that tell errors in their own way."""
+    raise exchange.state[REFUSAL]
 
 
 async def tell_methods(scope: Scope, receive: Receive, send: Send) -> None:

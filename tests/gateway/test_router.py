@@ -262,6 +262,26 @@ async def test_what_is_for_no_door_is_told_so(opened: Opened, caplog: pytest.Log
     assert not caplog.records
 
 
+async def test_what_the_server_refuses_is_told_as_the_door_tells_errors(opened: Opened) -> None:
+    async with serving(opened.router, whole=True) as running:
+
+        async def refusal(request: bytes) -> tuple[bytes, dict[str, Any]]:
+            async with connected(running.port) as client:
+                client.send(request)
+                return await client.read_head(), json.loads(await client.read_to_end())
+
+        _, problem = await refusal(b"BREW /v1/orders HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (problem["status"], problem["instance"]) == (501, "/v1/orders")
+        head, told = await refusal(b"BREW /api/v3/pet HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert told == {"code": 501, "message": "HTTP 501 Not Implemented"}
+        assert head.startswith(b"HTTP/1.1 501 ")
+        assert b"\r\naccess-control-allow-origin: *\r\n" in head
+        assert opened.lines()[-1]["door"] == "classic"
+        _, told = await refusal(b"GET /api/v3/pet/1 HTTP/1.1\r\n\r\n")
+        assert set(told) == {"code", "message"}
+        assert told["code"] == 400
+
+
 async def test_requests_are_counted_by_operation_and_status(opened: Opened) -> None:
     pets = (await opened.client.get("/v1/pets?limit=2")).json()["data"]
     for pet in pets:

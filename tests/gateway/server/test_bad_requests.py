@@ -195,6 +195,33 @@ async def test_a_handshake_that_is_none_is_answered_with_a_problem(fields: bytes
         )
 
 
+@pytest.mark.parametrize(
+    ("request_", "path"),
+    [
+        (b"BREW /x/y?a=b HTTP/1.1\r\nHost: a\r\n\r\n", "/x/y"),
+        (b"\r\nBREW /x HTTP/1.1\r\nHost: a\r\n\r\n", "/x"),
+        (b"get http://a/x%20y HTTP/1.1\r\nHost: a\r\n\r\n", "/x%20y"),
+        (b"BREW /x\xff HTTP/1.1\r\nHost: a\r\n\r\n", "/x"),
+        (b"BREW", "/"),
+        (b"BREW ", "/"),
+        (b"BREW x HTTP/1.1\r\n\r\n", "/"),
+    ],
+)
+async def test_a_request_of_an_unknown_method_is_told_its_path(request_: bytes, path: str) -> None:
+    async with serving(Echo()) as running, connected(running.port) as client:
+        client.send(request_)
+        problem = await problem_of(client)
+    assert (problem["status"], problem["instance"]) == (501, path)
+
+
+async def test_the_path_of_an_unknown_method_is_told_behind_other_requests() -> None:
+    async with serving(Echo()) as running, connected(running.port) as client:
+        client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await answer_of(client))[0] == 200
+        client.send(b"BREW /y HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await problem_of(client))["instance"] == "/y"
+
+
 async def test_the_first_of_several_faults_is_told_alone(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(Echo()) as running, connected(running.port) as client:
         client.send(b"GET /x HTTP/1.1\r\nHost: a b\r\n\r\n" + b"\x00 no HTTP\r\n\r\n")
