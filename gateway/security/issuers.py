@@ -11,8 +11,9 @@ from gateway.security.remote_keys import RemoteKeys
 from gateway.security.tokens import claims_of, header_of
 from gateway.security.trusted_issuer import TrustedIssuer
 
-#: What a token may say that it is; one for another purpose says so (RFC 8725, section 3.11).
-_TYPES = frozenset({None, "JWT", "at+jwt", "application/at+jwt"})
+#: What a token says that it is (RFC 9068, section 4), ``JWT`` where its issuer says no more. One of another type, or of
+#: none, may be for another purpose (RFC 8725, section 3.11).
+_TYPES = frozenset({"JWT", "at+jwt", "application/at+jwt"})
 _REQUIRED = ("iss", "sub", "aud", "exp", "iat")
 _MAX_SUBJECT = 255
 #: By how much an issuer's clock may be ahead of ours.

@@ -38,7 +38,12 @@ class IssuerServer:
         return {"keys": [{"kid": kid, **public_jwk(key.public_key())} for kid, key in self.keys.items()]}
 
     def token(
-        self, kid: str | None = "k1", *, key: PrivateKey | None = None, typ: str = "at+jwt", **claims: Any
+        self,
+        kid: str | None = "k1",
+        *,
+        key: PrivateKey | None = None,
+        typ: str | None = "at+jwt",
+        **claims: Any,
     ) -> str:
         """A token; a claim of None is left out."""
         now = datetime.now(UTC)

@@ -65,7 +65,8 @@ async def test_a_good_token_says_who_it_is(server: IssuerServer, issuers: Issuer
     [{"aud": "other"}, {"aud": ["other"]}, {"aud": None}, {"aud": f"{AUDIENCE}2"}, {"aud": []}, {"iss": None},
      {"iss": "https://other.example"}, {"sub": None}, {"sub": ""}, {"sub": "x" * 256}, {"exp": 1}, {"exp": None},
      {"iat": None}, {"iat": 9_999_999_999}, {"nbf": 9_999_999_999}, {"exp": 10**30}, {"iat": -(10**30)},
-     {"scope": ["read:user"]}, {"typ": "logout+jwt"}, {"typ": "secevent+jwt"}],
+     {"scope": ["read:user"]}, {"typ": "logout+jwt"}, {"typ": "secevent+jwt"},
+     {"typ": None}, {"typ": ""}, {"typ": 7}],
 )  # fmt: skip
 async def test_a_token_that_is_not_for_us_or_not_for_now_is_refused(
     server: IssuerServer, issuers: Issuers, odd: dict[str, Any]
