@@ -26,7 +26,7 @@ from core.kernel.validation import MergePatch
 from core.models import examples
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
-from core.models.oauth import AuthorizationCode, OAuthGrant
+from core.models.oauth import AuthorizationCode, DeviceCode, OAuthGrant
 from core.models.users import (
     ExternalIdentity,
     Login,
@@ -268,14 +268,20 @@ async def _change(ctx: Context, user: User, body: UserChange) -> User:
 
 
 async def end_other_logins(ctx: Context, tx: Transaction, user_id: str) -> None:
-    """Whoever knew the old password is logged out, at every door; the login that changed it goes on."""
+    """Whoever knew the old password is logged out, at every door; the login that changed it goes on.
+
+    The transaction holds the lock of the user's ``Login``, so that nobody allows anything meanwhile.
+    """
     ctx.revoke(password_login(user_id))
+    grants = await tx.find(Query(OAuthGrant, (Equal("user_id", user_id),)))
+    of_grants = OneOf("grant_id", tuple(grant.id for grant in grants))
+    # The codes first: whoever redeems one holds its lock, and the session that comes of it must go too.
+    await tx.delete_all(AuthorizationCode, (of_grants,))
+    await tx.delete_all(DeviceCode, (of_grants,))
     found = await tx.find(Query(LoginSession, (Equal("owner_id", user_id),)))
     others = tuple(session.id for session in found if session.id != ctx.caller.session_id)
     await tx.delete_all(LoginSession, (OneOf("id", others),))
     ctx.revoke(*(f"session:{session_id}" for session_id in others))
-    grants = await tx.find(Query(OAuthGrant, (Equal("user_id", user_id),)))
-    await tx.delete_all(AuthorizationCode, (OneOf("grant_id", tuple(grant.id for grant in grants)),))
 
 
 async def _delete(ctx: Context, params: ById, _: None) -> None:
@@ -300,9 +306,9 @@ async def remove_user(ctx: Context, user: User) -> None:
     await uncount(ctx, ApiKey, await tx.delete_all(ApiKey, owned))
     # The login is deleted first: a concurrent login holds its lock, and the session it creates must go too.
     await tx.delete(Login, user.id)
-    await tx.delete_all(LoginSession, owned)
-    # The codes of what the user allowed are worth nothing without it.
+    # The codes of what the user allowed are worth nothing without it; whoever redeems one holds its lock.
     await tx.delete_all(OAuthGrant, (Equal("user_id", user.id),))
+    await tx.delete_all(LoginSession, owned)
     await tx.delete_all(ExternalIdentity, owned)
     await remove_all(ctx, user.id)
     await tx.delete(User, user.id)

@@ -23,7 +23,7 @@ from core.models.oauth import (
 from core.ports.records import Equal, OneOf, Query, Taken, Transaction, TransientFailure
 from core.services.oauth.clients import find_client
 from core.services.oauth.errors import OAuthError, OAuthErrorCode, RefusedAuthorization
-from core.services.oauth.pages import Visit
+from core.services.oauth.pages import Visit, hold_login
 from core.store.context import Context
 from core.store.parts import StoreParts
 from core.store.store import Store
@@ -251,7 +251,11 @@ async def allow(
 
 
 async def issue_code(store: Store, request: AuthorizationRequest, visit: Visit, address: str) -> str:
-    """Note the consent, and make the code that the client redeems."""
+    """Note the consent, and make the code that the client redeems.
+
+    Raises:
+        Unauthorized: the user's login has ended.
+    """
     assert request.code_challenge is not None
     code_challenge = request.code_challenge
     code = secrets.token_urlsafe(32)
@@ -259,6 +263,7 @@ async def issue_code(store: Store, request: AuthorizationRequest, visit: Visit, 
 
     async def work(ctx: Context) -> None:
         tx = await ctx.tx()
+        await hold_login(tx, visit)
         grant = await allow(tx, request.client, visit.account.id, scopes, ctx)
         waiting = await tx.find(
             Query(

@@ -17,7 +17,7 @@ from core.ports.records import Equal, Query, Taken, TransientFailure
 from core.services.oauth.authorization import allow, read_scopes
 from core.services.oauth.clients import find_client
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
-from core.services.oauth.pages import Visit
+from core.services.oauth.pages import Visit, hold_login
 from core.store.context import Context
 from core.store.parts import StoreParts
 from core.store.store import Store
@@ -196,13 +196,19 @@ async def find_request(store: StoreParts, user_code: str, browser: str, address:
 async def decide(
     store: Store, request: DeviceRequest, visit: Visit | None, address: str, *, allowed: bool
 ) -> bool:
-    """Note what the user decided; False when it was too late, or there is nothing for them to allow."""
+    """Note what the user decided; False when it was too late, or there is nothing for them to allow.
+
+    Raises:
+        Unauthorized: the login of who allows it has ended.
+    """
     scopes = frozenset[Scope]() if visit is None else request.within_reach(visit)
     if allowed and not scopes:
         return False
 
     async def work(ctx: Context) -> bool:
         tx = await ctx.tx()
+        if allowed and visit is not None:
+            await hold_login(tx, visit)
         code = await tx.get(DeviceCode, request.code.id, lock=True)
         if code is None or code.status is not DeviceCodeStatus.WAITING or code.redeemable_until <= ctx.now:
             return False

@@ -21,7 +21,7 @@ from core.ports.records import Equal, OneOf, Query, Transaction
 from core.services.oauth.authorization import AuthorizationRequest, allow, read_scopes, within_reach
 from core.services.oauth.device import poll
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
-from core.services.oauth.pages import Visit
+from core.services.oauth.pages import Visit, hold_login
 from core.services.tokens import (
     REFRESH_LIFE,
     Issued,
@@ -128,11 +128,17 @@ async def begin_session(
 async def issue_by_browser(
     store: Store, request: AuthorizationRequest, visit: Visit, address: str
 ) -> TokenResponse:
-    """Note the consent, and make the token that the browser carries (RFC 6749, section 4.2)."""
+    """Note the consent, and make the token that the browser carries (RFC 6749, section 4.2).
+
+    Raises:
+        Unauthorized: the user's login has ended.
+    """
     scopes = within_reach(request, visit)
 
     async def work(ctx: Context) -> TokenResponse:
-        grant = await allow(await ctx.tx(), request.client, visit.account.id, scopes, ctx)
+        tx = await ctx.tx()
+        await hold_login(tx, visit)
+        grant = await allow(tx, request.client, visit.account.id, scopes, ctx)
         return (await begin_session(ctx, request.client, grant, scopes))[1]
 
     return await store.write(visitor(request.tenant, address), work)

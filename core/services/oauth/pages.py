@@ -18,6 +18,7 @@ from core.kernel.errors import Unauthorized
 from core.kernel.ids import TenantId, new_id
 from core.models.auth import LoggedIn, LoginSession
 from core.models.users import Login, LoginKind
+from core.ports.records import Transaction
 from core.services.tokens import make_room
 from core.store.context import Context
 from core.store.parts import StoreParts
@@ -94,6 +95,17 @@ async def find_visit(store: StoreParts, tenant: TenantId, cookie: str) -> Visit 
             return None if login is None else Visit(session.id, *await account_of(tx, login))
         except Unauthorized:
             return None
+
+
+async def hold_login(tx: Transaction, visit: Visit) -> None:
+    """Pass when the user is still logged in; who ends that (a new password, the end of the account) now waits.
+
+    Raises:
+        Unauthorized: the login has ended since the page was shown.
+    """
+    login = await tx.get(Login, visit.account.id, lock=True)
+    if login is None or await tx.get(LoginSession, visit.session_id) is None:
+        raise Unauthorized("Your login has ended. Please log in again.")
 
 
 async def log_out(store: Store, tenant: TenantId, address: str, cookie: str) -> None:

@@ -24,7 +24,7 @@ from core.services.oauth.grants import END_GRANT, LIST_GRANTS
 from core.services.oauth.inspection import revoke
 from core.services.orders import LIST_ORDERS
 from core.services.tenant import RESET_TENANT
-from core.services.users import DELETE_USER
+from core.services.users import DELETE_USER, UPDATE_USER
 from tests.core.accounts import ADDRESS, PASSWORD, by_token, known, log_in
 from tests.core.services.oauth_flow import client_of
 from tests.core.services.test_auth import Wrist
@@ -297,6 +297,24 @@ async def test_what_ends_meanwhile_gives_no_tokens(feeder: Feeder, end: str) -> 
             await shop.call(RESET_TENANT, confirm=shop.tenant)
             assert await codes_kept(shop) == []
     assert await feeder.refusal(codes) in (OAuthErrorCode.ACCESS_DENIED, OAuthErrorCode.INVALID_GRANT)
+
+
+async def test_a_new_password_ends_what_was_allowed_with_the_old_one(feeder: Feeder) -> None:
+    shop = feeder.shop
+    allowed, waiting, of_owner = await feeder.begin(), await feeder.begin(), await feeder.begin()
+    await feeder.decide(allowed)
+    await feeder.decide(of_owner, "owner")
+    visit, request = await feeder.visit(), await feeder.find(waiting.user_code)
+    assert request is not None
+    person = await by_token(shop, (await log_in(shop)).access_token)
+    body = {"password": "another good one", "currentPassword": PASSWORD}
+    await shop.call(UPDATE_USER, person, body, id=person.user_id)
+    assert await feeder.refusal(allowed) is OAuthErrorCode.INVALID_GRANT
+    # A page that was shown before it allows nothing after it.
+    with pytest.raises(Unauthorized):
+        await device.decide(feeder.store, request, visit, ADDRESS, allowed=True)
+    assert await feeder.refusal(waiting) is OAuthErrorCode.AUTHORIZATION_PENDING
+    assert await feeder.poll(of_owner)
 
 
 # --- the command line ---
