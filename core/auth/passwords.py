@@ -12,7 +12,7 @@ from core.kernel.errors import Unauthorized
 from core.kernel.ids import TenantId
 from core.models.auth import LoggedIn
 from core.models.devices import Device
-from core.models.users import Login, LoginKind, User, name_key
+from core.models.users import Login, LoginKind, User, is_strong, name_key
 from core.ports.coordination import RateLimiter
 from core.ports.records import Equal, Query, RecordStorage, Transaction
 from core.ports.security import PasswordHasher
@@ -37,8 +37,13 @@ class Passwords:
         #: Attempts of a network at one name take turns, so that a burst of guesses cannot outrun the count of failures.
         self._turns: WeakValueDictionary[tuple[TenantId, str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def check(self, tenant: TenantId, address: str, username: str, password: str) -> Login:
+    async def check(
+        self, tenant: TenantId, address: str, username: str, password: str, *, weak: bool = False
+    ) -> Login:
         """The login of that name, when the password is its own. ``address`` is where the attempt comes from.
+
+        A password that the store would not take as a new one is refused as a wrong one unless ``weak``: only classic
+        clients give their users such, and only they log in with it.
 
         Raises:
             Unauthorized: wrong name or password; which of them is not told.
@@ -46,9 +51,11 @@ class Passwords:
         """
         name, network = name_key(username), network_of(address)
         async with self._turns.setdefault((tenant, name, network), asyncio.Lock()):
-            return await self._attempt(tenant, network, name, password)
+            return await self._attempt(tenant, network, name, password, weak=weak)
 
-    async def _attempt(self, tenant: TenantId, network: str, name: str, password: str) -> Login:
+    async def _attempt(
+        self, tenant: TenantId, network: str, name: str, password: str, *, weak: bool
+    ) -> Login:
         await self._attempts.check(f"{tenant}:{name}", network)
         slowing = (f"login:{tenant}:{name}", _SLOWING_FAILURES)
         if (await self._limiter.hit(*slowing, _WINDOW_SECONDS, cost=0)).remaining <= 0:
@@ -61,7 +68,7 @@ class Passwords:
         else:
             # Who logs in with another issuer has no password, and that is not to be told either.
             hashed = (login.password_hash or None) if login else None
-            good = await self._hasher.verify(password, hashed, network)
+            good = await self._hasher.verify(password, hashed, network) and (weak or is_strong(password))
         if login is None or not good:
             await self._attempts.failed(f"{tenant}:{name}", network)
             await self._limiter.hit(*slowing, _WINDOW_SECONDS)

@@ -45,3 +45,5 @@ class ClassicUser(Model):
     """1: registered, 2: active, 3: closed; nothing depends on it."""
     phone: str | None = None
     """The phone number as it was given, in whatever form."""
+    email: str | None = None
+    """The e-mail address as it was given, where it is none or another account's, and so not the user's."""

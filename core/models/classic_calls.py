@@ -11,15 +11,13 @@ from core.models.classic import Label
 from core.models.images import ImageUpload
 from core.models.orders import OrderStatus
 from core.models.pets import MAX_PHOTOS, PetStatus
-from core.models.users import Secret
+from core.models.users import ClassicUsername, Secret
 
 _LARGEST = 2**63 - 1
 Int64 = Annotated[Int, Field(ge=-_LARGEST - 1, le=_LARGEST)]
 Int32 = Annotated[Int, Field(ge=-(2**31), le=2**31 - 1)]
 _ShortText = Annotated[Text, Field(max_length=200)]
 MAX_TAGS = 50
-#: Users that one request may make: to hash a password is slow on purpose.
-MAX_USERS = 50
 
 
 class SaleStatus(StrEnum):
@@ -157,14 +155,14 @@ class UserByName(Body):
 
     number: Int64 = Field(default=0, alias="id")
     """The number of the user."""
-    username: Annotated[Text, Field(min_length=1, max_length=100)]
+    username: ClassicUsername
     """The user name, unique in the tenant ignoring case."""
     first_name: _ShortText | None = None
     """The first name."""
     last_name: _ShortText | None = None
     """The last name."""
     email: Annotated[Text, Field(max_length=254)] | None = None
-    """The e-mail address, which is not checked."""
+    """The e-mail address; what is none, or another account's, is kept as a text and shown here alone."""
     password: Secret | None = None
     """A new password; without one, or with what is shown in place of it, the present one stays."""
     phone: _ShortText | None = None
@@ -176,7 +174,7 @@ class UserByName(Body):
 class UsersByName(Body):
     """Several whole users."""
 
-    users: tuple[UserByName, ...] = Field(max_length=MAX_USERS)
+    users: tuple[UserByName, ...]
     """The users; of two with one name the last counts."""
 
 

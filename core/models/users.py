@@ -1,7 +1,8 @@
 """Users: what is kept and shown, and what clients send."""
 
+import re
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, LiteralString
 from unicodedata import category, name, normalize
 
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
@@ -114,15 +115,27 @@ Secret = Annotated[
     AfterValidator(_no_surrogates),
     WithJsonSchema({"type": "string", "format": "password", "writeOnly": True, "maxLength": 256}),
 ]
+_MIN_PASSWORD, _MAX_PASSWORD = 8, 128
 #: A new password.
 Password = Annotated[
     SecretStr,
-    Field(min_length=8, max_length=128),
+    Field(min_length=_MIN_PASSWORD, max_length=_MAX_PASSWORD),
     AfterValidator(_no_surrogates),
     WithJsonSchema(
-        {"type": "string", "format": "password", "writeOnly": True, "minLength": 8, "maxLength": 128}
+        {
+            "type": "string",
+            "format": "password",
+            "writeOnly": True,
+            "minLength": _MIN_PASSWORD,
+            "maxLength": _MAX_PASSWORD,
+        }
     ),
 ]
+
+
+def is_strong(password: str) -> bool:
+    """Whether a password may be a new one of the store; the classic door takes others too."""
+    return _MIN_PASSWORD <= len(password) <= _MAX_PASSWORD
 
 
 _MIN_NAME, _MAX_NAME = 3, 50
@@ -134,27 +147,54 @@ _WRITTEN_TOGETHER = (
 )
 
 
+#: Letters and marks that are not seen, of those that NFKC leaves (Unicode's Default_Ignorable_Code_Point).
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_SIGNS = "._-"
+#: More signs that the names of classic clients have: one of the classic store's own has the first, addresses the rest.
+_CLASSIC_SIGNS = "?@+"
+_MAX_CLASSIC_NAME = 100
+
+
 def _one_script(text: str) -> str:
     """The name after NFKC: letters, digits, ``.``, ``_`` and ``-``, of one script.
 
     A name in Latin with one Cyrillic letter in it looks like somebody else's.
+    """
+    text = _seen_as_written(text, _SIGNS, "must consist of letters, digits, '.', '_' and '-'")
+    if not _MIN_NAME <= len(text) <= _MAX_NAME:  # NFKC makes one letter of several, and several of one.
+        raise PydanticCustomError("INVALID_LENGTH", f"must have {_MIN_NAME} to {_MAX_NAME} characters")
+    return text
+
+
+def _classic_name(text: str) -> str:
+    """The name of a classic client's user: as all others, with more signs and of any length, but not signs alone."""
+    text = _seen_as_written(
+        text, _SIGNS + _CLASSIC_SIGNS, "must consist of letters, digits, '.', '_', '-', '?', '@' and '+'"
+    )
+    if not any(category(char)[0] in "LN" for char in text):
+        raise PydanticCustomError("INVALID_FORMAT", "must have a letter or a digit")
+    if len(text) > _MAX_CLASSIC_NAME:
+        raise PydanticCustomError("INVALID_LENGTH", f"must have at most {_MAX_CLASSIC_NAME} characters")
+    return text
+
+
+def _seen_as_written(text: str, signs: str, rule: LiteralString) -> str:
+    """The name after NFKC: letters, digits and some signs, of one script; ``rule`` is told when it is not.
 
     The script of a letter is the first word of its name in Unicode, which is all that the standard library knows of it.
     """
     text = normalize("NFKC", text)
     scripts = set()
     for char in text:
-        if char in "._-":
+        if char in signs:
             continue
         kind = category(char)
-        if kind[0] not in "LM" and kind != "Nd":
-            raise PydanticCustomError("INVALID_FORMAT", "must consist of letters, digits, '.', '_' and '-'")
+        if (kind[0] not in "LM" and kind != "Nd") or _UNSEEN.match(char):
+            raise PydanticCustomError("INVALID_FORMAT", rule)
         if kind[0] == "L":
             scripts.add(name(char, "?").partition(" ")[0])
     if len(scripts) > 1 and not any(scripts <= together for together in _WRITTEN_TOGETHER):
         raise PydanticCustomError("INVALID_FORMAT", "must not mix scripts, such as Latin and Cyrillic")
-    if not _MIN_NAME <= len(text) <= _MAX_NAME:  # NFKC makes one letter of several, and several of one.
-        raise PydanticCustomError("INVALID_LENGTH", f"must have {_MIN_NAME} to {_MAX_NAME} characters")
     return text
 
 
@@ -164,6 +204,10 @@ Username = Annotated[
     Text,
     Field(min_length=_MIN_NAME, max_length=_MAX_NAME, json_schema_extra={"pattern": _NAME_PATTERN}),
     AfterValidator(_one_script),
+]
+#: A user name that a classic client gives.
+ClassicUsername = Annotated[
+    Text, Field(min_length=1, max_length=_MAX_CLASSIC_NAME), AfterValidator(_classic_name)
 ]
 PersonName = Annotated[FilledLine, Field(max_length=100)]
 

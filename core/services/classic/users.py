@@ -1,9 +1,13 @@
 """Users of classic clients, by name. Those that were made here are all that these calls change."""
 
+from pydantic import TypeAdapter, ValidationError
+
 from core.kernel.addresses import network_of
 from core.kernel.caller import Role, Scope
+from core.kernel.contacts import Email
 from core.kernel.errors import BadRequest, Conflict, ErrorCode, Forbidden, NotFound
 from core.kernel.ids import new_id
+from core.kernel.limits import Limits
 from core.kernel.model import NoParams
 from core.models.classic import ClassicUser
 from core.models.classic_calls import ByName, Credentials, UserByName, UsersByName, UserView
@@ -18,6 +22,7 @@ from core.store.operation import AnyOperation, Operation
 MASK = "XXXXXXXXXXX"
 #: In place of a hash: no password has it.
 _NO_PASSWORD = "!"  # noqa: S105 - the absence of one
+_EMAIL: TypeAdapter[Email] = TypeAdapter(Email)
 
 
 def view_of(user: User) -> UserView:
@@ -28,7 +33,7 @@ def view_of(user: User) -> UserView:
         username=user.username,
         first_name=user.first_name or None,
         last_name=user.last_name or None,
-        email=user.email or None,
+        email=user.email or classic.email,
         password=MASK,
         phone=classic.phone,
         user_status=classic.user_status,
@@ -37,11 +42,15 @@ def view_of(user: User) -> UserView:
 
 async def find_user(ctx: Context, username: str, *, lock: bool = False) -> User | None:
     """The user of a name, wherever they were made, or None."""
-    tx = await ctx.tx()
-    logins = await tx.find(Query(Login, (Equal("username_key", name_key(username)),), limit=1))
-    if not logins or logins[0].kind is not LoginKind.USER:
+    login = await _login_with(ctx, "username_key", username)
+    if login is None or login.kind is not LoginKind.USER:
         return None
-    return await tx.get(User, logins[0].id, lock=lock)
+    return await (await ctx.tx()).get(User, login.id, lock=lock)
+
+
+async def _login_with(ctx: Context, field: str, text: str) -> Login | None:
+    found = await (await ctx.tx()).find(Query(Login, (Equal(field, name_key(text)),), limit=1))
+    return found[0] if found else None
 
 
 def _is_own(ctx: Context, user: User) -> bool:
@@ -50,6 +59,15 @@ def _is_own(ctx: Context, user: User) -> bool:
 
 def _may_change(ctx: Context, user: User) -> bool:
     return user.classic is not None and (ctx.store.classic_open or _is_own(ctx, user))
+
+
+def most_users(limits: Limits) -> int:
+    """How many users one list may hold: more than a network may register in a minute could never be made at once.
+
+    It is the default number where more may register, since to hash a password is slow on purpose.
+    """
+    most = Limits().network_registrations_per_minute
+    return min(limits.network_registrations_per_minute or most, most)
 
 
 def _new_password(body: UserByName) -> str | None:
@@ -79,13 +97,13 @@ async def write_user(ctx: Context, body: UserByName, password_hash: str | None) 
     """Write a whole user: the one of that name when there is one, else a new one.
 
     Raises:
-        Conflict: the name belongs to a user who was not made here.
+        Conflict: the name belongs to a device, or to a user who was not made here.
         Forbidden: the user is somebody else.
     """
     user = await find_user(ctx, body.username, lock=True)
-    if user is None:
+    if user is None and await _login_with(ctx, "username_key", body.username) is None:
         return await _add(ctx, body, password_hash)
-    if user.classic is None:
+    if user is None or user.classic is None:
         raise Conflict("This user name is taken.", taken=True)
     if not ctx.store.classic_open:
         ctx.caller.require(Scope.WRITE_USER)
@@ -108,19 +126,21 @@ async def _add(ctx: Context, body: UserByName, password_hash: str | None) -> Use
         created_at=ctx.now,
         updated_at=ctx.now,
     )
-    user = _written(blank, body)
+    email = await _address_of(ctx, body, user_id=None)
+    user = _written(blank, body, email)
     login = Login(
         id=user.id,
         tenant_id=ctx.tenant,
         kind=LoginKind.USER,
         username_key=name_key(user.username),
+        email_key=None if email is None else name_key(email),
         password_hash=password_hash or _NO_PASSWORD,
     )
     await count_one(ctx, User)
     try:
         await tx.insert(login)
     except Taken:
-        raise TransientFailure("the name was taken meanwhile") from None
+        raise TransientFailure("the name or the address was taken meanwhile") from None
     await tx.insert(user)
     return user
 
@@ -130,32 +150,52 @@ async def _replace(ctx: Context, user: User, body: UserByName, password_hash: st
     own = user.id == ctx.caller.user_id
     if secure and password_hash is not None and (own or ctx.caller.is_program):
         raise Forbidden("Change your password at another door, where you give the present one.")
-    if secure and own and (body.email or "") != user.email:
+    if secure and own and (body.email or None) != view_of(user).email:
         raise Forbidden("Change your e-mail address at another door, where you give your password.")
     tx = await ctx.tx()
     login = await tx.get(Login, user.id, lock=True)
     assert login is not None
-    update = {"username_key": name_key(body.username)}
+    email = await _address_of(ctx, body, user.id)
+    update = {
+        "username_key": name_key(body.username),
+        "email_key": None if email is None else name_key(email),
+    }
     if password_hash is not None:
         update["password_hash"] = password_hash
         await end_other_logins(ctx, tx, user.id)
-    changed = _written(user, body).model_copy(update={"updated_at": ctx.now})
+    changed = _written(user, body, email).model_copy(update={"updated_at": ctx.now})
     try:
         await tx.update(login.model_copy(update=update))
-    except Taken:
+    except Taken as taken:
+        if taken.field.startswith("email"):
+            raise TransientFailure("the address was taken meanwhile") from None
         raise Conflict("This user name is taken.", taken=True) from None
     await tx.update(changed)
     return changed
 
 
-def _written(user: User, body: UserByName) -> User:
+async def _address_of(ctx: Context, body: UserByName, user_id: str | None) -> str | None:
+    """The e-mail address that is given, when it is one and no other account has it."""
+    try:
+        email = _EMAIL.validate_python(body.email)
+    except ValidationError:
+        return None
+    holder = await _login_with(ctx, "email_key", email)
+    return email if holder is None or holder.id == user_id else None
+
+
+def _written(user: User, body: UserByName, email: str | None) -> User:
+    """The user as the body has them, with an address that may be theirs; any other is kept as a text."""
+    text = (body.email or None) if email is None else None
     return user.model_copy(
         update={
             "username": body.username,
-            "email": body.email or "",
+            "email": email or "",
             "first_name": body.first_name or "",
             "last_name": body.last_name or "",
-            "classic": ClassicUser(number=body.number, user_status=body.user_status, phone=body.phone),
+            "classic": ClassicUser(
+                number=body.number, user_status=body.user_status, phone=body.phone, email=text
+            ),
         }
     )
 
@@ -165,6 +205,8 @@ async def _prepare_one(ctx: Context, _: NoParams | ByName, body: UserByName) -> 
 
 
 async def _prepare_all(ctx: Context, _: NoParams, body: UsersByName) -> dict[int, str]:
+    if len(body.users) > (most := most_users(ctx.store.limits)):
+        raise BadRequest(f"A list has at most {most} users.")
     return await _hash_passwords(ctx, *body.users)
 
 
@@ -215,7 +257,7 @@ async def _log_in(ctx: Context, params: Credentials, _: None) -> None:
     if params.username is None or params.password is None:
         raise BadRequest("A login needs a user name and a password.")
     await ctx.store.passwords.check(
-        ctx.tenant, ctx.caller.address, params.username, params.password.get_secret_value()
+        ctx.tenant, ctx.caller.address, params.username, params.password.get_secret_value(), weak=True
     )
 
 

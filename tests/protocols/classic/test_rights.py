@@ -136,8 +136,12 @@ def test_whose_a_user_is(shop: Shop) -> None:
         refused = shop.visitor.get("/user/login", params=wrong)
         assert (refused.status_code, refused.text) == (400, "Invalid username/password supplied")
     assert shop.visitor.get("/user/login").status_code == 400
-    # She is a customer of the modern doors, and what takes her present password there is not to be had here.
-    tokens = shop.modern.post("/auth/tokens", json={"username": "ann", "password": "12345"}).json()
+    # Her password is too short for the modern doors; the staff may set another.
+    login = {"username": "ann", "password": "12345"}
+    assert shop.modern.post("/auth/tokens", json=login).status_code == 401
+    assert shop.owner.put("/user/ann", json={**ann, "password": PASSWORD}).status_code == 200
+    # She is a customer there, and what takes her present password there is not to be had here.
+    tokens = shop.modern.post("/auth/tokens", json={**login, "password": PASSWORD}).json()
     own = {"Authorization": f"Bearer {tokens['accessToken']}"}
     assert "write:pets" not in tokens["scope"]
     assert shop.visitor.get("/user/ann", headers=own).json()["email"] == "ann@example.com"
@@ -178,11 +182,25 @@ def test_nobody_owns_a_tenant_by_the_classic_door(guarded: Gateway) -> None:
 def test_registrations_and_requests_have_their_budgets(guarded: Gateway) -> None:
     tenant = {"X-Tenant-ID": str(uuid.uuid4())}
     with httpx.Client(base_url=guarded.url + BASE, headers=tenant) as client:
-        crowd = [{"username": f"user-{number}"} for number in range(51)]
-        assert client.post("/user/createWithList", json=crowd).status_code == 400
-        spent = client.post("/user/createWithList", json=crowd[:25])
+        crowd = [{"username": f"user-{number}"} for number in range(40)]
+        for size in (40, 21):
+            long = client.post("/user/createWithList", json=crowd[:size])
+            assert (long.status_code, "retry-after" in long.headers) == (400, False)
+            assert long.json() == {"code": 400, "message": "Input error: A list has at most 20 users."}
+        client.post("/user/createWithList", json=crowd[:20])
+        spent = client.post("/user/createWithList", json=crowd[20:])
         assert spent.status_code == 429
         assert spent.json()["code"] == 429
         assert int(spent.headers["retry-after"]) > 0
         assert spent.headers["ratelimit-limit"] == "1000"
         assert client.get("/user/user-1").status_code == 401
+
+
+def test_a_name_that_looks_like_another_is_refused(shop: Shop) -> None:
+    for name in ("owner\u200b", "\u043ewner", "owner ", "a/b"):
+        refused = shop.visitor.post("/user", json={"username": name, "password": PASSWORD})
+        assert refused.status_code == 400
+        assert refused.json() == {
+            "code": 400,
+            "message": "Input error: unable to convert input to io.swagger.petstore.model.User",
+        }
