@@ -86,6 +86,16 @@ class Turn(_Open):
     """The words."""
 
 
+def _length(turn: object) -> int:
+    """The characters of a message as it was sent."""
+    content = turn.get("content") if isinstance(turn, dict) else None
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+    else:
+        texts = [content]
+    return sum(len(text) for text in texts if isinstance(text, str))
+
+
 class StreamOptions(_Open):
     """How to stream."""
 
@@ -120,14 +130,21 @@ class CompletionDraft(_Open):
     n: Int = Field(default=1, ge=1, le=1)
     """How many answers: one."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_short_enough(cls, data: Any) -> Any:
+        """Looked at before the words are, for that takes long with very many."""
+        messages = data.get("messages") if isinstance(data, dict) else None
+        if isinstance(messages, list) and sum(map(_length, messages)) > MAX_CHARACTERS:
+            raise PydanticCustomError(
+                "INVALID_LENGTH", f"messages must have at most {MAX_CHARACTERS} characters in all"
+            )
+        return data
+
     @model_validator(mode="after")
     def _is_a_conversation(self) -> "CompletionDraft":
         if not any(turn.role is SpeakerRole.USER for turn in self.messages):
             raise PydanticCustomError("REQUIRED_FIELD", "messages must have one of the user")
-        if sum(len(turn.content) for turn in self.messages) > MAX_CHARACTERS:
-            raise PydanticCustomError(
-                "INVALID_LENGTH", f"messages must have at most {MAX_CHARACTERS} characters in all"
-            )
         return self
 
 

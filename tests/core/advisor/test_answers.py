@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.kernel.caller import Caller, Scope
-from core.kernel.errors import Forbidden
+from core.kernel.errors import Forbidden, ValidationFailed
 from core.models.pets import Pet
 from core.services.advisor.completions import COMPLETE_CHAT
 from core.services.orders import PLACE_ORDER
@@ -155,3 +155,16 @@ async def test_nothing_that_is_sent_holds_up_others(chat: Chat, text: str) -> No
         await chat.store.execute(chat.caller, Call(COMPLETE_CHAT, body={"messages": messages}))
         least = min(least, time.process_time() - before)
     assert least < MOST_SECONDS
+
+
+@pytest.mark.parametrize("parts", [1, 200])
+async def test_what_is_too_long_is_refused_at_once(chat: Chat, parts: int) -> None:
+    content = [{"type": "text", "text": "\u1234" * (1_000_000 // parts)}] * parts
+    draft = {"messages": [{"role": "USER", "content": content}]}
+    least = float("inf")
+    for _ in range(5):
+        before = time.process_time()
+        with pytest.raises(ValidationFailed):
+            await chat.store.execute(chat.caller, Call(COMPLETE_CHAT, body=draft))
+        least = min(least, time.process_time() - before)
+    assert least < MOST_SECONDS / 5
