@@ -89,10 +89,8 @@ class Turn(_Open):
 def _length(turn: object) -> int:
     """The characters of a message as it was sent."""
     content = turn.get("content") if isinstance(turn, dict) else None
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict)]
-    else:
-        texts = [content]
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
     return sum(len(text) for text in texts if isinstance(text, str))
 
 
