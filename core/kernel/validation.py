@@ -55,27 +55,64 @@ def _code_of(error: ErrorDetails) -> ViolationCode:
     return ViolationCode.INVALID_FORMAT
 
 
+#: What a violation says to people, by pydantic's type of error, with what pydantic tells of it in the places. Total over
+#: what the store's models can find.
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "is unknown",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "string_type": "must be a string",
+    "string_unicode": "must be valid Unicode",
+    "string_pattern_mismatch": "must match {pattern}",
+    "bytes_type": "must be bytes",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be an integer",
+    "int_parsing": "must be an integer",
+    "int_parsing_size": "must be an integer of fewer digits",
+    "int_from_float": "must be an integer",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "decimal_type": "must be a number",
+    "decimal_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "enum": "must be one of {expected}",
+    "literal_error": "must be one of {expected}",
+    "union_tag_invalid": "must be one of {expected_tags}",
+    "union_tag_not_found": "is required",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "datetime_type": "must be a time",
+    "datetime_parsing": "must be a time in RFC 3339, such as 2026-01-31T08:15:00Z",
+    "datetime_from_date_parsing": "must be a time in RFC 3339, such as 2026-01-31T08:15:00Z",
+    "datetime_object_invalid": "must be a time in RFC 3339, such as 2026-01-31T08:15:00Z",
+    "timezone_aware": "must have an offset from UTC",
+}
+
+
 def _message_of(error: ErrorDetails) -> str:
-    """The message for people; pydantic writes of a text's items, and of tuples, which JSON does not have."""
-    if error["type"] in ("model_type", "model_attributes_type"):
-        return "Input should be an object"
-    bounds = error.get("ctx", {})
-    if isinstance(error["input"], (str, SecretStr)):
-        match error["type"]:
-            case "too_short":
-                return f"String should have at least {_characters(bounds['min_length'])}"
-            case "too_long":
-                return f"String should have at most {_characters(bounds['max_length'])}"
-    return (
-        error["msg"]
-        .removeprefix("Value error, ")
-        .replace("Tuple", "List")
-        .replace("valid tuple", "valid list")
-    )
+    """The message for people: the store's own words, never pydantic's."""
+    kind, told = error["type"], error.get("ctx", {})
+    if kind in ViolationCode.__members__:
+        # One that the store's own checks have found.
+        return error["msg"]
+    if kind in ("string_too_short", "too_short"):
+        return f"must have at least {_counted(told['min_length'], error)}"
+    if kind in ("string_too_long", "too_long"):
+        return f"must have at most {_counted(told['max_length'], error)}"
+    return _MESSAGES.get(kind, "is not valid").format(**told)
 
 
-def _characters(count: int) -> str:
-    return "1 character" if count == 1 else f"{count} characters"
+def _counted(count: int, error: ErrorDetails) -> str:
+    """So many characters of a text, or items of a list: pydantic calls the former of a secret items too."""
+    thing = "character" if isinstance(error["input"], (str, SecretStr)) else "item"
+    return f"1 {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _path_of(location: tuple[int | str, ...], data: object) -> str:

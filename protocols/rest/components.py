@@ -285,6 +285,6 @@ def problem_response(kind: ProblemType) -> dict[str, Any]:
 
 
 _SPECIAL_EXAMPLES: dict[int, dict[str, Any]] = {
-    422: {"errors": [{"field": "name", "message": "Field required", "code": "REQUIRED_FIELD"}]},
+    422: {"errors": [{"field": "name", "message": "is required", "code": "REQUIRED_FIELD"}]},
     410: {"oldestCursor": "AAAAAQ…"},
 }

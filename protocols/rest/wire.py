@@ -50,7 +50,7 @@ def read_query(query: bytes, known: Mapping[str, bool]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name not in known:
-            raise BadRequest(f"{name[:64]}: is no parameter of this request")
+            raise BadRequest(f"unknown parameter '{name[:64]}'")
         if name in found and not known[name]:
             raise BadRequest(f"{name}: is given more than once")
         found[name] = f"{found[name]},{value}" if name in found else value

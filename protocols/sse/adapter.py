@@ -89,7 +89,7 @@ def read_request(query_string: bytes, headers: dict[bytes, bytes]) -> Subscribe:
     query = parse_qs(query_string.decode("latin-1").replace("+", "%2B"), keep_blank_values=True)
     for name in query:
         if name not in _PARAMETERS:
-            raise BadRequest(f"{name[:64]}: is no parameter of this request")
+            raise BadRequest(f"unknown parameter '{name[:64]}'")
     parts = [part.strip() for text in query.get("topics", []) for part in text.split(",")]
     topics = [f"{part}#" if part.endswith("/") else part for part in parts if part]
     if not topics:

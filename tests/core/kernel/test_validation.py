@@ -16,10 +16,10 @@ PET = {"name": "Cleo", "species": "CAT", "ageMonths": 36, "price": "290.00"}
 @pytest.mark.parametrize(
     ("model", "body", "message"),
     [
-        (MessageDraft, {"text": ""}, "String should have at least 1 character"),
-        (MessageDraft, {"text": "x" * 4001}, "String should have at most 4000 characters"),
-        (UserChange, {**PROFILE, "password": "x"}, "String should have at least 8 characters"),
-        (PetDraft, {**PET, "photos": "x"}, "Input should be a valid list"),
+        (MessageDraft, {"text": ""}, "must have at least 1 character"),
+        (MessageDraft, {"text": "x" * 4001}, "must have at most 4000 characters"),
+        (UserChange, {**PROFILE, "password": "x"}, "must have at least 8 characters"),
+        (PetDraft, {**PET, "photos": "x"}, "must be a list"),
     ],
 )
 def test_a_text_is_told_to_be_one_and_a_list_to_be_a_list(
