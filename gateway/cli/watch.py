@@ -132,23 +132,34 @@ class Tail:
             self._tell(f"go on from here with --cursor {self._cursor}")
 
 
+#: What an event is about, the most telling first.
+_SUBJECTS = ("message", "payment", "order", "adoption", "pet", "chat", "webhook", "reading")
+#: Members of it that are shown as they are, and those of whatever else an event holds with their names.
+_SHOWN = ("name", "subject", "text", "species", "price", "totalAmount", "amount", "currency", "url")
+_NAMED = {
+    "available": "available",
+    "pending": "pending",
+    "adopted": "adopted",
+    "heartRateBpm": "heart rate",
+    "temperatureC": "temperature",
+    "activity": "activity",
+    "batteryPercent": "battery",
+    "reason": "reason",
+}
+
+
 def summary(data: dict[str, Any]) -> str:
     """A summary of an event, in a few words."""
-    subject = next(
-        (data[name] for name in ("message", "payment", "order", "pet", "chat") if name in data), data
-    )
-    words = [
-        str(subject[name])
-        for name in ("name", "subject", "text", "species", "price", "totalAmount", "amount", "currency")
-        if isinstance(subject, dict) and subject.get(name)
-    ]
+    subject: dict[str, Any] = next((data[name] for name in _SUBJECTS if name in data), data)
+    words = [str(subject[name]) for name in _SHOWN if subject.get(name)]
+    if applicant := subject.get("applicant"):
+        words.append(str(applicant["name"]))
     old, new = data.get("oldStatus", data.get("previousStatus")), data.get("newStatus", data.get("status"))
-    change = (
-        f"{old} → {new}" if old and new else new or (subject.get("status") if subject is not data else None)
-    )
-    if change:
-        words.append(str(change))
-    words += [f"{name} {data[name]}" for name in ("available", "pending", "adopted") if name in data]
+    new = new or (subject.get("status") if subject is not data else None)
+    if new:
+        words.append(f"{old} → {new}" if old else str(new))
+    known = data | subject
+    words += [f"{label} {known[name]}" for name, label in _NAMED.items() if known.get(name) is not None]
     if not words:  # An event that this knows nothing of shows what it holds.
         words = [f"{name} {value}" for name, value in data.items() if isinstance(value, str | int | float)]
     return " ".join(words)[:120]

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from core.models import examples
+from core.models.catalogue import EVENTS
 from gateway.cli.watch import summary
 from gateway.settings import Settings
 from tests.http_clients import ask
@@ -191,6 +193,11 @@ def test_a_tail_follows_over_grpc_too(tmp_path: Path) -> None:
         ),
         ({"petId": "x"}, "petId x"),
         (
+            {"petId": "x", "reading": {"heartRateBpm": 92, "temperatureC": 38.4, "measuredAt": "…"}},
+            "heart rate 92 temperature 38.4",
+        ),
+        ({"adoption": {"applicant": {"name": "Alex"}, "status": "UNDER_REVIEW"}}, "Alex UNDER_REVIEW"),
+        (
             {"species": "DOG", "available": 2, "pending": 0, "adopted": 1},
             "DOG available 2 pending 0 adopted 1",
         ),
@@ -198,6 +205,11 @@ def test_a_tail_follows_over_grpc_too(tmp_path: Path) -> None:
 )
 def test_an_event_is_summed_up_in_a_few_words(data: dict[str, Any], line: str) -> None:
     assert summary(data) == line
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_no_event_is_summed_up_by_nothing(kind: str) -> None:
+    assert summary(examples.EVENTS[kind])
 
 
 def test_a_token_is_printed_alone(demo: Gateway, tmp_path: Path) -> None:
