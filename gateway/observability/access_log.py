@@ -50,7 +50,7 @@ class AccessLog:
             "route": route or "(none)",
             "status": status,
             "ms": round(seconds * 1000, 2),
-            "caller": str(state.get("caller", "")).partition(":")[0] or "unknown",
+            "caller": _kind_of(str(state.get("caller", ""))),
             "tenant": state.get("tenant"),
             "request_id": state.get("request_id"),
             "level": level,
@@ -69,6 +69,12 @@ class AccessLog:
         what = f"{entry['method']} {entry['route']}"
         rest = " ".join(f"{name}={entry[name]}" for name in ("caller", "tenant", "request_id") if entry[name])
         return f"{time} [{entry['level']:<9}] {what:<46} {entry['status']} {entry['ms']:>8} ms  {rest}\n"
+
+
+def _kind_of(caller: str) -> str:
+    """The kind of a caller by their key; who has not logged in is known by their address alone."""
+    kind = caller.partition(":")[0]
+    return "visitor" if kind == "address" else kind or "unknown"
 
 
 def _level_of(door: str, status: int) -> str:

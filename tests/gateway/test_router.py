@@ -310,8 +310,8 @@ async def test_each_request_is_logged_without_what_only_its_client_should_know(o
     order = answer.json()["data"][0]["id"]
     await opened.client.get(f"/v1/orders/{order}", headers=headers)
     assert [(line["route"], line["caller"]) for line in opened.lines()] == [
-        ("/v1/auth/tokens", "address"),
-        ("/v1/events", "address"),
+        ("/v1/auth/tokens", "visitor"),
+        ("/v1/events", "visitor"),
         ("/v1/orders", "user"),
         ("/v1/orders/{id}", "user"),
     ]
@@ -349,7 +349,7 @@ async def test_a_client_of_mqtt_is_counted_and_logged_when_he_has_gone(opened: O
     seen = [
         (entries[code]["method"], entries[code]["route"], entries[code]["caller"]) for code in (0, 129, 255)
     ]
-    assert seen == [("MQTT", "5.0", "user"), ("MQTT", "(none)", "unknown"), ("MQTT", "5.0", "address")]
+    assert seen == [("MQTT", "5.0", "user"), ("MQTT", "(none)", "unknown"), ("MQTT", "5.0", "visitor")]
     for secret in (name, password, "kitchen", "127.0.0.1"):
         assert secret not in opened.log.getvalue()
     metrics = (await opened.client.get("/metrics")).text
