@@ -32,7 +32,7 @@ class Scope(DescribedEnum):
     READ_ORDERS = "read:orders"
     """Read orders, receipts and adoptions."""
     WRITE_ORDERS = "write:orders"
-    """Place, pay, change and cancel orders; apply for pets, and decide on that."""
+    """Place, pay, change and cancel orders; apply for pets; as STAFF, decide on applications."""
     READ_USER = "read:user"
     """Read accounts."""
     WRITE_USER = "write:user"

@@ -191,7 +191,7 @@ class Authorize:
         values = self._values(exchange, request, browser, message) | {
             "username": visit.account.username,
             "acts_for_store": visit.role is Role.STAFF,
-            "scopes": [in_words(scope) for scope in sorted(within_reach(request, visit))],
+            "scopes": [in_words(scope, visit.role) for scope in sorted(within_reach(request, visit))],
             "destination": request.redirect_uri.partition("?")[0],
         }
         return render(

@@ -145,7 +145,7 @@ class DevicePage:
         values |= {
             "username": visit.account.username,
             "acts_for_store": visit.role is Role.STAFF,
-            "scopes": [in_words(scope) for scope in sorted(scopes)],
+            "scopes": [in_words(scope, visit.role) for scope in sorted(scopes)],
             "user_code": shown(page.user_code),
             "address": code.address,
             "asked_at": f"{code.created_at:%H:%M} UTC on {code.created_at:%d %B %Y}",

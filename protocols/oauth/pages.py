@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from core.kernel.caller import Scope
+from core.kernel.caller import Role, Scope
 from core.kernel.describing import texts_of
 from protocols.http.headers import Header
 from protocols.http.response import Response
@@ -70,7 +70,17 @@ def _policy(leads_to: str | None) -> Header:
     return b"content-security-policy", policy.encode()
 
 
-@cache
-def in_words(scope: Scope) -> str:
-    """What a scope means, for users."""
-    return texts_of(Scope)[scope.name]
+#: What scopes mean for who is not STAFF, where it is less than for STAFF.
+_OWN = {
+    Scope.READ_ORDERS: "Read your orders, receipts and adoption applications.",
+    Scope.WRITE_ORDERS: "Place, pay, change and cancel your orders; apply for pets.",
+    Scope.READ_USER: "Read your account.",
+    Scope.WRITE_USER: "Change and delete your account.",
+    Scope.CHAT_WRITE: "Take part in your support chats.",
+}
+
+
+def in_words(scope: Scope, role: Role) -> str:
+    """What a scope means to a user who is asked for it."""
+    words = texts_of(Scope)[scope.name]
+    return words if role is Role.STAFF else _OWN.get(scope, words)
