@@ -40,6 +40,40 @@ async def test_swagger_ui_shows_the_operations(gateway: Gateway, browser: Browse
         await expect(page.locator("#operations-tag-pets, .opblock-tag").first).to_be_visible()
 
 
+async def test_swagger_ui_shows_the_classic_document_in_its_own_name(
+    gateway: Gateway, browser: Browser
+) -> None:
+    async with visit(gateway.url, browser) as somebody:
+        page = await somebody.open(f"{gateway.url}/v1/swagger-ui.html?classic")
+        await expect(page).to_have_title("Petstore Gateway: Classic Petstore API")
+        await expect(page.locator("nav [aria-current=page]")).to_have_text("Classic Petstore")
+
+
+async def test_swagger_ui_is_authorized_by_oauth_and_calls(gateway: Gateway, browser: Browser) -> None:
+    async with visit(gateway.url, browser) as somebody:
+        page = await somebody.open(f"{gateway.url}/")
+        await expect(page.locator("nav [aria-current=page]")).to_have_text("REST")
+        await page.get_by_role("button", name="Authorize").first.click()
+        flow = page.locator(".auth-container", has_text="authorizationCode")
+        await flow.get_by_text("read:orders", exact=True).first.click()
+        async with page.expect_popup() as opened:
+            await flow.get_by_role("button", name="Apply given OAuth2 credentials").click()
+        popup = await opened.value
+        await popup.get_by_label("User name").fill("demo")
+        await popup.get_by_label("Password").fill("demo-password")
+        await popup.get_by_role("button", name="Log in").click()
+        await expect(popup.get_by_text("Read your orders, receipts")).to_be_visible()
+        async with popup.expect_event("close"):
+            await popup.get_by_role("button", name="Allow", exact=True).click()
+        await expect(flow.get_by_role("button", name="Remove authorization")).to_be_visible()
+        await flow.get_by_role("button", name="Close").click()
+        await page.locator("#operations-Orders-listOrders .opblock-summary-control").click()
+        await page.get_by_role("button", name="Execute", exact=True).click()
+        await expect(
+            page.locator(".live-responses-table .response .response-col_status").first
+        ).to_contain_text("200")
+
+
 async def test_a_visit_tells_what_a_page_complains_of(gateway: Gateway, browser: Browser) -> None:
     async with visit(gateway.url, browser) as somebody:
         page = await somebody.open(f"{gateway.url}/v1/schema.graphql")
@@ -56,7 +90,7 @@ async def test_graphiql_runs_a_query_and_a_mutation(gateway: Gateway, browser: B
     async with visit(gateway.url, browser) as somebody:
         page = await _graphiql(somebody, gateway)
         await _told(page, '"pets"')
-        await _show(page, "SignIn")
+        await _show(page, "LogIn")
         await _told(page, '"accessToken"')
 
 

@@ -1,4 +1,4 @@
-/** The tabs that a newcomer finds: an operation of each kind, and how to sign in. */
+/** The tabs that a newcomer finds: an operation of each kind, and how to log in. */
 export const EXAMPLES = [
   {
     query: `# Queries need no sign-in.
@@ -19,7 +19,7 @@ query Pets {
 # demo-staff / demo-staff-password is STAFF of the
 # demo, demo / demo-password a customer.
 # The header X-Tenant-ID names a private tenant.
-mutation SignIn {
+mutation LogIn {
   login(input: {
     username: "demo-staff"
     password: "demo-staff-password"
