@@ -1,6 +1,6 @@
 """A lamp that shows the status of its user's orders. It has no keyboard: its user allows it in a browser (RFC 8628).
 
-Beside a gateway that `make run` has started:
+Beside a gateway that `make run` has started, in its environment (`. .venv/bin/activate`):
 
     python examples/order_lamp.py
 
@@ -50,7 +50,10 @@ def show(_: Client, __: Any, message: MQTTMessage) -> None:
 
 
 with httpx.Client(base_url=STORE) as http:
-    token = get_token(http)
+    try:
+        token = get_token(http)
+    except httpx.ConnectError:
+        sys.exit(f"Is the gateway running at {STORE}?")
 lamp = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
 lamp.username_pw_set("lamp", token)  # Any name will do: the token says whose orders these are.
 lamp.on_connect = lambda client, *_: client.subscribe("orders/+/status", qos=1)

@@ -1,6 +1,6 @@
 """A program on a user's machine that asks them, in their browser, to act for them (RFC 8252: a native application).
 
-Beside a gateway that `make run` has started:
+Beside a gateway that `make run` has started, in its environment (`. .venv/bin/activate`):
 
     python examples/web_login.py
 
@@ -26,10 +26,14 @@ CLIENT_ID = os.environ.get("CLIENT_ID", "00000000-0000-7000-8000-0000000000a1")
 class Callback(BaseHTTPRequestHandler):
     """Where the browser is led back to."""
 
-    answer: dict[str, str]
+    answer: dict[str, str] | None = None
 
     def do_GET(self) -> None:
         """Note what came, and show that it did."""
+        if urlsplit(self.path).path != "/callback":
+            # Browsers ask for an icon, too.
+            self.send_error(404)
+            return
         Callback.answer = dict(parse_qsl(urlsplit(self.path).query))
         self.send_response(200)
         self.send_header("content-type", "text/plain")
@@ -41,7 +45,10 @@ class Callback(BaseHTTPRequestHandler):
 
 
 with HTTPServer(("127.0.0.1", 0), Callback) as server, httpx.Client(base_url=STORE) as store:
-    said = store.get("/.well-known/oauth-authorization-server").raise_for_status().json()
+    try:
+        said = store.get("/.well-known/oauth-authorization-server").raise_for_status().json()
+    except httpx.ConnectError:
+        sys.exit(f"Is the gateway running at {STORE}?")
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
     redirect_uri = f"http://127.0.0.1:{server.server_port}/callback"
     digest = hashlib.sha256(verifier.encode()).digest()
@@ -55,8 +62,8 @@ with HTTPServer(("127.0.0.1", 0), Callback) as server, httpx.Client(base_url=STO
         "code_challenge_method": "S256",
     }
     print(f"Open {said['authorization_endpoint']}?{urlencode(request)}", flush=True)
-    server.handle_request()
-    answer = Callback.answer
+    while (answer := Callback.answer) is None:
+        server.handle_request()
     if answer.get("state") != state or answer.get("iss") != said["issuer"]:
         sys.exit("This is not the answer to what was asked.")
     if "code" not in answer:
