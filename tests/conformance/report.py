@@ -43,12 +43,15 @@ def proved_by_tests(scenario: Scenario, door: Door) -> str:
 
 def document() -> str:
     """The text of docs/conformance.md."""
-    lacking = "\n".join(f"| {reason} | {REASONS[reason]} |" for reason in Reason)
+    tables = _table(proved_by_tests), _abilities()
+    # An operation that the store runs by itself has a reason, and no scenario that asks for it.
+    shown = [reason for reason in Reason if any(f"| {reason} " in table for table in tables)]
+    lacking = "\n".join(f"| {reason} | {REASONS[reason]} |" for reason in shown)
     return (
-        f"{_TEXT}\n## The matrix\n\n{_table(proved_by_tests)}\n\n"
+        f"{_TEXT}\n## The matrix\n\n{tables[0]}\n\n"
         f"`{PROVED}` proved by every run of the tests, and of a scenario with ² on two nodes as well. The letters:\n\n"
         f"| | why a door is left out |\n|---|---|\n{lacking}\n\n"
-        f"## What else the doors offer\n\n{_abilities()}\n"
+        f"## What else the doors offer\n\n{tables[1]}\n"
     )
 
 
