@@ -2,6 +2,7 @@
 
 from core.kernel.addresses import TrustedProxies
 from gateway.contracts.documents import DOCUMENTS, classic_documents
+from gateway.demo import APPLICATION_ID
 from gateway.node import Node
 from gateway.observability.access_log import PROBES, AccessLog
 from gateway.observability.calls import CallRecorder
@@ -62,7 +63,12 @@ def build_app(node: Node, access: AccessLog) -> Router:
     only = WebSocketsOnly(origins=origins)
     classic = ClassicDoor(store, classic_documents(store.public_url))
     router = Router(
-        Mount("rest", RestDoor(store, Pages(DOCUMENTS), origins=origins)),
+        Mount(
+            "rest",
+            RestDoor(
+                store, Pages(DOCUMENTS, oauth_client=APPLICATION_ID if settings.demo else ""), origins=origins
+            ),
+        ),
         paths={path: mount._replace(serve=only) for path, mount in sockets.items()} | paths,
         sockets=sockets,
         trees={ClassicDoor.prefix: Mount("classic", classic, refuse=classic.refuse)},

@@ -28,6 +28,8 @@ APPLICATION_ID = "00000000-0000-7000-8000-0000000000a1"
 #: And one that is a device without a browser.
 LAMP_ID = "00000000-0000-7000-8000-0000000000a3"
 SERVICE_ID, SERVICE_SECRET = "00000000-0000-7000-8000-0000000000a2", "demo-service-secret"
+#: Where Swagger UI is led back to, on whatever port.
+_SWAGGER_UI = tuple(f"http://{host}/v1/oauth2-redirect.html" for host in ("127.0.0.1", "localhost", "[::1]"))
 #: User name, password, first name, role.
 ACCOUNTS = (
     ("demo-staff", "demo-staff-password", "Sam", Role.STAFF),
@@ -99,8 +101,12 @@ async def _open_demo(ctx: Context, params: NoParams, body: None) -> Seeded:  # n
         )
         await tx.insert(key)
     for client in _oauth_clients(ctx):
-        if await tx.get(OAuthClient, client.id) is None:
+        known = await tx.get(OAuthClient, client.id)
+        if known is None:
             await tx.insert(client)
+        elif known.redirect_uris != client.redirect_uris:
+            # An older version made it.
+            await tx.update(known.model_copy(update={"redirect_uris": client.redirect_uris}))
     if not await is_seeded(tx):
         # Before all others, which then take other numbers.
         await seed_classic(ctx)
@@ -113,7 +119,7 @@ def _oauth_clients(ctx: Context) -> tuple[OAuthClient, ...]:
             id=APPLICATION_ID,
             tenant_id=ctx.tenant,
             name="Demo application",
-            redirect_uris=("http://127.0.0.1/callback",),
+            redirect_uris=("http://127.0.0.1/callback", *_SWAGGER_UI),
             grant_types=(GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN),
             scopes=tuple(sorted(CUSTOMER_SCOPES)),
             created_at=ctx.now,

@@ -55,8 +55,8 @@ def _code_of(error: ErrorDetails) -> ViolationCode:
     return ViolationCode.INVALID_FORMAT
 
 
-#: What a violation says to people, by pydantic's type of error, with what pydantic tells of it in the places. Total over
-#: what the store's models can find.
+#: What a violation says to people, by pydantic's type of error; what pydantic tells of it is in the places. Total
+#: over what the store's models can find.
 _MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "is unknown",

@@ -67,7 +67,9 @@ class ClassicDoor:
             self._store, cost=0 if free else 1, credentials=self._credentials(exchange)
         )
         if place is None:
-            raise HttpError(NOT_FOUND, "There is nothing at this path.")
+            raise HttpError(
+                NOT_FOUND, "There is nothing at this path: /v1/swagger-ui.html?classic shows what there is."
+            )
         if target is not None:
             return await target(caller, exchange, values)
         if method == "OPTIONS":

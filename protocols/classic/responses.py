@@ -124,6 +124,10 @@ def security_schemes(public_url: str) -> Json:
     return {
         "petstore_auth": {
             "type": "oauth2",
+            "description": (
+                "For clients that STAFF has registered with the grant type `IMPLICIT`. To try calls out, authorize by "
+                "`api_key` below instead; in demo mode it is `special-key`."
+            ),
             "flows": {"implicit": {"authorizationUrl": f"{public_url}/v1/oauth/authorize", "scopes": SCOPES}},
         },
         "api_key": {"type": "apiKey", "name": "api_key", "in": "header"},

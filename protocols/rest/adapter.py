@@ -17,7 +17,7 @@ from protocols.http.response import Response
 from protocols.http.routing import Place, Routes
 from protocols.rest.bindings import BINDINGS
 from protocols.rest.endpoint import Endpoint
-from protocols.rest.pages import Pages
+from protocols.rest.pages import Entrance, Pages
 from protocols.rest.wire import MERGE_PATCH
 
 
@@ -52,6 +52,7 @@ class RestDoor:
                 self._routes.add(binding.method, path, endpoint)
         for path in pages.paths:
             self._routes.add("GET", path, pages)
+        self._routes.add("GET", "/", Entrance())
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one HTTP request."""
@@ -70,12 +71,19 @@ class RestDoor:
         shown = target is not None and target.tenant_in_query
         caller = await exchange.admit(self._store, cost=cost, tenant_in_query=shown)
         if place is None:
-            raise NotFound("There is nothing at this path.")
+            raise NotFound(f"There is nothing at this path: {_sign(exchange.path)}.")
         if target is not None:
             return await target(caller, exchange, values)
         if method == "OPTIONS":
             return _options(place)
         raise method_not_allowed(place.allow)
+
+
+def _sign(path: str) -> str:
+    """Where to look for what a wrong path may have meant."""
+    if path.startswith("/v1/oauth"):
+        return "/.well-known/oauth-authorization-server says what there is of OAuth"
+    return "/v1/swagger-ui.html shows what there is"
 
 
 def _options(place: Place[Target]) -> Response:

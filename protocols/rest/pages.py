@@ -18,6 +18,8 @@ from protocols.http.response import Response
 from protocols.rest.wire import entity_tags
 
 _UI = "/v1/swagger-ui"
+#: Where Swagger UI has the authorization server lead browsers back to, unless it is told otherwise.
+_REDIRECT = "/v1/oauth2-redirect.html"
 _ASSETS = {
     "swagger-ui.css": b"text/css; charset=utf-8",
     "swagger-ui-bundle.js": b"text/javascript; charset=utf-8",
@@ -42,8 +44,11 @@ _PAGE = b"""<!doctype html>
 </body>
 </html>
 """
-_START = b"""SwaggerUIBundle({
-  url: location.search === "?classic" ? "/api/v3/openapi.json" : "openapi.json",
+_START = b"""const classic = location.search === "?classic";
+if (classic) document.title = "Petstore Gateway: Classic Petstore API";
+document.querySelectorAll("nav a")[classic ? 1 : 0].setAttribute("aria-current", "page");
+const ui = SwaggerUIBundle({
+  url: classic ? "/api/v3/openapi.json" : "openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,
@@ -52,6 +57,32 @@ _START = b"""SwaggerUIBundle({
   tryItOutEnabled: true,
   validatorUrl: null,
 });
+ui.initOAuth({ clientId: classic ? "" : "%b", usePkceWithAuthorizationCodeGrant: true });
+"""
+#: What Swagger UI brings for this has its script in the page, which our policy does not let in.
+_REDIRECT_PAGE = b"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Petstore Gateway: authorized</title>
+</head>
+<body>
+<script src="swagger-ui/oauth2-redirect.js"></script>
+</body>
+</html>
+"""
+_REDIRECT_SCRIPT = b"""const { state, auth, redirectUrl, callback, errCb } = window.opener.swaggerUIRedirectOauth2;
+const given = Object.fromEntries(new URLSearchParams((location.hash || location.search).slice(1)));
+const isValid = given.state === state;
+if (auth.schema.get("flow") === "implicit") {
+  callback({ auth, token: given, isValid, redirectUrl });
+} else if (isValid && given.code) {
+  callback({ auth: { ...auth, code: given.code }, redirectUrl });
+} else {
+  const message = isValid ? `[${given.error}] ${given.error_description}` : "This is not the answer to what was asked.";
+  errCb({ authId: auth.name, source: "auth", level: "error", message });
+}
+window.close();
 """
 #: Swagger UI writes styles into its elements; scripts come only from the gateway, and nothing from elsewhere.
 _POLICY = (
@@ -72,16 +103,37 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-class Pages:
-    """Serves the documents ``/v1/{name}.json`` and ``.yaml``, each made when somebody first asks for it."""
+class Entrance:
+    """``/``: leads people to where they can try the store out."""
 
     cost: ClassVar[int] = 0
     tenant_in_query = False
 
-    def __init__(self, documents: Mapping[str, Callable[[], dict[str, Any]]]) -> None:
+    async def __call__(self, caller: Caller, exchange: Exchange, values: list[str]) -> Response:  # noqa: ARG002 - for everybody
+        """Send them there; relative, so that it holds under whatever path a proxy shows the gateway."""
+        return Response(303, headers=((b"location", b"v1/swagger-ui.html"),))
+
+
+class Pages:
+    """Serves the documents ``/v1/{name}.json`` and ``.yaml``, each made when somebody first asks for it.
+
+    ``oauth_client`` is the one that Swagger UI offers.
+    """
+
+    cost: ClassVar[int] = 0
+    tenant_in_query = False
+
+    def __init__(
+        self, documents: Mapping[str, Callable[[], dict[str, Any]]], *, oauth_client: str = ""
+    ) -> None:
         self._content: dict[str, tuple[Callable[[], bytes], bytes]] = {
             "/v1/swagger-ui.html": (lambda: _PAGE, b"text/html; charset=utf-8"),
-            f"{_UI}/start.js": (lambda: _START, b"text/javascript; charset=utf-8"),
+            f"{_UI}/start.js": (
+                lambda: _START % oauth_client.encode(),
+                b"text/javascript; charset=utf-8",
+            ),
+            _REDIRECT: (lambda: _REDIRECT_PAGE, b"text/html; charset=utf-8"),
+            f"{_UI}/oauth2-redirect.js": (lambda: _REDIRECT_SCRIPT, b"text/javascript; charset=utf-8"),
         }
         for name, make in documents.items():
             self._content[f"/v1/{name}.json"] = (partial(_as_json, make), JSON)
