@@ -106,27 +106,32 @@ $(BIN)/pip:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/pip
+	@echo "Installing the Python packages of requirements.lock"
 	@$(PIP_INSTALL) --requirement requirements.lock || $(call missing,The Python packages of requirements.lock)
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "Installing the Python packages of requirements-dev.lock"
 	@$(PIP_INSTALL) --requirement requirements-dev.lock || $(call missing,The Python packages of requirements-dev.lock)
 	@touch $@
 
 # In a folder of its own, so that it can be installed while the packages are. Wheels have no links: npm's is made here.
 $(VENV)/.node: requirements-node.lock | $(BIN)/pip
+	@echo "Installing Node.js and npm"
 	@rm -rf $(VENV)/node
 	@$(PIP_INSTALL) --requirement requirements-node.lock --target $(VENV)/node || $(call missing,Node.js and npm of requirements-node.lock)
 	@ln -sf ../lib/node_modules/npm/bin/npm-cli.js $(NODE)/npm
 	@touch $@
 
 web/node_modules/.needed: web/package-lock.json $(VENV)/.node
+	@echo "Installing the JavaScript packages of web/package-lock.json"
 	@cd web && npm ci --omit=dev --loglevel=error >/dev/null || $(call missing,The JavaScript packages of web/package-lock.json)
 	@touch $@
 
 # With what checks and formats; not while something builds with what is there.
 web/node_modules/.complete: web/node_modules/.needed | $(PAGES)
+	@echo "Installing what checks and formats the pages"
 	@cd web && npm install --no-save --loglevel=error >/dev/null || $(call missing,The JavaScript packages of web/package-lock.json)
 	@touch $@
 

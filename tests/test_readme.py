@@ -21,9 +21,9 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(section: str) -> list[str]:
+def blocks(section: str, document: str = README) -> list[str]:
     """The shell blocks under a heading."""
-    body = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    body = document.split(f"\n## {section}\n")[1].split("\n## ", maxsplit=1)[0]
     return re.findall(r"```sh\n(.*?)```", body, re.DOTALL)
 
 
@@ -202,6 +202,41 @@ def test_each_command_that_a_start_prints_works_and_fits_the_terminal(
         assert made.status_code == 201
         for door in STREAMING:
             shows(tmp_path / door, "Zarathustra")
+
+
+@pytest.mark.slow
+def test_the_tenant_of_the_readme_is_its_owner_s(gateway: Gateway, ports: dict[str, str]) -> None:
+    (script,) = blocks("A tenant of your own")
+    done = subprocess.run(
+        shell(script, gateway, ports, ""),
+        cwd=ROOT, env=environment(url=gateway.url), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert '"name":"Pixel"' in done.stdout
+
+
+#: What the terminals of docs/live.md show by themselves, by section, in the order of its commands.
+LIVE = {
+    "Events over SSE": ("id: ",),
+    "Events over WebSocket": ("pet.created",),
+    "A chat over WebSocket": ("We have two of them.", '"chatMessage"'),
+    "A chat over Socket.IO": ("We have three of them.",),
+}
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_live_doors_work(gateway: Gateway, ports: dict[str, str], tmp_path: Path) -> None:
+    document = (ROOT / "docs/live.md").read_text(encoding="utf-8")
+    begin = re.findall(r"```sh\n(.*?)```", document, re.DOTALL)[0]
+    agent = tmp_path / "A chat over WebSocket 0"
+    with contextlib.ExitStack() as stack:
+        for section, signs in LIVE.items():
+            for number, (command, sign) in enumerate(zip(blocks(section, document), signs, strict=True)):
+                output = tmp_path / f"{section} {number}"
+                stack.enter_context(terminal(shell(command, gateway, ports, begin), gateway, output))
+                shows(output, "connected" if output == agent else sign)
+        shows(agent, "We have two of them.")
+        shows(agent, "We have three of them.")
 
 
 def test_the_table_of_settings_is_the_code_s() -> None:
