@@ -12,6 +12,9 @@ from core.kernel.errors import ErrorCode, Forbidden
 from core.kernel.model import Params
 from core.store.context import Context
 
+#: What else it takes to write what tells of a person: the answer shows it, and so is for who may read it.
+_READ_SCOPES = {Scope.WRITE_USER: Scope.READ_USER, Scope.WRITE_ORDERS: Scope.READ_ORDERS}
+
 P = TypeVar("P", bound=Params)
 B = TypeVar("B")
 V = TypeVar("V")
@@ -23,12 +26,12 @@ class Operation(Generic[P, B, V]):
 
     ``name`` is camelCase and unique. ``body`` is the model of the body, or None; with ``patch`` the body is a JSON
     merge patch (RFC 7396) of it and the handler gets a ``MergePatch``. ``result`` is the model of the answer, or
-    None when there is nothing to say. ``scope`` is the right needed: whoever lacks it is refused. ``anonymous``:
-    visitors may call it, then ``scope`` binds known callers only. ``staff``: of those who hold the scope only STAFF
-    may call it. ``in_person``: no API key and no OAuth client may call it, whatever its scopes. ``classic``: it is a
-    rule of the classic Petstore API, for the door of that alone; a setting of the store opens all of these to
-    everybody. ``writes``: it runs in a transaction that commits, to its end though the client has left.
-    ``idempotent``: it takes an idempotency key.
+    None when there is nothing to say. ``scope`` is the right needed: whoever lacks it is refused; ``scopes`` are those
+    that come with it as well. ``anonymous``: visitors may call it, then these bind known callers only. ``staff``: of
+    those who hold the scope only STAFF may call it. ``in_person``: no API key and no OAuth client may call it, whatever
+    its scopes. ``classic``: it is a rule of the classic Petstore API, for the door of that alone; a setting of the
+    store opens all of these to everybody. ``writes``: it runs in a transaction that commits, to its end though the
+    client has left. ``idempotent``: it takes an idempotency key.
     ``prepare`` does slow work before the transaction begins; the handler finds its result in ``ctx.prepared``.
     ``finish`` does what follows the transaction, with transactions of its own (``commit``): it gets the handler's
     result and gives the final one. For a replay it gets the result that was kept last, and ``ctx.replays`` is set.
@@ -62,6 +65,14 @@ class Operation(Generic[P, B, V]):
         return hash(self.name)
 
     @cached_property
+    def scopes(self) -> tuple[Scope, ...]:
+        """All the rights needed: to write, and to read what the answer shows of a person."""
+        if self.scope is None:
+            return ()
+        read = None if self.result is None else _READ_SCOPES.get(self.scope)
+        return (self.scope,) if read is None else (self.scope, read)
+
+    @cached_property
     def body_required(self) -> bool:
         """Whether a call must bring a body: it may be left out where an empty object would do."""
         if self.body is None or self.patch:
@@ -79,10 +90,11 @@ class Operation(Generic[P, B, V]):
             Unauthorized: a visitor may not.
             Forbidden: a known caller lacks the scope, or is not STAFF or not a person where that is needed.
         """
-        if self.scope is not None and not (self.anonymous and caller.is_visitor):
-            caller.require(self.scope)
-        elif not self.anonymous:
+        if self.scope is None and not self.anonymous:
             caller.require_known()
+        if not (self.anonymous and caller.is_visitor):
+            for scope in self.scopes:
+                caller.require(scope)
         if self.staff and not caller.is_staff:
             raise Forbidden("This is for the store's STAFF.")
         if self.in_person and caller.is_program:

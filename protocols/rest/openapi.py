@@ -135,7 +135,7 @@ def _operation(binding: Binding, name: str, schemas: Schemas) -> dict[str, Any]:
 
 
 def _security(binding: Binding) -> list[dict[str, list[str]]]:
-    scopes = [binding.operation.scope.value] if binding.operation.scope is not None else []
+    scopes = [scope.value for scope in binding.operation.scopes]
     in_person = binding.operation.in_person
     schemes = [name for name in components.SECURITY_SCHEMES if name != "oauth2" or not in_person]
     known = [{name: scopes} for name in schemes]

@@ -47,7 +47,9 @@ async def test_keys_are_listed_by_page(shop: Shop) -> None:
 
 
 async def test_nobody_gives_a_key_more_than_they_have(shop: Shop) -> None:
-    limited = replace(await known(shop), scopes=frozenset({Scope.READ_PETS, Scope.WRITE_USER}))
+    limited = replace(
+        await known(shop), scopes=frozenset({Scope.READ_PETS, Scope.READ_USER, Scope.WRITE_USER})
+    )
     await shop.refusal(Forbidden, CREATE_API_KEY, limited, {"name": "k", "scopes": ["write:pets"]})
     made = await shop.call(CREATE_API_KEY, limited, {"name": "k", "scopes": ["read:pets"]})
     program = await by_key(shop, made.key)

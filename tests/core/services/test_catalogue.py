@@ -2,11 +2,15 @@
 
 import json
 import string
+from dataclasses import replace
 
 import pytest
 from pydantic import TypeAdapter
 
+from core.kernel.caller import Scope, operator, visitor
+from core.kernel.errors import Forbidden
 from core.kernel.events import EventKind
+from core.kernel.ids import TenantId, new_id
 from core.kernel.validation import check_body
 from core.models.catalogue import EVENTS
 from core.ports.images import StoredImage
@@ -56,6 +60,26 @@ def test_an_event_says_what_it_is(kind: EventKind) -> None:
     assert kind.description.endswith(".")
     for topic in kind.topics:
         assert {name for _, name, _, _ in string.Formatter().parse(topic) if name} <= PLACES
+
+
+@pytest.mark.parametrize(
+    ("write", "read"), [(Scope.WRITE_USER, Scope.READ_USER), (Scope.WRITE_ORDERS, Scope.READ_ORDERS)]
+)
+def test_who_may_write_and_not_read_is_answered_with_nothing(write: Scope, read: Scope) -> None:
+    tenant = new_id()
+    writer = replace(operator(TenantId(tenant)), key="user:1", scopes=frozenset({write}))
+    found = [operation for operation in OPERATIONS if operation.scope is write]
+    assert any(operation.result is None for operation in found)
+    for operation in found:
+        operation.authorise(replace(writer, scopes=frozenset({write, read})))
+        if operation.anonymous:
+            operation.authorise(visitor(TenantId(tenant), ""))
+        if operation.result is None:
+            operation.authorise(writer)
+            continue
+        with pytest.raises(Forbidden) as caught:
+            operation.authorise(writer)
+        assert caught.value.scope == read
 
 
 def test_every_event_of_the_vocabulary_is_there() -> None:
