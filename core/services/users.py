@@ -171,10 +171,9 @@ async def _prepare_change(ctx: Context, params: ById, body: UserChange | MergePa
     _check_own(ctx.caller, params.id)
     given = body.patch if isinstance(body, MergePatch) else dict(body)
     password = _valid(_PASSWORD, given.get("password"))
-    if password is not None and ctx.caller.is_program:
-        raise Forbidden("Neither an API key nor an OAuth client changes a password.")
-    # An API key is not its owner; an OAuth client acts for the user, but does not take the account over.
-    if params.id == ctx.caller.user_id and (ctx.caller.client_id or not ctx.caller.is_program):
+    if password is not None:
+        check_person(ctx.caller)
+    if params.id == ctx.caller.user_id and not ctx.caller.is_program:
         user = await (await ctx.tx()).get(User, params.id)
         await ctx.close()
         if user is not None and (password is not None or _other_email(user, given.get("email"))):
@@ -220,6 +219,18 @@ async def _check_current_password(ctx: Context, user: User, given: Mapping[str, 
     return None
 
 
+def check_person(caller: Caller) -> None:
+    """Pass when the caller may change what a user logs in with: no program takes an account over, whosever it is.
+
+    Raises:
+        Forbidden: an API key or an OAuth client calls.
+    """
+    if caller.is_program:
+        raise Forbidden(
+            "Neither an API key nor an OAuth client changes a password, an e-mail address or a user name."
+        )
+
+
 async def _replace(ctx: Context, params: ById, body: UserChange) -> User:
     return await _change(ctx, await _locked(ctx, params.id), body)
 
@@ -239,6 +250,8 @@ async def _locked(ctx: Context, user_id: str) -> User:
 
 async def _change(ctx: Context, user: User, body: UserChange) -> User:
     assert isinstance(ctx.prepared, _Prepared)
+    if (body.username, body.email) != (user.username, user.email):
+        check_person(ctx.caller)
     if ctx.prepared.violation is not None:
         raise ValidationFailed((ctx.prepared.violation,))
     tx = await ctx.tx()
@@ -393,7 +406,8 @@ REPLACE_USER = Operation(
     tag="Users",
     summary="Replace a user's profile",
     description="Without a password the current one is kept. A new one ends the user's other logins. To change your "
-    "own password or e-mail address, give your `currentPassword`.",
+    "own password or e-mail address, give your `currentPassword`. API keys and OAuth clients change no password, no "
+    "e-mail address and no user name of anybody.",
     params=ById,
     body=UserChange,
     result=User,
@@ -410,7 +424,8 @@ UPDATE_USER = Operation(
     tag="Users",
     summary="Change a user's profile",
     description="A JSON merge patch. A new password ends the user's other logins. To change your own password or "
-    "e-mail address, give your `currentPassword`.",
+    "e-mail address, give your `currentPassword`. API keys and OAuth clients change no password, no e-mail address and "
+    "no user name of anybody.",
     params=ById,
     body=UserChange,
     patch=True,

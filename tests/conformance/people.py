@@ -76,6 +76,17 @@ class World:
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
+    async def program(self, *scopes: str) -> Person:
+        """An OAuth client that acts of its own accord."""
+        body = {"name": "till", "grantTypes": ["CLIENT_CREDENTIALS"], "scopes": scopes, "confidential": True}
+        made = await self.ask("POST", "/v1/oauth/clients", await self.staff(), body)
+        answer = await self._client.post(
+            f"{self.target.first.url}/v1/oauth/token",
+            data={"grant_type": "client_credentials"},
+            auth=(made["id"], made["secret"]),
+        )
+        return Person(self.tenant, answer.raise_for_status().json()["access_token"])
+
     async def pet(self, **members: Any) -> dict[str, Any]:
         """A new pet."""
         draft = {"name": "Rex", "species": "DOG", "ageMonths": 12, "price": "75.00", **members}

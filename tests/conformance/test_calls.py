@@ -293,6 +293,29 @@ async def test_api_keys(world: World, at: At, door: Door) -> None:
 
 
 @scenario(
+    "A program takes the scope to read for what it writes, and no user's e-mail address, name or password",
+    "updateUser",
+    "placeOrder",
+)
+async def test_programs(world: World, at: At, door: Door) -> None:
+    pet, user_id = await world.pet(), (await world.customer()).user_id
+    scopes = ("write:user", "write:orders")
+    writer = at(door, await world.program(*scopes), world.target.first)
+    for call in (
+        writer.call("updateUser", id=user_id, body={"firstName": "Grace"}),
+        writer.call("placeOrder", body={"petId": pet["id"]}),
+    ):
+        assert (await refusal(call)).code == "forbidden"
+    program = at(door, await world.program(*scopes, "read:user", "read:orders"), world.target.first)
+    for change in ({"email": "m@example.com"}, {"username": "mallory"}, {"password": "another good one"}):
+        taken = program.call("updateUser", id=user_id, body={**change, "currentPassword": PASSWORD})
+        assert (await refusal(taken)).code == "forbidden"
+    changed = (await program.call("updateUser", id=user_id, body={"firstName": "Grace"})).value
+    assert changed["firstName"] == "Grace"
+    assert (await program.call("placeOrder", body={"petId": pet["id"]})).value["petId"] == pet["id"]
+
+
+@scenario(
     "An OAuth client is registered, shown, and removed",
     "createOauthClient",
     "listOauthClients",

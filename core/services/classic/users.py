@@ -14,7 +14,7 @@ from core.models.classic_calls import ByName, Credentials, UserByName, UsersByNa
 from core.models.users import Login, LoginKind, User, name_key
 from core.ports.records import Equal, Query, Taken, TransientFailure
 from core.services.quotas import count_one
-from core.services.users import count_registrations, end_other_logins, remove_user
+from core.services.users import check_person, count_registrations, end_other_logins, remove_user
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
@@ -106,7 +106,8 @@ async def write_user(ctx: Context, body: UserByName, password_hash: str | None) 
     if user is None or user.classic is None:
         raise Conflict("This user name is taken.", taken=True)
     if not ctx.store.classic_open:
-        ctx.caller.require(Scope.WRITE_USER)
+        for scope in UPDATE_USER.scopes:
+            ctx.caller.require(scope)
     if not _may_change(ctx, user):
         raise Forbidden("This user is somebody else.")
     return await _replace(ctx, user, body, password_hash)
@@ -148,9 +149,12 @@ async def _add(ctx: Context, body: UserByName, password_hash: str | None) -> Use
 async def _replace(ctx: Context, user: User, body: UserByName, password_hash: str | None) -> User:
     secure = not ctx.store.classic_open
     own = user.id == ctx.caller.user_id
-    if secure and password_hash is not None and (own or ctx.caller.is_program):
+    other_email = (body.email or None) != view_of(user).email
+    if secure and (password_hash is not None or other_email or body.username != user.username):
+        check_person(ctx.caller)
+    if secure and own and password_hash is not None:
         raise Forbidden("Change your password at another door, where you give the present one.")
-    if secure and own and (body.email or None) != view_of(user).email:
+    if secure and own and other_email:
         raise Forbidden("Change your e-mail address at another door, where you give your password.")
     tx = await ctx.tx()
     login = await tx.get(Login, user.id, lock=True)

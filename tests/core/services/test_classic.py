@@ -1,13 +1,14 @@
 """The rules of the classic API, and what they leave alone."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from core.kernel.caller import Credentials
-from core.kernel.errors import BadRequest, Conflict, RateLimited, Unauthorized
+from core.kernel.caller import STAFF_SCOPES, Credentials, Scope
+from core.kernel.errors import BadRequest, Conflict, Forbidden, RateLimited, Unauthorized
 from core.kernel.limits import Limits
 from core.models.orders import OrderStatus
 from core.models.pets import Pet
@@ -247,3 +248,23 @@ async def test_seeds_overwrite_nothing(shop: Shop) -> None:
     assert (await shop.call(GET_PET, number=1)).name == "Bo"
     assert (await shop.call(GET_PET, number=2)).name == "Cat 2"
     assert (await shop.call(CREATE_PET, body=MODERN)).number == 20_001
+
+
+async def test_no_program_changes_what_a_classic_user_logs_in_with(shop: Shop) -> None:
+    ann = {"username": "ann", "password": "12345", "email": "ann@example.com"}
+    await shop.call(CREATE_USER, body=ann)
+    del ann["password"]
+    for program in (replace(shop.staff, key="key:1"), replace(shop.staff, key="client:c", client_id="c")):
+        for change in ({"password": "other"}, {"email": "x@example.com"}, {"username": "mallory"}):
+            await shop.refusal(Forbidden, UPDATE_USER, program, ann | change, username="ann")
+            if "username" not in change:
+                await shop.refusal(Forbidden, CREATE_USER, program, ann | change)
+                await shop.refusal(Forbidden, CREATE_USERS, program, {"users": [ann | change]})
+        named = {**ann, "firstName": "Ann"}
+        assert (await shop.call(UPDATE_USER, program, named, username="ann")).first_name == "Ann"
+    cut = replace(shop.staff, key="key:1", scopes=STAFF_SCOPES - {Scope.READ_USER})
+    for operation in (CREATE_USER, UPDATE_USER):
+        named = {} if operation is CREATE_USER else {"username": "ann"}
+        error = await shop.refusal(Forbidden, operation, cut, ann, **named)
+        assert isinstance(error, Forbidden)
+        assert error.scope == "read:user"

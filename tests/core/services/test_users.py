@@ -291,6 +291,38 @@ async def test_nobody_changes_another_user_but_staff(shop: Shop) -> None:
     assert changed.last_name == "Meyer"
 
 
+async def test_no_program_changes_what_a_user_logs_in_with(shop: Shop) -> None:
+    owner, maria = await known(shop, "owner"), await known(shop)
+    made = await shop.call(CREATE_API_KEY, owner, {"name": "k", "scopes": ["read:user", "write:user"]})
+    programs = (
+        await by_key(shop, made.key),
+        replace(owner, client_id="c"),
+        replace(owner, client_id="c", key="client:c", user_id=None),
+        replace(maria, client_id="c"),
+    )
+    for program in programs:
+        for user in (maria, owner) if program.is_staff else (maria,):
+            shown = await shop.call(GET_USER, user, id=user.user_id)
+            whole = profile(shown.username)
+            for change in (
+                {"password": "another good one"},
+                {"email": "mallory@example.com"},
+                {"email": shown.email.upper()},
+                {"username": "mallory"},
+                {"username": shown.username.upper()},
+            ):
+                for more in ({}, {"currentPassword": PASSWORD}):
+                    body = {**change, **more}
+                    await shop.refusal(Forbidden, UPDATE_USER, program, body, id=user.user_id)
+                    await shop.refusal(Forbidden, REPLACE_USER, program, whole | body, id=user.user_id)
+            same = {"email": shown.email, "username": shown.username, "phone": "+4930901820"}
+            changed = await shop.call(UPDATE_USER, program, same, id=user.user_id)
+            changed = await shop.call(REPLACE_USER, program, {**whole, "lastName": "M"}, id=user.user_id)
+            assert changed.last_name == "M"
+    await log_in(shop)
+    await log_in(shop, "owner")
+
+
 async def test_a_new_password_ends_the_other_logins(shop: Shop) -> None:
     await register(shop)
     here, there = await log_in(shop), await log_in(shop)
