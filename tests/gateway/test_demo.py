@@ -9,12 +9,13 @@ import pytest
 from core.kernel.caller import Caller, Credentials, Role
 from core.kernel.errors import Unavailable
 from core.kernel.ids import SHARED_TENANT
+from core.models.oauth import OAuthClient
 from core.models.orders import Order
 from core.models.pets import Pet, PetStatus
 from core.models.users import User
 from core.ports.records import Query
 from core.store.store import Call, Outcome
-from gateway.demo import API_KEY, open_demo
+from gateway.demo import API_KEY, APPLICATION_ID, open_demo
 from gateway.node import open_node
 from gateway.preflight import prepare
 from gateway.settings import Settings
@@ -44,6 +45,20 @@ async def test_the_shared_pool_is_filled_once_however_often_and_by_however_many_
         assert people.keys() >= {f"user{number}" for number in range(1, 11)}
         caller = await other.store.authenticator.authenticate(Credentials("127.0.0.1", api_key=API_KEY))
         assert caller.role is Role.STAFF
+
+
+async def test_the_application_that_an_older_version_made_learns_where_swagger_ui_is(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    await prepare(settings)
+    async with open_node(settings) as node:
+        await open_demo(node.store)
+        async with node.store.storage.write(SHARED_TENANT) as tx:
+            made = await tx.get(OAuthClient, APPLICATION_ID)
+            assert made is not None
+            await tx.update(made.model_copy(update={"redirect_uris": made.redirect_uris[:1]}))
+        await open_demo(node.store)
+        async with node.store.storage.read(SHARED_TENANT) as tx:
+            assert await tx.get(OAuthClient, APPLICATION_ID) == made
 
 
 async def test_a_node_waits_for_another_one_that_is_at_the_demo_data(

@@ -409,3 +409,27 @@ async def test_swagger_ui_needs_nothing_from_elsewhere(door: Door) -> None:
         assert part.status_code == 200, name
         assert part.content
     assert (await client.post("/v1/swagger-ui.html")).status_code == 405
+
+
+async def test_the_front_door_leads_to_where_one_can_try_it_out(door: Door) -> None:
+    answer = await door.client().get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "v1/swagger-ui.html")
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/v1", "/v1/swagger-ui.html"),
+        ("/pets", "/v1/swagger-ui.html"),
+        ("/v1/oauth", "/.well-known/oauth-authorization-server"),
+    ],
+)
+async def test_a_wrong_path_is_told_where_to_look(door: Door, path: str, place: str) -> None:
+    answer = await door.client().get(path)
+    assert answer.status_code == 404
+    assert place in answer.json()["detail"]
+
+
+async def test_an_unknown_parameter_is_named(door: Door) -> None:
+    answer = await door.client().get("/v1/pets?colour=red")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "unknown parameter 'colour'")
