@@ -13,8 +13,9 @@ from core.kernel.caller import CUSTOMER_SCOPES, Role, Scope
 from core.kernel.errors import Forbidden, RateLimited, Unauthorized
 from core.kernel.ids import SHARED_TENANT, new_id
 from core.kernel.limits import Limits
+from core.models.auth import LoginSession
 from core.models.oauth import DeviceCode, OAuthClient, OAuthGrant
-from core.ports.records import Query
+from core.ports.records import Equal, Query
 from core.services.oauth import device, pages
 from core.services.oauth.clients import COMMAND_LINE, DELETE_OAUTH_CLIENT, command_line, find_client
 from core.services.oauth.device import DeviceAuthorization, DeviceRequest
@@ -25,6 +26,7 @@ from core.services.oauth.inspection import revoke
 from core.services.orders import LIST_ORDERS
 from core.services.tenant import RESET_TENANT
 from core.services.users import DELETE_USER, UPDATE_USER
+from gateway.storage.migration import migrate
 from tests.core.accounts import ADDRESS, PASSWORD, by_token, known, log_in
 from tests.core.services.oauth_flow import client_of
 from tests.core.services.test_auth import Wrist
@@ -315,6 +317,46 @@ async def test_a_new_password_ends_what_was_allowed_with_the_old_one(feeder: Fee
         await device.decide(feeder.store, request, visit, ADDRESS, allowed=True)
     assert await feeder.refusal(waiting) is OAuthErrorCode.AUTHORIZATION_PENDING
     assert await feeder.poll(of_owner)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def busy(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Feeder]:
+    """A device on each storage."""
+    url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/store.db"}.get(request.param)
+    url = url or str(request.getfixturevalue("postgres_url"))
+    await migrate(url)
+    async with open_store(tmp_path, url) as store:
+        yield await feeder_in(Shop(store))
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("end", ["password", "user"])
+async def test_what_is_redeemed_or_allowed_while_its_login_ends_ends_with_it(busy: Feeder, end: str) -> None:
+    shop, user_id = busy.shop, (await busy.visit()).account.id
+    allowed = [await busy.begin() for _ in range(4)]
+    waiting = [await busy.begin() for _ in range(4)]
+    for codes in allowed:
+        assert await busy.decide(codes)
+    visit = await busy.visit()
+    requests = [await busy.find(codes.user_code) for codes in waiting]
+    if end == "user":
+        ended = shop.call(DELETE_USER, id=user_id)
+    else:
+        ended = shop.call(UPDATE_USER, body={"password": "another good one"}, id=user_id)
+    calls = [
+        *(busy.poll(codes) for codes in allowed),
+        *(device.decide(busy.store, one, visit, ADDRESS, allowed=True) for one in requests if one),
+    ]
+    results = await asyncio.gather(*calls[::2], ended, *calls[1::2], return_exceptions=True)
+    for result in results:
+        assert not isinstance(result, BaseException) or isinstance(result, OAuthError | Unauthorized), result
+        if isinstance(result, TokenResponse):
+            with pytest.raises(Unauthorized):
+                await by_token(shop, result.access_token)
+    for codes in (*allowed, *waiting):
+        assert await busy.refusal(codes)
+    async with busy.store.storage.read(shop.tenant) as tx:
+        assert await tx.count(Query(LoginSession, (Equal("owner_id", user_id),))) == 0
 
 
 # --- the command line ---
