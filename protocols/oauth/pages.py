@@ -75,7 +75,7 @@ _OWN = {
     Scope.READ_ORDERS: "Read your orders, receipts and adoption applications.",
     Scope.WRITE_ORDERS: "Place, pay, change and cancel your orders; apply for pets.",
     Scope.READ_USER: "Read your account.",
-    Scope.WRITE_USER: "Change and delete your account.",
+    Scope.WRITE_USER: "Change your profile, but nothing that you log in with; delete your account.",
     Scope.CHAT_WRITE: "Take part in your support chats.",
 }
 

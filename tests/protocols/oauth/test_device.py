@@ -64,7 +64,7 @@ def test_the_user_sees_which_device_asks_for_what_and_allows_it(store: Gateway) 
         person.log_in(password="wrong")
         assert (person.answer.status_code, "wrong" in person.text) == (403, True)
         person.log_in()
-        for words in ("Demo lamp", codes["user_code"], "127.0.0.1", "logged in as demo", "Read orders"):
+        for words in ("Demo lamp", codes["user_code"], "127.0.0.1", "logged in as demo", "Read your orders"):
             assert words in person.text
         assert "Done" in (person.submit("allow"), person.text)[1]
     tokens = poll(store, codes)

@@ -5,6 +5,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from core.kernel.caller import Role, Scope
+from protocols.oauth.pages import in_words
 from tests.http_clients import ask
 from tests.process import Gateway
 from tests.protocols.oauth.person import CALLBACK, App, Page, browser, code_for, log_in, visit
@@ -313,3 +315,14 @@ def test_users_see_and_end_what_they_allowed_and_streams_end_with_it(gateway: Ga
     assert ask("GET", f"{gateway.url}/v1/orders", headers=bearer).status_code == 401
     answer = app.post("token", grant_type="refresh_token", refresh_token=tokens["refresh_token"])
     assert answer.json()["error"] == "invalid_grant"
+
+
+def test_a_page_promises_an_application_no_more_than_it_gets() -> None:
+    for role in (Role.CUSTOMER, Role.STAFF):
+        assert "log in" in in_words(Scope.WRITE_USER, role) or "no password" in in_words(
+            Scope.WRITE_USER, role
+        )
+    assert "decide" not in in_words(Scope.WRITE_ORDERS, Role.CUSTOMER)
+    # STAFF decides on applications, and reads them, in person alone.
+    assert "in person" in in_words(Scope.WRITE_ORDERS, Role.STAFF)
+    assert "in person" in in_words(Scope.READ_ORDERS, Role.STAFF)
