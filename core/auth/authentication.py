@@ -17,7 +17,7 @@ from core.kernel.errors import BadRequest, Forbidden, Unauthorized
 from core.kernel.ids import SHARED_TENANT, TenantId, parse_tenant
 from core.models.api_keys import ApiKey
 from core.models.devices import Device
-from core.models.users import User
+from core.models.users import Login, User
 from core.ports.records import RecordStorage
 from core.ports.security import TokenSigner, TrustedIssuers
 
@@ -235,6 +235,9 @@ class Authenticator:
             tenant = SHARED_TENANT if located is None else TenantId(located.tenant_id)
         login = await self._passwords.check(tenant, credentials.address, username, password)
         async with self._storage.read(tenant) as tx:
+            # Checking a password takes long: it may have been changed meanwhile, and nobody was there to be told.
+            if await tx.get(Login, login.id) != login:
+                raise Unauthorized("The user name or the password is wrong.")
             account, role = await account_of(tx, login)
             device = await tx.get(Device, account.id) if role is Role.DEVICE else None
         expires_at = now + callers.ACCESS_LIFE

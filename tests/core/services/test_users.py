@@ -323,6 +323,27 @@ async def test_no_program_changes_what_a_user_logs_in_with(shop: Shop) -> None:
     await log_in(shop, "owner")
 
 
+async def test_a_connection_that_is_just_opened_with_the_old_password_is_refused(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await known(shop, "owner")
+    maria = await register(shop)
+    verify = shop.store.hasher.verify
+
+    async def slowly(password: str, hashed: str | None, network: str) -> bool:
+        good = await verify(password, hashed, network)
+        monkeypatch.undo()
+        await shop.call(UPDATE_USER, body={"password": "another good one"}, id=maria.id)
+        return good
+
+    monkeypatch.setattr(shop.store.hasher, "verify", slowly)
+    old = Credentials("127.0.0.1", shop.tenant, username="maria", password=PASSWORD)
+    with pytest.raises(Unauthorized):
+        await shop.store.authenticator.authenticate(old)
+    new = await shop.store.authenticator.authenticate(old._replace(password="another good one"))
+    assert new.user_id == maria.id
+
+
 async def test_a_new_password_ends_the_other_logins(shop: Shop) -> None:
     await register(shop)
     here, there = await log_in(shop), await log_in(shop)
