@@ -22,9 +22,13 @@ class OrderCallbackDraft(Body):
     """What a client sends to be called back: amount and currency are the order's."""
 
     amount: Money
+    """What the order costs."""
     currency: Currency
+    """What it is paid in."""
     timestamp: Time
+    """When the client made the request, by its own clock."""
     callback_url: Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH)]
+    """Where the outcome is posted to."""
 
 
 class OrderCallbackAccepted(Model):
