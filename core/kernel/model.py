@@ -231,8 +231,12 @@ class Choice(DescribedEnum):
         return cls.__members__.get(value.upper()) if isinstance(value, str) else None
 
 
+#: What no database keeps, and UTF-8 does not hold. Looked for by a pattern: texts may be long.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
 def _no_null(text: str) -> str:
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if _UNSTORABLE.search(text):
         raise PydanticCustomError("INVALID_FORMAT", "must not contain null characters or lone surrogates")
     return text
 

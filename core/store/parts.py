@@ -1,5 +1,6 @@
 """What a store is put together from: its adapters, and what its operations share."""
 
+import asyncio
 from dataclasses import dataclass
 
 from core.auth.attempts import Attempts
@@ -7,8 +8,11 @@ from core.auth.authentication import Authenticator
 from core.auth.passwords import Passwords
 from core.auth.revocations import Revocations
 from core.hub import Hub
+from core.kernel.addresses import network_of
 from core.kernel.clock import Clock, utc_now
+from core.kernel.errors import Unavailable
 from core.kernel.limits import Limits
+from core.kernel.turns import FairTurns, TooManyWait
 from core.kernel.validation import PHONE_CHECK, PUBLIC_URL
 from core.ports.coordination import RateLimiter
 from core.ports.images import ImageDecoder, ImageStore
@@ -20,6 +24,10 @@ from core.ports.webhooks import WebhookSender
 from core.store.activity import Activity
 from core.store.agents import ConnectedAgents
 from core.store.read_cache import ReadCache
+
+#: Who may wait for a turn at long work, of all and of one network: as many as may be connected.
+_MAX_WAITING = 2_000
+_MAX_WAITING_OF_NETWORK = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,7 @@ class StoreParts:
         self.limits = limits or Limits()
         self.classic_open = classic_open
         self.clock = clock
+        self._long_work = FairTurns(1, most=_MAX_WAITING, most_of_one=_MAX_WAITING_OF_NETWORK)
         self.agents = ConnectedAgents(hub.peers.tell_agents)
         self.cache = ReadCache(adapters.storage)
         self.activity = Activity(self.limits, clock)
@@ -86,3 +95,18 @@ class StoreParts:
             self.activity.see,
             adapters.issuers,
         )
+
+    async def begin_long_work(self, address: str) -> None:
+        """Wait until what holds the loop for milliseconds may begin: one piece in each turn of the loop, a network's
+        after another's.
+
+        What follows in the same step of the caller is the piece; many at once would hold the loop together.
+
+        Raises:
+            Unavailable: too many wait already.
+        """
+        try:
+            async with self._long_work.turn(network_of(address)):
+                await asyncio.sleep(0)
+        except TooManyWait:
+            raise Unavailable("Too much work at once.") from None

@@ -11,7 +11,7 @@ from core.store.store import Store
 from protocols.http.connection import REFUSAL, RESOURCE_METADATA
 from protocols.http.content import check_coding
 from protocols.http.cors import Cors
-from protocols.http.credentials import read_credentials
+from protocols.http.credentials import address_of, read_credentials
 from protocols.http.headers import Header, rate_limit_headers, read_headers, request_id_of
 from protocols.http.problems import HttpError, method_not_allowed, problem_response
 from protocols.http.response import Response
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _VARY: Header = (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID")
 #: What is wrong with a request without the body that it needs.
 EMPTY_BODY = "The request has no body, and needs one."
+#: It takes a millisecond or more to read: several at once would hold the loop.
+_LONG_BODY_BYTES = 16 * 1024
 _NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 
@@ -38,8 +40,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_send", "common", "credentials", "credentials_refused", "headers", "method", "path", "receive", "request_id",
-        "scope", "started", "state",
+        "_send", "_store", "common", "credentials", "credentials_refused", "headers", "method", "path", "receive",
+        "request_id", "scope", "started", "state",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, cors: Cors) -> None:
@@ -58,6 +60,7 @@ class Exchange:
         if b"origin" in headers:
             self.common += cors.headers(self.method, headers)
         #: Set by `admit`.
+        self._store: Store | None = None
         self.credentials: Credentials | None = None
         #: Whether the client sent credentials, and they are why it is refused.
         self.credentials_refused = False
@@ -118,7 +121,7 @@ class Exchange:
             credentials = read_credentials(
                 self.scope, self.headers, in_query=in_query, tenant_in_query=tenant_in_query
             )
-        self.credentials = credentials
+        self._store, self.credentials = store, credentials
         caller, allowance, refusal = await store.admit(credentials, cost=cost)
         state = self.state
         state["caller"] = caller.key
@@ -157,8 +160,17 @@ class Exchange:
             more = message.get("more_body", False)
 
     async def body(self, limit: int) -> bytes:
-        """The whole body; the errors are those of `chunks`."""
-        return b"".join([chunk async for chunk in self.chunks(limit)])
+        """The whole body; the errors are those of `chunks`.
+
+        Behind a long one the caller is alone in this turn of the loop, to read it.
+
+        Raises:
+            Unavailable: too many long bodies at once.
+        """
+        body = b"".join([chunk async for chunk in self.chunks(limit)])
+        if len(body) > _LONG_BODY_BYTES and self._store is not None:
+            await self._store.begin_long_work(address_of(self.scope))
+        return body
 
     async def respond(self, response: Response) -> None:
         """Send the response; to HEAD without its body (RFC 9110, section 9.3.2)."""

@@ -4,6 +4,7 @@
 
 ``corpus``            all inputs
 ``http_corpus``       those over HTTP: REST and event streams
+``newer_corpus``      those of the classic API, OAuth, the advisor, and of webhooks
 ``graphql_corpus``    those of GraphQL
 ``live_corpus``       those of WebSockets and Socket.IO
 ``mqtt_corpus``       those of MQTT, over TCP and WebSocket

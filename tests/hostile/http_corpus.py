@@ -65,6 +65,10 @@ _BODIES: dict[str, bytes] = {
 def _bodies() -> Iterator[Input]:
     for name, body in _BODIES.items():
         yield Input(f"a body: {name}", "REST", _body(body))
+    for name in ("2,000 photos", "2,000 unknown members", "340,000 empty lists"):
+        yield Input(
+            f"50 bodies at once: {name}", "REST", request("POST", "/v1/pets", _BODIES[name], times=50)
+        )
 
 
 def _registration(name: str, text: str) -> Input:

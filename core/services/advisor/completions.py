@@ -25,7 +25,7 @@ def prepare() -> None:
 
 def count_tokens(text: str) -> int:
     """The tokens of a text, by the embedded engine's rule."""
-    return sum(1 for _ in _TOKEN.finditer(text))
+    return len(_TOKEN.findall(text))
 
 
 def tokens_of(text: str) -> list[str]:
@@ -36,7 +36,10 @@ def tokens_of(text: str) -> list[str]:
 async def _complete(ctx: Context, _: NoParams, draft: CompletionDraft) -> Completion:
     said = [turn.content for turn in draft.messages if turn.role is SpeakerRole.USER]
     told = next((turn.content for turn in reversed(draft.messages) if turn.role is SpeakerRole.ASSISTANT), "")
-    text = await answer(ctx, understand(said), told)
+    await ctx.store.begin_long_work(ctx.caller.address)
+    wish = understand(said)
+    prompt_tokens = sum(count_tokens(turn.content) for turn in draft.messages)
+    text = await answer(ctx, wish, told)
     tokens = tokens_of(text)
     return Completion(
         id=f"chatcmpl_{new_id()}",
@@ -44,7 +47,7 @@ async def _complete(ctx: Context, _: NoParams, draft: CompletionDraft) -> Comple
         model=draft.model,
         text="".join(islice(tokens, draft.max_tokens)),
         truncated=len(tokens) > draft.max_tokens,
-        prompt_tokens=sum(count_tokens(turn.content) for turn in draft.messages),
+        prompt_tokens=prompt_tokens,
         completion_tokens=min(len(tokens), draft.max_tokens),
     )
 
