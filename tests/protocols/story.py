@@ -119,6 +119,7 @@ class Story:
             await self._sell(call)
             await self._chat(call)
             await self._refuse()
+            await self._lose_webhook(call, listeners)
             await eventually(self._complete)
         return self.record
 
@@ -232,6 +233,21 @@ class Story:
         form = {**examples.ADOPTION_DRAFT, "petId": second}
         adoption = (await call("POST", "/adoptions", form))["id"]
         await call("PATCH", f"/adoptions/{adoption}", {"status": "UNDER_REVIEW"})
+
+    async def _lose_webhook(
+        self, call: Callable[..., Awaitable[dict[str, Any]]], servers: contextlib.AsyncExitStack
+    ) -> None:
+        """Send a webhook to where there is nothing any more, so that the store switches it off."""
+
+        async def gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.close()
+
+        server = await servers.enter_async_context(await asyncio.start_server(gone, "127.0.0.1", 0))
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        webhook = await call("POST", "/webhooks", {"url": url, "events": ["pets/#"]})
+        await call("POST", f"/webhooks/{webhook['id']}/test")
 
     async def _report(self, device: dict[str, Any], pet_id: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.mqtt_port)

@@ -45,8 +45,8 @@ def contract() -> Contract:
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     """All that goes over the wire of a gateway while everything happens in its store that can."""
     ports = {"mqtt_port": str(free_port())}
-    quick = {"heartbeat_seconds": "0.5", "ping_seconds": "0.5"}
-    gateway = Gateway(tmp_path_factory.mktemp("contract"), "--demo", **ports, **quick)
+    settings = {"heartbeat_seconds": "0.5", "ping_seconds": "0.5", "allow_private_webhooks": "true"}
+    gateway = Gateway(tmp_path_factory.mktemp("contract"), "--demo", **ports, **settings)
     gateway.start()
     try:
         return asyncio.run(Story(gateway.port, int(ports["mqtt_port"])).tell())

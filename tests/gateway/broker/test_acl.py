@@ -5,7 +5,7 @@ from gateway.broker.acl import device_role, gateway_role, staff_role
 from tests.gateway.storage.records import a_device
 
 TENANT = TenantId("019e2d14-2b7c-7a90-8d11-3e5f7a9c1b20")
-EVENTS = {"adoptions/#", "chats/#", "inventory/#", "orders/#", "payments/#", "pets/#"}
+EVENTS = {"adoptions/#", "chats/#", "inventory/#", "orders/#", "payments/#", "pets/#", "webhooks/#"}
 
 
 def test_a_device_hears_what_is_public_and_what_it_was_given_and_publishes_for_its_pets() -> None:
