@@ -26,6 +26,7 @@
 ``payments``   payments and receipts
 ``pets``       pets
 ``readings``   readings, taken from devices and announced
+``sealing``    what a client brings back, and only the store can have made
 ``tokens``     access and refresh tokens of a login
 ``tenant``     emptying and seeding a tenant
 ``users``      users

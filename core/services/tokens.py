@@ -1,7 +1,5 @@
 """Access and refresh tokens of a login, whoever asked for them: the store's own login, or OAuth."""
 
-import base64
-import hmac
 import struct
 import uuid
 from datetime import datetime, timedelta
@@ -15,13 +13,14 @@ from core.kernel.ids import TenantId, new_id
 from core.models.auth import LoggedIn, LoginSession
 from core.models.users import Login
 from core.ports.records import Equal, Query, Transaction
+from core.services.sealing import seal, unseal
 from core.store.context import Context
 from core.store.parts import StoreParts
 
 REFRESH_LIFE = timedelta(days=30)
 
 _REFRESH = struct.Struct(">16s16sI")
-_MAC_BYTES = 24
+_PURPOSE = "refresh token"
 
 
 class Issued(NamedTuple):
@@ -67,7 +66,7 @@ async def make_room(ctx: Context, tx: Transaction, owner_id: str) -> None:
 def write_refresh(store: StoreParts, session: LoginSession) -> str:
     """A refresh token: opaque text that only this store can have made."""
     body = _REFRESH.pack(uuid.UUID(session.tenant_id).bytes, uuid.UUID(session.id).bytes, session.generation)
-    return base64.urlsafe_b64encode(body + _mac(store, body)).decode()
+    return seal(store, _PURPOSE, body)
 
 
 class RefreshToken(NamedTuple):
@@ -80,19 +79,11 @@ class RefreshToken(NamedTuple):
 
 def read_refresh(store: StoreParts, token: str) -> RefreshToken | None:
     """Read a refresh token; None when it is none of this store."""
-    try:
-        raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-        body, mac = raw[: _REFRESH.size], raw[_REFRESH.size :]
-        tenant, session, generation = _REFRESH.unpack(body)
-    except (ValueError, struct.error):
+    body = unseal(store, _PURPOSE, token)
+    if body is None:
         return None
-    if not hmac.compare_digest(mac, _mac(store, body)):
-        return None
+    tenant, session, generation = _REFRESH.unpack(body)
     return RefreshToken(TenantId(str(uuid.UUID(bytes=tenant))), str(uuid.UUID(bytes=session)), generation)
-
-
-def _mac(store: StoreParts, body: bytes) -> bytes:
-    return store.signer.digest(b"refresh token\0" + body)[:_MAC_BYTES]
 
 
 class Spent(NamedTuple):

@@ -5,7 +5,6 @@ user's others (a new password, a deleted account).
 """
 
 import base64
-import hmac
 import secrets
 import struct
 import uuid
@@ -19,6 +18,7 @@ from core.kernel.ids import TenantId, new_id
 from core.models.auth import LoggedIn, LoginSession
 from core.models.users import Login, LoginKind
 from core.ports.records import Transaction
+from core.services.sealing import seal, unseal
 from core.services.tokens import make_room
 from core.store.context import Context
 from core.store.parts import StoreParts
@@ -27,7 +27,8 @@ from core.store.store import Store
 PAGE_LIFE = timedelta(hours=1)
 
 _COOKIE = struct.Struct(">16s16s")
-_MAC_BYTES = 24
+_PURPOSE = "page cookie"
+_FORM_TOKEN_BYTES = 24
 
 
 class Visit(NamedTuple):
@@ -46,7 +47,7 @@ def new_cookie() -> str:
 def form_token(store: StoreParts, cookie: str, about: str) -> str:
     """What a form about something carries, so that no other site can send it: a keyed hash of the cookie and that."""
     digest = store.signer.digest(f"page form\0{cookie}\0{about}".encode("utf-8", "surrogatepass"))
-    return base64.urlsafe_b64encode(digest[:_MAC_BYTES]).decode()
+    return base64.urlsafe_b64encode(digest[:_FORM_TOKEN_BYTES]).decode()
 
 
 async def log_in(store: Store, tenant: TenantId, address: str, username: str, password: str) -> str:
@@ -78,7 +79,7 @@ async def log_in(store: Store, tenant: TenantId, address: str, username: str, pa
 
     session = await store.write(visitor(tenant, address), begin)
     body = _COOKIE.pack(uuid.UUID(tenant).bytes, uuid.UUID(session.id).bytes)
-    return base64.urlsafe_b64encode(body + _mac(store, body)).decode()
+    return seal(store, _PURPOSE, body)
 
 
 async def find_visit(store: StoreParts, tenant: TenantId, cookie: str) -> Visit | None:
@@ -121,16 +122,8 @@ async def log_out(store: Store, tenant: TenantId, address: str, cookie: str) -> 
 
 def _read(store: StoreParts, tenant: TenantId, cookie: str) -> str | None:
     """The login that a cookie names in this tenant."""
-    try:
-        raw = base64.b64decode(cookie.encode("ascii"), altchars=b"-_", validate=True)
-        body, mac = raw[: _COOKIE.size], raw[_COOKIE.size :]
-        of_tenant, session = _COOKIE.unpack(body)
-    except (ValueError, struct.error):
+    body = unseal(store, _PURPOSE, cookie)
+    if body is None:
         return None
-    if not hmac.compare_digest(mac, _mac(store, body)) or str(uuid.UUID(bytes=of_tenant)) != tenant:
-        return None
-    return str(uuid.UUID(bytes=session))
-
-
-def _mac(store: StoreParts, body: bytes) -> bytes:
-    return store.signer.digest(b"page cookie\0" + body)[:_MAC_BYTES]
+    of_tenant, session = _COOKIE.unpack(body)
+    return str(uuid.UUID(bytes=session)) if str(uuid.UUID(bytes=of_tenant)) == tenant else None
