@@ -46,6 +46,7 @@ from core.services.paging import page_of
 from core.services.quotas import count_one, uncount
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
+from core.store.parts import StoreParts
 
 T = TypeVar("T")
 
@@ -73,22 +74,21 @@ def _check_own(caller: Caller, user_id: str) -> None:
 # --- registering ---
 
 
-async def count_registrations(ctx: Context, registrations: int = 1) -> None:
-    """Take registrations from the budget of the caller's network.
+async def count_registrations(store: StoreParts, address: str, registrations: int = 1) -> None:
+    """Take registrations, of users or of OAuth clients, from the budget of the network of an address.
 
     Raises:
         RateLimited: it is spent.
     """
-    limits = ctx.store.limits
+    limits = store.limits
     if limits.requests_per_minute and (most := limits.network_registrations_per_minute):
-        network = network_of(ctx.caller.address)
-        allowance = await ctx.store.limiter.hit(f"registrations:{network}", most, 60, registrations)
+        allowance = await store.limiter.hit(f"registrations:{network_of(address)}", most, 60, registrations)
         if not allowance.allowed:
             raise RateLimited(allowance.reset, "Too many registrations from this network address.")
 
 
 async def _hash_password(ctx: Context, _: NoParams, body: UserDraft) -> str:
-    await count_registrations(ctx)
+    await count_registrations(ctx.store, ctx.caller.address)
     return await ctx.store.hasher.hash(body.password.get_secret_value(), network_of(ctx.caller.address))
 
 

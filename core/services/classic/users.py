@@ -83,7 +83,7 @@ async def _hash_passwords(ctx: Context, *users: UserByName) -> dict[int, str]:
     new = [user for user in users if await find_user(ctx, user.username) is None]
     await ctx.close()
     if new:
-        await count_registrations(ctx, len(new))
+        await count_registrations(ctx.store, ctx.caller.address, len(new))
     network = network_of(ctx.caller.address)
     given = {place: _new_password(user) for place, user in enumerate(users)}
     return {

@@ -9,14 +9,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from core.auth.authentication import hash_key
-from core.kernel.addresses import network_of
 from core.kernel.caller import CUSTOMER_SCOPES, Caller, Scope
-from core.kernel.errors import RateLimited
 from core.kernel.ids import new_id
 from core.models.oauth import MAX_REDIRECT_URIS, GrantType, OAuthClient, RedirectUri
 from core.services.oauth.clients import add_client, new_secret, violations_of
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
 from core.services.oauth.grant_types import GRANT_TYPES
+from core.services.users import count_registrations
 from core.store.context import Context
 from core.store.store import Store
 
@@ -37,11 +36,7 @@ async def register(store: Store, caller: Caller, metadata: Mapping[str, Any]) ->
         RateLimited: too many registrations from this network.
         Conflict: the tenant has as many clients as it may have.
     """
-    limits = store.limits
-    if limits.requests_per_minute and (most := limits.network_registrations_per_minute):
-        allowance = await store.limiter.hit(f"registrations:{network_of(caller.address)}", most, 60)
-        if not allowance.allowed:
-            raise RateLimited(allowance.reset, "Too many registrations from this network address.")
+    await count_registrations(store, caller.address)
     method = metadata.get("token_endpoint_auth_method", "client_secret_basic")
     if not isinstance(method, str) or method not in _METHODS:
         raise _wrong("This token_endpoint_auth_method is not supported.")
