@@ -248,6 +248,7 @@ api_keys = _record(
     _time("created_at"),
     _time("expires_at", null=True),
     _unique("key_hash", "key_hash"),
+    Index(None, "tenant_id", "owner_id"),
 )
 devices = _record(
     "devices",
@@ -312,6 +313,7 @@ device_codes = _record(
     _time("expires_at"),
     _unique("user_code_hash", "user_code_hash"),
     Index(None, "tenant_id", "client_id"),
+    Index(None, "tenant_id", "grant_id"),
     Index(None, "expires_at"),
 )
 chats = _record(
