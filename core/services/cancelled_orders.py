@@ -33,12 +33,12 @@ class CancelledOrders:
         """Remove those that were cancelled so long ago, in all tenants; says how many."""
         cancelled_before = self._store.clock() - after
         cancelled = (
-            Equal("status", OrderStatus.CANCELLED),
             Between("updated_at", low=self._looked_up_to, high=cancelled_before),
+            Equal("status", OrderStatus.CANCELLED),
         )
         removed, batch = 0, defaultdict[TenantId, list[str]](list)
         found = 0
-        async for order in survey_pages(self._store.storage, Order, cancelled, _BATCH_ORDERS):
+        async for order in survey_pages(self._store.storage, Order, *cancelled, page_size=_BATCH_ORDERS):
             batch[TenantId(order.tenant_id)].append(order.id)
             found += 1
             if found % _BATCH_ORDERS == 0:

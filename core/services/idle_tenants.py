@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 _PAGE_SIZE = 200
 #: Tenants of which one round writes down that they were seen.
 _MAX_SEEN = 500
-
-
 #: How far the clocks of two nodes may differ.
 _MAX_CLOCK_DIFFERENCE = timedelta(minutes=10)
 
@@ -58,11 +56,11 @@ async def sweep_idle(store: StoreParts, idle: timedelta) -> int:
     """
     removed, now = 0, store.clock()
     # A mark of times to come was made by a clock that was wrong, and counts for nothing.
-    to_come = (Between("idle_since", low=now + _MAX_CLOCK_DIFFERENCE),)
-    async for found in survey_pages(store.storage, TenantActivity, to_come, _PAGE_SIZE):
+    to_come = Between("idle_since", low=now + _MAX_CLOCK_DIFFERENCE)
+    async for found in survey_pages(store.storage, TenantActivity, to_come, page_size=_PAGE_SIZE):
         await _unmark(store, TenantId(found.tenant_id))
-    unused = (Between("touched_at", high=now - idle),)
-    async for found in survey_pages(store.storage, TenantActivity, unused, _PAGE_SIZE):
+    unused = Between("touched_at", high=now - idle)
+    async for found in survey_pages(store.storage, TenantActivity, unused, page_size=_PAGE_SIZE):
         if await _claim(store, TenantId(found.tenant_id), now, idle):
             removed += await _remove(store, TenantId(found.tenant_id))
     if removed:

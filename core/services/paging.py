@@ -21,19 +21,24 @@ async def page_of(
 
 
 async def survey_pages(
-    storage: RecordStorage, kind: type[K], where: tuple[Condition, ...], page_size: int
+    storage: RecordStorage, kind: type[K], span: Between, *where: Condition, page_size: int
 ) -> AsyncIterator[K]:
-    """All records that the conditions select, in all tenants, by their ids: for chores, never for callers.
+    """All records in a span of a field that the conditions select, in all tenants: for chores, never for callers.
 
-    Each page goes on behind the one before, so that what a chore cannot deal with keeps nothing else waiting.
+    They come in the order of the field, which never gets lower meanwhile. Where an index has them in that order, no
+    page looks at what was before it. Each page goes on behind the one before, so that what a chore cannot deal with
+    keeps nothing else waiting.
     """
-    behind: str | None = None
+    field, low = span.field, span.low
+    at_low: set[str] = set()
     while True:
         # The bound is one of the page.
-        page = await storage.survey(Query(kind, (*where, Between("id", low=behind)), limit=page_size + 1))
+        limit = page_size + len(at_low)
+        page = await storage.survey(Query(kind, (*where, Between(field, low, span.high)), field, limit))
         for record in page:
-            if record.id != behind:
+            if record.id not in at_low:
                 yield record
-        if len(page) <= page_size:
+        if len(page) < limit:
             return
-        behind = page[-1].id
+        low = getattr(page[-1], field)
+        at_low = {record.id for record in page if getattr(record, field) == low}

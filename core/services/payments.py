@@ -186,13 +186,11 @@ async def settle_abandoned(store: StoreParts) -> None:
 
     Every node may do it, at any time: a payment that is still running is too young for it, and each is settled once.
     """
-    stale = (
-        Equal("status", PaymentStatus.PROCESSING),
-        Between("updated_at", high=store.clock() - _ABANDONED),
-    )
+    stale = Between("updated_at", high=store.clock() - _ABANDONED)
+    processing = Equal("status", PaymentStatus.PROCESSING)
     failed = 0
     example: tuple[str, Exception] | None = None
-    async for payment in survey_pages(store.storage, Payment, stale, _PAGE_SIZE):
+    async for payment in survey_pages(store.storage, Payment, stale, processing, page_size=_PAGE_SIZE):
         try:
             await _settle_abandoned(store, payment)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one payment, the others are settled

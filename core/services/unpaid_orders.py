@@ -27,12 +27,12 @@ async def cancel_unpaid(store: StoreParts, after: timedelta) -> int:
     """
     placed_before = store.clock() - after
     unpaid = (
-        Equal("status", OrderStatus.PLACED),
         Between("created_at", high=placed_before),
+        Equal("status", OrderStatus.PLACED),
         Equal("classic", None),  # They hold no pet, and are never paid.
     )
     cancelled = 0
-    async for order in survey_pages(store.storage, Order, unpaid, _PAGE_SIZE):
+    async for order in survey_pages(store.storage, Order, *unpaid, page_size=_PAGE_SIZE):
         cancelled += await _cancel(store, order, placed_before)
     if cancelled:
         log.info("orders that were not paid are cancelled", extra={"orders": cancelled})

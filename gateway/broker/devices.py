@@ -28,7 +28,7 @@ class DeviceRegistry:
     async def load(self) -> None:
         """Load all devices anew."""
         looked_at = self._clock()
-        pages = survey_pages(self._storage, Device, (), _PAGE_DEVICES)
+        pages = survey_pages(self._storage, Device, Between("username"), page_size=_PAGE_DEVICES)
         found = {device.id: device async for device in pages}
         self.devices, self._watching = {}, {}
         self._add(found.values())

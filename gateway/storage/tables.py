@@ -139,11 +139,14 @@ orders = _record(
     _unique("number", "tenant_id", "number"),
     Index(None, "tenant_id", "user_id", "id"),
     Index(None, "tenant_id", "status", "id"),
-    # Those that are not paid are found in all tenants.
-    Index(None, "status", "created_at"),
+    # Those that are not paid are found in all tenants; classic clients never pay.
+    Index(
+        "ix_orders_unpaid", "status", "created_at",
+        sqlite_where=text("classic IS NULL"), postgresql_where=text("classic IS NULL"),
+    ),
     # So are those that were cancelled long ago.
     Index(None, "status", "updated_at"),
-)
+)  # fmt: skip
 payments = _record(
     "payments",
     _text("order_id"),

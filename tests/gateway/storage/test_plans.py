@@ -1,0 +1,63 @@
+"""What chores look for again and again in all tenants is found by an index, in its order."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects import sqlite
+
+from core.models.activity import TenantActivity
+from core.models.devices import Device
+from core.models.orders import Order, OrderStatus
+from core.models.payments import Payment, PaymentStatus
+from core.ports.records import Between, Equal, Query
+from gateway.storage.conditions import matching, ordering
+from gateway.storage.mapping import mapping_of
+from gateway.storage.migration import migrate
+from tests.gateway.storage.records import NOW
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("plans") / "store.db"
+    asyncio.run(migrate(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "span", "where", "index"),
+    [
+        (
+            Order,
+            "created_at",
+            (Equal("status", OrderStatus.PLACED), Equal("classic", None)),
+            "ix_orders_unpaid",
+        ),
+        (Order, "updated_at", (Equal("status", OrderStatus.CANCELLED),), "ix_orders_status_updated_at"),
+        (
+            Payment,
+            "updated_at",
+            (Equal("status", PaymentStatus.PROCESSING),),
+            "ix_payments_status_updated_at",
+        ),
+        (TenantActivity, "touched_at", (), "ix_activity_touched_at"),
+        (TenantActivity, "idle_since", (), "ix_activity_idle_since"),
+        (Device, "username", (), "sqlite_autoindex_devices_2"),
+    ],
+)
+def test_a_chore_finds_its_page_by_an_index(
+    tables: Path, kind: Any, span: str, where: tuple[Any, ...], index: str
+) -> None:
+    low: object = "a" if span == "username" else NOW
+    query = Query(kind, (*where, Between(span, low)), span, 100)
+    of = mapping_of(kind)
+    wanted = of.everywhere.where(matching(of.table, query.where)).order_by(*ordering(of.table, query.order))
+    text = str(wanted.limit(100).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    with closing(sqlite3.connect(tables)) as connection:
+        plan = " / ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {text}"))
+    assert f"USING INDEX {index} " in plan
+    # Ties are sorted by id, and nothing else.
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan
