@@ -69,7 +69,14 @@ class Contains:
     text: str
 
 
-Condition = Equal | OneOf | Between | Contains
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of the conditions holds; of none, none does."""
+
+    conditions: "tuple[Condition, ...]"
+
+
+Condition = Equal | OneOf | Between | Contains | AnyOf
 
 
 @dataclass(frozen=True, slots=True)

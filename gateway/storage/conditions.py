@@ -10,7 +10,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import Integer
 
-from core.ports.records import Between, Condition, Contains, Equal, OneOf
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf
 from gateway.storage.mapping import fold
 
 #: The largest whole number that either database holds.
@@ -80,9 +80,12 @@ def _expression(table: Table, condition: Condition) -> ColumnElement[bool]:
                 bounds.append(_value(table, field, high) <= _bounded(high))
             return and_(*bounds)
         case Contains(fields, text):
-            if not storable(text):
-                return false()
-            return or_(false(), *(_Position(table.c[f"{field}_folded"], fold(text)) > 0 for field in fields))
+            searched = fields if storable(text) else ()
+            return or_(
+                false(), *(_Position(table.c[f"{field}_folded"], fold(text)) > 0 for field in searched)
+            )
+        case AnyOf(conditions):
+            return or_(false(), *(_expression(table, one) for one in conditions))
         case _:
             assert_never(condition)
 

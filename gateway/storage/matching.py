@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar, assert_never
 
-from core.ports.records import Between, Condition, Contains, Equal, OneOf, Record
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Record
 from gateway.storage.mapping import fold
 
 R = TypeVar("R", bound=Record)
@@ -47,5 +47,7 @@ def _holds(record: Record, condition: Condition) -> bool:
         case Contains(fields, text):
             texts = [member(record, field) for field in fields]
             return any(value is not None and fold(text) in fold(value) for value in texts)
+        case AnyOf(conditions):
+            return any(_holds(record, one) for one in conditions)
         case _:
             assert_never(condition)

@@ -112,7 +112,12 @@ pets = _record(
     # Lists are filtered by status and come in the order of ids; the stock is counted by species and status.
     Index(None, "tenant_id", "status", "id"),
     Index(None, "tenant_id", "species", "status"),
-)
+    # Those with tags are searched without looking at all others.
+    Index(
+        "ix_pets_tagged", "tenant_id", "id",
+        sqlite_where=text("tag_names IS NOT NULL"), postgresql_where=text("tag_names IS NOT NULL"),
+    ),
+)  # fmt: skip
 reservations = _record("reservations", _text("order_id"), Index(None, "tenant_id", "order_id"))
 images = _record(
     "images",

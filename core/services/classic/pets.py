@@ -1,8 +1,9 @@
 """Pets of classic clients: found by number, written whole, and seen with category and tags."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from decimal import Decimal
+from heapq import nlargest
 
 from core.kernel.caller import Scope
 from core.kernel.errors import ErrorCode, NotFound, ValidationFailed, Violation, ViolationCode
@@ -22,7 +23,7 @@ from core.models.classic_calls import (
 )
 from core.models.images import Image
 from core.models.pets import Pet, PetStatus, Species
-from core.ports.records import Condition, Contains, OneOf, Query
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, Query
 from core.services.images import add_image, keep_image
 from core.services.numbers import free_number
 from core.services.pets import change_pet, insert_pet, remove_pet
@@ -32,6 +33,8 @@ from core.store.operation import AnyOperation, Operation
 #: Pets that one answer holds; of more than that the newest.
 MAX_FOUND = 1000
 _PAGE = 100
+#: Pets that have tags: an index has these alone.
+TAGGED = Between("tag_names", low="")
 #: Categories that are species, and their numbers where a pet was given none.
 CATEGORIES = {
     Species.DOG: Label(id=1, name="Dogs"),
@@ -162,33 +165,41 @@ async def _delete_pet(ctx: Context, params: ByNumber, _: None) -> None:
         await remove_pet(ctx, pet)
 
 
-async def _find(ctx: Context, *where: Condition) -> list[Pet]:
-    """The newest pets that meet the conditions, the one that was changed last at the end."""
+async def _newest(ctx: Context, *where: Condition) -> list[Pet]:
+    """The newest pets that meet the conditions, the newest first."""
     tx = await ctx.tx()
     found: dict[str, Pet] = {}
-    for offset in range(0, MAX_FOUND, _PAGE):
-        # In pages, so that others have their turns between them.
-        page = await tx.find(Query(Pet, where, order="-id", limit=_PAGE, offset=offset))
+    behind: str | None = None
+    while len(found) < MAX_FOUND:
+        # In pages, so that others have their turns between them; the bound is one of the page.
+        limit = min(_PAGE, MAX_FOUND - len(found)) + (behind is not None)
+        page = await tx.find(Query(Pet, (*where, Between("id", high=behind)), "-id", limit))
         found.update((pet.id, pet) for pet in page)
-        if len(page) < _PAGE:
+        if len(page) < limit:
             break
-    return sorted(found.values(), key=lambda pet: (pet.updated_at, pet.id))
+        behind = page[-1].id
+    return list(found.values())[:MAX_FOUND]
+
+
+def _by_change(found: Iterable[Pet]) -> list[Pet]:
+    """Pets in the order of an answer: the one that was changed last at the end."""
+    return sorted(found, key=lambda pet: (pet.updated_at, pet.id))
 
 
 async def _find_by_status(ctx: Context, params: ByStatus, _: None) -> list[Pet]:
-    return await _find(
-        ctx, OneOf("status", tuple(s for s, word in SALE_STATUS.items() if word in params.status))
-    )
+    found: list[Pet] = []
+    for status, word in SALE_STATUS.items():
+        if word in params.status:
+            # Of one status an index has the newest; of several together it has not.
+            found += await _newest(ctx, Equal("status", status))
+    return _by_change(nlargest(MAX_FOUND, found, key=lambda pet: pet.id))
 
 
 async def _find_by_tags(ctx: Context, params: ByTags, _: None) -> list[Pet]:
     wanted = frozenset(params.tags)
-    found: dict[str, Pet] = {}
-    for tag in wanted:
-        for pet in await _find(ctx, Contains(("tag_names",), f"\n{tag}\n")):
-            if _has_tag(pet, wanted):
-                found[pet.id] = pet
-    return sorted(found.values(), key=lambda pet: (pet.updated_at, pet.id))[-MAX_FOUND:]
+    # All tags at once, and only where there are any: each pet that has some is looked at.
+    found = await _newest(ctx, TAGGED, AnyOf(tuple(Contains(("tag_names",), f"\n{tag}\n") for tag in wanted)))
+    return _by_change(pet for pet in found if _has_tag(pet, wanted))
 
 
 def _has_tag(pet: Pet, wanted: Container[str | None]) -> bool:

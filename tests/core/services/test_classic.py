@@ -13,8 +13,9 @@ from core.kernel.limits import Limits
 from core.models.orders import OrderStatus
 from core.models.pets import Pet
 from core.services.auth import LOG_IN
+from core.services.classic import pets
 from core.services.classic.orders import GET_ORDER, PLACE_ORDER
-from core.services.classic.pets import ADD_PET, DELETE_PET, FIND_BY_TAGS, GET_PET
+from core.services.classic.pets import ADD_PET, DELETE_PET, FIND_BY_STATUS, FIND_BY_TAGS, GET_PET
 from core.services.classic.seed import seed_classic
 from core.services.classic.users import CREATE_USER, CREATE_USERS, GET_USER, UPDATE_USER
 from core.services.classic.users import LOG_IN as CLASSIC_LOG_IN
@@ -100,6 +101,33 @@ async def test_tags_are_whole_names(shop: Shop) -> None:
     assert await found("a\nb") == [4]
     assert await found("%") == [6]
     assert await found("a", "ab") == [1, 2]
+
+
+async def test_lists_hold_the_newest_pets_of_all_that_are_asked_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pets, "MAX_FOUND", 5)
+    monkeypatch.setattr(pets, "_PAGE", 2)
+    words = ("available", "pending", "sold")
+    for number in range(1, 13):
+        body = {"id": number, "name": "x", "status": words[number % 3], "tags": [{"name": f"t{number % 4}"}]}
+        await shop.call(ADD_PET, body=body)
+    await shop.call(
+        ADD_PET, body={"id": 10, "name": "changed", "status": "pending", "tags": [{"name": "t2"}]}
+    )
+
+    async def by_status(*status: str) -> list[int]:
+        return [pet.number for pet in await shop.call(FIND_BY_STATUS, status=status)]
+
+    async def by_tags(*tags: str) -> list[int]:
+        return [pet.number for pet in await shop.call(FIND_BY_TAGS, tags=tags)]
+
+    assert await by_status("sold") == [2, 5, 8, 11]
+    assert await by_status("pending", "sold") == [5, 7, 8, 11, 10]
+    assert await by_status(*words) == [8, 9, 11, 12, 10]
+    assert await by_tags("t1", "t3") == [3, 5, 7, 9, 11]
+    assert await by_tags("t0", "t2") == [4, 6, 8, 12, 10]
+    assert await by_tags("t2", "t0", "t1") == [6, 8, 9, 12, 10]
 
 
 async def test_an_unpaid_order_of_a_classic_client_stays(shop: Shop) -> None:

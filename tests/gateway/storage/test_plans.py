@@ -1,4 +1,4 @@
-"""What chores look for again and again in all tenants is found by an index, in its order."""
+"""What is looked for in tables of any length is found by an index, in its order."""
 
 import asyncio
 import sqlite3
@@ -13,7 +13,9 @@ from core.models.activity import TenantActivity
 from core.models.devices import Device
 from core.models.orders import Order, OrderStatus
 from core.models.payments import Payment, PaymentStatus
-from core.ports.records import Between, Equal, Query
+from core.models.pets import Pet, PetStatus
+from core.ports.records import Between, Condition, Equal, Query
+from core.services.classic.pets import TAGGED
 from gateway.storage.conditions import matching, ordering
 from gateway.storage.mapping import mapping_of
 from gateway.storage.migration import migrate
@@ -52,12 +54,33 @@ def test_a_chore_finds_its_page_by_an_index(
     tables: Path, kind: Any, span: str, where: tuple[Any, ...], index: str
 ) -> None:
     low: object = "a" if span == "username" else NOW
-    query = Query(kind, (*where, Between(span, low)), span, 100)
-    of = mapping_of(kind)
-    wanted = of.everywhere.where(matching(of.table, query.where)).order_by(*ordering(of.table, query.order))
-    text = str(wanted.limit(100).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
-    with closing(sqlite3.connect(tables)) as connection:
-        plan = " / ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {text}"))
+    plan = _plan(tables, Query(kind, (*where, Between(span, low)), span, 100))
     assert f"USING INDEX {index} " in plan
     # Ties are sorted by id, and nothing else.
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        (Equal("status", PetStatus.PENDING), "ix_pets_tenant_id_status_id"),
+        (TAGGED, "ix_pets_tagged"),
+    ],
+)
+@pytest.mark.parametrize("span", [Between("id"), Between("id", high="b")])
+def test_what_classic_clients_look_for_is_found_by_an_index(
+    tables: Path, where: Condition, index: str, span: Between
+) -> None:
+    plan = _plan(tables, Query(Pet, (Equal("tenant_id", "a"), where, span), "-id", 100))
+    assert f"USING INDEX {index} " in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def _plan(tables: Path, query: Query[Any]) -> str:
+    kind: Any = query.kind
+    of = mapping_of(kind)
+    wanted = of.everywhere.where(matching(of.table, query.where)).order_by(*ordering(of.table, query.order))
+    literal = {"literal_binds": True}
+    text = str(wanted.limit(query.limit).compile(dialect=sqlite.dialect(), compile_kwargs=literal))
+    with closing(sqlite3.connect(tables)) as connection:
+        return " / ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {text}"))

@@ -8,7 +8,7 @@ from core.kernel.ids import TenantId
 from core.models.orders import Order
 from core.models.pets import MedicalInfo, Pet, PetStatus, Species
 from core.models.users import User
-from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Query
 from core.ports.storage import Storage
 from tests.gateway.storage import records
 from tests.gateway.storage.records import a_pet, a_tenant, later, put
@@ -97,6 +97,9 @@ async def _found(storage: Storage, tenant: TenantId, *where: Condition, order: s
         (Contains((), "a"), []),
         (Contains(("name",), "\0"), []),
         (Contains(("name",), "a" * 100_000), []),
+        (AnyOf((Equal("size", "SMALL"), Contains(("name",), "APPL"))), [3, 4, 5]),
+        (AnyOf((Equal("good_with_kids", True),)), [1]),
+        (AnyOf(()), []),
         (Equal("medical_info.vaccinated", True), [1, 4, 5]),
         (Equal("medical_info.vaccinated", False), [2]),
         (Equal("medical_info.vaccinated", None), [3]),
