@@ -196,7 +196,7 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
     consumers = [node.webhooks.consumer.name]
     if node.bridge is not None:
         consumers.append(node.bridge.consumer.name)
-    await node.webhooks.start()
+    node.webhooks.start()
     async with asyncio.TaskGroup() as group:
         chores = [
             group.create_task(

@@ -36,10 +36,13 @@ class LeaseStorage(Protocol):
 
 
 class ConsumerStorage(Protocol):
-    """The positions of durable consumers."""
+    """The positions of durable consumers.
+
+    One that is enrolled reads every log; any other those that it follows: see core.ports.records.Transaction.follow.
+    """
 
     async def enrol(self, consumer: str) -> None:
-        """Make a consumer known. A new one begins, in the same transaction, at the present end of every log.
+        """Let a consumer read every log. A new one begins, in the same transaction, at the present end of every log.
 
         Logs that begin later it gets from their beginning. One that is known keeps its positions.
         """

@@ -149,6 +149,9 @@ class Transaction(Protocol):
     async def hold_log(self) -> int:
         """Take the tenant's log for this transaction, last of all locks; gives the sequence of its last event."""
 
+    async def follow(self, consumer: str) -> int:
+        """The same, and let a durable consumer read the log from there on; one that reads it already goes on."""
+
     async def append(self, events: Sequence[Event]) -> None:
         """Append events whose sequences follow ``hold_log``'s without a gap."""
 

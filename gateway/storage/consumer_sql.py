@@ -5,12 +5,14 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     Executable,
     and_,
     bindparam,
     case,
     cast,
+    exists,
     func,
     select,
     update,
@@ -30,32 +32,39 @@ DROP = update(leases).where(_OURS).values(expires_at=0)
 STILL_OURS = select(leases.c.fence).where(_OURS).with_for_update(read=True)
 
 _position = func.coalesce(positions.c.sequence, 0)
+_place_there = and_(
+    positions.c.tenant_id == tenants.c.tenant_id, positions.c.consumer == bindparam("of_consumer")
+)
+READS_ALL = select(consumers.c.name).where(consumers.c.name == bindparam("of_consumer"))
+#: Of a consumer that reads every log.
 LAGGING = (
     select(tenants.c.tenant_id, _position.label("position"), tenants.c.head)
-    .select_from(
-        tenants.outerjoin(
-            positions,
-            and_(
-                positions.c.tenant_id == tenants.c.tenant_id, positions.c.consumer == bindparam("of_consumer")
-            ),
-        )
-    )
+    .select_from(tenants.outerjoin(positions, _place_there))
     .where(tenants.c.head > _position, tenants.c.tenant_id > bindparam("behind"))
     .order_by(tenants.c.tenant_id)
     .limit(bindparam("at_most"))
 )
-#: Of each tenant: what the slowest of some consumers has read; NULL when none of them is known.
-SLOWEST = (
-    select(func.min(_position))
-    .select_from(
-        consumers.outerjoin(
-            positions,
-            and_(positions.c.consumer == consumers.c.name, positions.c.tenant_id == tenants.c.tenant_id),
-        )
-    )
-    .where(consumers.c.name.in_(bindparam("held_by", expanding=True)))
+#: Of one that reads some: what it costs does not depend on how many others there are.
+LAGGING_FOLLOWED = (
+    select(positions.c.tenant_id, positions.c.sequence.label("position"), tenants.c.head)
+    .select_from(positions.join(tenants, _place_there))
+    .where(tenants.c.head > positions.c.sequence, positions.c.tenant_id > bindparam("behind"))
+    .order_by(positions.c.tenant_id)
+    .limit(bindparam("at_most"))
+)
+_held_by: BindParameter[Any] = bindparam("held_by", expanding=True)
+_has_place = (
+    exists()
+    .where(positions.c.consumer == consumers.c.name, positions.c.tenant_id == tenants.c.tenant_id)
+    .correlate(consumers, tenants)
+)
+#: Of each tenant: what the slowest of some consumers has read; NULL when none of them reads the log.
+SLOWEST = case(
+    (exists().where(consumers.c.name.in_(_held_by), ~_has_place).correlate(tenants), 0),
+    else_=select(func.min(positions.c.sequence))
+    .where(positions.c.consumer.in_(_held_by), positions.c.tenant_id == tenants.c.tenant_id)
     .correlate(tenants)
-    .scalar_subquery()
+    .scalar_subquery(),
 )
 
 

@@ -63,6 +63,7 @@ class MemoryTransaction:
         self.appended: list[Event] = []
         self.trimmed = 0
         self.forgets = False
+        self.follows: dict[str, int] = {}
 
     async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
         """See core.ports.records.Transaction."""
@@ -146,6 +147,12 @@ class MemoryTransaction:
         self._held = True
         return self._storage.begun_log(self._tenant).head + len(self.appended)
 
+    async def follow(self, consumer: str) -> int:
+        """See core.ports.records.Transaction."""
+        head = await self.hold_log()
+        self.follows.setdefault(consumer, head)
+        return head
+
     async def append(self, events: Sequence[Event]) -> None:
         """See core.ports.records.Transaction."""
         if not events:
@@ -208,6 +215,8 @@ class MemoryStorage:
         self._revocations: dict[str, tuple[datetime, datetime]] = {}
         self._leases: dict[str, tuple[Lease, float]] = {}
         self._consumers: dict[str, dict[TenantId, int]] = {}
+        #: The consumers that read every log, whether or not they have a position in it.
+        self._enrolled: set[str] = set()
 
     @asynccontextmanager
     async def read(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
@@ -227,10 +236,12 @@ class MemoryStorage:
                 log.floor += transaction.trimmed
             if transaction.forgets:
                 self._forget_log(tenant)
-            elif transaction.appended:
+            elif transaction.appended or transaction.follows:
                 if tenant not in self._logs:
                     self._begin_log(tenant)
                 self._logs[tenant].events.extend(transaction.appended)
+                for consumer, head in transaction.follows.items():
+                    self._consumers.setdefault(consumer, {}).setdefault(tenant, head)
 
     def log(self, tenant: TenantId) -> _Log:
         """A tenant's log as it is now; one in which nothing has happened is kept nowhere."""
@@ -243,8 +254,8 @@ class MemoryStorage:
     def _begin_log(self, tenant: TenantId) -> None:
         log = self._logs[tenant] = self.begun_log(tenant)
         if log.floor:
-            for positions in self._consumers.values():
-                positions[tenant] = log.floor
+            for consumer in self._enrolled:
+                self._consumers[consumer][tenant] = log.floor
 
     def _forget_log(self, tenant: TenantId) -> None:
         if (log := self._logs.pop(tenant, None)) is not None:
@@ -310,14 +321,14 @@ class MemoryStorage:
         """See core.ports.storage.Storage."""
         async with self._turn:
             trimmed = held = unread = 0
-            waited_for = [self._consumers[name] for name in held_by if name in self._consumers]
             for tenant, log in self._logs.items():
                 most = max(1, int(len(log.events) * share))
                 wanted = count = max(
                     0 if keep is None else len(log.events) - keep,
                     0 if before is None else min(most, log.older(before)),
                 )
-                position = min((one.get(tenant, 0) for one in waited_for), default=log.head)
+                positions = [self._position(name, tenant) for name in held_by]
+                position = min((one for one in positions if one is not None), default=log.head)
                 read = max(0, position - log.floor)
                 if read < wanted:
                     count = min(wanted, max(read, 0 if held_since is None else log.older(held_since)))
@@ -347,15 +358,21 @@ class MemoryStorage:
 
     async def enrol(self, consumer: str) -> None:
         """See core.ports.storage.Storage."""
+        self._enrolled.add(consumer)
         self._consumers.setdefault(consumer, {tenant: log.head for tenant, log in self._logs.items()})
+
+    def _position(self, consumer: str, tenant: TenantId) -> int | None:
+        """How far a consumer has read a log; None where it does not read it."""
+        return self._consumers.get(consumer, {}).get(tenant, 0 if consumer in self._enrolled else None)
 
     async def lagging(self, consumer: str, behind: str, limit: int) -> list[Lag]:
         """See core.ports.storage.Storage."""
-        positions = self._consumers.get(consumer, {})
         found = [
-            Lag(tenant, positions.get(tenant, 0), log.head)
+            Lag(tenant, position, log.head)
             for tenant, log in sorted(self._logs.items())
-            if tenant > behind and log.head > positions.get(tenant, 0)
+            if tenant > behind
+            and (position := self._position(consumer, tenant)) is not None
+            and log.head > position
         ]
         return found[:limit]
 

@@ -184,7 +184,10 @@ class SqlStorage:
         """See core.ports.storage.Storage."""
         page = {"of_consumer": consumer, "behind": behind, "at_most": limit}
         async with _connection(self._single) as connection:
-            rows = await run(connection, consumer_sql.LAGGING, page)
+            # Two statements, since one for both kinds makes PostgreSQL look at every tenant.
+            reads_all = (await run(connection, consumer_sql.READS_ALL, page)).scalar() is not None
+            lagging = consumer_sql.LAGGING if reads_all else consumer_sql.LAGGING_FOLLOWED
+            rows = await run(connection, lagging, page)
             return [Lag(row.tenant_id, row.position, row.head) for row in rows]
 
     async def advance(self, lease: Lease, consumer: str, tenant: TenantId, sequence: int) -> bool:

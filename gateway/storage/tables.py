@@ -526,7 +526,8 @@ leases = Table(
     _number("fence"),
     _number("expires_at"),
 )
-#: Who reads every log and remembers how far; without a position in a log that is its beginning.
+#: Who reads every log and remembers how far; without a position in a log that is its beginning. Other consumers read
+#: the logs in which they have a position.
 consumers = Table("consumers", METADATA, Column("name", TEXT, primary_key=True))
 positions = Table(
     "positions",

@@ -138,6 +138,13 @@ class SqlTransaction:
         self._head = int(head)
         return self._head
 
+    async def follow(self, consumer: str) -> int:
+        """See core.ports.records.Transaction."""
+        head = await self.hold_log()
+        place = {"of_consumer": consumer, "of_tenant": self._tenant, "head": head}
+        await self._run(self._upserts.follow, place)
+        return head
+
     async def append(self, events: Sequence[Event]) -> None:
         """See core.ports.records.Transaction."""
         if not events:

@@ -15,12 +15,14 @@ _OF_TENANT = bindparam("of_tenant", type_=tenants.c.tenant_id.type)
 @dataclass(frozen=True)
 class Upserts:
     """``add_number`` gives the sum. ``new_log`` leaves a log that is there as it is; ``new_positions`` puts the durable
-    consumers at the beginning of one that begins behind others."""
+    consumers that read all logs at the beginning of one that begins behind others; ``follow`` puts one at a place,
+    unless it has one in that log."""
 
     add_number: Executable
     raise_number: Executable
     new_log: Executable
     new_positions: Executable
+    follow: Executable
     revoke: Executable
 
 
@@ -54,6 +56,11 @@ def _build(insert: Any) -> Upserts:
             select(consumers.c.name, tenants.c.tenant_id, tenants.c.floor)
             .select_from(consumers.join(tenants, tenants.c.tenant_id == bindparam("of_tenant")))
             .where(tenants.c.floor > 0),
+        )
+        .on_conflict_do_nothing(index_elements=["consumer", "tenant_id"]),
+        follow=insert(positions)
+        .values(
+            consumer=bindparam("of_consumer"), tenant_id=bindparam("of_tenant"), sequence=bindparam("head")
         )
         .on_conflict_do_nothing(index_elements=["consumer", "tenant_id"]),
         revoke=revoke.on_conflict_do_update(

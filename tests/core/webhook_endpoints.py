@@ -61,7 +61,7 @@ class Endpoints:
 async def delivering(store: Store) -> AsyncIterator[Deliverer]:
     """Deliver, until the block ends."""
     deliverer = Deliverer(store)
-    await deliverer.start()
+    deliverer.start()
     try:
         yield deliverer
     finally:

@@ -24,6 +24,7 @@ from core.models.webhooks import DeliveryRecord, WebhookMaker, WebhookState
 from core.ports.records import Equal, OneOf, Query
 from core.ports.webhooks import TargetRefused
 from core.services.orders import check_not_classic, check_readable
+from core.services.webhooks.records import NAME
 from core.services.webhooks.signing import new_secret
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
@@ -70,7 +71,7 @@ async def _request(ctx: Context, params: ById, body: OrderCallbackDraft) -> Orde
         order_id=order.id,
         url=str(ctx.prepared),
         secret=new_secret(),
-        since=await tx.hold_log(),
+        since=await tx.follow(NAME),
         expires_at=ctx.now + _WAITS,
     )
     await tx.insert(callback)

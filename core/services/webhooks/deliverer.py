@@ -11,10 +11,8 @@ from core.kernel.ids import TenantId, new_id
 from core.ports.coordination import Lease
 from core.services.webhooks.dispatch import Dispatch, DispatchCounters
 from core.services.webhooks.fan_out import FanOut
+from core.services.webhooks.records import NAME
 from core.store.parts import StoreParts
-
-#: The name of the consumer and the lease: stored state is found by it.
-NAME = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,11 @@ class WebhookStatistics:
 
 
 class Deliverer:
-    """The one process that holds the lease makes deliveries of events, and attempts those that are due."""
+    """The one process that holds the lease makes deliveries of events, and attempts those that are due.
+
+    It reads the logs of the tenants in which there was a webhook or a callback: each follows the log, in the
+    transaction that makes it.
+    """
 
     def __init__(self, store: StoreParts) -> None:
         self.consumer = Consumer(store.storage, NAME)
@@ -38,9 +40,8 @@ class Deliverer:
         self._leaseholder = Leaseholder(store.storage, NAME, new_id(), self._serve)
         self._running: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Start, in the background. Nothing that happens once this has returned is missed."""
-        await self.consumer.enrol()
+    def start(self) -> None:
+        """Start, in the background."""
         self._store.hub.observers.add(self.consumer)
         self._running = asyncio.create_task(self._leaseholder.run(), name="webhooks")
 

@@ -27,7 +27,7 @@ from core.ports.records import Equal
 from core.ports.webhooks import TargetRefused
 from core.services.paging import page_of
 from core.services.quotas import count_one, uncount
-from core.services.webhooks.records import revise, with_due
+from core.services.webhooks.records import NAME, revise, with_due
 from core.services.webhooks.signing import new_secret
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
@@ -102,7 +102,7 @@ async def _create(ctx: Context, _: NoParams, body: WebhookDraft) -> NewWebhook:
         tenant_id=ctx.tenant,
         maker=maker_of(ctx.caller),
         secret=secret,
-        since=await tx.hold_log(),
+        since=await tx.follow(NAME),
     )
     await tx.insert(state)
     return NewWebhook(**dict(webhook), secret=secret)

@@ -28,6 +28,8 @@ from core.ports.records import Between, Equal, Query, Transaction
 from core.ports.webhooks import Answer
 from core.store.context import Context
 
+#: The name of the consumer and the lease: stored state is found by it.
+NAME = "webhooks"
 #: The pauses before the second attempt and those after it.
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 60))
 #: By so much a pause is longer at most, at random.

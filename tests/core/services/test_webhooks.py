@@ -16,12 +16,12 @@ from core.kernel.clock import utc_now
 from core.kernel.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Unauthorized
 from core.models.users import User
 from core.models.webhooks import DeliveryRecord, DeliveryStatus, WebhookState
+from core.ports.coordination import Lag
 from core.ports.records import Query
 from core.services.api_keys import CREATE_API_KEY, DELETE_API_KEY
 from core.services.orders import PLACE_ORDER
 from core.services.pets import CREATE_PET, UPDATE_PET
 from core.services.tenant import RESET_TENANT
-from core.services.webhooks.deliverer import NAME
 from core.services.webhooks.deliveries import LIST_DELIVERIES, REDELIVER, TEST_WEBHOOK
 from core.services.webhooks.management import (
     CREATE_WEBHOOK,
@@ -31,6 +31,7 @@ from core.services.webhooks.management import (
     ROTATE_WEBHOOK_SECRET,
     UPDATE_WEBHOOK,
 )
+from core.services.webhooks.records import NAME
 from tests.core.accounts import by_key
 from tests.core.stores import Shop, compose, open_store, staff_of, user_in
 from tests.core.webhook_endpoints import Endpoints, delivering
@@ -165,6 +166,21 @@ async def test_an_event_is_posted_signed_by_both_secrets_for_a_day(world: World)
         if post is not by_kind[-1]:  # whose time is ahead of the verifier's
             for secret in secrets:
                 assert Verifier(secret).verify(post.body, dict(post.headers))
+
+
+async def test_the_log_of_a_tenant_without_webhooks_is_not_read_for_them(world: World) -> None:
+    async with delivering(world.store):
+        pass
+    await world.pet()
+    assert await world.store.storage.lagging(NAME, "", 10) == []
+    before = await world.head()
+    await world.hook("pet.created")
+    last = await world.pet()
+    [lag] = await world.store.storage.lagging(NAME, "", 10)
+    assert lag == Lag(world.tenant, before, await world.head())
+    async with delivering(world.store):
+        await eventually(lambda: world.endpoints.posts)
+    assert [post.event["data"]["pet"]["id"] for post in world.endpoints.posts] == [last]
 
 
 async def test_nothing_is_sent_of_what_was_before_or_while_it_was_disabled(world: World) -> None:
@@ -339,7 +355,7 @@ async def test_a_crash_at_any_moment_loses_nothing_and_makes_no_delivery_twice(w
         [left] = [one for one in await tx.find(Query(DeliveryRecord)) if one.status is DeliveryStatus.PENDING]
     assert left.tries == 0
     world.endpoints.dead.clear()
-    world.store.storage._consumers[NAME].clear()  # type: ignore[attr-defined]
+    world.store.storage._consumers[NAME][world.tenant] = 0  # type: ignore[attr-defined]
     async with delivering(world.store):
         await eventually(lambda: _statuses(world, webhook.id, {"SUCCEEDED"}))
     ids = [post.headers["webhook-id"] for post in world.endpoints.posts]

@@ -101,6 +101,54 @@ async def test_consumers_may_be_enrolled_by_all_nodes_at_once_while_events_happe
     assert found in ([Lag(tenant, 1, 2)], [])
 
 
+async def test_one_that_is_not_enrolled_reads_the_logs_that_it_follows_and_no_others(
+    storage: Storage,
+) -> None:
+    old, new, other, consumer = a_tenant(), a_tenant(), a_tenant(), new_id()
+    await announce(storage, an_event(old), an_event(old))
+    for tenant, head in ((old, 2), (new, 0)):
+        async with storage.write(tenant) as tx:
+            assert await tx.follow(consumer) == head
+    assert await _lags(storage, consumer, old, new, other) == []
+    for tenant in (old, new, other):
+        await announce(storage, an_event(tenant))
+    behind = {Lag(old, 2, 3), Lag(new, 0, 1)}
+    assert set(await _lags(storage, consumer, old, new, other)) == behind
+    # It is new but once, and what is undone was never there.
+    async with storage.write(old) as tx:
+        assert await tx.follow(consumer) == 3
+    with pytest.raises(ZeroDivisionError):
+        await _follow_in_vain(storage, other, consumer)
+    assert set(await _lags(storage, consumer, old, new, other)) == behind
+    lease = await _lease(storage, consumer)
+    assert await storage.advance(lease, consumer, old, 3)
+    assert await _lags(storage, consumer, old, new, other) == [Lag(new, 0, 1)]
+
+
+async def _follow_in_vain(storage: Storage, tenant: TenantId, consumer: str) -> None:
+    async with storage.write(tenant) as tx:
+        await tx.follow(consumer)
+        raise ZeroDivisionError
+
+
+async def test_events_of_the_transaction_that_follows_are_read(storage: Storage) -> None:
+    tenant, consumer = a_tenant(), new_id()
+    async with storage.write(tenant) as tx:
+        head = await tx.follow(consumer)
+        await tx.append([an_event(tenant).at(await storage.epoch(), head + 1)])
+    assert await _lags(storage, consumer, tenant) == [Lag(tenant, 0, 1)]
+
+
+async def test_the_logs_that_a_consumer_follows_come_in_pages(storage: Storage) -> None:
+    tenants, consumer = sorted(a_tenant() for _ in range(3)), new_id()
+    for tenant in tenants:
+        async with storage.write(tenant) as tx:
+            await tx.follow(consumer)
+        await announce(storage, an_event(tenant))
+    assert [lag.tenant for lag in await storage.lagging(consumer, "", 2)] == tenants[:2]
+    assert [lag.tenant for lag in await storage.lagging(consumer, tenants[1], 2)] == tenants[2:]
+
+
 async def test_a_position_moves_forward_alone(storage: Storage) -> None:
     tenant, consumer = a_tenant(), new_id()
     await storage.enrol(consumer)
@@ -180,6 +228,20 @@ async def test_the_slowest_consumer_holds_the_log(storage: Storage) -> None:
     await storage.enrol(fast)
     await storage.trim_log(None, 1, held_by=[fast, slow])
     assert await _floor(storage, tenant) == 3
+
+
+async def test_only_the_logs_that_a_consumer_follows_are_held_for_it(storage: Storage) -> None:
+    (tenant, _), other, consumer = await _behind(storage, 5), a_tenant(), new_id()
+    async with storage.write(other) as tx:
+        await tx.follow(consumer)
+    await announce(storage, *(an_event(other) for _ in range(3)))
+    await storage.trim_log(None, 1, held_by=[consumer])
+    assert (await _floor(storage, tenant), await _floor(storage, other)) == (9, 0)
+    tenant, slow = await _behind(storage, 5)
+    async with storage.write(tenant) as tx:
+        await tx.follow(consumer)
+    await storage.trim_log(None, 1, held_by=[consumer, slow])
+    assert await _floor(storage, tenant) == 5
 
 
 async def test_what_is_too_old_goes_unread_and_is_told_of(storage: Storage) -> None:
