@@ -4,7 +4,7 @@ The device shows a short code and polls with a long one. Both are kept as hashes
 """
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from core.auth.authentication import hash_key
@@ -48,10 +48,11 @@ class DeviceAuthorization(NamedTuple):
 
 
 class DeviceRequest(NamedTuple):
-    """What a user is asked: which client, and for what."""
+    """What a user is asked: which client, and for what. ``user_code`` is what the device shows."""
 
     code: DeviceCode
     client: OAuthClient
+    user_code: str
 
     @property
     def tenant(self) -> TenantId:
@@ -182,13 +183,12 @@ async def find_request(store: StoreParts, user_code: str, browser: str, address:
     name, network = f"device:{hash_key(browser)}", network_of(address)
     await store.attempts.check(name, network)
     letters = read_user_code(user_code)
-    code = None
     if letters is not None:
         code = await store.storage.locate(DeviceCode, "user_code_hash", _hash_user_code(store, letters))
-    if code is not None and code.status is DeviceCodeStatus.WAITING and code.redeemable_until > store.clock():
-        client = await find_client(store, code.client_id, TenantId(code.tenant_id))
-        if client is not None:
-            return DeviceRequest(code, client)
+        if code is not None and _may_be_decided(code, store.clock()):
+            client = await find_client(store, code.client_id, TenantId(code.tenant_id))
+            if client is not None:
+                return DeviceRequest(code, client, shown(letters))
     await store.attempts.failed(name, network)
     return None
 
@@ -210,7 +210,7 @@ async def decide(
         if allowed and visit is not None:
             await hold_login(tx, visit)
         code = await tx.get(DeviceCode, request.code.id, lock=True)
-        if code is None or code.status is not DeviceCodeStatus.WAITING or code.redeemable_until <= ctx.now:
+        if code is None or not _may_be_decided(code, ctx.now):
             return False
         update: dict[str, object] = {"status": DeviceCodeStatus.DENIED}
         if allowed and visit is not None:
@@ -224,6 +224,10 @@ async def decide(
         return True
 
     return await store.write(visitor(request.tenant, address), work)
+
+
+def _may_be_decided(code: DeviceCode, now: datetime) -> bool:
+    return code.status is DeviceCodeStatus.WAITING and code.redeemable_until > now
 
 
 def _hash_user_code(store: StoreParts, letters: str) -> str:
