@@ -3,11 +3,13 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from core.kernel.caller import STAFF_SCOPES, Credentials, Scope
+from core.kernel.clock import utc_now
 from core.kernel.errors import BadRequest, Conflict, Forbidden, RateLimited, Unauthorized
 from core.kernel.limits import Limits
 from core.models.orders import OrderStatus
@@ -108,6 +110,9 @@ async def test_lists_hold_the_newest_pets_of_all_that_are_asked_for(
 ) -> None:
     monkeypatch.setattr(pets, "MAX_FOUND", 5)
     monkeypatch.setattr(pets, "_PAGE", 2)
+    moments = count()
+    # Each at a time of its own: answers are in the order of changes.
+    monkeypatch.setattr(shop.store, "clock", lambda: utc_now() + timedelta(milliseconds=next(moments)))
     words = ("available", "pending", "sold")
     for number in range(1, 13):
         body = {"id": number, "name": "x", "status": words[number % 3], "tags": [{"name": f"t{number % 4}"}]}
