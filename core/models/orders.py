@@ -102,7 +102,7 @@ class OrderDraft(Body):
         made = super().__get_pydantic_json_schema__(schema, handler)
         handler.resolve_ref_schema(made).update(
             {
-                "if": {"required": ["items"], "properties": {"items": {"type": "array"}}},
+                "if": {"required": ["items"], "properties": {"items": {"not": {"type": "null"}}}},
                 "else": {"required": ["petId"], "properties": {"petId": {"type": "string"}}},
             }
         )

@@ -76,7 +76,7 @@ class ReadingDraft(Body):
         described = handler.resolve_ref_schema(made)
         names = [to_camel(name) for name in _MEASURED]
         one = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
-        described.update({"if": {"not": {"anyOf": one}}, "then": False})
+        described.update({"if": {"not": {"anyOf": one}}, "then": {"not": {}}})
         return made
 
 

@@ -56,6 +56,7 @@ GET_INVENTORY = Operation(
     name="getInventory",
     tag="Inventory",
     summary="Count the pets by species and status",
+    description="Of the whole tenant, by species and in all.",
     params=NoParams,
     handler=_get_inventory,
     result=Inventory,

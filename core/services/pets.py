@@ -293,6 +293,7 @@ GET_PET = Operation(
     name="getPet",
     tag="Pets",
     summary="Get a pet",
+    description="Whatever its status; everybody may read it.",
     params=ById,
     handler=_get_pet,
     result=Pet,

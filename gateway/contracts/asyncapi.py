@@ -1,12 +1,13 @@
 """The AsyncAPI 3.0 document of the live doors, assembled from the declarations of each door."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic_core import core_schema, to_json
 
 from core.kernel.limits import Limits
 from gateway.settings import Settings
@@ -153,9 +154,9 @@ def asyncapi_document() -> Document:
         for message, mode in _messages(channel)
     }
     schemas = Schemas(messages.values())
-    return {
+    document: Document = {
         "asyncapi": "3.0.0",
-        "info": _INFO,
+        "info": {**_INFO, "tags": [_tag(door, servers) for door, servers in _DOORS]},
         "defaultContentType": "application/json",
         "servers": {
             name: {**server, **door.extensions}
@@ -177,6 +178,15 @@ def asyncapi_document() -> Document:
             "securitySchemes": _SECURITY_SCHEMES,
         },
     }
+    # What messages extend stands in them.
+    used = set(re.findall(rf'"{REF}([^"]+)"', to_json(document).decode()))
+    components = document["components"]
+    components["schemas"] = {name: schema for name, schema in schemas.components.items() if name in used}
+    return document
+
+
+def _tag(door: DoorDescription, servers: Document) -> Document:
+    return {"name": door.name, "description": next(iter(servers.values()))["description"]}
 
 
 def _messages(channel: Channel) -> Iterator[tuple[MessageDescription, JsonSchemaMode]]:
@@ -210,6 +220,7 @@ def _operations(door: DoorDescription, channel: Channel) -> Iterator[tuple[str, 
     """The gateway's operations on a channel: it receives each message of clients, and sends its own messages."""
     name = f"{door.name}.{channel.key}"
     place = {"$ref": f"#/channels/{name}"}
+    tags = [{"name": door.name}]
 
     def refs(messages: Iterable[MessageDescription]) -> list[Document]:
         return [{"$ref": f"#/channels/{name}/messages/{message.key}"} for message in messages]
@@ -219,6 +230,7 @@ def _operations(door: DoorDescription, channel: Channel) -> Iterator[tuple[str, 
             "action": "receive",
             "channel": place,
             "summary": message.summary,
+            "tags": tags,
             "messages": refs([message]),
         }
         if message.replies:
@@ -231,6 +243,7 @@ def _operations(door: DoorDescription, channel: Channel) -> Iterator[tuple[str, 
             "action": "send",
             "channel": place,
             "summary": channel.summary,
+            "tags": tags,
             "messages": refs(channel.sent),
         }
         if channel.sending:

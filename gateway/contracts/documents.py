@@ -18,7 +18,7 @@ from protocols.advisor import openapi as advisor
 from protocols.classic import openapi as classic
 from protocols.graphql.schema import schema_text
 from protocols.oauth import openapi as oauth
-from protocols.rest.openapi import edition_3_1, openapi_document
+from protocols.rest.openapi import counted, edition_3_1, openapi_document
 from protocols.rest.pages import dump_yaml
 from protocols.sse import openapi as sse
 
@@ -29,7 +29,7 @@ def http_document() -> dict[str, Any]:
     """The OpenAPI document of the HTTP port: REST, and beside it the advisor, the event stream, OAuth and what is well
     known."""
     document = openapi_document(
-        {**advisor.paths(), **sse.PATHS, **oauth.PATHS, **well_known.PATHS},
+        {**counted({**advisor.paths(), **sse.PATHS, **oauth.PATHS}), **well_known.PATHS},
         {**advisor.schemas(), **sse.SCHEMAS, **oauth.SCHEMAS},
     )
     return with_webhooks(document)

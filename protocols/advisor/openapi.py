@@ -54,6 +54,18 @@ def paths() -> dict[str, Any]:
                     "properties": {
                         "data": {"type": "string", "description": "A `CompletionChunk` in JSON, or `[DONE]`."}
                     },
+                    "required": ["data"],
+                    "anyOf": [
+                        {
+                            "properties": {
+                                "data": {
+                                    "contentMediaType": "application/json",
+                                    "contentSchema": {"$ref": f"{_REF}CompletionChunk"},
+                                }
+                            }
+                        },
+                        {"properties": {"data": {"const": "[DONE]"}}},
+                    ],
                 }
             },
         },
@@ -79,7 +91,11 @@ def paths() -> dict[str, Any]:
             }
         },
         "/v1/models": {
-            "get": {**_described(LIST_MODELS), "responses": {"200": models, **_problems(_NO_BODY)}}
+            "get": {
+                **_described(LIST_MODELS),
+                "description": "In the shape of OpenAI's list of models.",
+                "responses": {"200": models, **_problems(_NO_BODY)},
+            }
         },
     }
 
@@ -95,6 +111,8 @@ def schemas() -> dict[str, Any]:
     made = CompletionDraft.model_json_schema(ref_template=f"{_REF}{{model}}")
     found: dict[str, Any] = made.pop("$defs")
     found["CompletionDraft"] = made
+    # As OpenAI writes them; case does not matter.
+    found["SpeakerRole"]["enum"] = [role.lower() for role in found["SpeakerRole"]["enum"]]
     for schema in found.values():
         for name, snake in _SNAKE.items():
             if name in schema.get("properties", ()):

@@ -155,7 +155,6 @@ HEADERS: dict[str, Any] = {
         "description": "`Bearer`, and what is wrong with the token.",
         "schema": {"type": "string"},
     },
-    "Allow": {"description": "The methods of this path.", "schema": {"type": "string"}},
 }
 
 ON_EVERY_ANSWER = (
@@ -234,7 +233,6 @@ PROBLEM_SCHEMAS: dict[str, Any] = {
 _SPECIAL_SCHEMAS = {422: "ValidationProblem", 410: "CursorExpiredProblem"}
 _SPECIAL_HEADERS = {
     401: "WWW-Authenticate",
-    405: "Allow",
     409: "Retry-After",
     429: "Retry-After",
     503: "Retry-After",
@@ -244,7 +242,6 @@ _WHEN = {
     401: "No credentials where some are needed, or bad ones.",
     403: "A known caller without the permission, or a token of another tenant.",
     404: "There is no such resource in this tenant.",
-    405: "The path does not support this method.",
     406: "The client does not accept the media type of the response.",
     409: (
         "The present state does not allow it, a name is taken, or (with `Retry-After`) the first request with the same "

@@ -6,10 +6,12 @@ from typing import Any
 from core.kernel.errors import ErrorCode
 from core.kernel.model import Page, Paged
 from protocols.http.json_body import JSON
-from protocols.http.problems import METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, ProblemType, problem_type
+from protocols.http.problems import NOT_ACCEPTABLE, ProblemType, problem_type
 from protocols.rest import components
 from protocols.rest.bindings import BINDINGS, SHOWN, Binding
+from protocols.rest.links import links_of
 from protocols.rest.schemas import Schema, Schemas
+from protocols.rest.tags import described_tags
 from protocols.rest.wire import MERGE_PATCH
 
 #: What a request for any operation may come to: bad parameters or tenant, credentials that do not count here, …
@@ -42,7 +44,7 @@ def openapi_document(
         "openapi": "3.2.0",
         "info": components.INFO,
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(_tags(paths))],
+        "tags": described_tags(_tags(paths)),
         "paths": paths,
         "components": {
             "schemas": dict(
@@ -59,7 +61,8 @@ def openapi_document(
 def edition_3_1(document: Mapping[str, Any]) -> dict[str, Any]:
     """A document of OpenAPI 3.2 as one of 3.1.
 
-    That has no method QUERY, no schema for the items of a stream, and no flow for devices without a browser.
+    That has no method QUERY, no schema for the items of a stream, no flow for devices without a browser, and tags
+    without an order of their own.
     """
     paths = {}
     for path, item in document["paths"].items():
@@ -74,7 +77,31 @@ def edition_3_1(document: Mapping[str, Any]) -> dict[str, Any]:
         for name, scheme in components["securitySchemes"].items()
     }
     components = {**components, "securitySchemes": schemes}
-    return {**document, "openapi": "3.1.0", "paths": paths, "components": components}
+    used = set(_tags(paths))
+    tags = [
+        {"name": tag["name"], "description": tag["description"]}
+        for tag in document["tags"]
+        if tag["name"] in used
+    ]
+    return {**document, "openapi": "3.1.0", "tags": tags, "paths": paths, "components": components}
+
+
+def counted(paths: Mapping[str, Any]) -> dict[str, Any]:
+    """Path items of another door whose requests count against the caller's budget: each answer says what is left."""
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in components.ON_EVERY_ANSWER}
+
+    def told(operation: Mapping[str, Any]) -> dict[str, Any]:
+        responses = {
+            status: response
+            if "$ref" in response
+            else {**response, "headers": {**headers, **response.get("headers", {})}}
+            for status, response in operation["responses"].items()
+        }
+        return {**operation, "responses": responses}
+
+    return {
+        path: {method: told(operation) for method, operation in item.items()} for path, item in paths.items()
+    }
 
 
 def _without(members: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -85,9 +112,15 @@ def _without_items(described: Any) -> Any:
     if isinstance(described, Mapping):
         return {
             **{key: _without_items(value) for key, value in described.items() if key != "itemSchema"},
-            **({"schema": {"type": "string"}} if "itemSchema" in described else {}),
+            **({"schema": _whole_stream(described["itemSchema"])} if "itemSchema" in described else {}),
         }
     return [_without_items(part) for part in described] if isinstance(described, list) else described
+
+
+def _whole_stream(item: Schema) -> Schema:
+    """The schema of all of a stream: text that holds items."""
+    items = {"type": "array", "items": item}
+    return {"type": "string", "contentMediaType": "text/event-stream", "contentSchema": items}
 
 
 def _tags(paths: Mapping[str, Any]) -> list[str]:
@@ -95,7 +128,7 @@ def _tags(paths: Mapping[str, Any]) -> list[str]:
 
 
 def _problems() -> list[ProblemType]:
-    kinds = [*map(problem_type, ErrorCode), METHOD_NOT_ALLOWED, NOT_ACCEPTABLE]
+    kinds = [*map(problem_type, ErrorCode), NOT_ACCEPTABLE]
     return sorted(kinds, key=lambda kind: kind.status)
 
 
@@ -228,6 +261,10 @@ def _success(binding: Binding, schemas: Schemas) -> dict[str, Any]:
         if operation.result_example is not None:
             content["example"] = operation.result_example
         response["content"] = {JSON.decode(): content}
+        links = links_of(operation.result)
+        links.pop(operation.name, None)
+        if links:
+            response["links"] = links
     found = {str(binding.status): response}
     if _is_conditional(binding):
         found["304"] = {"description": "Not modified: the client's copy is current.", "headers": headers}

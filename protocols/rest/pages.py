@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import importlib.util
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -101,6 +102,14 @@ class _Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
+
+
+# Text that YAML 1.2 (section 10.3.2) takes for a number is written in quotes; PyYAML knows the numbers of 1.1.
+_Plain.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^(0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)$"),
+    list("-+.0123456789"),
+)
 
 
 class Entrance:

@@ -96,6 +96,8 @@ class Schemas:
         patched = {o.body for o in unique.values() if o.patch and o.body is not None}
         for body in sorted(patched, key=lambda body: body.__name__):
             named[patch_name(body.__name__)] = _patch_of(named[body.__name__], body)
+            if not any(one.body is body and not one.patch for one in unique.values()):
+                del named[body.__name__]
         self._by_use = {use: tidy(schema) for use, schema in by_use.items()}
         self.params = {name: tidy(properties) for name, properties in self.params.items()}
         self.components: dict[str, Schema] = {

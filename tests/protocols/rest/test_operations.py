@@ -1,5 +1,6 @@
 """Every operation over HTTP, from the table of bindings and the examples of the operations."""
 
+import re
 from typing import Any
 
 import pytest
@@ -91,6 +92,26 @@ def test_the_examples_of_the_document_are_valid(binding: Binding) -> None:
             check_schema(content["schema"], content["example"])
 
 
+def test_a_link_names_an_operation_and_gives_it_all_that_its_path_wants() -> None:
+    operations = {
+        operation["operationId"]: (path, operation)
+        for path, item in DOCUMENT["paths"].items()
+        for operation in item.values()
+    }
+    linked = 0
+    for _, operation in operations.values():
+        for response in operation["responses"].values():
+            for link in response.get("links", {}).values():
+                target, _ = operations[link["operationId"]]
+                assert set(link["parameters"]) == set(re.findall(r"{(\w+)}", target))
+                schema = response["content"]["application/json"]["schema"]
+                shown = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
+                for value in link["parameters"].values():
+                    assert value.removeprefix("$response.body#/") in shown
+                linked += 1
+    assert linked > 100
+
+
 def test_everything_in_the_document_says_what_it_is() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     members = {
@@ -106,4 +127,11 @@ def test_everything_in_the_document_says_what_it_is() -> None:
         for one in operation.get("parameters", ())
         if "$ref" not in one
     }
-    assert [name for name, one in {**members, **parameters}.items() if not one.get("description")] == []
+    operations = {
+        f"{method} {path}": operation
+        for path, item in DOCUMENT["paths"].items()
+        for method, operation in item.items()
+    }
+    tags = {tag["name"]: tag for tag in DOCUMENT["tags"]}
+    everything = {**members, **parameters, **operations, **tags}
+    assert [name for name, one in everything.items() if not one.get("description")] == []
