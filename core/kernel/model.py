@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -19,11 +19,13 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import JsonSchemaValue
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, to_json
 
 from core.kernel.clock import rfc3339
@@ -31,6 +33,7 @@ from core.kernel.describing import Described, DescribedEnum
 from core.kernel.ids import is_id
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 def encode(value: object) -> bytes:
@@ -190,6 +193,20 @@ class Paged(Params):
     """The page, counted from 1."""
     limit: int = Field(default=20, ge=1, le=100)
     """Items on a page, at most."""
+    after: Annotated[str, Field(max_length=1000)] | None = None
+    """Where to go on, instead of a page: what the page before named as its next. It costs the same on every page."""
+
+    @field_validator("after")
+    @classmethod
+    def _instead_of_page(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return instead_of_page(value, info)
+
+
+def instead_of_page(after: str | None, info: ValidationInfo) -> str | None:
+    """Where to go on, when no page is named as well."""
+    if after is not None and info.data.get("page", 1) != 1:
+        raise PydanticCustomError("INVALID_FORMAT", "takes the place of page: give one of them")
+    return after
 
 
 class Pagination(Model):
@@ -203,6 +220,10 @@ class Pagination(Model):
     """Items in the whole collection."""
     total_pages: int
     """Pages in the whole collection."""
+    total_is_exact: bool | None = None
+    """False: there are more items, and more pages, than the totals say, which count no further."""
+    next: SkipJsonSchema[Annotated[str | None, Field(exclude=True)]] = None
+    """What to give as `after` for the next page, if there is one."""
 
 
 class Page(Model, Generic[T]):
@@ -213,14 +234,9 @@ class Page(Model, Generic[T]):
     pagination: Pagination
     """Where the page lies in its collection."""
 
-    @classmethod
-    def of(cls, data: list[T], paged: Paged, total: int) -> "Page[T]":
-        """Wrap the items of the page asked for."""
-        pages = -(-total // paged.limit)
-        return cls(
-            data=data,
-            pagination=Pagination(page=paged.page, limit=paged.limit, total_items=total, total_pages=pages),
-        )
+    def of(self, form: "Callable[[T], U]") -> "Page[U]":
+        """The page with its items in another form."""
+        return Page(data=[form(item) for item in self.data], pagination=self.pagination)
 
 
 class Choice(DescribedEnum):

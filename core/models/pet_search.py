@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from core.kernel.describing import Described
-from core.kernel.model import Body, Bool, Choice, Int, Line, Money, Paged, Part
+from core.kernel.model import Body, Bool, Choice, Int, Line, Money, Paged, Part, instead_of_page
 from core.models.pets import MedicalInfo, Pet, PetStatus, Size, Species
 
 V = TypeVar("V")
@@ -169,12 +169,18 @@ class SearchSort(Part):
 
 
 class SearchPage(Part):
-    """Which page of the results to return: pages count from 1."""
+    """Which part of the results to return: pages count from 1."""
 
     LIKE: ClassVar[type[Described] | None] = Paged
 
     page: Int = Field(default=1, ge=1, le=1_000_000_000)
     limit: Int = Field(default=20, ge=1, le=100)
+    after: Annotated[str, Field(max_length=1000)] | None = None
+
+    @field_validator("after")
+    @classmethod
+    def _instead_of_page(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return instead_of_page(value, info)
 
 
 class PetSearch(Body):

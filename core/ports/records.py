@@ -83,8 +83,9 @@ Condition = Equal | OneOf | Between | Contains | AnyOf
 class Query(Generic[R]):
     """Which records of a kind: all conditions hold.
 
-    Ordered by ``order`` (a field name, with a leading ``-`` downwards), ties by id upwards. Text orders by code
-    point; a missing value comes last upwards.
+    Ordered by ``order`` (a field name, with a leading ``-`` downwards), ties by id in the same direction. Text orders
+    by code point; a missing value comes last upwards. ``behind``: only those that come behind a value of that field,
+    which no record lacks, and an id.
     """
 
     kind: type[R]
@@ -92,6 +93,7 @@ class Query(Generic[R]):
     order: str = "id"
     limit: int | None = None
     offset: int = 0
+    behind: tuple[object, str] | None = None
 
 
 class Transaction(Protocol):
@@ -103,8 +105,8 @@ class Transaction(Protocol):
     async def find(self, query: Query[R]) -> list[R]:
         """The records that a query selects."""
 
-    async def count(self, query: Query[R]) -> int:
-        """How many records the conditions select; order, limit and offset do not matter."""
+    async def count(self, query: Query[R], most: int | None = None) -> int:
+        """How many records the conditions select, counted up to ``most``; the rest of the query does not matter."""
 
     async def tally(
         self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()

@@ -9,7 +9,7 @@ from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page, Paged
 from core.models import examples
 from core.models.api_keys import ApiKey, ApiKeyDraft, ApiKeyInfo, NewApiKey
-from core.ports.records import Query
+from core.services.paging import page_of
 from core.services.quotas import count_one, uncount
 from core.services.users import user_id_of
 from core.store.context import Context
@@ -41,10 +41,7 @@ async def _create(ctx: Context, _: NoParams, body: ApiKeyDraft) -> NewApiKey:
 
 
 async def _list(ctx: Context, params: Paged, _: None) -> Page[ApiKeyInfo]:
-    tx = await ctx.tx()
-    query = Query(ApiKey, limit=params.limit, offset=(params.page - 1) * params.limit)
-    keys = [ApiKeyInfo.of(key) for key in await tx.find(query)]
-    return Page[ApiKeyInfo].of(keys, params, await tx.count(query))
+    return (await page_of(ctx, ApiKey, (), params)).of(ApiKeyInfo.of)
 
 
 async def _delete(ctx: Context, params: ById, _: None) -> None:

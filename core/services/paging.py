@@ -1,23 +1,90 @@
 """Pages of collections, and records of all tenants page by page."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
-from core.kernel.model import Page, Paged, Resource
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import from_json, to_json
+
+from core.kernel.errors import BadRequest, Violation, ViolationCode
+from core.kernel.model import Page, Paged, Pagination
 from core.ports.records import Between, Condition, Query, Record, RecordStorage
+from core.services.sealing import seal, unseal
 from core.store.context import Context
 
-R = TypeVar("R", bound=Resource)
 K = TypeVar("K", bound=Record)
+
+#: Items that totals count to, and that pages before one may hold in all: one further on is reached by going on.
+MAX_COUNTED = 10_000
+MAX_SKIPPED = 100_000
+_PURPOSE = "page"
 
 
 async def page_of(
-    ctx: Context, kind: type[R], where: Sequence[Condition], paged: Paged, order: str = "id"
-) -> Page[R]:
-    """The requested page of the resources that the conditions select, in the order of a field."""
+    ctx: Context, kind: type[K], where: Sequence[Condition], paged: Paged, order: str = "id"
+) -> "Page[K]":
+    """The requested page of the records that the conditions select, in the order of a field that none lacks.
+
+    Raises:
+        BadRequest: there are too many items before the page, or what it is to go on behind is of no such list.
+    """
     tx = await ctx.tx()
-    query = Query(kind, tuple(where), order, paged.limit, (paged.page - 1) * paged.limit)
-    return Page.of(await tx.find(query), paged, await tx.count(query))
+    number, behind = paged.page, None
+    if paged.after is not None:
+        number, behind = _read(ctx, paged.after, kind, order)
+    before = (number - 1) * paged.limit
+    skipped = before if behind is None else 0
+    counted = min(skipped, MAX_SKIPPED) + MAX_COUNTED
+    chosen = tuple(where)
+    total = await tx.count(Query(kind, chosen), counted + 1)
+    is_exact = total <= counted
+    if skipped > MAX_SKIPPED and not is_exact:
+        raise _bad("page", f"there are more than {MAX_SKIPPED} items before it: go on behind a page instead")
+    found: list[K] = []
+    if skipped < total:
+        # One more tells whether there is another page.
+        found = await tx.find(Query(kind, chosen, order, paged.limit + 1, skipped, behind))
+    shown = found[: paged.limit]
+    if not is_exact:
+        total = max(counted, before + len(found))
+    return Page(
+        data=shown,
+        pagination=Pagination(
+            page=number,
+            limit=paged.limit,
+            total_items=total,
+            total_pages=-(-total // paged.limit),
+            total_is_exact=None if is_exact else False,
+            next=None if len(found) == len(shown) else _write(ctx, shown[-1], order, number + 1),
+        ),
+    )
+
+
+def _write(ctx: Context, last: Record, order: str, number: int) -> str:
+    """What a client gives to go on behind an item with the page of a number."""
+    value = getattr(last, order.removeprefix("-"))
+    place = [type(last).__name__, order, number, value, last.id]
+    return seal(ctx.store, _PURPOSE, to_json(place))
+
+
+def _read(ctx: Context, text: str, kind: type[Record], order: str) -> tuple[int, tuple[object, str]]:
+    body = unseal(ctx.store, _PURPOSE, text)
+    place: list[Any] = ["", ""] if body is None else from_json(body)
+    if place[:2] != [kind.__name__, order]:
+        raise _bad("after", "is not where a page of this list, in this order, ended")
+    number, value, record_id = place[2:]
+    return number, (_reader(kind, order.removeprefix("-")).validate_python(value), record_id)
+
+
+@cache
+def _reader(kind: type[Record], field: str) -> TypeAdapter[Any]:
+    assert issubclass(kind, BaseModel)
+    return TypeAdapter(kind.model_fields[field].annotation or Any)
+
+
+def _bad(field: str, message: str) -> BadRequest:
+    return BadRequest(f"{field}: {message}", (Violation(field, message, ViolationCode.OUT_OF_RANGE),))
 
 
 async def survey_pages(

@@ -143,7 +143,7 @@ async def _search_pets(ctx: Context, params: NoParams, body: PetSearch) -> Page[
         Contains(("name", "breed", "description", "color"), word) for word in (asked.text or "").split()
     ]
     order = _SORT_FIELDS[body.sort.field]
-    paged = Paged(page=body.pagination.page, limit=body.pagination.limit)
+    paged = Paged(**dict(body.pagination))
     return await page_of(ctx, Pet, where, paged, f"-{order}" if body.sort.order is SortOrder.DESC else order)
 
 

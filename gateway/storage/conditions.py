@@ -4,13 +4,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, assert_never
 
-from sqlalchemy import JSON, ColumnElement, Table, and_, false, func, or_, true
+from sqlalchemy import JSON, ColumnElement, Select, Table, and_, false, func, literal, or_, true, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import Integer
 
-from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Query
 from gateway.storage.mapping import fold
 
 #: The largest whole number that either database holds.
@@ -51,13 +51,36 @@ def matching(table: Table, where: tuple[Condition, ...]) -> ColumnElement[bool]:
     return and_(true(), *(_expression(table, condition) for condition in where))
 
 
-def ordering(table: Table, order: str) -> list[ColumnElement[Any]]:
+def selected(rows: Select[Any], table: Table, query: Query[Any]) -> Select[Any]:
+    """Of rows of a table those that a query selects, in its order."""
+    found = rows.where(matching(table, query.where)).order_by(*_ordering(table, query.order))
+    if query.behind is not None:
+        found = found.where(_beyond(table, query.order, query.behind))
+    if query.limit is not None:
+        found = found.limit(min(query.limit, LARGEST))
+    if query.offset:
+        found = found.offset(min(query.offset, LARGEST))
+    return found
+
+
+def _ordering(table: Table, order: str) -> list[ColumnElement[Any]]:
     """What ORDER BY needs: a missing value comes last upwards, ties go by id."""
-    column = table.c[order.removeprefix("-")]
-    by: ColumnElement[Any] = column.desc() if order.startswith("-") else column.asc()
+    column, down = table.c[order.removeprefix("-")], order.startswith("-")
+    by: ColumnElement[Any] = column.desc() if down else column.asc()
     if column.nullable:
-        by = by.nulls_first() if order.startswith("-") else by.nulls_last()
-    return [by] if column.name == "id" else [by, table.c.id.asc()]
+        by = by.nulls_first() if down else by.nulls_last()
+    # In one direction, so that one index serves both.
+    return [by] if column.name == "id" else [by, table.c.id.desc() if down else table.c.id.asc()]
+
+
+def _beyond(table: Table, order: str, behind: tuple[object, str]) -> ColumnElement[bool]:
+    """That a row comes behind a value of the field that orders it, and an id."""
+    column, (value, record_id) = table.c[order.removeprefix("-")], behind
+    place, edge = [table.c.id], [literal(record_id, table.c.id.type)]
+    if column.name != "id":
+        place.insert(0, column)
+        edge.insert(0, literal(_bounded(value), column.type))
+    return tuple_(*place) < tuple_(*edge) if order.startswith("-") else tuple_(*place) > tuple_(*edge)
 
 
 def _expression(table: Table, condition: Condition) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar, assert_never
 
-from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Record
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Query, Record
 from gateway.storage.mapping import fold
 
 R = TypeVar("R", bound=Record)
@@ -14,11 +14,22 @@ def matches(record: Record, where: tuple[Condition, ...]) -> bool:
     return all(_holds(record, condition) for condition in where)
 
 
-def ordered(records: Sequence[R], order: str) -> list[R]:
-    """Sort by a field, a missing value last upwards, ties by id."""
-    name = order.removeprefix("-")
-    by_id = sorted(records, key=lambda record: record.id)
-    return sorted(by_id, key=lambda record: _rank(member(record, name)), reverse=order.startswith("-"))
+def ordered(records: Sequence[R], query: Query[R]) -> list[R]:
+    """Sort by the query's field, a missing value last upwards, ties by id; only those that it wants by their place."""
+    name, down = query.order.removeprefix("-"), query.order.startswith("-")
+
+    def place(record: R) -> tuple[tuple[bool, Any], str]:
+        return _place(member(record, name), record.id)
+
+    found = sorted(records, key=place, reverse=down)
+    if query.behind is None:
+        return found
+    edge = _place(*query.behind)
+    return [record for record in found if (place(record) < edge if down else place(record) > edge)]
+
+
+def _place(value: Any, record_id: str) -> tuple[tuple[bool, Any], str]:
+    return (value is None, 0 if value is None else value), record_id
 
 
 def member(record: Record, field: str) -> Any:
@@ -29,10 +40,6 @@ def member(record: Record, field: str) -> Any:
             return None
         value = getattr(value, name)
     return value
-
-
-def _rank(value: Any) -> tuple[bool, Any]:
-    return (value is None, 0 if value is None else value)
 
 
 def _holds(record: Record, condition: Condition) -> bool:

@@ -73,13 +73,14 @@ class MemoryTransaction:
 
     async def find(self, query: Query[R]) -> list[R]:
         """See core.ports.records.Transaction."""
-        found = ordered(self._select(query.kind, query.where), query.order)
+        found = ordered(self._select(query.kind, query.where), query)
         end = None if query.limit is None else query.offset + query.limit
         return found[query.offset : end]
 
-    async def count(self, query: Query[R]) -> int:
+    async def count(self, query: Query[R], most: int | None = None) -> int:
         """See core.ports.records.Transaction."""
-        return len(self._select(query.kind, query.where))
+        found = len(self._select(query.kind, query.where))
+        return found if most is None else min(found, most)
 
     async def tally(
         self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()
@@ -389,7 +390,7 @@ class MemoryStorage:
         rows = (state.rows.get(query.kind, {}).values() for state in self.tenants.values())
         found = [cast(R, record) for some in rows for record in some if matches(record, query.where)]
         end = None if query.limit is None else query.offset + query.limit
-        return ordered(found, query.order)[query.offset : end]
+        return ordered(found, query)[query.offset : end]
 
     async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
         """See core.ports.storage.Storage."""

@@ -14,7 +14,7 @@ from core.ports.log import LogPage, Trimmed
 from core.ports.records import Equal, Query, Record
 from core.ports.security import Revocation
 from gateway.storage import consumer_sql, log
-from gateway.storage.conditions import matching, ordering, storable
+from gateway.storage.conditions import matching, selected, storable
 from gateway.storage.consumer_sql import CONSUMING
 from gateway.storage.errors import ERRORS, translated
 from gateway.storage.mapping import mapping_of
@@ -205,15 +205,9 @@ class SqlStorage:
     async def survey(self, query: Query[R]) -> list[R]:
         """See core.ports.storage.Storage."""
         of = mapping_of(query.kind)
-        wanted = of.everywhere.where(matching(of.table, query.where)).order_by(
-            *ordering(of.table, query.order)
-        )
-        if query.limit is not None:
-            wanted = wanted.limit(query.limit)
-        if query.offset:
-            wanted = wanted.offset(query.offset)
         async with _connection(self._single) as connection:
-            return [of.record(row) for row in await run(connection, wanted)]
+            rows = await run(connection, selected(of.everywhere, of.table, query))
+            return [of.record(row) for row in rows]
 
     async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:
         """See core.ports.storage.Storage."""

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Executable, delete, func, select, update
+from sqlalchemy import CursorResult, Executable, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.kernel.events import Event
 from core.kernel.ids import TenantId
 from core.ports.records import Condition, Query, Record, Taken, TransientFailure
 from gateway.storage import log
-from gateway.storage.conditions import LARGEST, matching, ordering, storable
+from gateway.storage.conditions import matching, selected, storable
 from gateway.storage.errors import ERRORS, StatementFailed, translated
 from gateway.storage.mapping import RecordMapping, mapping_of
 from gateway.storage.shielded import undisturbed
@@ -57,21 +57,18 @@ class SqlTransaction:
     async def find(self, query: Query[R]) -> list[R]:
         """See core.ports.records.Transaction."""
         of = mapping_of(query.kind)
-        statement = of.select.where(matching(of.table, query.where)).order_by(
-            *ordering(of.table, query.order)
-        )
-        if query.limit is not None:
-            statement = statement.limit(min(query.limit, LARGEST))
-        if query.offset:
-            statement = statement.offset(min(query.offset, LARGEST))
-        rows = await self._run(statement, {"of_tenant": self._tenant})
+        rows = await self._run(selected(of.select, of.table, query), {"of_tenant": self._tenant})
         return [of.record(row) for row in rows]
 
-    async def count(self, query: Query[R]) -> int:
+    async def count(self, query: Query[R], most: int | None = None) -> int:
         """See core.ports.records.Transaction."""
         table = mapping_of(query.kind).table
         chosen = (table.c.tenant_id == self._tenant) & matching(table, query.where)
-        return int((await self._run(select(func.count()).select_from(table).where(chosen))).scalar_one())
+        counted = select(func.count()).select_from(table).where(chosen)
+        if most is not None:
+            found = select(literal(1)).select_from(table).where(chosen).limit(most)
+            counted = select(func.count()).select_from(found.subquery())
+        return int((await self._run(counted)).scalar_one())
 
     async def tally(
         self, kind: type[R], fields: tuple[str, ...], where: tuple[Condition, ...] = ()

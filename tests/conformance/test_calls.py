@@ -169,6 +169,12 @@ async def test_search(world: World, at: At, door: Door) -> None:
     }
     found = (await visitor.call("searchPets", body=body)).value
     assert [pet["name"] for pet in found["data"]] == ["Cat 1"]
+    # HTTP has it in a header, which tests/protocols/rest follows.
+    after = found["pagination"].pop("next", None)
+    if after is not None:
+        rest = await visitor.call("searchPets", body={**body, "pagination": {"limit": 1, "after": after}})
+        assert [pet["name"] for pet in rest.value["data"]] == ["Cat 2"]
+        assert rest.value["pagination"] == {"page": 2, "limit": 1, "totalItems": 2, "totalPages": 2}
     assert found["pagination"] == {"page": 1, "limit": 1, "totalItems": 2, "totalPages": 2}
     assert found["data"][0] == await world.ask("GET", f"/v1/pets/{found['data'][0]['id']}", world.visitor)
 

@@ -32,6 +32,7 @@ from core.models.oauth import (
 from core.ports.records import Equal, OneOf, Query, Transaction
 from core.services.oauth.errors import OAuthError, OAuthErrorCode
 from core.services.oauth.grants import end_grants
+from core.services.paging import page_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 from core.store.parts import StoreParts
@@ -191,10 +192,7 @@ async def _create(ctx: Context, _: NoParams, body: OAuthClientDraft) -> NewOAuth
 
 
 async def _list(ctx: Context, params: Paged, _: None) -> Page[OAuthClientInfo]:
-    tx = await ctx.tx()
-    query = Query(OAuthClient, limit=params.limit, offset=(params.page - 1) * params.limit)
-    clients = [OAuthClientInfo.of(client) for client in await tx.find(query)]
-    return Page[OAuthClientInfo].of(clients, params, await tx.count(query))
+    return (await page_of(ctx, OAuthClient, (), params)).of(OAuthClientInfo.of)
 
 
 async def _get(ctx: Context, params: ById, _: None) -> OAuthClientInfo:

@@ -9,7 +9,8 @@ from core.kernel.model import ById, Page, Paged
 from core.models import examples
 from core.models.auth import LoginSession
 from core.models.oauth import AuthorizationCode, OAuthGrant, OAuthGrantInfo
-from core.ports.records import Equal, OneOf, Query, Transaction
+from core.ports.records import Equal, OneOf, Transaction
+from core.services.paging import page_of
 from core.services.users import user_id_of
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
@@ -25,11 +26,8 @@ async def end_grants(tx: Transaction, grants: Iterable[OAuthGrant]) -> None:
 
 
 async def _list(ctx: Context, params: Paged, _: None) -> Page[OAuthGrantInfo]:
-    tx = await ctx.tx()
     own = (Equal("user_id", user_id_of(ctx.caller)),)
-    query = Query(OAuthGrant, own, limit=params.limit, offset=(params.page - 1) * params.limit)
-    grants = [OAuthGrantInfo.of(grant) for grant in await tx.find(query)]
-    return Page[OAuthGrantInfo].of(grants, params, await tx.count(query))
+    return (await page_of(ctx, OAuthGrant, own, params)).of(OAuthGrantInfo.of)
 
 
 async def _end(ctx: Context, params: ById, _: None) -> None:

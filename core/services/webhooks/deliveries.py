@@ -18,7 +18,8 @@ from core.models.webhooks import (
     WebhookState,
     WebhookStatus,
 )
-from core.ports.records import Equal, Query
+from core.ports.records import Equal
+from core.services.paging import page_of
 from core.services.webhooks.records import delivery_of, with_due
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
@@ -33,11 +34,8 @@ class _TestData(Model):
 
 async def _list(ctx: Context, params: DeliveriesOf, _: None) -> Page[WebhookDelivery]:
     await ctx.get(Webhook, params.id)
-    tx = await ctx.tx()
-    where = (Equal("webhook_id", params.id),)
-    query = Query(DeliveryRecord, where, "-id", params.limit, (params.page - 1) * params.limit)
-    found = [WebhookDelivery.of(record) for record in await tx.find(query)]
-    return Page[WebhookDelivery].of(found, params, await tx.count(query))
+    page = await page_of(ctx, DeliveryRecord, (Equal("webhook_id", params.id),), params, "-id")
+    return page.of(WebhookDelivery.of)
 
 
 async def _enabled(ctx: Context, webhook_id: str) -> WebhookState:

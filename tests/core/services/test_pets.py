@@ -242,7 +242,12 @@ async def test_a_list_is_filtered_and_paged(shop: Shop, params: dict[str, str], 
 async def test_a_page_says_where_it_lies(shop: Shop) -> None:
     await fill(shop)
     page = await shop.call(LIST_PETS, status="ALL", limit="3", page="2")
-    assert page.pagination.model_dump() == {"page": 2, "limit": 3, "totalItems": 4, "totalPages": 2}
+    assert page.pagination.model_dump(exclude_none=True) == {
+        "page": 2,
+        "limit": 3,
+        "totalItems": 4,
+        "totalPages": 2,
+    }
 
 
 @pytest.mark.parametrize(
@@ -321,7 +326,12 @@ async def test_a_search_is_paged(shop: Shop) -> None:
     await fill(shop)
     page = await shop.call(SEARCH_PETS, shop.visitor, {"pagination": {"page": 2, "limit": 3}})
     assert [pet.name for pet in page.data] == ["Dan"]
-    assert page.pagination.model_dump() == {"page": 2, "limit": 3, "totalItems": 4, "totalPages": 2}
+    assert page.pagination.model_dump(exclude_none=True) == {
+        "page": 2,
+        "limit": 3,
+        "totalItems": 4,
+        "totalPages": 2,
+    }
 
 
 async def test_every_violation_of_a_search_is_told_at_once(shop: Shop) -> None:

@@ -16,7 +16,7 @@ from core.models.payments import Payment, PaymentStatus
 from core.models.pets import Pet, PetStatus
 from core.ports.records import Between, Condition, Equal, Query
 from core.services.classic.pets import TAGGED
-from gateway.storage.conditions import matching, ordering
+from gateway.storage.conditions import selected
 from gateway.storage.mapping import mapping_of
 from gateway.storage.migration import migrate
 from tests.gateway.storage.records import NOW
@@ -79,8 +79,8 @@ def test_what_classic_clients_look_for_is_found_by_an_index(
 def _plan(tables: Path, query: Query[Any]) -> str:
     kind: Any = query.kind
     of = mapping_of(kind)
-    wanted = of.everywhere.where(matching(of.table, query.where)).order_by(*ordering(of.table, query.order))
+    wanted = selected(of.everywhere, of.table, query)
     literal = {"literal_binds": True}
-    text = str(wanted.limit(query.limit).compile(dialect=sqlite.dialect(), compile_kwargs=literal))
+    text = str(wanted.compile(dialect=sqlite.dialect(), compile_kwargs=literal))
     with closing(sqlite3.connect(tables)) as connection:
         return " / ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {text}"))

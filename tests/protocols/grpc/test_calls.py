@@ -230,6 +230,16 @@ async def test_lists_and_searches_choose_and_page(node: Node) -> None:
         found = await staff.call(staff.pets.SearchPets, request)
         assert [pet.age_months for pet in found.pets] == [30, 5]
         assert (found.pagination.total_items, found.pagination.total_pages) == (3, 2)
+        assert not found.pagination.HasField("total_is_exact")
+        request.pagination.after = found.pagination.next
+        rest = await staff.call(staff.pets.SearchPets, request)
+        assert [pet.age_months for pet in rest.pets] == [0]
+        assert (rest.pagination.page, rest.pagination.next) == (2, "")
+        first = await staff.call(staff.pets.ListPets, pets_pb2.ListPetsRequest(limit=1))
+        second = await staff.call(
+            staff.pets.ListPets, pets_pb2.ListPetsRequest(limit=1, after=first.pagination.next)
+        )
+        assert second.pagination.page == 2
 
 
 async def test_the_stock_is_counted(node: Node) -> None:

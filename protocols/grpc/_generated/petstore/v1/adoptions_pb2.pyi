@@ -290,6 +290,7 @@ class ListAdoptionsRequest(_message.Message):
     PET_ID_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     status: Global___AdoptionStatus.ValueType
     """Only applications of this status."""
     pet_id: _builtins.str
@@ -298,6 +299,8 @@ class ListAdoptionsRequest(_message.Message):
     """Pages count from 1."""
     limit: _builtins.int
     """1 to 100; the default is 20."""
+    after: _builtins.str
+    """Where to go on, instead of a page: the pagination's `next` of the page before."""
     def __init__(
         self,
         *,
@@ -305,10 +308,11 @@ class ListAdoptionsRequest(_message.Message):
         pet_id: _builtins.str | None = ...,
         page: _builtins.int = ...,
         limit: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_pet_id", b"_pet_id", "pet_id", b"pet_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pet_id", b"_pet_id", "limit", b"limit", "page", b"page", "pet_id", b"pet_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pet_id", b"_pet_id", "after", b"after", "limit", b"limit", "page", b"page", "pet_id", b"pet_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__pet_id: _TypeAlias = _typing.Literal["pet_id"]  # noqa: Y015
     _WhichOneofArgType__pet_id: _TypeAlias = _typing.Literal["_pet_id", b"_pet_id"]  # noqa: Y015

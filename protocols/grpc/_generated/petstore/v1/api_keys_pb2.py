@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protocols.grpc._generated.petstore.v1 import pagination_pb2 as petstore_dot_v1_dot_pagination__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apetstore/v1/api_keys.proto\x12\x0bpetstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpetstore/v1/pagination.proto\"\xc5\x01\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttenant_id\x18\x07 \x01(\t\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"\xc7\x01\n\tNewApiKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttenant_id\x18\x07 \x01(\t\x12\x0b\n\x03key\x18\x08 \x01(\t\"c\n\x13\x43reateApiKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"1\n\x12ListApiKeysRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\"i\n\x13ListApiKeysResponse\x12%\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x13.petstore.v1.ApiKey\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"/\n\x13\x44\x65leteApiKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x16\n\x14\x44\x65leteApiKeyResponse2\x80\x02\n\rApiKeyService\x12H\n\x0c\x43reateApiKey\x12 .petstore.v1.CreateApiKeyRequest\x1a\x16.petstore.v1.NewApiKey\x12P\n\x0bListApiKeys\x12\x1f.petstore.v1.ListApiKeysRequest\x1a .petstore.v1.ListApiKeysResponse\x12S\n\x0c\x44\x65leteApiKey\x12 .petstore.v1.DeleteApiKeyRequest\x1a!.petstore.v1.DeleteApiKeyResponseBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apetstore/v1/api_keys.proto\x12\x0bpetstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpetstore/v1/pagination.proto\"\xc5\x01\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttenant_id\x18\x07 \x01(\t\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"\xc7\x01\n\tNewApiKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttenant_id\x18\x07 \x01(\t\x12\x0b\n\x03key\x18\x08 \x01(\t\"c\n\x13\x43reateApiKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\x12ListApiKeysRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"i\n\x13ListApiKeysResponse\x12%\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x13.petstore.v1.ApiKey\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"/\n\x13\x44\x65leteApiKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x16\n\x14\x44\x65leteApiKeyResponse2\x80\x02\n\rApiKeyService\x12H\n\x0c\x43reateApiKey\x12 .petstore.v1.CreateApiKeyRequest\x1a\x16.petstore.v1.NewApiKey\x12P\n\x0bListApiKeys\x12\x1f.petstore.v1.ListApiKeysRequest\x1a .petstore.v1.ListApiKeysResponse\x12S\n\x0c\x44\x65leteApiKey\x12 .petstore.v1.DeleteApiKeyRequest\x1a!.petstore.v1.DeleteApiKeyResponseBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,13 +41,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEAPIKEYREQUEST']._serialized_start=508
   _globals['_CREATEAPIKEYREQUEST']._serialized_end=607
   _globals['_LISTAPIKEYSREQUEST']._serialized_start=609
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=658
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=660
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=765
-  _globals['_DELETEAPIKEYREQUEST']._serialized_start=767
-  _globals['_DELETEAPIKEYREQUEST']._serialized_end=814
-  _globals['_DELETEAPIKEYRESPONSE']._serialized_start=816
-  _globals['_DELETEAPIKEYRESPONSE']._serialized_end=838
-  _globals['_APIKEYSERVICE']._serialized_start=841
-  _globals['_APIKEYSERVICE']._serialized_end=1097
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=673
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=675
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=780
+  _globals['_DELETEAPIKEYREQUEST']._serialized_start=782
+  _globals['_DELETEAPIKEYREQUEST']._serialized_end=829
+  _globals['_DELETEAPIKEYRESPONSE']._serialized_start=831
+  _globals['_DELETEAPIKEYRESPONSE']._serialized_end=853
+  _globals['_APIKEYSERVICE']._serialized_start=856
+  _globals['_APIKEYSERVICE']._serialized_end=1112
 # @@protoc_insertion_point(module_scope)

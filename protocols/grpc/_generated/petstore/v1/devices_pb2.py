@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protocols.grpc._generated.petstore.v1 import pagination_pb2 as petstore_dot_v1_dot_pagination__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19petstore/v1/devices.proto\x12\x0bpetstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpetstore/v1/pagination.proto\"\xe9\x01\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x0f\n\x07pet_ids\x18\x04 \x03(\t\x12\x11\n\torder_ids\x18\x05 \x03(\t\x12\x0e\n\x06topics\x18\x06 \x03(\t\x12\x11\n\ttenant_id\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\n \x01(\t\"\xf0\x01\n\tNewDevice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x0f\n\x07pet_ids\x18\x04 \x03(\t\x12\x11\n\torder_ids\x18\x05 \x03(\t\x12\x0e\n\x06topics\x18\x06 \x03(\t\x12\x11\n\ttenant_id\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08password\x18\n \x01(\t\"W\n\x13\x43reateDeviceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07pet_ids\x18\x02 \x03(\t\x12\x11\n\torder_ids\x18\x03 \x03(\t\x12\x0e\n\x06topics\x18\x04 \x03(\t\"\x1e\n\x10GetDeviceRequest\x12\n\n\x02id\x18\x01 \x01(\t\"1\n\x12ListDevicesRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\"h\n\x13ListDevicesResponse\x12$\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x13.petstore.v1.Device\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"/\n\x13\x44\x65leteDeviceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x16\n\x14\x44\x65leteDeviceResponse\"\x92\x02\n\x16ReportPetHealthRequest\x12\x0e\n\x06pet_id\x18\x01 \x01(\t\x12\x1b\n\x0eheart_rate_bpm\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rtemperature_c\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\'\n\x08\x61\x63tivity\x18\x04 \x01(\x0e\x32\x15.petstore.v1.Activity\x12\x1c\n\x0f\x62\x61ttery_percent\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12/\n\x0bmeasured_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_heart_rate_bpmB\x10\n\x0e_temperature_cB\x12\n\x10_battery_percent\"\xf3\x01\n\x07Reading\x12\x1b\n\x0eheart_rate_bpm\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rtemperature_c\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\'\n\x08\x61\x63tivity\x18\x03 \x01(\x0e\x32\x15.petstore.v1.Activity\x12\x1c\n\x0f\x62\x61ttery_percent\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12/\n\x0bmeasured_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_heart_rate_bpmB\x10\n\x0e_temperature_cB\x12\n\x10_battery_percent*\xa8\x01\n\x08\x41\x63tivity\x12\x18\n\x14\x41\x43TIVITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41\x43TIVITY_SLEEPING\x10\x01\x12\x14\n\x10\x41\x43TIVITY_RESTING\x10\x02\x12\x14\n\x10\x41\x43TIVITY_WALKING\x10\x03\x12\x14\n\x10\x41\x43TIVITY_RUNNING\x10\x04\x12\x14\n\x10\x41\x43TIVITY_PLAYING\x10\x05\x12\x13\n\x0f\x41\x43TIVITY_EATING\x10\x06\x32\x8f\x03\n\rDeviceService\x12H\n\x0c\x43reateDevice\x12 .petstore.v1.CreateDeviceRequest\x1a\x16.petstore.v1.NewDevice\x12?\n\tGetDevice\x12\x1d.petstore.v1.GetDeviceRequest\x1a\x13.petstore.v1.Device\x12P\n\x0bListDevices\x12\x1f.petstore.v1.ListDevicesRequest\x1a .petstore.v1.ListDevicesResponse\x12S\n\x0c\x44\x65leteDevice\x12 .petstore.v1.DeleteDeviceRequest\x1a!.petstore.v1.DeleteDeviceResponse\x12L\n\x0fReportPetHealth\x12#.petstore.v1.ReportPetHealthRequest\x1a\x14.petstore.v1.ReadingBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19petstore/v1/devices.proto\x12\x0bpetstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpetstore/v1/pagination.proto\"\xe9\x01\n\x06\x44\x65vice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x0f\n\x07pet_ids\x18\x04 \x03(\t\x12\x11\n\torder_ids\x18\x05 \x03(\t\x12\x0e\n\x06topics\x18\x06 \x03(\t\x12\x11\n\ttenant_id\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\n \x01(\t\"\xf0\x01\n\tNewDevice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x0f\n\x07pet_ids\x18\x04 \x03(\t\x12\x11\n\torder_ids\x18\x05 \x03(\t\x12\x0e\n\x06topics\x18\x06 \x03(\t\x12\x11\n\ttenant_id\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08password\x18\n \x01(\t\"W\n\x13\x43reateDeviceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07pet_ids\x18\x02 \x03(\t\x12\x11\n\torder_ids\x18\x03 \x03(\t\x12\x0e\n\x06topics\x18\x04 \x03(\t\"\x1e\n\x10GetDeviceRequest\x12\n\n\x02id\x18\x01 \x01(\t\"@\n\x12ListDevicesRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"h\n\x13ListDevicesResponse\x12$\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x13.petstore.v1.Device\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"/\n\x13\x44\x65leteDeviceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x16\n\x14\x44\x65leteDeviceResponse\"\x92\x02\n\x16ReportPetHealthRequest\x12\x0e\n\x06pet_id\x18\x01 \x01(\t\x12\x1b\n\x0eheart_rate_bpm\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rtemperature_c\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\'\n\x08\x61\x63tivity\x18\x04 \x01(\x0e\x32\x15.petstore.v1.Activity\x12\x1c\n\x0f\x62\x61ttery_percent\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12/\n\x0bmeasured_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_heart_rate_bpmB\x10\n\x0e_temperature_cB\x12\n\x10_battery_percent\"\xf3\x01\n\x07Reading\x12\x1b\n\x0eheart_rate_bpm\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rtemperature_c\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\'\n\x08\x61\x63tivity\x18\x03 \x01(\x0e\x32\x15.petstore.v1.Activity\x12\x1c\n\x0f\x62\x61ttery_percent\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12/\n\x0bmeasured_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x11\n\x0f_heart_rate_bpmB\x10\n\x0e_temperature_cB\x12\n\x10_battery_percent*\xa8\x01\n\x08\x41\x63tivity\x12\x18\n\x14\x41\x43TIVITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41\x43TIVITY_SLEEPING\x10\x01\x12\x14\n\x10\x41\x43TIVITY_RESTING\x10\x02\x12\x14\n\x10\x41\x43TIVITY_WALKING\x10\x03\x12\x14\n\x10\x41\x43TIVITY_RUNNING\x10\x04\x12\x14\n\x10\x41\x43TIVITY_PLAYING\x10\x05\x12\x13\n\x0f\x41\x43TIVITY_EATING\x10\x06\x32\x8f\x03\n\rDeviceService\x12H\n\x0c\x43reateDevice\x12 .petstore.v1.CreateDeviceRequest\x1a\x16.petstore.v1.NewDevice\x12?\n\tGetDevice\x12\x1d.petstore.v1.GetDeviceRequest\x1a\x13.petstore.v1.Device\x12P\n\x0bListDevices\x12\x1f.petstore.v1.ListDevicesRequest\x1a .petstore.v1.ListDevicesResponse\x12S\n\x0c\x44\x65leteDevice\x12 .petstore.v1.DeleteDeviceRequest\x1a!.petstore.v1.DeleteDeviceResponse\x12L\n\x0fReportPetHealth\x12#.petstore.v1.ReportPetHealthRequest\x1a\x14.petstore.v1.ReadingBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'petstore.v1.devices_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022com.petstoreapi.v1P\001Z&petstoreapi.com/petstore/v1;petstorev1\252\002\016PetstoreApi.V1'
-  _globals['_ACTIVITY']._serialized_start=1459
-  _globals['_ACTIVITY']._serialized_end=1627
+  _globals['_ACTIVITY']._serialized_start=1474
+  _globals['_ACTIVITY']._serialized_end=1642
   _globals['_DEVICE']._serialized_start=106
   _globals['_DEVICE']._serialized_end=339
   _globals['_NEWDEVICE']._serialized_start=342
@@ -45,17 +45,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDEVICEREQUEST']._serialized_start=673
   _globals['_GETDEVICEREQUEST']._serialized_end=703
   _globals['_LISTDEVICESREQUEST']._serialized_start=705
-  _globals['_LISTDEVICESREQUEST']._serialized_end=754
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=756
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=860
-  _globals['_DELETEDEVICEREQUEST']._serialized_start=862
-  _globals['_DELETEDEVICEREQUEST']._serialized_end=909
-  _globals['_DELETEDEVICERESPONSE']._serialized_start=911
-  _globals['_DELETEDEVICERESPONSE']._serialized_end=933
-  _globals['_REPORTPETHEALTHREQUEST']._serialized_start=936
-  _globals['_REPORTPETHEALTHREQUEST']._serialized_end=1210
-  _globals['_READING']._serialized_start=1213
-  _globals['_READING']._serialized_end=1456
-  _globals['_DEVICESERVICE']._serialized_start=1630
-  _globals['_DEVICESERVICE']._serialized_end=2029
+  _globals['_LISTDEVICESREQUEST']._serialized_end=769
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=771
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=875
+  _globals['_DELETEDEVICEREQUEST']._serialized_start=877
+  _globals['_DELETEDEVICEREQUEST']._serialized_end=924
+  _globals['_DELETEDEVICERESPONSE']._serialized_start=926
+  _globals['_DELETEDEVICERESPONSE']._serialized_end=948
+  _globals['_REPORTPETHEALTHREQUEST']._serialized_start=951
+  _globals['_REPORTPETHEALTHREQUEST']._serialized_end=1225
+  _globals['_READING']._serialized_start=1228
+  _globals['_READING']._serialized_end=1471
+  _globals['_DEVICESERVICE']._serialized_start=1645
+  _globals['_DEVICESERVICE']._serialized_end=2044
 # @@protoc_insertion_point(module_scope)

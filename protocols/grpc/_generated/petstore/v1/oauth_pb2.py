@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protocols.grpc._generated.petstore.v1 import pagination_pb2 as petstore_dot_v1_dot_pagination__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17petstore/v1/oauth.proto\x12\x0bpetstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpetstore/v1/pagination.proto\"\xe2\x01\n\x0bOauthClient\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x15\n\rredirect_uris\x18\x04 \x03(\t\x12+\n\x0bgrant_types\x18\x05 \x03(\x0e\x32\x16.petstore.v1.GrantType\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x14\n\x0c\x63onfidential\x18\x07 \x01(\x08\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\"\xe7\x01\n\x0eNewOauthClient\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x15\n\rredirect_uris\x18\x04 \x03(\t\x12+\n\x0bgrant_types\x18\x05 \x03(\x0e\x32\x16.petstore.v1.GrantType\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x14\n\x0c\x63onfidential\x18\x07 \x01(\x08\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06secret\x18\t \x01(\t\"\x92\x01\n\x18\x43reateOauthClientRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rredirect_uris\x18\x02 \x03(\t\x12+\n\x0bgrant_types\x18\x03 \x03(\x0e\x32\x16.petstore.v1.GrantType\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x14\n\x0c\x63onfidential\x18\x05 \x01(\x08\"6\n\x17ListOauthClientsRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\"x\n\x18ListOauthClientsResponse\x12/\n\roauth_clients\x18\x01 \x03(\x0b\x32\x18.petstore.v1.OauthClient\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"#\n\x15GetOauthClientRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x18\x44\x65leteOauthClientRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x1b\n\x19\x44\x65leteOauthClientResponse\"\xcc\x01\n\x05Grant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63lient_name\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"0\n\x11ListGrantsRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\"e\n\x12ListGrantsResponse\x12\"\n\x06grants\x18\x01 \x03(\x0b\x32\x12.petstore.v1.Grant\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"+\n\x0f\x45ndGrantRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x12\n\x10\x45ndGrantResponse*\xc0\x01\n\tGrantType\x12\x1a\n\x16GRANT_TYPE_UNSPECIFIED\x10\x00\x12!\n\x1dGRANT_TYPE_AUTHORIZATION_CODE\x10\x01\x12\x1c\n\x18GRANT_TYPE_REFRESH_TOKEN\x10\x02\x12!\n\x1dGRANT_TYPE_CLIENT_CREDENTIALS\x10\x03\x12\x1a\n\x16GRANT_TYPE_DEVICE_CODE\x10\x04\x12\x17\n\x13GRANT_TYPE_IMPLICIT\x10\x05\x32\x94\x04\n\x0cOauthService\x12W\n\x11\x43reateOauthClient\x12%.petstore.v1.CreateOauthClientRequest\x1a\x1b.petstore.v1.NewOauthClient\x12_\n\x10ListOauthClients\x12$.petstore.v1.ListOauthClientsRequest\x1a%.petstore.v1.ListOauthClientsResponse\x12N\n\x0eGetOauthClient\x12\".petstore.v1.GetOauthClientRequest\x1a\x18.petstore.v1.OauthClient\x12\x62\n\x11\x44\x65leteOauthClient\x12%.petstore.v1.DeleteOauthClientRequest\x1a&.petstore.v1.DeleteOauthClientResponse\x12M\n\nListGrants\x12\x1e.petstore.v1.ListGrantsRequest\x1a\x1f.petstore.v1.ListGrantsResponse\x12G\n\x08\x45ndGrant\x12\x1c.petstore.v1.EndGrantRequest\x1a\x1d.petstore.v1.EndGrantResponseBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17petstore/v1/oauth.proto\x12\x0bpetstore.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpetstore/v1/pagination.proto\"\xe2\x01\n\x0bOauthClient\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x15\n\rredirect_uris\x18\x04 \x03(\t\x12+\n\x0bgrant_types\x18\x05 \x03(\x0e\x32\x16.petstore.v1.GrantType\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x14\n\x0c\x63onfidential\x18\x07 \x01(\x08\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\"\xe7\x01\n\x0eNewOauthClient\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x15\n\rredirect_uris\x18\x04 \x03(\t\x12+\n\x0bgrant_types\x18\x05 \x03(\x0e\x32\x16.petstore.v1.GrantType\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x14\n\x0c\x63onfidential\x18\x07 \x01(\x08\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06secret\x18\t \x01(\t\"\x92\x01\n\x18\x43reateOauthClientRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rredirect_uris\x18\x02 \x03(\t\x12+\n\x0bgrant_types\x18\x03 \x03(\x0e\x32\x16.petstore.v1.GrantType\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x14\n\x0c\x63onfidential\x18\x05 \x01(\x08\"E\n\x17ListOauthClientsRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"x\n\x18ListOauthClientsResponse\x12/\n\roauth_clients\x18\x01 \x03(\x0b\x32\x18.petstore.v1.OauthClient\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"#\n\x15GetOauthClientRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x18\x44\x65leteOauthClientRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x1b\n\x19\x44\x65leteOauthClientResponse\"\xcc\x01\n\x05Grant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\x13\n\x0b\x63lient_name\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"?\n\x11ListGrantsRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"e\n\x12ListGrantsResponse\x12\"\n\x06grants\x18\x01 \x03(\x0b\x32\x12.petstore.v1.Grant\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"+\n\x0f\x45ndGrantRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x12\n\x10\x45ndGrantResponse*\xc0\x01\n\tGrantType\x12\x1a\n\x16GRANT_TYPE_UNSPECIFIED\x10\x00\x12!\n\x1dGRANT_TYPE_AUTHORIZATION_CODE\x10\x01\x12\x1c\n\x18GRANT_TYPE_REFRESH_TOKEN\x10\x02\x12!\n\x1dGRANT_TYPE_CLIENT_CREDENTIALS\x10\x03\x12\x1a\n\x16GRANT_TYPE_DEVICE_CODE\x10\x04\x12\x17\n\x13GRANT_TYPE_IMPLICIT\x10\x05\x32\x94\x04\n\x0cOauthService\x12W\n\x11\x43reateOauthClient\x12%.petstore.v1.CreateOauthClientRequest\x1a\x1b.petstore.v1.NewOauthClient\x12_\n\x10ListOauthClients\x12$.petstore.v1.ListOauthClientsRequest\x1a%.petstore.v1.ListOauthClientsResponse\x12N\n\x0eGetOauthClient\x12\".petstore.v1.GetOauthClientRequest\x1a\x18.petstore.v1.OauthClient\x12\x62\n\x11\x44\x65leteOauthClient\x12%.petstore.v1.DeleteOauthClientRequest\x1a&.petstore.v1.DeleteOauthClientResponse\x12M\n\nListGrants\x12\x1e.petstore.v1.ListGrantsRequest\x1a\x1f.petstore.v1.ListGrantsResponse\x12G\n\x08\x45ndGrant\x12\x1c.petstore.v1.EndGrantRequest\x1a\x1d.petstore.v1.EndGrantResponseBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'petstore.v1.oauth_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022com.petstoreapi.v1P\001Z&petstoreapi.com/petstore/v1;petstorev1\252\002\016PetstoreApi.V1'
-  _globals['_GRANTTYPE']._serialized_start=1439
-  _globals['_GRANTTYPE']._serialized_end=1631
+  _globals['_GRANTTYPE']._serialized_start=1469
+  _globals['_GRANTTYPE']._serialized_end=1661
   _globals['_OAUTHCLIENT']._serialized_start=104
   _globals['_OAUTHCLIENT']._serialized_end=330
   _globals['_NEWOAUTHCLIENT']._serialized_start=333
@@ -43,25 +43,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEOAUTHCLIENTREQUEST']._serialized_start=567
   _globals['_CREATEOAUTHCLIENTREQUEST']._serialized_end=713
   _globals['_LISTOAUTHCLIENTSREQUEST']._serialized_start=715
-  _globals['_LISTOAUTHCLIENTSREQUEST']._serialized_end=769
-  _globals['_LISTOAUTHCLIENTSRESPONSE']._serialized_start=771
-  _globals['_LISTOAUTHCLIENTSRESPONSE']._serialized_end=891
-  _globals['_GETOAUTHCLIENTREQUEST']._serialized_start=893
-  _globals['_GETOAUTHCLIENTREQUEST']._serialized_end=928
-  _globals['_DELETEOAUTHCLIENTREQUEST']._serialized_start=930
-  _globals['_DELETEOAUTHCLIENTREQUEST']._serialized_end=982
-  _globals['_DELETEOAUTHCLIENTRESPONSE']._serialized_start=984
-  _globals['_DELETEOAUTHCLIENTRESPONSE']._serialized_end=1011
-  _globals['_GRANT']._serialized_start=1014
-  _globals['_GRANT']._serialized_end=1218
-  _globals['_LISTGRANTSREQUEST']._serialized_start=1220
-  _globals['_LISTGRANTSREQUEST']._serialized_end=1268
-  _globals['_LISTGRANTSRESPONSE']._serialized_start=1270
-  _globals['_LISTGRANTSRESPONSE']._serialized_end=1371
-  _globals['_ENDGRANTREQUEST']._serialized_start=1373
-  _globals['_ENDGRANTREQUEST']._serialized_end=1416
-  _globals['_ENDGRANTRESPONSE']._serialized_start=1418
-  _globals['_ENDGRANTRESPONSE']._serialized_end=1436
-  _globals['_OAUTHSERVICE']._serialized_start=1634
-  _globals['_OAUTHSERVICE']._serialized_end=2166
+  _globals['_LISTOAUTHCLIENTSREQUEST']._serialized_end=784
+  _globals['_LISTOAUTHCLIENTSRESPONSE']._serialized_start=786
+  _globals['_LISTOAUTHCLIENTSRESPONSE']._serialized_end=906
+  _globals['_GETOAUTHCLIENTREQUEST']._serialized_start=908
+  _globals['_GETOAUTHCLIENTREQUEST']._serialized_end=943
+  _globals['_DELETEOAUTHCLIENTREQUEST']._serialized_start=945
+  _globals['_DELETEOAUTHCLIENTREQUEST']._serialized_end=997
+  _globals['_DELETEOAUTHCLIENTRESPONSE']._serialized_start=999
+  _globals['_DELETEOAUTHCLIENTRESPONSE']._serialized_end=1026
+  _globals['_GRANT']._serialized_start=1029
+  _globals['_GRANT']._serialized_end=1233
+  _globals['_LISTGRANTSREQUEST']._serialized_start=1235
+  _globals['_LISTGRANTSREQUEST']._serialized_end=1298
+  _globals['_LISTGRANTSRESPONSE']._serialized_start=1300
+  _globals['_LISTGRANTSRESPONSE']._serialized_end=1401
+  _globals['_ENDGRANTREQUEST']._serialized_start=1403
+  _globals['_ENDGRANTREQUEST']._serialized_end=1446
+  _globals['_ENDGRANTRESPONSE']._serialized_start=1448
+  _globals['_ENDGRANTRESPONSE']._serialized_end=1466
+  _globals['_OAUTHSERVICE']._serialized_start=1664
+  _globals['_OAUTHSERVICE']._serialized_end=2196
 # @@protoc_insertion_point(module_scope)

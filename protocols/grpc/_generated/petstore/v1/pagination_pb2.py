@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpetstore/v1/pagination.proto\x12\x0bpetstore.v1\"S\n\nPagination\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x13\n\x0btotal_items\x18\x03 \x01(\x03\x12\x13\n\x0btotal_pages\x18\x04 \x01(\x03\"*\n\x0bPageRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x42O\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpetstore/v1/pagination.proto\x12\x0bpetstore.v1\"\x91\x01\n\nPagination\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x13\n\x0btotal_items\x18\x03 \x01(\x03\x12\x13\n\x0btotal_pages\x18\x04 \x01(\x03\x12\x0c\n\x04next\x18\x05 \x01(\t\x12\x1b\n\x0etotal_is_exact\x18\x06 \x01(\x08H\x00\x88\x01\x01\x42\x11\n\x0f_total_is_exact\"9\n\x0bPageRequest\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\tBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,8 +32,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'petstore.v1.pagination_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022com.petstoreapi.v1P\001Z&petstoreapi.com/petstore/v1;petstorev1\252\002\016PetstoreApi.V1'
-  _globals['_PAGINATION']._serialized_start=45
-  _globals['_PAGINATION']._serialized_end=128
-  _globals['_PAGEREQUEST']._serialized_start=130
-  _globals['_PAGEREQUEST']._serialized_end=172
+  _globals['_PAGINATION']._serialized_start=46
+  _globals['_PAGINATION']._serialized_end=191
+  _globals['_PAGEREQUEST']._serialized_start=193
+  _globals['_PAGEREQUEST']._serialized_end=250
 # @@protoc_insertion_point(module_scope)

@@ -26,6 +26,8 @@ class Pagination(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     TOTAL_ITEMS_FIELD_NUMBER: _builtins.int
     TOTAL_PAGES_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    TOTAL_IS_EXACT_FIELD_NUMBER: _builtins.int
     page: _builtins.int
     """The page, counted from 1."""
     limit: _builtins.int
@@ -34,6 +36,10 @@ class Pagination(_message.Message):
     """Items in the whole collection."""
     total_pages: _builtins.int
     """Pages in the whole collection."""
+    next: _builtins.str
+    """What to give as `after` for the next page, if there is one."""
+    total_is_exact: _builtins.bool
+    """False: there are more items, and more pages, than the totals say, which count no further."""
     def __init__(
         self,
         *,
@@ -41,12 +47,16 @@ class Pagination(_message.Message):
         limit: _builtins.int = ...,
         total_items: _builtins.int = ...,
         total_pages: _builtins.int = ...,
+        next: _builtins.str = ...,
+        total_is_exact: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_is_exact", b"_total_is_exact", "total_is_exact", b"total_is_exact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "page", b"page", "total_items", b"total_items", "total_pages", b"total_pages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_is_exact", b"_total_is_exact", "limit", b"limit", "next", b"next", "page", b"page", "total_is_exact", b"total_is_exact", "total_items", b"total_items", "total_pages", b"total_pages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__total_is_exact: _TypeAlias = _typing.Literal["total_is_exact"]  # noqa: Y015
+    _WhichOneofArgType__total_is_exact: _TypeAlias = _typing.Literal["_total_is_exact", b"_total_is_exact"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_is_exact) -> _WhichOneofReturnType__total_is_exact | None: ...
 
 Global___Pagination: _TypeAlias = Pagination  # noqa: Y015
 
@@ -58,19 +68,23 @@ class PageRequest(_message.Message):
 
     PAGE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     page: _builtins.int
     """Pages count from 1."""
     limit: _builtins.int
     """1 to 100; the default is 20."""
+    after: _builtins.str
+    """Where to go on, instead of a page: the pagination's `next` of the page before."""
     def __init__(
         self,
         *,
         page: _builtins.int = ...,
         limit: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "page", b"page"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "limit", b"limit", "page", b"page"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

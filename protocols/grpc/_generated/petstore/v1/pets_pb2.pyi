@@ -441,6 +441,7 @@ class ListPetsRequest(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     GOOD_WITH_KIDS_FIELD_NUMBER: _builtins.int
     ANY_STATUS_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     species: Global___Species.ValueType
     """Only pets of this species."""
     status: Global___Status.ValueType
@@ -459,6 +460,8 @@ class ListPetsRequest(_message.Message):
     """Only pets of which this is known."""
     any_status: _builtins.bool
     """Pets of every status; `status` is then ignored."""
+    after: _builtins.str
+    """Where to go on, instead of a page: the pagination's `next` of the page before."""
     def __init__(
         self,
         *,
@@ -471,10 +474,11 @@ class ListPetsRequest(_message.Message):
         size: Global___Size.ValueType = ...,
         good_with_kids: _builtins.bool | None = ...,
         any_status: _builtins.bool = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_age_max", b"_age_max", "_age_min", b"_age_min", "_good_with_kids", b"_good_with_kids", "age_max", b"age_max", "age_min", b"age_min", "good_with_kids", b"good_with_kids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_max", b"_age_max", "_age_min", b"_age_min", "_good_with_kids", b"_good_with_kids", "age_max", b"age_max", "age_min", b"age_min", "any_status", b"any_status", "good_with_kids", b"good_with_kids", "limit", b"limit", "page", b"page", "size", b"size", "species", b"species", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_age_max", b"_age_max", "_age_min", b"_age_min", "_good_with_kids", b"_good_with_kids", "after", b"after", "age_max", b"age_max", "age_min", b"age_min", "any_status", b"any_status", "good_with_kids", b"good_with_kids", "limit", b"limit", "page", b"page", "size", b"size", "species", b"species", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__age_max: _TypeAlias = _typing.Literal["age_max"]  # noqa: Y015
     _WhichOneofArgType__age_max: _TypeAlias = _typing.Literal["_age_max", b"_age_max"]  # noqa: Y015

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protocols.grpc._generated.petstore.v1 import pagination_pb2 as petstore_dot_v1_dot_pagination__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17petstore/v1/users.proto\x12\x0bpetstore.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpetstore/v1/pagination.proto\"c\n\x0bPreferences\x12\x17\n\nnewsletter\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rnotifications\x18\x02 \x01(\x08H\x01\x88\x01\x01\x42\r\n\x0b_newsletterB\x10\n\x0e_notifications\"\xca\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x12\n\nfirst_name\x18\x04 \x01(\t\x12\x11\n\tlast_name\x18\x05 \x01(\t\x12\x12\n\x05phone\x18\x06 \x01(\tH\x00\x88\x01\x01\x12-\n\x0bpreferences\x18\x07 \x01(\x0b\x32\x18.petstore.v1.Preferences\x12 \n\x05roles\x18\x08 \x03(\x0e\x32\x11.petstore.v1.Role\x12\x11\n\ttenant_id\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\tB\x08\n\x06_phone\"\xbc\x01\n\x13RegisterUserRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x12\n\nfirst_name\x18\x04 \x01(\t\x12\x11\n\tlast_name\x18\x05 \x01(\t\x12\x12\n\x05phone\x18\x06 \x01(\tH\x00\x88\x01\x01\x12-\n\x0bpreferences\x18\x07 \x01(\x0b\x32\x18.petstore.v1.PreferencesB\x08\n\x06_phone\"\x1c\n\x0eGetUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x0e\n\x0cGetMeRequest\"q\n\x10ListUsersRequest\x12\x15\n\x08username\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04page\x18\x03 \x01(\x05\x12\r\n\x05limit\x18\x04 \x01(\x05\x42\x0b\n\t_usernameB\x08\n\x06_email\"b\n\x11ListUsersResponse\x12 \n\x05users\x18\x01 \x03(\x0b\x32\x11.petstore.v1.User\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"\x93\x03\n\x11UpdateUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x08username\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08password\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x17\n\nfirst_name\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x16\n\tlast_name\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x12\n\x05phone\x18\x07 \x01(\tH\x05\x88\x01\x01\x12-\n\x0bpreferences\x18\x08 \x01(\x0b\x32\x18.petstore.v1.Preferences\x12\x1d\n\x10\x63urrent_password\x18\t \x01(\tH\x06\x88\x01\x01\x12/\n\x0bupdate_mask\x18\x1e \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x1f \x01(\tB\x0b\n\t_usernameB\x08\n\x06_emailB\x0b\n\t_passwordB\r\n\x0b_first_nameB\x0c\n\n_last_nameB\x08\n\x06_phoneB\x13\n\x11_current_password\"-\n\x11\x44\x65leteUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x14\n\x12\x44\x65leteUserResponse\"2\n\x0cLogInRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\",\n\x13RefreshTokenRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x0f\n\rLogOutRequest\"\x10\n\x0eLogOutResponse\"F\n\x08LoggedIn\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x12\n\x05\x65mail\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_email\"\xd0\x01\n\x06Tokens\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x06 \x01(\t\x12\r\n\x05scope\x18\x07 \x01(\t\x12#\n\x04user\x18\x08 \x01(\x0b\x32\x15.petstore.v1.LoggedIn*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x0e\n\nROLE_STAFF\x10\x02\x32\xe3\x04\n\x0bUserService\x12\x43\n\x0cRegisterUser\x12 .petstore.v1.RegisterUserRequest\x1a\x11.petstore.v1.User\x12\x39\n\x07GetUser\x12\x1b.petstore.v1.GetUserRequest\x1a\x11.petstore.v1.User\x12\x35\n\x05GetMe\x12\x19.petstore.v1.GetMeRequest\x1a\x11.petstore.v1.User\x12J\n\tListUsers\x12\x1d.petstore.v1.ListUsersRequest\x1a\x1e.petstore.v1.ListUsersResponse\x12?\n\nUpdateUser\x12\x1e.petstore.v1.UpdateUserRequest\x1a\x11.petstore.v1.User\x12M\n\nDeleteUser\x12\x1e.petstore.v1.DeleteUserRequest\x1a\x1f.petstore.v1.DeleteUserResponse\x12\x37\n\x05LogIn\x12\x19.petstore.v1.LogInRequest\x1a\x13.petstore.v1.Tokens\x12\x45\n\x0cRefreshToken\x12 .petstore.v1.RefreshTokenRequest\x1a\x13.petstore.v1.Tokens\x12\x41\n\x06LogOut\x12\x1a.petstore.v1.LogOutRequest\x1a\x1b.petstore.v1.LogOutResponseBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17petstore/v1/users.proto\x12\x0bpetstore.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpetstore/v1/pagination.proto\"c\n\x0bPreferences\x12\x17\n\nnewsletter\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rnotifications\x18\x02 \x01(\x08H\x01\x88\x01\x01\x42\r\n\x0b_newsletterB\x10\n\x0e_notifications\"\xca\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x12\n\nfirst_name\x18\x04 \x01(\t\x12\x11\n\tlast_name\x18\x05 \x01(\t\x12\x12\n\x05phone\x18\x06 \x01(\tH\x00\x88\x01\x01\x12-\n\x0bpreferences\x18\x07 \x01(\x0b\x32\x18.petstore.v1.Preferences\x12 \n\x05roles\x18\x08 \x03(\x0e\x32\x11.petstore.v1.Role\x12\x11\n\ttenant_id\x18\t \x01(\t\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\tB\x08\n\x06_phone\"\xbc\x01\n\x13RegisterUserRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x12\n\nfirst_name\x18\x04 \x01(\t\x12\x11\n\tlast_name\x18\x05 \x01(\t\x12\x12\n\x05phone\x18\x06 \x01(\tH\x00\x88\x01\x01\x12-\n\x0bpreferences\x18\x07 \x01(\x0b\x32\x18.petstore.v1.PreferencesB\x08\n\x06_phone\"\x1c\n\x0eGetUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x0e\n\x0cGetMeRequest\"\x80\x01\n\x10ListUsersRequest\x12\x15\n\x08username\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x0c\n\x04page\x18\x03 \x01(\x05\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\tB\x0b\n\t_usernameB\x08\n\x06_email\"b\n\x11ListUsersResponse\x12 \n\x05users\x18\x01 \x03(\x0b\x32\x11.petstore.v1.User\x12+\n\npagination\x18\x02 \x01(\x0b\x32\x17.petstore.v1.Pagination\"\x93\x03\n\x11UpdateUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\x08username\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08password\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x17\n\nfirst_name\x18\x05 \x01(\tH\x03\x88\x01\x01\x12\x16\n\tlast_name\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x12\n\x05phone\x18\x07 \x01(\tH\x05\x88\x01\x01\x12-\n\x0bpreferences\x18\x08 \x01(\x0b\x32\x18.petstore.v1.Preferences\x12\x1d\n\x10\x63urrent_password\x18\t \x01(\tH\x06\x88\x01\x01\x12/\n\x0bupdate_mask\x18\x1e \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x1f \x01(\tB\x0b\n\t_usernameB\x08\n\x06_emailB\x0b\n\t_passwordB\r\n\x0b_first_nameB\x0c\n\n_last_nameB\x08\n\x06_phoneB\x13\n\x11_current_password\"-\n\x11\x44\x65leteUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x14\n\x12\x44\x65leteUserResponse\"2\n\x0cLogInRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\",\n\x13RefreshTokenRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x0f\n\rLogOutRequest\"\x10\n\x0eLogOutResponse\"F\n\x08LoggedIn\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x12\n\x05\x65mail\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_email\"\xd0\x01\n\x06Tokens\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x06 \x01(\t\x12\r\n\x05scope\x18\x07 \x01(\t\x12#\n\x04user\x18\x08 \x01(\x0b\x32\x15.petstore.v1.LoggedIn*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_CUSTOMER\x10\x01\x12\x0e\n\nROLE_STAFF\x10\x02\x32\xe3\x04\n\x0bUserService\x12\x43\n\x0cRegisterUser\x12 .petstore.v1.RegisterUserRequest\x1a\x11.petstore.v1.User\x12\x39\n\x07GetUser\x12\x1b.petstore.v1.GetUserRequest\x1a\x11.petstore.v1.User\x12\x35\n\x05GetMe\x12\x19.petstore.v1.GetMeRequest\x1a\x11.petstore.v1.User\x12J\n\tListUsers\x12\x1d.petstore.v1.ListUsersRequest\x1a\x1e.petstore.v1.ListUsersResponse\x12?\n\nUpdateUser\x12\x1e.petstore.v1.UpdateUserRequest\x1a\x11.petstore.v1.User\x12M\n\nDeleteUser\x12\x1e.petstore.v1.DeleteUserRequest\x1a\x1f.petstore.v1.DeleteUserResponse\x12\x37\n\x05LogIn\x12\x19.petstore.v1.LogInRequest\x1a\x13.petstore.v1.Tokens\x12\x45\n\x0cRefreshToken\x12 .petstore.v1.RefreshTokenRequest\x1a\x13.petstore.v1.Tokens\x12\x41\n\x06LogOut\x12\x1a.petstore.v1.LogOutRequest\x1a\x1b.petstore.v1.LogOutResponseBO\n\x12\x63om.petstoreapi.v1P\x01Z&petstoreapi.com/petstore/v1;petstorev1\xaa\x02\x0ePetstoreApi.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'petstore.v1.users_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022com.petstoreapi.v1P\001Z&petstoreapi.com/petstore/v1;petstorev1\252\002\016PetstoreApi.V1'
-  _globals['_ROLE']._serialized_start=1914
-  _globals['_ROLE']._serialized_end=1977
+  _globals['_ROLE']._serialized_start=1930
+  _globals['_ROLE']._serialized_end=1993
   _globals['_PREFERENCES']._serialized_start=137
   _globals['_PREFERENCES']._serialized_end=236
   _globals['_USER']._serialized_start=239
@@ -47,28 +47,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSERREQUEST']._serialized_end=790
   _globals['_GETMEREQUEST']._serialized_start=792
   _globals['_GETMEREQUEST']._serialized_end=806
-  _globals['_LISTUSERSREQUEST']._serialized_start=808
-  _globals['_LISTUSERSREQUEST']._serialized_end=921
-  _globals['_LISTUSERSRESPONSE']._serialized_start=923
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1021
-  _globals['_UPDATEUSERREQUEST']._serialized_start=1024
-  _globals['_UPDATEUSERREQUEST']._serialized_end=1427
-  _globals['_DELETEUSERREQUEST']._serialized_start=1429
-  _globals['_DELETEUSERREQUEST']._serialized_end=1474
-  _globals['_DELETEUSERRESPONSE']._serialized_start=1476
-  _globals['_DELETEUSERRESPONSE']._serialized_end=1496
-  _globals['_LOGINREQUEST']._serialized_start=1498
-  _globals['_LOGINREQUEST']._serialized_end=1548
-  _globals['_REFRESHTOKENREQUEST']._serialized_start=1550
-  _globals['_REFRESHTOKENREQUEST']._serialized_end=1594
-  _globals['_LOGOUTREQUEST']._serialized_start=1596
-  _globals['_LOGOUTREQUEST']._serialized_end=1611
-  _globals['_LOGOUTRESPONSE']._serialized_start=1613
-  _globals['_LOGOUTRESPONSE']._serialized_end=1629
-  _globals['_LOGGEDIN']._serialized_start=1631
-  _globals['_LOGGEDIN']._serialized_end=1701
-  _globals['_TOKENS']._serialized_start=1704
-  _globals['_TOKENS']._serialized_end=1912
-  _globals['_USERSERVICE']._serialized_start=1980
-  _globals['_USERSERVICE']._serialized_end=2591
+  _globals['_LISTUSERSREQUEST']._serialized_start=809
+  _globals['_LISTUSERSREQUEST']._serialized_end=937
+  _globals['_LISTUSERSRESPONSE']._serialized_start=939
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1037
+  _globals['_UPDATEUSERREQUEST']._serialized_start=1040
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1443
+  _globals['_DELETEUSERREQUEST']._serialized_start=1445
+  _globals['_DELETEUSERREQUEST']._serialized_end=1490
+  _globals['_DELETEUSERRESPONSE']._serialized_start=1492
+  _globals['_DELETEUSERRESPONSE']._serialized_end=1512
+  _globals['_LOGINREQUEST']._serialized_start=1514
+  _globals['_LOGINREQUEST']._serialized_end=1564
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=1566
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=1610
+  _globals['_LOGOUTREQUEST']._serialized_start=1612
+  _globals['_LOGOUTREQUEST']._serialized_end=1627
+  _globals['_LOGOUTRESPONSE']._serialized_start=1629
+  _globals['_LOGOUTRESPONSE']._serialized_end=1645
+  _globals['_LOGGEDIN']._serialized_start=1647
+  _globals['_LOGGEDIN']._serialized_end=1717
+  _globals['_TOKENS']._serialized_start=1720
+  _globals['_TOKENS']._serialized_end=1928
+  _globals['_USERSERVICE']._serialized_start=1996
+  _globals['_USERSERVICE']._serialized_end=2607
 # @@protoc_insertion_point(module_scope)

@@ -254,6 +254,7 @@ class ListUsersRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     username: _builtins.str
     """The whole name."""
     email: _builtins.str
@@ -262,6 +263,8 @@ class ListUsersRequest(_message.Message):
     """Pages count from 1."""
     limit: _builtins.int
     """1 to 100; the default is 20."""
+    after: _builtins.str
+    """Where to go on, instead of a page: the pagination's `next` of the page before."""
     def __init__(
         self,
         *,
@@ -269,10 +272,11 @@ class ListUsersRequest(_message.Message):
         email: _builtins.str | None = ...,
         page: _builtins.int = ...,
         limit: _builtins.int = ...,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_username", b"_username", "email", b"email", "username", b"username"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_username", b"_username", "email", b"email", "limit", b"limit", "page", b"page", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_email", b"_email", "_username", b"_username", "after", b"after", "email", b"email", "limit", b"limit", "page", b"page", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__email: _TypeAlias = _typing.Literal["email"]  # noqa: Y015
     _WhichOneofArgType__email: _TypeAlias = _typing.Literal["_email", b"_email"]  # noqa: Y015
