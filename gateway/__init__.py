@@ -25,6 +25,7 @@
 ``security``        passwords and tokens
 ``broker``          an external MQTT broker
 ``webhooks``        the HTTP client that posts to endpoints of others
+``language_model``  the language model of an OpenAI-compatible server
 ``server``          the servers of the HTTP, gRPC and MQTT ports
 ``observability``   logs and metrics
 ``contracts``       the committed documents

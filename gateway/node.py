@@ -17,6 +17,7 @@ from gateway.bus import InProcessBus, RedisBus
 from gateway.health import Health
 from gateway.image_decoder import PillowDecoder
 from gateway.images import FileImages
+from gateway.language_model.opening import open_model
 from gateway.observability.metrics import Metrics
 from gateway.payments import SimulatedProcessor
 from gateway.phones import NumberingPlans
@@ -76,6 +77,9 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             issuers = Issuers(settings.issuers, await stack.enter_async_context(issuer_client()))
         sender = HttpWebhookSender(allow_private=settings.allow_private_webhooks)
         stack.push_async_callback(sender.close)
+        model = open_model(settings)
+        if model is not None:
+            stack.push_async_callback(model.close)
         adapters = Adapters(
             storage=storage,
             limiter=limiter,
@@ -87,6 +91,7 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             phones=NumberingPlans(),
             webhooks=sender,
             issuers=issuers,
+            language_model=model,
         )
         hub = Hub(storage, bus, node=new_id())
         store = Store(
@@ -113,6 +118,8 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             bridge = Bridge(store, settings.mqtt_broker)
             checks["mqtt-broker"] = bridge.check
             metrics.observe("broker", bridge.statistics)
+        if model is not None:
+            metrics.observe("advisor", lambda: model.counters)
         webhooks = Deliverer(store)
         metrics.observe("webhooks", webhooks.statistics)
         sessions = Sessions(store)

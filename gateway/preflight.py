@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from core.ports.language_model import ModelFailed
 from gateway.broker.address import BrokerAddress
 from gateway.observability.logs import without_secrets
 from gateway.secret import signing_keys
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Time for Redis to answer at the start.
 _REDIS_TIMEOUT_SECONDS = 3.0
+#: Time for the server of the language model to answer at the start.
+_MODEL_TIMEOUT_SECONDS = 5.0
 
 
 def shown(url: str) -> str:
@@ -101,6 +104,27 @@ async def reach_broker(address: BrokerAddress) -> None:
         raise CannotStart(f"the MQTT broker {address} cannot be reached: {error}") from None
 
 
+async def reach_model(settings: Settings) -> None:
+    """Check that the server of the advisor's language model answers and takes our key.
+
+    Raises:
+        CannotStart: it does not.
+    """
+    from gateway.language_model.opening import open_model
+    from gateway.language_model.server import Patience
+
+    model = open_model(settings, Patience(_MODEL_TIMEOUT_SECONDS, _MODEL_TIMEOUT_SECONDS))
+    assert model is not None
+    try:
+        async with asyncio.timeout(_MODEL_TIMEOUT_SECONDS):
+            await model.check()
+    except (ModelFailed, TimeoutError) as error:
+        text = f"the language model's server {settings.advisor_url} cannot be used: "
+        raise CannotStart(text + (str(error) or "no answer in time")) from None
+    finally:
+        await model.close()
+
+
 async def has_control(address: BrokerAddress) -> bool:
     """Whether we may manage accounts at the broker, through Mosquitto's dynamic security.
 
@@ -140,3 +164,5 @@ async def prepare(settings: Settings) -> None:
         await reach_redis(settings.redis_url)
     if settings.mqtt_broker is not None:
         await reach_broker(settings.mqtt_broker)
+    if settings.advisor_url is not None:
+        await reach_model(settings)

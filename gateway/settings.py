@@ -180,6 +180,17 @@ class Settings(BaseSettings):
         description="let webhooks lead to private and loopback addresses too: for development, and for networks in "
         "which STAFF may reach whatever the gateway can",
     )
+    advisor_url: str | None = Field(
+        default=None,
+        description="base URL of an OpenAI-compatible server whose model answers for the advisor, such as "
+        "`https://api.openai.com/v1`; without it the embedded engine answers",
+    )
+    advisor_api_key: SecretStr | None = Field(
+        default=None, description="API key for that server, where it takes one"
+    )
+    advisor_model: str | None = Field(
+        default=None, min_length=1, max_length=200, description="name of the model there; needed with the URL"
+    )
     log_retention_days: float = Field(default=7, gt=0, description="age at which events leave the log")
     log_retention_events: int | None = Field(
         default=None, ge=1, description="events kept per tenant; without it no bound but age"
@@ -224,7 +235,7 @@ class Settings(BaseSettings):
                     raise ValueError(f"'{part}' is neither an address, a network nor *") from None
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "advisor_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is None:
@@ -295,6 +306,10 @@ class Settings(BaseSettings):
             )
         if self.public_url in [trusted.issuer for trusted in self.issuers]:
             raise ValueError("PETSTORE_ISSUERS names this store itself, PETSTORE_PUBLIC_URL")
+        if (self.advisor_url is None) != (self.advisor_model is None):
+            raise ValueError("PETSTORE_ADVISOR_URL and PETSTORE_ADVISOR_MODEL go together")
+        if self.advisor_api_key is not None and self.advisor_url is None:
+            raise ValueError("PETSTORE_ADVISOR_API_KEY needs PETSTORE_ADVISOR_URL, the server that it is for")
         several = self.several_processes
         if several is not None:
             wanted = {

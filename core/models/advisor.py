@@ -15,7 +15,7 @@ MAX_TOKENS = 4096
 
 
 class AdvisorModel(Choice):
-    """Who answers. Both are the same embedded engine, unless the store is configured otherwise."""
+    """Who answers. Both are the same engine: the embedded one, or the store's language model."""
 
     PET_ADVISOR_1 = "PET_ADVISOR_1"
     """The advisor."""
@@ -147,7 +147,8 @@ class CompletionDraft(_Open):
 
 
 class Completion(Model):
-    """The advisor's message. Tokens are words, numbers and single other characters."""
+    """The advisor's message. Tokens are those of the language model that answers, or words, numbers and single other
+    characters."""
 
     id: str
     """The completion's id, which begins with ``chatcmpl_``."""

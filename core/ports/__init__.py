@@ -5,5 +5,6 @@
 * ``security``: password hashes, signatures, revocations
 * ``storage``: the database as a whole
 * ``images``, ``payments``: images, stored and decoded, and the payment processor
+* ``language_model``: conversations with a large language model
 * ``phones``: numbering plans; ``webhooks``: sending to endpoints of others
 """

@@ -2,6 +2,7 @@
 
 * ``activity``, ``agents``, ``read_cache``: when tenants were used; the agents that are connected; single resources in
   memory
+* ``model_turns``: how many may have a language model answer at once
 * ``parts``: the adapters, and everything else that operations share
 * ``context``: one run of an operation; ``operation``: its declaration
 * ``transactions``: attempts and their back-off, and the events of what committed

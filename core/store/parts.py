@@ -16,6 +16,7 @@ from core.kernel.turns import FairTurns, TooManyWait
 from core.kernel.validation import PHONE_CHECK, PUBLIC_URL
 from core.ports.coordination import RateLimiter
 from core.ports.images import ImageDecoder, ImageStore
+from core.ports.language_model import LanguageModel
 from core.ports.payments import PaymentProcessor
 from core.ports.phones import PhoneNumbers
 from core.ports.security import PasswordHasher, TokenSigner, TrustedIssuers
@@ -23,6 +24,7 @@ from core.ports.storage import Storage
 from core.ports.webhooks import WebhookSender
 from core.store.activity import Activity
 from core.store.agents import ConnectedAgents
+from core.store.model_turns import ModelTurns
 from core.store.read_cache import ReadCache
 
 #: Who may wait for a turn at long work, of all and of one network: as many as may be connected.
@@ -44,6 +46,7 @@ class Adapters:
     phones: PhoneNumbers
     webhooks: WebhookSender
     issuers: TrustedIssuers | None = None
+    language_model: LanguageModel | None = None
 
 
 class StoreParts:
@@ -72,6 +75,8 @@ class StoreParts:
         self.decoder = adapters.decoder
         self.processor = adapters.processor
         self.webhooks = adapters.webhooks
+        self.language_model = adapters.language_model
+        self.model_turns = ModelTurns()
         self.hub = hub
         self.epoch = epoch
         self.public_url = public_url

@@ -14,7 +14,7 @@ from rich.console import Console
 from sqlalchemy import text
 
 from core.kernel.ids import new_id
-from gateway.preflight import has_control, reach_broker, reach_redis, reason, redis_client, shown
+from gateway.preflight import has_control, reach_broker, reach_model, reach_redis, reason, redis_client, shown
 from gateway.secret import signing_keys
 from gateway.security.keys import signing_key
 from gateway.security.remote_keys import FetchFailed, RemoteKeys, issuer_client
@@ -63,6 +63,8 @@ async def _examine(settings: Settings, console: Console) -> list[Finding]:
         checks |= {"Redis": _redis, "Redis pub/sub": _echo}
     if settings.mqtt_broker is not None:
         checks |= {"MQTT broker": _broker}
+    if settings.advisor_url is not None:
+        checks |= {"Language model": _model}
     checks |= {"HTTP port": _port("port"), "gRPC port": _port("grpc_port"), "MQTT port": _port("mqtt_port")}
     if settings.tls_certificate is not None:
         checks |= {"MQTT port, TLS": _port("mqtt_tls_port")}
@@ -208,6 +210,16 @@ async def _broker(settings: Settings) -> Finding:
     except CannotStart as error:
         return Finding(str(error), f"start the broker, or correct {PREFIX}MQTT_BROKER_URL")
     return Finding(f"{address} answers, and the gateway keeps the accounts of devices there")
+
+
+async def _model(settings: Settings) -> Finding:
+    try:
+        await reach_model(settings)
+    except CannotStart as error:
+        return Finding(
+            str(error), f"look at that server, or correct {PREFIX}ADVISOR_URL and {PREFIX}ADVISOR_API_KEY"
+        )
+    return Finding(f"{settings.advisor_url} answers; {settings.advisor_model} is to answer for the advisor")
 
 
 def _port(setting: str) -> Check:

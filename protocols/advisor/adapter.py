@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
+from core.kernel.errors import Closed
 from core.kernel.validation import check_body
 from core.live.sessions import Sessions
 from core.models.advisor import CompletionDraft
-from core.services.advisor.completions import COMPLETE_CHAT, LIST_MODELS, prepare
+from core.services.advisor.completions import COMPLETE_CHAT, LIST_MODELS, STREAM_CHAT, prepare
 from core.store.store import Call
-from protocols.advisor.errors import tell
+from protocols.advisor.attendance import attended
+from protocols.advisor.errors import refusal_of, tell
 from protocols.advisor.stream import serve_stream
 from protocols.advisor.wire import completion_body, known_members, models_body
 from protocols.http.cors import Cors
@@ -53,17 +55,21 @@ class AdvisorDoor:
         limit = self._store.limits.body_bytes
         body = known_members(await read_json(exchange, limit, required=True))
         draft = check_body(CompletionDraft, body)
-        call = Call(COMPLETE_CHAT, body=body, request_id=exchange.request_id)
-        if not draft.stream:
-            outcome = await self._store.execute(caller, call)
-            return Response(201, completion_body(outcome.value), JSON)
+        operation = STREAM_CHAT if draft.stream else COMPLETE_CHAT
+        call = Call(operation, body=body, request_id=exchange.request_id)
         assert exchange.credentials is not None
         session = self._sessions.open(exchange.credentials, caller)
         try:
-            outcome = await self._store.execute(caller, call)
-            await serve_stream(
-                exchange, session, outcome.value, include_usage=draft.stream_options.include_usage
-            )
+            async with attended(exchange, session) as attendance:
+                outcome = await attendance.during(self._store.execute(caller, call))
+                if not draft.stream:
+                    return Response(201, completion_body(outcome.value), JSON)
+                async with outcome.value as stream:
+                    await serve_stream(
+                        exchange, attendance, stream, include_usage=draft.stream_options.include_usage
+                    )
+        except Closed as ended:
+            raise refusal_of(ended.close) from None
         finally:
             session.leave()
         return None

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from core.kernel.errors import Close, StoreError
+from core.kernel.errors import Close, ErrorCode, StoreError, Unauthorized, Unavailable
 from protocols.http.exchange import Exchange, problem_for
 from protocols.http.problems import PROBLEMS, HttpError
 from protocols.http.response import Response
@@ -35,6 +35,19 @@ def tell(exchange: Exchange, error: StoreError | HttpError) -> Response:
         message = f"{param}: {violation['message']}" if param else violation["message"]
     problem["error"] = error_of(response.status, message, code, param)
     return response._replace(body=orjson.dumps(problem))
+
+
+def breaking_off(error: StoreError) -> dict[str, Any]:
+    """What ends a stream whose answer goes no further."""
+    return {"error": error_of(PROBLEMS[error.code][0], error.detail, error.code.value)}
+
+
+def refusal_of(close: Close) -> StoreError:
+    """The error of a call that the store ends before an answer has begun."""
+    detail = close.detail or "The session has ended."
+    if close.code is ErrorCode.UNAUTHORIZED:
+        return Unauthorized(detail)
+    return Unavailable(detail)
 
 
 def closing(close: Close) -> dict[str, Any]:

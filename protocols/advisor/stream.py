@@ -1,14 +1,14 @@
-"""A completion as Server-Sent Events, at the pace of who reads it."""
+"""A completion as Server-Sent Events, as it is made and at the pace of who reads it."""
 
 import asyncio
-from collections.abc import Iterator
 from itertools import islice
 
+from core.kernel.errors import Closed, StoreError
 from core.live.connection import ClientConnection
-from core.live.session import Session
-from core.models.advisor import Completion
-from protocols.advisor.errors import closing
-from protocols.advisor.wire import block, blocks
+from core.services.advisor.completions import CompletionStream
+from protocols.advisor.attendance import Attendance
+from protocols.advisor.errors import breaking_off, closing
+from protocols.advisor.wire import Blocks, block
 from protocols.http.connection import connection_of
 from protocols.http.exchange import Exchange
 from protocols.http.headers import Header
@@ -23,45 +23,43 @@ _BLOCKS_AT_ONCE = 32
 
 
 async def serve_stream(
-    exchange: Exchange, session: Session, completion: Completion, *, include_usage: bool
+    exchange: Exchange, attendance: Attendance, stream: CompletionStream, *, include_usage: bool
 ) -> None:
     """Answer with the stream, and return when the client has it, has left, or is ended by the store.
 
     A client that reads nothing is dropped by the server itself.
     """
     exchange.state["follows"] = True
+    blocks = Blocks(stream, include_usage=include_usage)
     head = {"type": "http.response.start", "status": 201, "headers": [*exchange.common, *_HEADERS]}
     await exchange.send(head)
-    found = blocks(completion, include_usage=include_usage)
-    await exchange.send({"type": "http.response.body", "body": next(found), "more_body": True})
+    await exchange.send({"type": "http.response.body", "body": blocks.opening(), "more_body": True})
+    sink = connection_of(exchange.scope)
     try:
-        await _write(connection_of(exchange.scope), session, found)
+        await _write(sink, attendance, stream, blocks)
     except ConnectionResetError:
         return
+    except Closed as ended:
+        sink.write(block(closing(ended.close)))
+    except StoreError as error:
+        sink.write(block(breaking_off(error)))
     await exchange.send({"type": "http.response.body", "body": b""})
 
 
-async def _write(sink: ClientConnection, session: Session, found: Iterator[bytes]) -> None:
+async def _write(
+    sink: ClientConnection, attendance: Attendance, stream: CompletionStream, blocks: Blocks
+) -> None:
     """Write blocks while the client reads them and its session goes on.
 
     Raises:
         ConnectionResetError: the client has left.
+        Closed: the store has ended the session.
+        StoreError: the answer goes no further.
     """
-    while part := b"".join(islice(found, _BLOCKS_AT_ONCE)):
-        if not sink.writable:
-            await _until_writable(sink, session)
-        if session.closed.done():
-            sink.write(block(closing(session.closed.result())))
-            return
-        sink.write(part)
-        await asyncio.sleep(0)
-
-
-async def _until_writable(sink: ClientConnection, session: Session) -> None:
-    drained = asyncio.ensure_future(sink.drain())
-    try:
-        await asyncio.wait((drained, session.closed), return_when=asyncio.FIRST_COMPLETED)
-        if drained.done():
-            drained.result()
-    finally:
-        drained.cancel()
+    while texts := await attendance.during(stream.next()):
+        found = blocks.texts(texts)
+        while part := b"".join(islice(found, _BLOCKS_AT_ONCE)):
+            await attendance.until_writable(sink)
+            sink.write(part)
+            await asyncio.sleep(0)
+    sink.write(blocks.ending(stream.completion))

@@ -7,7 +7,7 @@ import orjson
 from pydantic import AliasChoices
 
 from core.models.advisor import AdvisorModel, Completion, CompletionDraft
-from core.services.advisor.completions import tokens_of
+from core.services.advisor.completions import CompletionStream
 
 _OWNER = "petstore"
 DONE_BLOCK = b"data: [DONE]\n\n"
@@ -48,7 +48,7 @@ def usage_of(completion: Completion) -> dict[str, Any]:
     return _both({"promptTokens": prompt, "completionTokens": told, "totalTokens": prompt + told})
 
 
-def _head(completion: Completion, kind: str) -> dict[str, Any]:
+def _head(completion: Completion | CompletionStream, kind: str) -> dict[str, Any]:
     created = int(completion.created_at.timestamp())
     return {"id": completion.id, "object": kind, "created": created, "model": completion.model.value}
 
@@ -66,25 +66,36 @@ def completion_body(completion: Completion) -> bytes:
     )
 
 
-def blocks(completion: Completion, *, include_usage: bool) -> Iterator[bytes]:
-    """A completion token by token, each a block of the stream, to its end."""
-    head = _head(completion, "chat.completion.chunk")
-    #: With the option every chunk has the member, and only the last one a value.
-    rest = {"usage": None} if include_usage else {}
+class Blocks:
+    """The blocks of a stream: a first one, one for each text of the answer, and its end."""
 
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+    def __init__(self, stream: CompletionStream, *, include_usage: bool) -> None:
+        self._head = _head(stream, "chat.completion.chunk")
+        self._include_usage = include_usage
+        mark = "\0"
+        self._before, self._after = self._chunk({"content": mark}).split(orjson.dumps(mark))
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, **_both({"finishReason": finish})}
-        return block({**head, "choices": [choice], **rest})
+        #: With the option every chunk has the member, and only the last one a value.
+        rest = {"usage": None} if self._include_usage else {}
+        return block({**self._head, "choices": [choice], **rest})
 
-    yield chunk({"role": "assistant", "content": ""})
-    mark = "\0"
-    before, after = chunk({"content": mark}).split(orjson.dumps(mark))
-    for token in tokens_of(completion.text):
-        yield before + orjson.dumps(token) + after
-    yield chunk({}, _finish(completion))
-    if include_usage:
-        yield block({**head, "choices": [], "usage": usage_of(completion)})
-    yield DONE_BLOCK
+    def opening(self) -> bytes:
+        """Who speaks."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def texts(self, texts: Iterable[str]) -> Iterator[bytes]:
+        """A block for each text."""
+        before, after = self._before, self._after
+        return (before + orjson.dumps(text) + after for text in texts)
+
+    def ending(self, completion: Completion) -> bytes:
+        """Why the answer ends, where wanted its tokens, and the end of the stream."""
+        found = self._chunk({}, _finish(completion))
+        if self._include_usage:
+            found += block({**self._head, "choices": [], "usage": usage_of(completion)})
+        return found + DONE_BLOCK
 
 
 def block(data: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ from core.kernel.errors import StoreError, ValidationFailed
 from core.kernel.ids import TenantId, new_id
 from core.kernel.limits import Limits
 from core.models.users import User
+from core.ports.language_model import LanguageModel
 from core.ports.security import TrustedIssuers
 from core.ports.storage import Storage
 from core.ports.webhooks import WebhookSender
@@ -49,6 +50,7 @@ def compose(
     clock: Clock = utc_now,
     issuers: TrustedIssuers | None = None,
     webhooks: WebhookSender | None = None,
+    language_model: LanguageModel | None = None,
 ) -> Store:
     """A store on a storage, with real parts that are cheap to make; hashing passwords costs little here."""
     adapters = Adapters(
@@ -62,6 +64,7 @@ def compose(
         phones=NumberingPlans(),
         webhooks=webhooks or Endpoints(),
         issuers=issuers,
+        language_model=language_model,
     )
     hub = Hub(storage, InProcessBus(), new_id())
     return Store(adapters, hub, epoch=epoch, public_url=PUBLIC_URL, limits=limits, clock=clock)
@@ -76,11 +79,19 @@ async def open_store(
     clock: Clock = utc_now,
     issuers: TrustedIssuers | None = None,
     webhooks: WebhookSender | None = None,
+    language_model: LanguageModel | None = None,
 ) -> AsyncIterator[Store]:
     """A running store on tables that are there already, in memory unless another database is named."""
     storage: Storage = MemoryStorage() if url == "memory://" else open_storage(url)
     store = compose(
-        storage, folder, await storage.epoch(), limits=limits, clock=clock, issuers=issuers, webhooks=webhooks
+        storage,
+        folder,
+        await storage.epoch(),
+        limits=limits,
+        clock=clock,
+        issuers=issuers,
+        webhooks=webhooks,
+        language_model=language_model,
     )
     await store.hub.start()
     try:

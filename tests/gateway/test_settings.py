@@ -49,6 +49,14 @@ def test_a_file_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
         ("PUBLIC_URL", "https://store.example/?a=b", "is no http:// or https:// address"),
         ("TRUSTED_PROXIES", "10.0.0.0/8, office", "'office' is neither an address, a network nor *"),
         ("TLS_KEY", "/nowhere", "there is no file /nowhere"),
+        ("ADVISOR_URL", "ftp://models.example", "PETSTORE_ADVISOR_URL=ftp://models.example: is no http"),
+        (
+            "ADVISOR_URL",
+            "http://models.example/v1",
+            "PETSTORE_ADVISOR_URL and PETSTORE_ADVISOR_MODEL go together",
+        ),
+        ("ADVISOR_MODEL", "some-model", "PETSTORE_ADVISOR_URL and PETSTORE_ADVISOR_MODEL go together"),
+        ("ADVISOR_API_KEY", "sk-secret", "PETSTORE_ADVISOR_API_KEY needs PETSTORE_ADVISOR_URL"),
         ("WORKERS", "4", "more than one worker needs PETSTORE_REDIS_URL"),
     ],
 )

@@ -23,6 +23,7 @@ from core.kernel.events import PUBLIC, STAFF_ONLY, EventKind, visible_to
 from core.kernel.ids import SHARED_TENANT, TenantId, new_id
 from core.kernel.limits import Limits
 from core.live.sessions import Sessions
+from core.ports.language_model import LanguageModel
 from core.store.store import Store
 from gateway.server.listening import listen, socket_port
 from gateway.server.server import Server, ServerOptions
@@ -162,6 +163,7 @@ class Live:
                 *self.sessions.presence,
                 *self.store.agents.agents(SHARED_TENANT),
             ]
+            found += ["turn"] * self.store.model_turns.held
             return [*found, *self.held_by_doors()]
 
         try:
@@ -224,11 +226,14 @@ async def live(
     url: str = "memory://",
     origins: tuple[str, ...] = (),
     stall_limit: float = 30.0,
+    language_model: LanguageModel | None = None,
     **limits: Any,
 ) -> AsyncIterator[Live]:
     """Run a node; nothing of any client may be left at the end."""
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
-    async with open_store(folder, url, limits=bounds, clock=clock_of_loop()) as store:
+    async with open_store(
+        folder, url, limits=bounds, clock=clock_of_loop(), language_model=language_model
+    ) as store:
         sessions = Sessions(store)
         doors = Doors(sessions, bounds, origins)
         app = with_lifespan(doors)

@@ -5,5 +5,9 @@
 ``understanding``  from a conversation to a wish
 ``search``         from a wish to pets
 ``answering``      from a wish to the answer; what needs no look at the store is in answers.json
+``pieces``         what an answer is made of, and how tokens are counted
+``embedded``       these steps as the engine that answers
+``conversation``   a language model as the engine that answers
+``tools``          what such a model may call
 ``completions``    the operations that clients ask for
 """

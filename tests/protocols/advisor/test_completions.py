@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from core.kernel.caller import Caller, Role
 from core.kernel.errors import Close, CloseReason
-from core.services.advisor.completions import count_tokens
+from core.services.advisor.pieces import count_tokens
 from tests.protocols.live import Live
 from tests.waiting import eventually, within
 
@@ -181,8 +181,8 @@ def long_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(*_: object) -> str:
         return "word " * 4096
 
-    monkeypatch.setattr("core.services.advisor.completions.answer", answer)
-    monkeypatch.setattr("protocols.advisor.wire.tokens_of", lambda text: [text[:2000]] * 20_000)
+    monkeypatch.setattr("core.services.advisor.embedded.answer", answer)
+    monkeypatch.setattr("core.services.advisor.embedded.tokens_of", lambda text: [text[:2000]] * 20_000)
 
 
 @pytest.mark.usefixtures("long_answer")

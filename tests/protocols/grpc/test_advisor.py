@@ -1,5 +1,7 @@
 """The advisor's answers as gRPC clients get them."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,11 +9,23 @@ from grpc import StatusCode, aio
 
 from core.kernel.caller import Role
 from core.kernel.errors import Close, CloseReason
-from core.services.advisor.completions import count_tokens
+from core.services.advisor.pieces import count_tokens
 from core.services.tenant import SEED_TENANT
 from core.store.store import Call
+from gateway.language_model.server import OpenAiServer, Patience
 from protocols.grpc._generated.petstore.v1 import advisor_pb2
-from tests.protocols.grpc.clients import Client, Node, Refusal
+from tests.model_server import (
+    Answer,
+    ModelServer,
+    Pause,
+    chunk,
+    model_server,
+    says,
+    silence,
+    status,
+    stream,
+)
+from tests.protocols.grpc.clients import Client, Node, Refusal, node_with_grpc
 from tests.protocols.live import new_tenant
 from tests.waiting import eventually, within
 
@@ -80,10 +94,10 @@ async def test_it_takes_the_right_to_chat(node: Node) -> None:
 
 
 async def test_the_store_ends_it_and_a_client_may_leave(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.grpc.advisor.tokens_of", lambda _: ["x" * 10_000] * 10_000)
+    monkeypatch.setattr("core.services.advisor.embedded.tokens_of", lambda _: ["x" * 10_000] * 10_000)
     sessions = node.live.sessions
     async with node.client(node.live.member()) as client:
-        call = client.advisor.Complete(DOGS, metadata=client.metadata)
+        call: Any = client.advisor.Complete(DOGS, metadata=client.metadata)
         await within(call.read())
         [session] = sessions
         session.close(Close(CloseReason.REVOKED, "Logged out."))
@@ -95,3 +109,55 @@ async def test_the_store_ends_it_and_a_client_may_leave(node: Node, monkeypatch:
         await within(call.read())
         call.cancel()
         await eventually(lambda: not len(sessions))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ModelServer]:
+    async with model_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def modelled(tmp_path: Path, server: ModelServer) -> AsyncIterator[Node]:
+    """A node whose advisor is a language model."""
+    model = OpenAiServer(server.url, "some-model", patience=Patience(connect=30, silence=30))
+    async with node_with_grpc(tmp_path, language_model=model) as running:
+        yield running
+    await model.close()
+
+
+async def test_a_model_s_words_come_as_it_says_them(server: ModelServer, modelled: Node) -> None:
+    pause = Pause()
+    server.will(says("One ", pause, "two."))
+    async with modelled.client(modelled.live.member()) as client:
+        call: Any = client.advisor.Complete(DOGS, metadata=client.metadata)
+        assert (await within(call.read())).text == "One "
+        pause.set()
+        assert (await within(call.read())).text == "two."
+        last = await within(call.read())
+        assert (last.finish_reason, last.usage.prompt_tokens, last.usage.completion_tokens) == ("stop", 11, 7)
+
+
+async def test_a_model_s_faults_are_a_status(server: ModelServer, modelled: Node) -> None:
+    async with modelled.client(modelled.live.member()) as client:
+        for given, words in ((status(401), []), (stream(chunk({"content": "One "})), ["One "])):
+            server.will(given)
+            call: Any = client.advisor.Complete(DOGS, metadata=client.metadata)
+            for text in words:
+                assert (await within(call.read())).text == text
+            with pytest.raises(aio.AioRpcError) as error:
+                await within(call.read())
+            assert error.value.code() is StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("given", [silence, stream(chunk({"content": "One "}), then="hang")])
+async def test_who_leaves_ends_the_model_s_request(
+    server: ModelServer, modelled: Node, given: Answer
+) -> None:
+    server.will(given)
+    async with modelled.client(modelled.live.member()) as client:
+        call: Any = client.advisor.Complete(DOGS, metadata=client.metadata)
+        await eventually(lambda: server.asked)
+        call.cancel()
+        await within(server.asked[0].gone.wait())
+        await eventually(lambda: not len(modelled.live.sessions))

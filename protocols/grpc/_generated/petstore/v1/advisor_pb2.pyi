@@ -34,7 +34,7 @@ class _AdvisorModelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdvisorM
     """The advisor, where the store has a faster one."""
 
 class AdvisorModel(_AdvisorModel, metaclass=_AdvisorModelEnumTypeWrapper):
-    """Who answers. Both are the same embedded engine."""
+    """Who answers. Both are the same engine."""
 
 ADVISOR_MODEL_UNSPECIFIED: AdvisorModel.ValueType  # 0
 """Not specified: PET_ADVISOR_1."""
@@ -189,7 +189,7 @@ Global___CompleteResponse: _TypeAlias = CompleteResponse  # noqa: Y015
 
 @_typing.final
 class CompletionUsage(_message.Message):
-    """Tokens: words, numbers and single other characters."""
+    """Tokens: of the embedded engine words, numbers and single other characters; of a language model its own."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

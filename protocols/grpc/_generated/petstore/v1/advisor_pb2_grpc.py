@@ -47,7 +47,7 @@ class AdvisorServiceServicer:
     """
 
     def Complete(self, request, context):
-        """Its answer to a conversation, token by token.
+        """Its answer to a conversation, as it comes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

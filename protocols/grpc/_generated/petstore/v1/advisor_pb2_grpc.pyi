@@ -34,7 +34,7 @@ class AdvisorServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdvisorServiceAsyncStub: ...
     Complete: _grpc.UnaryStreamMultiCallable[_advisor_pb2.CompleteRequest, _advisor_pb2.CompleteResponse]
-    """Its answer to a conversation, token by token."""
+    """Its answer to a conversation, as it comes."""
 
 @_typing.type_check_only
 class AdvisorServiceAsyncStub(AdvisorServiceStub):
@@ -42,7 +42,7 @@ class AdvisorServiceAsyncStub(AdvisorServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Complete: _aio.UnaryStreamMultiCallable[_advisor_pb2.CompleteRequest, _advisor_pb2.CompleteResponse]  # type: ignore[assignment]
-    """Its answer to a conversation, token by token."""
+    """Its answer to a conversation, as it comes."""
 
 class AdvisorServiceServicer(metaclass=_abc_1.ABCMeta):
     """The advisor, which answers questions from the store as it is, in the caller's rights."""
@@ -53,6 +53,6 @@ class AdvisorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _advisor_pb2.CompleteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_advisor_pb2.CompleteResponse], _abc.AsyncIterator[_advisor_pb2.CompleteResponse]]:
-        """Its answer to a conversation, token by token."""
+        """Its answer to a conversation, as it comes."""
 
 def add_AdvisorServiceServicer_to_server(servicer: AdvisorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
