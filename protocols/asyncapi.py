@@ -60,11 +60,12 @@ class MessageDescription:
 class Channel:
     """Where messages go: ``received`` from clients, ``sent`` to them unasked. ``parameters`` are those of the address.
 
-    ``bindings`` are the channel's own, ``receiving`` and ``sending`` those of its operations.
+    The ``address`` is None where clients say for themselves where messages go. ``bindings`` are the channel's own,
+    ``receiving`` and ``sending`` those of its operations.
     """
 
     key: str
-    address: str
+    address: str | None
     summary: str
     description: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@
     contract.check("socketio", "/socket.io/", "server", {"ack": "subscribe", "data": {"ok": True, "data": {…}}})
     contract.check("sse", "/v1/events", "server", {"id": "…", "event": "pet.created", "data": '{"id": …}'})
     contract.check("mqtt", None, "server", {"topic": "pets/…", "payload": b"…", "properties": {…}})
+    contract.check("endpoint", "webhooks.events", "server", {"headers": {…}, "body": b"…"})
 
 The signatures, which other tests build on:
 
@@ -76,7 +77,9 @@ class Contract:
         self._registry: Any = Registry().with_resource(_BASE, DRAFT7.create_resource(document))
         self._channels = {
             key: _Channel(
-                channel["address"], _pattern(channel["address"]), frozenset(map(_last, channel["servers"]))
+                address := channel["address"] or key,
+                _pattern(address),
+                frozenset(map(_last, channel["servers"])),
             )
             for key, channel in document["channels"].items()
         }
@@ -103,8 +106,9 @@ class Contract:
     ) -> str:
         """Pass a frame that fits a message of a channel, and give the key of that message.
 
-        ``door`` is one of the document's servers (``websocket``, ``socketio``, ``sse``, ``mqtt``); ``channel`` the
-        address of one of its channels, None for the one that has the frame's topic; ``sender`` who sent the frame.
+        ``door`` is one of the document's servers (``websocket``, ``socketio``, ``sse``, ``mqtt``, ``endpoint``);
+        ``channel`` the address of one of its channels, its key where it has none, None for the one that has the
+        frame's topic; ``sender`` who sent the frame.
         ``message`` asks for one message by its key, such as ``subscribe.ack``.
 
         A frame is, by door:
@@ -115,7 +119,8 @@ class Contract:
           ``connect``; a refusal is the server's ``connect_error`` with ``{"message", "data"}``;
         * sse: a block, field by field: ``id``, ``event``, ``retry``, and ``data`` as text or already read;
         * mqtt: ``topic``, ``payload`` (bytes, text or already read), and where they are known ``qos``, ``retain``,
-          and ``properties``, the user properties as pairs or as a mapping (None: version 3.1.1 has none).
+          and ``properties``, the user properties as pairs or as a mapping (None: version 3.1.1 has none);
+        * endpoint: ``headers`` and ``body`` of a request.
 
         Raises:
             Misfit: it fits none.
@@ -214,6 +219,9 @@ def _read(door: str, frame: Mapping[str, Any]) -> tuple[Any, Any, str | None, st
         if str(headers.get("retry", "")).isdigit():
             headers["retry"] = int(headers["retry"])
         return _json(frame.get("data")), headers, None, frame.get("event", "")
+    if door == "endpoint":
+        payload = _json(frame["body"])
+        return payload, dict(frame["headers"]), None, payload.get("eventType", "order.callback")
     payload, properties = _json(frame["payload"]), frame.get("properties")
     kind = payload.get("eventType") if isinstance(payload, Mapping) else None
     return payload, None if properties is None else dict(properties), None, kind or "telemetry"

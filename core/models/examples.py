@@ -291,6 +291,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "chat.message_read": {"message": _READ},
     "chat.typing": {"userId": USER_ID, "typing": True},
     "webhook.disabled": {"webhook": {**WEBHOOK, "status": "DISABLED"}, "reason": "FAILING"},
+    "webhook.test": {"webhookId": WEBHOOK["id"]},
     "presence.changed": {"userId": USER_ID, "online": True},
 }
 

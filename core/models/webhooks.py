@@ -232,4 +232,21 @@ WEBHOOK_DISABLED = EventKind(
     "The store switched a webhook off, since it failed for days, is gone or is too far behind.",
 )
 
+
+class WebhookTestEvent(Model):
+    """Somebody tests a webhook."""
+
+    webhook_id: str
+    """The webhook."""
+
+
+#: Goes to the webhook that is tested and nowhere else, so that it is none of the store's events.
+WEBHOOK_TEST = EventKind(
+    "webhook.test",
+    ("webhooks/{webhook_id}/test",),
+    WebhookTestEvent,
+    "Somebody tests the webhook; it has no position in the log.",
+    ephemeral=True,
+)
+
 EVENTS = (WEBHOOK_DISABLED,)

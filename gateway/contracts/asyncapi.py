@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema, to_json
 
 from core.kernel.limits import Limits
+from gateway.contracts import webhooks
 from gateway.settings import Settings
 from protocols.asyncapi import Channel, DoorDescription, Extended, MessageDescription, envelopes
 from protocols.mqtt.asyncapi import DOOR as MQTT
@@ -24,9 +25,9 @@ _INFO = {
     "title": "Petstore Gateway",
     "version": version("petstore-gateway"),
     "description": (
-        "One pet store behind many protocols: these are its live doors. An event is the same on each of "
-        "them, with the same id and the same cursor; a client that was disconnected resumes with that cursor "
-        "on any door, and gets each event it missed once, in order. Topics are filtered as in MQTT "
+        "One pet store behind many protocols: these are its live doors, and what it posts to others. An event is the "
+        "same on each of them, with the same id and the same cursor; a client that was disconnected resumes with that "
+        "cursor on any door, and gets each event it missed once, in order. Topics are filtered as in MQTT "
         "(`orders/+/status`, `pets/#`). A client without credentials is a visitor, and sees what is public. "
         "Messages that are not listed here are not sent."
     ),
@@ -142,6 +143,7 @@ _DOORS: tuple[tuple[DoorDescription, Document], ...] = (
             ),
         },
     ),
+    (webhooks.DOOR, webhooks.SERVERS),
 )
 
 

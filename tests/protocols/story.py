@@ -5,7 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from websockets.asyncio.client import connect
@@ -14,6 +14,7 @@ from core.live.chat_messages import CHAT_FORMS
 from core.models import examples
 from core.models.catalogue import EVENTS
 from tests.asyncapi import Sender
+from tests.gateway.webhooks.receiver import Manner, Received, Receiver, receiving
 from tests.http_clients import http_client
 from tests.protocols.live import EventStream, Socket
 from tests.protocols.mqtt.raw import QOS, Raw
@@ -21,6 +22,8 @@ from tests.protocols.socketio.clients import Client, Refused, connected
 from tests.waiting import eventually, within
 
 SOCKETS = ("/v1/ws/events", "/v1/ws/chat")
+#: What is posted to webhooks, and to whoever asked for a callback.
+POSTED, CALLBACK = "webhooks.events", "webhooks.callbacks"
 CARD = {"object": "card", "name": "Sam", "cvc": "123", "expMonth": 12, "expYear": 2099}
 
 
@@ -65,6 +68,8 @@ def _told(seen: Seen) -> str | None:
     match seen.door:
         case "sse" if frame["event"] != "cursor":
             return str(frame["event"])
+        case "endpoint":
+            return cast("str | None", json.loads(frame["body"]).get("eventType"))
         case "mqtt":
             return str(json.loads(frame["payload"])["eventType"])
         case "websocket" | "socketio":
@@ -85,6 +90,11 @@ LISTENERS = [
     ("websocket", SOCKETS[1], CHAT),
     ("socketio", "/socket.io/", CHAT),
     ("mqtt", None, PLAIN),
+    (
+        "endpoint",
+        POSTED,
+        {kind.event_type for kind in EVENTS.values() if not kind.ephemeral} | {"webhook.test"},
+    ),
 ]
 
 
@@ -116,7 +126,10 @@ class Story:
 
             for listener in (self._sse(), *map(self._socket, SOCKETS), self._socketio(), self._mqtt()):
                 await listeners.enter_async_context(listener)
-            await self._sell(call)
+            endpoint = await listeners.enter_async_context(self._endpoint())
+            webhook = await call("POST", "/webhooks", {"url": endpoint.url, "events": ["#"]})
+            await call("POST", f"/webhooks/{webhook['id']}/test")
+            await self._sell(call, endpoint.url)
             await self._chat(call)
             await self._refuse()
             await self._lose_webhook(call, listeners)
@@ -134,6 +147,7 @@ class Story:
             and any(frame.get("event") == "cursor" and "retry" not in frame for frame in frames)
             and any(frame.get("type") == "pong" and "replyTo" not in frame for frame in frames)
             and any(frame.get("event") == "pong" for frame in frames)
+            and any(seen.channel == CALLBACK for seen in self.record.frames)
         )
 
     # --- listeners ---
@@ -213,9 +227,22 @@ class Story:
         finally:
             writer.close()
 
+    @contextlib.asynccontextmanager
+    async def _endpoint(self) -> AsyncIterator[Receiver]:
+        async with receiving() as receiver:
+
+            def note(request: Received) -> Manner:
+                channel = POSTED if "eventType" in json.loads(request.body) else CALLBACK
+                frame = {"headers": request.headers, "body": request.body}
+                self.record.note("endpoint", channel, "server", frame)
+                return "good"
+
+            receiver.manner = note
+            yield receiver
+
     # --- what happens ---
 
-    async def _sell(self, call: Callable[..., Awaitable[dict[str, Any]]]) -> None:
+    async def _sell(self, call: Callable[..., Awaitable[dict[str, Any]]], callback: str) -> None:
         draft = {"name": "Pixel", "species": "CAT", "ageMonths": 7, "price": "75.00", "medicalInfo": {}}
         first, second, third = [(await call("POST", "/pets", draft))["id"] for _ in range(3)]
         await call("PATCH", f"/pets/{first}", {"price": "80.00"})
@@ -223,6 +250,8 @@ class Story:
         device = await call("POST", "/devices", {"name": "collar", "petIds": [first]})
         await self._report(device, first)
         sold = (await call("POST", "/orders", {"petId": first}))["id"]
+        price = {"amount": "80.00", "currency": "USD", "timestamp": "2026-03-02T09:30:00Z"}
+        await call("POST", f"/orders/{sold}", {**price, "callbackUrl": callback})
         for number in ("4000000000000002", "4242424242424242"):
             await call("POST", f"/orders/{sold}/payment", _payment("80.00", number))
         for status in ("SHIPPED", "DELIVERED"):

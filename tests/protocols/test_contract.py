@@ -17,7 +17,7 @@ from tests.asyncapi import Contract, Misfit, Sender
 from tests.process import Gateway
 from tests.protocols.live import live
 from tests.protocols.socketio.clients import connected
-from tests.protocols.story import LISTENERS, SOCKETS, Record, Seen, Story
+from tests.protocols.story import CALLBACK, LISTENERS, POSTED, SOCKETS, Record, Seen, Story
 from tests.servers import free_port
 
 pytestmark = pytest.mark.slow
@@ -97,9 +97,9 @@ def test_an_event_with_one_member_more_less_or_wrong_is_none(
     contract: Contract, record: Record, door: str, channel: str | None, wanted: set[str]
 ) -> None:
     for seen in dict(record.events(door, channel)).values():
-        part = "payload" if door == "mqtt" else "data"
+        part = {"mqtt": "payload", "endpoint": "body"}.get(door, "data")
         whole = copy.deepcopy(seen.frame)
-        if door in ("sse", "mqtt"):
+        if door in ("sse", "mqtt", "endpoint"):
             whole[part] = json.loads(whole[part])
         check(contract, seen, whole)
         for found in list(objects(whole[part])):
@@ -135,6 +135,8 @@ def test_an_event_with_one_member_more_less_or_wrong_is_none(
         ("mqtt", None, "client", {"topic": "telemetry/pets/1/health", "payload": {"pulse": 90}}),
         ("mqtt", None, "client", {"topic": "pets/1", "payload": {}}),
         ("mqtt", None, "server", {"topic": "weather", "payload": {}}),
+        ("endpoint", POSTED, "server", {"headers": {}, "body": {"eventType": "weather.changed"}}),
+        ("endpoint", CALLBACK, "server", {"headers": {}, "body": {"requestId": "1"}}),
     ],
 )
 def test_what_is_not_in_the_document_is_told(

@@ -1,14 +1,13 @@
 """What was delivered to a webhook; deliveries sent again, and events that only test it."""
 
-from pydantic import BaseModel
-
 from core.kernel.caller import Scope
 from core.kernel.errors import Conflict, ErrorCode, NotFound
 from core.kernel.events import STAFF_ONLY, Event
 from core.kernel.ids import new_id
-from core.kernel.model import ById, Model, Page, encode
+from core.kernel.model import ById, Page, encode
 from core.models import examples
 from core.models.webhooks import (
+    WEBHOOK_TEST,
     DeliveriesOf,
     DeliveryRecord,
     DeliveryStatus,
@@ -17,19 +16,13 @@ from core.models.webhooks import (
     WebhookDelivery,
     WebhookState,
     WebhookStatus,
+    WebhookTestEvent,
 )
 from core.ports.records import Equal
 from core.services.paging import page_of
 from core.services.webhooks.records import delivery_of, with_due
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
-
-#: What a test event is called; it is in no log.
-TEST_EVENT = "webhook.test"
-
-
-class _TestData(Model):
-    webhook_id: str
 
 
 async def _list(ctx: Context, params: DeliveriesOf, _: None) -> Page[WebhookDelivery]:
@@ -51,15 +44,14 @@ async def _enabled(ctx: Context, webhook_id: str) -> WebhookState:
 
 async def _test(ctx: Context, params: ById, _: None) -> WebhookDelivery:
     state = await _enabled(ctx, params.id)
-    data: BaseModel = _TestData(webhook_id=params.id)
     event = Event(
         id=new_id(),
-        event_type=TEST_EVENT,
+        event_type=WEBHOOK_TEST.event_type,
         tenant=ctx.tenant,
-        topic=f"webhooks/{params.id}/test",
+        topic=WEBHOOK_TEST.topics[0].format(webhook_id=params.id),
         timestamp=ctx.now,
         audience=STAFF_ONLY,
-        data=encode(data),
+        data=encode(WebhookTestEvent(webhook_id=params.id)),
     )
     record = delivery_of(params.id, event, ctx.now)
     # Its own lane, and for the webhook's maker whatever they may see.
@@ -132,7 +124,7 @@ TEST_WEBHOOK = Operation(
     name="testWebhook",
     tag="Webhooks",
     summary="Send a webhook a test event",
-    description=f"An event of the type `{TEST_EVENT}`, signed and tried again as others are.",
+    description=f"An event of the type `{WEBHOOK_TEST.event_type}`, signed and tried again as others are.",
     params=ById,
     result=WebhookDelivery,
     handler=_test,
@@ -142,7 +134,11 @@ TEST_WEBHOOK = Operation(
     creates=True,
     idempotent=True,
     errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT}),
-    result_example={**_PENDING, "eventType": TEST_EVENT, "topic": f"webhooks/{examples.WEBHOOK['id']}/test"},
+    result_example={
+        **_PENDING,
+        "eventType": WEBHOOK_TEST.event_type,
+        "topic": WEBHOOK_TEST.topics[0].format(**examples.PLACES),
+    },
 )
 REDELIVER = Operation(
     name="redeliverWebhook",
