@@ -10,6 +10,7 @@
 ``router``          leads each request of the HTTP port to its door
 ``probes``          /healthz, /readyz, /metrics
 ``well_known``      /.well-known: the key set, the metadata of the resource
+``garbage``         the garbage collector, kept from holding the loop for long
 ``health``          whether this node lives and should get work
 ``preflight``       whether the servers that the settings name can be reached
 ``startup_errors``  why the gateway cannot start

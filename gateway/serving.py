@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 import ssl
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from core.kernel.errors import Close, CloseReason
 from gateway.app import build_app, build_grpc, build_mqtt
 from gateway.demo import open_demo
+from gateway.garbage import sparing_what_stays
 from gateway.maintenance import LogStatistics, maintain, repeat
 from gateway.node import Node, open_node
 from gateway.observability.access_log import AccessLog
@@ -120,20 +120,9 @@ async def serve(
             for name in ("http", "grpc", "mqtt", "mqtts"):
                 if (address := getattr(ports, name)) is not None:
                     node.health.doors[name] = f"{address.host}:{address.port}"
-            with stopped_by_signals(Stop(node, server)):
-                _spare_what_stays()
+            with stopped_by_signals(Stop(node, server)), sparing_what_stays():
                 announce()
                 await server.serve(ports.sockets)
-
-
-def _spare_what_stays() -> None:
-    """Have the garbage collector never look again at what was made so far.
-
-    It is there until the process ends, and most of all that is there: to look at it, as each full collection would,
-    holds the loop for more than a tenth of a second.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 class Stop:

@@ -14,6 +14,6 @@
 ``describing``  what members of models and values of enumerations mean
 ``model``       the base of all models: names, closed bodies, money, text, time
 ``validation``  input checked against a model, every violation at once; merge patches
-``turns``       turns at what only a few can use at once
+``turns``       turns at what only a few can use at once, and slices of the loop
 ``limits``      the bounds of the store
 """

@@ -2,8 +2,12 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import perf_counter
+
+#: For how long slices hold the loop in one of its turns.
+_TURN_SECONDS = 0.005
 
 
 class TooManyWait(Exception):
@@ -65,3 +69,48 @@ class FairTurns:
                 turn.set_result(None)
                 return
         self.free += 1
+
+
+class Slices:
+    """Slices of what would hold the loop for long: all together hold it for a while in each of its turns."""
+
+    __slots__ = ("_ends_at", "_waiting")
+
+    def __init__(self) -> None:
+        #: By `perf_counter`; None before anything was begun in the present turn of the loop.
+        self._ends_at: float | None = None
+        self._waiting: deque[Callable[[], None] | asyncio.Future[None]] = deque()
+
+    @property
+    def over(self) -> bool:
+        """Whether what is not begun yet should wait. Asking begins a turn, if there is none."""
+        now = perf_counter()
+        if self._ends_at is None:
+            self._ends_at = now + _TURN_SECONDS
+            asyncio.get_running_loop().call_soon(self._next)
+        return now > self._ends_at
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Have a piece of work done in a later turn, behind all that waits already."""
+        self._waiting.append(work)
+        if self._ends_at is None:
+            self._ends_at = perf_counter()
+            asyncio.get_running_loop().call_soon(self._next)
+
+    async def begun(self) -> None:
+        """Wait for a turn, unless the present one is not over."""
+        if self.over:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+
+    def _next(self) -> None:
+        self._ends_at = None
+        while self._waiting and not self.over:
+            work = self._waiting.popleft()
+            if not isinstance(work, asyncio.Future):
+                work()
+            elif not work.done():  # Else nobody waits for it any more.
+                # It is at work behind this, for a piece of unknown length.
+                work.set_result(None)
+                break

@@ -12,7 +12,7 @@ from core.kernel.addresses import network_of
 from core.kernel.clock import Clock, utc_now
 from core.kernel.errors import Unavailable
 from core.kernel.limits import Limits
-from core.kernel.turns import FairTurns, TooManyWait
+from core.kernel.turns import FairTurns, Slices, TooManyWait
 from core.kernel.validation import PHONE_CHECK, PUBLIC_URL
 from core.ports.coordination import RateLimiter
 from core.ports.images import ImageDecoder, ImageStore
@@ -84,6 +84,7 @@ class StoreParts:
         self.limits = limits or Limits()
         self.classic_open = classic_open
         self.clock = clock
+        self.slices = Slices()
         self._long_work = FairTurns(1, most=_MAX_WAITING, most_of_one=_MAX_WAITING_OF_NETWORK)
         self.agents = ConnectedAgents(hub.peers.tell_agents)
         self.cache = ReadCache(adapters.storage)

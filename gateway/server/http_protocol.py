@@ -1,7 +1,6 @@
 """uvicorn's HTTP/1.1 protocol, opened for direct writes, and with bounds on unfinished requests."""
 
 import asyncio
-from time import perf_counter
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -10,6 +9,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from core.kernel.errors import BadRequest, StoreError
+from core.kernel.turns import Slices
 from gateway.server.http_connection import HttpConnection, UnframedConnection, WritableProtocol
 from gateway.server.open_connections import OpenConnections
 from gateway.server.progress import PeerProgress
@@ -25,9 +25,8 @@ from protocols.http.connection import EXTENSION, REFUSAL
 from protocols.http.headers import Header
 from protocols.http.problems import HttpError
 
-#: Bytes that are parsed between two looks at the clock, and for how long at once: others are let in between.
+#: Bytes that are parsed between two looks at the clock.
 _SLICE_BYTES = 4096
-_TURN_SECONDS = 0.005
 #: What may wait to be parsed before the peer is not read from.
 _MAX_UNPARSED_BYTES = 64 * 1024
 #: A body that comes more slowly than this is not waited for without end, however steadily it drips.
@@ -74,9 +73,12 @@ class HttpProtocol(WritableProtocol):
     #: The call that answers now; others may wait behind it.
     _answering: HttpConnection | None = None
 
-    def __init__(self, *arguments: Any, open_connections: OpenConnections, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, open_connections: OpenConnections, slices: Slices, **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
         self._open_connections = open_connections
+        self._slices = slices
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -134,13 +136,15 @@ class HttpProtocol(WritableProtocol):
         else:
             self._parse(data)
 
-    def _parse(self, data: bytes) -> None:
-        """Parse for a while; the rest waits for a later turn of the loop, or for the requests before it."""
-        began = perf_counter()
+    def _parse(self, data: bytes, *, its_turn: bool = False) -> None:
+        """Parse a slice, and more while the turn of the loop is not over, which all connections share.
+
+        The rest waits for a later turn, or for the requests before it. ``its_turn``: the first slice may begin.
+        """
         for start in range(0, len(data), _SLICE_BYTES):
             if self._refused or self.transport.is_closing():
                 return
-            if self.pipeline or (start and perf_counter() - began > _TURN_SECONDS):
+            if self.pipeline or ((start or not its_turn) and self._slices.over):
                 self._unparsed = data[start:]
                 self.flow.pause_reading()
                 if not self.pipeline:
@@ -155,7 +159,7 @@ class HttpProtocol(WritableProtocol):
     def _parse_soon(self) -> None:
         if not self._turn_comes:
             self._turn_comes = True
-            self.loop.call_soon(self._next_turn)
+            self._slices.later(self._next_turn)
 
     def _next_turn(self) -> None:
         """Go on with what came and is not parsed yet."""
@@ -163,7 +167,7 @@ class HttpProtocol(WritableProtocol):
         if self.pipeline or self.transport.is_closing():
             return
         data, self._unparsed = self._unparsed, b""
-        self._parse(data)
+        self._parse(data, its_turn=True)
         if self._unparsed or self.transport.is_closing():
             return
         if self._end_waits:

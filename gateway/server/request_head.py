@@ -7,6 +7,7 @@ from functools import lru_cache
 from httptools import HttpParserError, HttpParserInvalidMethodError
 
 from core.kernel.errors import BadRequest, StoreError
+from core.kernel.validation import MAX_VALUES
 from protocols.http.headers import Header
 from protocols.http.problems import (
     HEADER_FIELDS_TOO_LARGE,
@@ -43,6 +44,8 @@ def fault_of_head(
             return fault
     if count > MAX_HEADER_FIELDS:
         return head_too_large()
+    if len(target) > MAX_VALUES and target.count(b"&") >= MAX_VALUES:
+        return BadRequest(f"The query of the URL has more than {MAX_VALUES} parts.")
     if method == "CONNECT":
         return HttpError(NOT_IMPLEMENTED, "This is not a proxy.")
     return BadRequest("The target * is for OPTIONS.") if target == b"*" and method != "OPTIONS" else None

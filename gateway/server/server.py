@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from core.kernel.addresses import TrustedProxies
+from core.kernel.turns import Slices
 from gateway.server.forwarded import ForwardedClients
 from gateway.server.http_protocol import HttpProtocol
 from gateway.server.listening import BACKLOG
@@ -230,10 +231,11 @@ async def _emptied(limit: float | None, *collections: Collection[object]) -> Non
 def _config(app: ASGIApp, options: ServerOptions, open_connections: OpenConnections) -> uvicorn.Config:
     if options.trusted_proxies:
         app = ForwardedClients(app, TrustedProxies(options.trusted_proxies))
+    slices = Slices()
     return uvicorn.Config(
         cast(Any, app),  # Starlette's and uvicorn's types for the same thing do not match.
-        http=cast(Any, partial(HttpProtocol, open_connections=open_connections)),
-        ws=WebSocketProtocol,
+        http=cast(Any, partial(HttpProtocol, open_connections=open_connections, slices=slices)),
+        ws=cast(Any, partial(WebSocketProtocol, slices=slices)),
         interface="asgi3",
         lifespan="on",
         ws_max_size=options.max_message_bytes,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -15,6 +14,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from core.kernel.errors import ErrorCode
+from core.kernel.turns import Slices
 from gateway.server.progress import PeerProgress
 from protocols.http.connection import EXTENSION
 from protocols.http.headers import request_id_of
@@ -41,10 +41,8 @@ GOING_AWAY, INVALID_DATA = 1001, 1007
 _READ_AHEAD_BYTES = 256 * 1024
 #: What a waiting frame takes besides its content.
 _FRAME_COST_BYTES = 256
-#: Bytes that are parsed between two looks at how much waits and at the clock, and for how long at once: others are let
-#: in between.
+#: Bytes that are parsed between two looks at how much waits and at the clock.
 _SLICE_BYTES = 4096
-_TURN_SECONDS = 0.005
 _ENDS = ("websocket.connect", "websocket.disconnect")
 
 
@@ -137,6 +135,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     #: Whether the peer broke the rules. What it had sent behind that may have been parsed already.
     _failed = False
 
+    def __init__(self, *arguments: Any, slices: Slices, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._slices = slices
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection from the HTTP protocol."""
         super().connection_made(transport)
@@ -226,20 +228,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         )
         return Response(kind.status, kind.title, headers, problem.body)
 
-    def _parse(self, data: bytes) -> None:
-        """Parse for a while, as much as the application should have waiting; no frame before the handshake is over."""
+    def _parse(self, data: bytes, *, its_turn: bool = False) -> None:
+        """Parse as much as the application should have waiting; no frame before the handshake is over.
+
+        It goes on while the turn of the loop is not over, which all connections share. ``its_turn``: a first slice may
+        begin.
+        """
         data, self._unparsed = self._unparsed + data, b""
         if self.handshake_initiated and not self.handshake_complete:
             self._unparsed = data
             if len(data) > _READ_AHEAD_BYTES:
                 self._pause_reading()
             return
-        began = perf_counter()
         for start in range(0, len(data), _SLICE_BYTES):
             if self.read_paused:
                 self._unparsed = data[start:]
                 return
-            if start and perf_counter() - began > _TURN_SECONDS:
+            if self.handshake_initiated and (start or not its_turn) and self._slices.over:
                 self._unparsed = data[start:]
                 self._parse_soon()
                 return
@@ -250,18 +255,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self._turn_comes:
             self._turn_comes = True
             self.transport.pause_reading()
-            self.loop.call_soon(self._next_turn)
+            self._slices.later(self._next_turn)
 
     def _next_turn(self) -> None:
         self._turn_comes = False
         if not self.read_paused:  # Else it goes on when the application has less to take.
-            self._go_on()
+            self._go_on(its_turn=True)
 
-    def _go_on(self) -> None:
+    def _go_on(self, *, its_turn: bool = False) -> None:
         """Parse what waits, and listen again behind it."""
         if self.transport.is_closing():
             return
-        self._parse(b"")
+        self._parse(b"", its_turn=its_turn)
         if not (self.read_paused or self._turn_comes or self.transport.is_closing()):
             self.transport.resume_reading()
 

@@ -18,7 +18,6 @@ Live (graphql-transport-ws on a WebSocket, graphql-sse as an event stream):
     ``operations``          what it has under way
     ``stream``              one client's event stream
     ``shared_executions``   one execution for all who ask the same with the same permissions
-    ``slices``              how the executions for events let others in between
 
 Both:
     ``door``                what the two share

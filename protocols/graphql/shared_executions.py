@@ -14,6 +14,7 @@ from core.hub import Batch
 from core.kernel.caller import Caller, Role
 from core.kernel.errors import Close, RateLimited
 from core.kernel.events import Event
+from core.kernel.turns import Slices
 from core.kernel.validation import check_params
 from core.live.commands import Subscribe
 from core.live.connection import Sink
@@ -22,7 +23,6 @@ from core.store.store import Store
 from protocols.graphql.context import RequestContext
 from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
 from protocols.graphql.feeds import FEEDS, Feed
-from protocols.graphql.slices import Slices
 
 #: Answers to events that are kept for subscribers who come to them later, and batches likewise.
 _MAX_ANSWERS, _MAX_BATCHES = 256, 2
@@ -250,7 +250,7 @@ class SharedExecutions:
     def __init__(self, store: Store, engine: Engine) -> None:
         self._store = store
         self._engine = engine
-        self._slices = Slices()
+        self._slices = store.slices
         self._shared: dict[object, SharedExecution] = {}
         #: What each caller follows, and how often.
         self._followed: dict[object, Counter[object]] = {}

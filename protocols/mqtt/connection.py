@@ -26,6 +26,7 @@ from protocols.mqtt.packets import (
     ProtocolError,
     ProtocolVersion,
     SubscribePacket,
+    TooManyItems,
     UnsupportedVersion,
 )
 from protocols.mqtt.server import MqttServer
@@ -40,8 +41,9 @@ _READ_AHEAD_BYTES = 256 * 1024
 _REST_SECONDS = 120.0
 #: What a waiting packet takes besides its content.
 _PACKET_COST_BYTES = 256
-#: The fixed header of PUBACK without a reason code.
+#: The fixed header of PUBACK without a reason code; how many of them are handled at once.
 _PUBACK = b"\x40\x02"
+_MAX_ACKNOWLEDGED_AT_ONCE = 1000
 #: A client is gone when it is silent for this many keep alive intervals (section 3.1.2.10).
 _KEEP_ALIVE_FACTOR = 1.5
 _VERSION_NAMES = {ProtocolVersion.V5_0: "5.0", ProtocolVersion.V3_1_1: "3.1.1"}
@@ -78,6 +80,8 @@ class Connection:
         self._handled: Packet | None = None
         #: Whether nothing is read.
         self._paused = False
+        #: Whether what was read is taken in a later turn of the loop, which comes by itself.
+        self._turn_comes = False
         self._worker: asyncio.Task[None] | None = None
         #: Drops a client that does not send CONNECT in time; later it is the keep alive timer.
         self._timer: asyncio.TimerHandle | None = loop.call_later(server.limits.login_seconds, network.abort)
@@ -107,15 +111,20 @@ class Connection:
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
+        self._take_in(data)
+
+    def _take_in(self, data: bytes, *, its_turn: bool = False) -> None:
         try:
             if self._connect is None and self._splitter.empty and data[:1] != b"\x10":
                 raise MalformedPacket("the first packet is not CONNECT")
             self._splitter.add(self._without_acknowledgements(data))
-            self._read()
+            self._read(its_turn=its_turn)
         except PacketTooLarge:
             self._reject(DisconnectReasonCode.PACKET_TOO_LARGE, "The packet is too large.")
         except UnsupportedVersion:
             self._refuse(ConnAckReasonCode.UNSUPPORTED_PROTOCOL_VERSION, "")
+        except TooManyItems as error:
+            self._reject(DisconnectReasonCode.QUOTA_EXCEEDED, str(error))
         except ProtocolError as error:
             self._reject(DisconnectReasonCode.PROTOCOL_ERROR, str(error))
         except MalformedPacket as error:
@@ -124,17 +133,39 @@ class Connection:
             log.exception("a packet failed")
             self._fail()
 
-    def _read(self) -> None:
-        """Take packets while not too much waits; then nothing more is read either."""
-        while not self._writer.ended:
+    def _read(self, *, its_turn: bool = False) -> None:
+        """Take packets while not too much waits; then nothing more is read either.
+
+        It goes on while the turn of the loop is not over, which all connections share. ``its_turn``: a first packet may
+        be taken.
+        """
+        while not (self._writer.ended or self._splitter.empty):
             if self._ahead_bytes > _READ_AHEAD_BYTES:
                 self._paused = True
                 self._network.pause_reading()
                 return
+            if not its_turn and self._server.slices.over:
+                self._read_soon()
+                return
+            its_turn = False
             packet = self._splitter.next()
             if packet is None:
                 return
             self._take(packet)
+
+    def _read_soon(self) -> None:
+        """Go on in a later turn of the loop, and listen no further until then."""
+        if not self._turn_comes:
+            self._turn_comes = True
+            self._network.pause_reading()
+            self._server.slices.later(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn_comes = False
+        if not (self._paused or self._releasing):  # Else it goes on when less waits, or not at all.
+            self._go_on(its_turn=True)
+        if self._gone and self._worker is None:
+            self._handle_rest()
 
     def _go_on_reading(self) -> None:
         """Read again when enough has been handled of what waited."""
@@ -142,9 +173,13 @@ class Connection:
             self._paused = False
             # What the client has sent meanwhile has not been looked at.
             self._last_received = asyncio.get_running_loop().time()
-            self.data_received(b"")
-            if not self._paused and not self._writer.ended:
-                self._network.resume_reading()
+            self._go_on()
+
+    def _go_on(self, *, its_turn: bool = False) -> None:
+        """Take what waits, and listen again behind it."""
+        self._take_in(b"", its_turn=its_turn)
+        if not (self._paused or self._turn_comes or self._writer.ended):
+            self._network.resume_reading()
 
     def _without_acknowledgements(self, data: bytes) -> bytes:
         """Handle at once what busy subscribers send most: PUBACK in its shortest form, one behind the other."""
@@ -153,7 +188,8 @@ class Connection:
             return data
         position = 0
         packet_ids = []
-        while data[position : position + 2] == _PUBACK and position + 4 <= len(data):
+        end = min(len(data), _MAX_ACKNOWLEDGED_AT_ONCE * 4)
+        while data[position : position + 2] == _PUBACK and position + 4 <= end:
             packet_ids.append(data[position + 2] << 8 | data[position + 3])
             position += 4
         if packet_ids:
@@ -285,12 +321,13 @@ class Connection:
         if self._client is not None:
             self._client.gone()
         self._gone = True
-        if self._worker is None or self._writer.ended:
+        if (self._worker is None and not self._turn_comes) or self._writer.ended:
             self._leave()
             return
         self._set_timer(asyncio.get_running_loop().call_later(_REST_SECONDS, self._leave))
-        if isinstance(self._handled, SubscribePacket) or (
-            isinstance(self._handled, ConnectPacket) and not self._waiting
+        if self._worker is not None and (
+            isinstance(self._handled, SubscribePacket)
+            or (isinstance(self._handled, ConnectPacket) and not (self._waiting or self._turn_comes))
         ):
             self._worker.cancel()  # Of no use to a client that has gone.
 
@@ -298,7 +335,7 @@ class Connection:
         """Go on for a client that has gone."""
         if self._waiting and not self._releasing:
             self._worker = asyncio.create_task(self._work())
-        else:
+        elif not self._turn_comes:
             self._leave()
 
     def _leave(self) -> None:

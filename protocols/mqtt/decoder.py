@@ -34,6 +34,7 @@ from protocols.mqtt.primitives import (
     UNSUBSCRIBE_PROPERTIES,
     WILL_PROPERTIES,
     PacketReader,
+    check_count,
 )
 
 #: What the flags of the fixed header must be (section 2.1.3); those of PUBLISH have a meaning.
@@ -197,6 +198,7 @@ def _subscribe(reader: PacketReader) -> SubscribePacket:
         if one.no_local and topic_filter.startswith("$share/"):
             raise ProtocolError("no local on a shared subscription")
         requested.append(one)
+        check_count(requested)
     if not requested:
         raise ProtocolError("SUBSCRIBE without a filter")
     return SubscribePacket(packet_id, tuple(requested), properties)
@@ -209,6 +211,7 @@ def _unsubscribe(reader: PacketReader) -> UnsubscribePacket:
     topic_filters = []
     while reader.left:
         topic_filters.append(reader.text())
+        check_count(topic_filters)
     if not topic_filters:
         raise ProtocolError("UNSUBSCRIBE without a filter")
     return UnsubscribePacket(packet_id, tuple(topic_filters))

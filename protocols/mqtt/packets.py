@@ -62,6 +62,10 @@ class ProtocolError(MalformedPacket):
     """A well-formed packet that is not allowed here, or has a value that is not allowed (section 4.13)."""
 
 
+class TooManyItems(MalformedPacket):
+    """A packet has more filters or user properties than are read."""
+
+
 class UnsupportedVersion(MalformedPacket):
     """CONNECT names a protocol version that is not served."""
 

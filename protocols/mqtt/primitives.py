@@ -1,8 +1,9 @@
 """Data types (MQTT 5.0, section 1.5) and properties (2.2.2), read from the bytes of a packet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from core.kernel.validation import MAX_VALUES
 from protocols.mqtt.packets import (
     NO_PROPERTIES,
     MalformedPacket,
@@ -10,6 +11,7 @@ from protocols.mqtt.packets import (
     Property,
     ProtocolError,
     ProtocolVersion,
+    TooManyItems,
 )
 
 #: A variable byte integer has the fewest bytes that it needs (MQTT 5.0, section 1.5.5).
@@ -92,6 +94,7 @@ class PacketReader:
         Raises:
             MalformedPacket: one is not ``allowed`` in this packet.
             ProtocolError: one occurs twice, or has a value that is not allowed.
+            TooManyItems: there are more user properties than are read.
         """
         if self.version is ProtocolVersion.V3_1_1:
             return NO_PROPERTIES
@@ -107,6 +110,7 @@ class PacketReader:
                 raise MalformedPacket(f"property {number} does not belong here")
             if number == Property.USER_PROPERTY:
                 user.append((block.text(), block.text()))
+                check_count(user)
             elif number in values:
                 raise ProtocolError(f"property {number} is there twice")
             else:
@@ -117,6 +121,16 @@ class PacketReader:
         """See that nothing follows."""
         if self.left:
             raise MalformedPacket("a packet goes on behind its end")
+
+
+def check_count(items: Sequence[object]) -> None:
+    """See that a packet has no more than there may be.
+
+    Raises:
+        TooManyItems: it has.
+    """
+    if len(items) > MAX_VALUES:
+        raise TooManyItems(f"A packet has at most {MAX_VALUES} filters or user properties.")
 
 
 def _flag(reader: PacketReader) -> int:

@@ -32,6 +32,7 @@ class MqttServer:
         self.sessions = sessions
         self.store = sessions.store
         self.limits = limits
+        self.slices = self.store.slices
         self.durable_sessions = DurableSessions(self.store)
         self.session_keeper = SessionKeeper(self.durable_sessions)
         self.shared_subscriptions = SharedSubscriptions()

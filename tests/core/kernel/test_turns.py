@@ -1,10 +1,11 @@
-"""Turns at what only a few can use at once."""
+"""Turns at what only a few can use at once, and slices of the loop."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from core.kernel.turns import FairTurns, TooManyWait
+from core.kernel.turns import FairTurns, Slices, TooManyWait
 from tests.waiting import eventually
 
 
@@ -58,3 +59,31 @@ async def test_a_failure_frees_the_place() -> None:
         async with turns.turn("a"):
             raise ZeroDivisionError
     await eventually(lambda: turns.free == 1)
+
+
+async def test_slices_of_many_take_turns_and_each_lets_others_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)
+    slices, done = Slices(), list[str]()
+
+    def work(name: str, times: int) -> None:
+        done.append(name)
+        if times > 1:
+            slices.later(partial(work, name, times - 1))
+
+    assert [slices.over, slices.over] == [False, True]
+    for name in "abc":
+        slices.later(partial(work, name, 3))
+    turns = 0
+    while len(done) < 9:
+        before, turns = len(done), turns + 1
+        await asyncio.sleep(0)
+        assert len(done) <= before + 1
+    assert done == list("abcabcabc")
+    assert turns >= 9
+
+
+async def test_what_waits_for_a_later_turn_gets_it_where_none_was_begun() -> None:
+    slices, done = Slices(), list[int]()
+    slices.later(lambda: done.append(1))
+    assert not done
+    await eventually(lambda: done == [1])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from core.kernel.validation import MAX_VALUES
 from gateway.server.request_head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from protocols.http.connection import connection_of
 from protocols.http.cors import NO_PAGES
@@ -95,6 +96,16 @@ async def test_empty_lines_are_bounded() -> None:
         for _ in range(MAX_HEAD_BYTES // 1024 + 1):
             client.send(b"\r\n" * 512)
         assert (await problem_of(client))["status"] == 431
+
+
+async def test_the_parts_of_a_query_are_counted() -> None:
+    async with serving(Echo()) as running, connected(running.port) as client:
+        query = b"a=b&" * (MAX_VALUES - 1)
+        client.send(b"GET /x?%ba=b HTTP/1.1\r\nHost: test\r\n\r\n" % query)
+        assert (await answer_of(client))[0] == 200
+        client.send(b"GET /x?%ba=b&a=b HTTP/1.1\r\nHost: test\r\n\r\n" % query)
+        problem = await problem_of(client)
+        assert (problem["status"], problem["instance"]) == (400, "/x")
 
 
 async def test_header_fields_are_counted() -> None:

@@ -347,7 +347,7 @@ async def test_requests_behind_others_are_not_even_parsed() -> None:
 async def test_pipelined_requests_are_answered_in_order_however_they_are_parsed(
     monkeypatch: pytest.MonkeyPatch, turn_seconds: float
 ) -> None:
-    monkeypatch.setattr("gateway.server.http_protocol._TURN_SECONDS", turn_seconds)
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", turn_seconds)
     app = Numbers()
     app.over.set()
     # Each body counts for its path, so that one that is cut off or read twice is found out.
@@ -364,7 +364,7 @@ async def test_pipelined_requests_are_answered_in_order_however_they_are_parsed(
 
 
 async def test_others_are_let_in_while_a_burst_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.server.http_protocol._TURN_SECONDS", 0.0)
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)
     app = Numbers()
     async with serving(app) as running, connected(running.port) as client:
         client.send(numbered(0, b"x")[:-1])

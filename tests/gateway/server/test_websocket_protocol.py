@@ -470,7 +470,7 @@ async def test_what_breaks_the_rules_is_told_so_whenever_it_comes(
 async def test_a_burst_is_taken_in_order_however_it_is_parsed(
     monkeypatch: pytest.MonkeyPatch, turn_seconds: float
 ) -> None:
-    monkeypatch.setattr("gateway.server.websocket_protocol._TURN_SECONDS", turn_seconds)
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", turn_seconds)
     calls = Calls()
     async with serving(calls) as running, connected(running.port) as client:
         await client.upgrade()
@@ -480,7 +480,7 @@ async def test_a_burst_is_taken_in_order_however_it_is_parsed(
 
 
 async def test_a_burst_behind_the_end_lets_others_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.server.websocket_protocol._TURN_SECONDS", 0.0)
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)
     calls = Calls()
     async with serving(calls) as running, connected(running.port) as client:
         await client.upgrade()

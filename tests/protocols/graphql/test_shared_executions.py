@@ -163,7 +163,7 @@ def own(number: int) -> str:
 
 
 async def test_many_executions_let_others_in_between(node: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.graphql.slices._TURN_SECONDS", 0.0)  # One piece of work in each.
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)  # One piece of work in each.
     async with member(node) as client:
         for number in range(20):
             await client.subscribe(str(number), own(number), topics=["pets/#"])
@@ -180,7 +180,7 @@ async def test_many_executions_let_others_in_between(node: Live, monkeypatch: py
 
 async def test_many_events_at_once_let_others_in_between(node: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     await node.happen(*range(100))
-    monkeypatch.setattr("protocols.graphql.slices._TURN_SECONDS", 0.0)
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)
     async with member(node) as client, member(node) as other:
         for one in (client, other):
             await one.subscribe("1", topics=["pets/#"], after="earliest")

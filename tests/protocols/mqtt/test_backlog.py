@@ -187,7 +187,37 @@ async def test_no_more_is_parsed_at_once_than_may_wait(
         node.sessions.close_all(Close(CloseReason.REVOKED))
 
 
-async def test_what_a_client_sent_before_it_left_is_handled_goodbye_included(node: MqttNode) -> None:
+async def test_a_burst_lets_others_in(node: MqttNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn = 0
+    parsed: list[int] = []
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def noted(*given: Any) -> Any:
+        parsed.append(turn)
+        return decode_packet(*given)
+
+    async with node.client() as client:
+        monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)  # One packet in each.
+        monkeypatch.setattr("protocols.mqtt.connection.decode_packet", noted)
+        counting = asyncio.create_task(count_turns())
+        client.send(b"\xc0\x00" * 50)
+        for _ in range(50):
+            await client.expect(mqtt5.PingRespPacket)
+        counting.cancel()
+    assert len(parsed) >= 50
+    assert max(parsed.count(one) for one in parsed) <= 2
+
+
+@pytest.mark.parametrize("turn_seconds", [0.0, 0.005])
+async def test_what_a_client_sent_before_it_left_is_handled_goodbye_included(
+    node: MqttNode, monkeypatch: pytest.MonkeyPatch, turn_seconds: float
+) -> None:
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", turn_seconds)
     async with collar(node) as (device, topic, watcher):
         login = {"username": device.username, "password": device.password}
         will = mqtt5.Will(topic, payload=READING % 255)

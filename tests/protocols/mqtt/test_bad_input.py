@@ -6,10 +6,12 @@ from collections.abc import Iterator
 import mqtt5
 import pytest
 
+from core.kernel.validation import MAX_VALUES
 from protocols.mqtt.decoder import decode_connect, decode_packet, protocol_version_of
 from protocols.mqtt.framing import PacketSplitter, PacketTooLarge
 from protocols.mqtt.packets import MalformedPacket, ProtocolVersion
 from tests.protocols.mqtt.node import MqttNode
+from tests.protocols.mqtt.raw import text, varint
 from tests.waiting import eventually
 
 CONNECT = mqtt5.ConnectPacket("", clean_start=True).write()
@@ -27,7 +29,18 @@ SEEDS = [
     mqtt5.PubRelPacket(4, reason_code=mqtt5.PubRelReasonCode.PACKET_ID_NOT_FOUND).write(),
     mqtt5.PubAckPacket(4, reason_str="why").write(),
 ]
-MALFORMED, PROTOCOL_ERROR, TOO_LARGE = 129, 130, 149
+MALFORMED, PROTOCOL_ERROR, TOO_LARGE, QUOTA_EXCEEDED = 129, 130, 149, 151
+
+
+def packet(first: int, body: bytes) -> bytes:
+    """A packet with this content."""
+    return bytes((first,)) + varint(len(body)) + body
+
+
+def user_properties(count: int) -> bytes:
+    """The properties of a packet, so many and no others."""
+    properties = (b"\x26" + text("a") + text("b")) * count
+    return varint(len(properties)) + properties
 
 
 def mutated(seed: bytes, chance: random.Random) -> bytes:
@@ -110,6 +123,9 @@ def test_a_packet_is_read_however_it_is_cut(seed: bytes) -> None:
         (b"\x50\x02\x00\x01", PROTOCOL_ERROR),  # PUBREC without a message
         (b"\xe0\x02\x07\x00", MALFORMED),  # a reason code that does not exist
         (b"\xe0\x07\x00\x05\x11\x00\x00\x00\x05", PROTOCOL_ERROR),  # a session that was to end
+        (packet(0x30, text("a") + user_properties(MAX_VALUES + 1)), QUOTA_EXCEEDED),
+        (packet(0x82, b"\0\1\0" + (text("a") + b"\0") * (MAX_VALUES + 1)), QUOTA_EXCEEDED),
+        (packet(0xA2, b"\0\1\0" + text("a") * (MAX_VALUES + 1)), QUOTA_EXCEEDED),
     ],
 )
 async def test_what_is_not_mqtt_ends_its_connection_with_the_reason_and_no_other(
@@ -207,3 +223,11 @@ async def test_version_3_may_write_a_length_with_more_bytes_than_it_needs(node: 
         assert await client.bytes_of_next() == b"\x20\x02\x00\x00"
         client.send(b"\xc0\x80\x00")
         assert await client.bytes_of_next() == b"\xd0\x00"
+
+
+async def test_as_much_as_a_packet_may_hold_is_read(node: MqttNode) -> None:
+    async with node.client() as client:
+        client.send(packet(0x82, b"\0\1" + user_properties(MAX_VALUES) + text("pets/#") + b"\0"))
+        assert [int(code) for code in (await client.expect(mqtt5.SubAckPacket)).reason_codes] == [0]
+        client.send(packet(0xA2, b"\0\1\0" + text("a") * MAX_VALUES))
+        assert len((await client.expect(mqtt5.UnsubAckPacket)).reason_codes) == MAX_VALUES
