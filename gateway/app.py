@@ -20,7 +20,7 @@ from protocols.graphql.socket import GraphqlSocket
 from protocols.grpc.adapter import GrpcDoor
 from protocols.http.cors import Cors
 from protocols.http.no_door import WebSocketsOnly
-from protocols.http.pages import Assets
+from protocols.http.pages import Assets, Console
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.oauth.adapter import OauthDoor
@@ -47,6 +47,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
         SchemaText.path: Mount("graphql", SchemaText(origins=origins)),
+        Console.path: Mount("pages", Console(demo=settings.demo)),
         **dict.fromkeys(assets.paths, Mount("pages", assets)),
         **dict.fromkeys(oauth.paths, Mount("oauth", oauth)),
         **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio, lasting=True)),

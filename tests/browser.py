@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
@@ -65,9 +66,9 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def visit(site: str, browser: Browser) -> AsyncIterator[Visit]:
-    """A person who visits one site; no page may have complained at the end."""
-    context = await browser.new_context()
+async def visit(site: str, browser: Browser, **options: Any) -> AsyncIterator[Visit]:
+    """A person who visits one site; no page may have complained at the end. ``options`` are those of the context."""
+    context = await browser.new_context(**options)
     context.set_default_timeout(TIMEOUT_SECONDS * 1000)
     visit = Visit(site, context)
     try:

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -20,6 +21,14 @@ const compressed: Plugin = {
   },
 };
 
+/** The versions of the clients that the console has, for its footer. */
+const versions = Object.fromEntries(
+  ["preact", "socket.io-client", "graphql-ws", "mqtt"].map((name) => [
+    name,
+    JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url), "utf8")).version,
+  ]),
+);
+
 // What is built lies as it is addressed, so that pages name their assets relative to themselves, under whatever path a
 // proxy shows the gateway.
 export default defineConfig({
@@ -27,6 +36,7 @@ export default defineConfig({
   publicDir: false,
   // The gateway puts another nonce in its place each time.
   html: { cspNonce: "NONCE" },
+  define: { __VERSIONS__: versions },
   plugins: [compressed],
   build: {
     outDir: "../protocols/http/built",
@@ -40,7 +50,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
-      input: ["v1/graphql.html"],
+      input: ["index.html", "v1/graphql.html"],
       // Libraries mark modules for React's servers, of which there is none.
       checks: { moduleLevelDirective: false },
     },

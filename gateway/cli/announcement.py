@@ -48,6 +48,7 @@ def entries(ports: BoundPorts) -> Iterator[Entry]:
     http, ws, grpc = ports.http.url(), ports.http.url("ws"), ports.grpc.url("grpc")
     petstore, websockets, python = (_program(name) for name in ("petstore", "websockets", "python"))
     name, password, *_ = ACCOUNTS[0]
+    yield Entry("Console", f"{http}/")
     yield Entry("REST", f"{http}/v1", (f"curl '{http}/v1/pets?limit=3'",))
     yield Entry("Classic Petstore", f"{http}/api/v3", (f"curl {http}/api/v3/pet/1",))
     yield Entry("Swagger UI", f"{http}/v1/swagger-ui.html")

@@ -2,11 +2,16 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from functools import cache
+from html import escape
+from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 from starlette.types import Receive, Scope, Send
 
+from core.models.catalogue import EVENTS
 from protocols.http.cors import NO_PAGES
 from protocols.http.exchange import Exchange
 from protocols.http.headers import accepts
@@ -35,22 +40,51 @@ _NOT_BUILT = b"This gateway was installed without its pages: `make pages` builds
 
 
 class Page:
-    """A page: ``file`` is where it was built. ``more``: what it needs of its policy beside what all pages have."""
+    """A page: ``file`` is where it was built. ``more``: what it needs of its policy beside what all pages have.
 
-    def __init__(self, file: str, *, more: bytes = b"") -> None:
+    ``values``: what is put in the place of words of the page, within attributes.
+    """
+
+    def __init__(
+        self, file: str, *, more: bytes = b"", values: Mapping[bytes, str] = MappingProxyType({})
+    ) -> None:
         self._file = _BUILT / file
         self._policy = _POLICY + (b"; " + more if more else b"")
+        self._values = tuple((word, escape(value).encode()) for word, value in values.items())
 
     def response(self) -> Response:
         """The page, with a nonce of its own."""
         content = _page(self._file)
         if content is None:
             return Response(503, _NOT_BUILT, b"text/plain; charset=utf-8")
+        for word, value in self._values:
+            content = content.replace(word, value)
         nonce = secrets.token_urlsafe(16).encode()
         headers = ((b"content-security-policy", self._policy % nonce),)
         return Response(
             200, content.replace(_NONCE, nonce), b"text/html; charset=utf-8", headers, b"no-cache"
         )
+
+
+class Console:
+    """``/``: the live console. ``demo``: whether it offers the demo's accounts."""
+
+    path = "/"
+
+    def __init__(self, *, demo: bool) -> None:
+        values = {
+            b"PETSTORE_DEMO": "true" if demo else "false",
+            b"PETSTORE_EVENTS": " ".join(EVENTS),
+            b"PETSTORE_VERSION": version("petstore-gateway"),
+        }
+        self._page = Page("index.html", values=values)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give the page."""
+        await Exchange(scope, receive, send, NO_PAGES).run(self._answer, methods=("GET", "HEAD", "OPTIONS"))
+
+    async def _answer(self, exchange: Exchange) -> Response:  # noqa: ARG002 - for everybody
+        return self._page.response()
 
 
 class Assets:

@@ -17,7 +17,7 @@ from protocols.http.response import Response
 from protocols.http.routing import Place, Routes
 from protocols.rest.bindings import BINDINGS
 from protocols.rest.endpoint import Endpoint
-from protocols.rest.pages import Entrance, Pages
+from protocols.rest.pages import Pages
 from protocols.rest.wire import MERGE_PATCH
 
 
@@ -52,7 +52,6 @@ class RestDoor:
                 self._routes.add(binding.method, path, endpoint)
         for path in pages.paths:
             self._routes.add("GET", path, pages)
-        self._routes.add("GET", "/", Entrance())
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one HTTP request."""

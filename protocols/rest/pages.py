@@ -112,17 +112,6 @@ _Plain.add_implicit_resolver(
 )
 
 
-class Entrance:
-    """``/``: leads people to where they can try the store out."""
-
-    cost: ClassVar[int] = 0
-    tenant_in_query = False
-
-    async def __call__(self, caller: Caller, exchange: Exchange, values: list[str]) -> Response:  # noqa: ARG002 - for everybody
-        """Send them there; relative, so that it holds under whatever path a proxy shows the gateway."""
-        return Response(303, headers=((b"location", b"v1/swagger-ui.html"),))
-
-
 class Pages:
     """Serves the documents ``/v1/{name}.json`` and ``.yaml``, each made when somebody first asks for it.
 

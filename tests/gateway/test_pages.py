@@ -51,7 +51,7 @@ async def test_swagger_ui_shows_the_classic_document_in_its_own_name(
 
 async def test_swagger_ui_is_authorized_by_oauth_and_calls(gateway: Gateway, browser: Browser) -> None:
     async with visit(gateway.url, browser) as somebody:
-        page = await somebody.open(f"{gateway.url}/")
+        page = await somebody.open(f"{gateway.url}/v1/swagger-ui.html")
         await expect(page.locator("nav [aria-current=page]")).to_have_text("REST")
         await page.get_by_role("button", name="Authorize").first.click()
         flow = page.locator(".auth-container", has_text="authorizationCode")

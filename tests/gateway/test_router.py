@@ -30,7 +30,7 @@ from gateway.router import Mount, Router
 from gateway.server.listening import listen, socket_port
 from gateway.settings import Settings
 from protocols.http.connection import EXTENSION
-from protocols.http.pages import Assets
+from protocols.http.pages import Assets, Console
 from tests.gateway.server.serving import connected, serving
 from tests.protocols.mqtt.raw import Raw
 from tests.waiting import eventually
@@ -189,7 +189,7 @@ async def test_pages_of_origins_that_are_not_named_open_no_websocket(opened: Ope
 
 
 #: Pages that people see, and what they load: those of other origins get to read none.
-FOR_PEOPLE = {"/v1/oauth/device", "/v1/oauth/authorize", "/v1/oauth/style.css", *Assets().paths}
+FOR_PEOPLE = {Console.path, "/v1/oauth/device", "/v1/oauth/authorize", "/v1/oauth/style.css", *Assets().paths}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "BREW"])
@@ -200,7 +200,6 @@ async def test_every_response_of_every_door_has_the_same_common_headers(opened: 
         f"/v1/pets/{new_id()}",
         "/v1/openapi.json",
         "/v1/nothing",
-        "/",
         "/v1/login",
     ]
     sent = {

@@ -417,11 +417,6 @@ async def test_swagger_ui_needs_nothing_from_elsewhere(door: Door) -> None:
     assert (await client.post("/v1/swagger-ui.html")).status_code == 405
 
 
-async def test_the_front_door_leads_to_where_one_can_try_it_out(door: Door) -> None:
-    answer = await door.client().get("/")
-    assert (answer.status_code, answer.headers["location"]) == (303, "v1/swagger-ui.html")
-
-
 @pytest.mark.parametrize(
     ("path", "place"),
     [
