@@ -15,10 +15,12 @@ from protocols.advisor.adapter import AdvisorDoor
 from protocols.classic.adapter import ClassicDoor
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door as Graphql
-from protocols.graphql.pages import SchemaText
+from protocols.graphql.schema import schema_text
 from protocols.graphql.socket import GraphqlSocket
 from protocols.grpc.adapter import GrpcDoor
+from protocols.grpc.archive import proto_archive
 from protocols.http.cors import Cors
+from protocols.http.downloads import Download
 from protocols.http.no_door import WebSocketsOnly
 from protocols.http.pages import Assets, Console
 from protocols.mqtt.adapter import MqttDoor
@@ -37,6 +39,10 @@ def build_app(node: Node, access: AccessLog) -> Router:
     limits, origins = settings.limits, settings.allowed_origins
     graphql = Graphql(sessions, limits)
     assets = Assets()
+    sdl = Download(
+        "/v1/schema.graphql", b"text/plain; charset=utf-8", lambda: schema_text().encode(), origins=origins
+    )
+    proto = Download("/v1/proto.zip", b"application/zip", proto_archive, origins=origins)
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
     well_known = WellKnown(node.signer, store.public_url, [trusted.issuer for trusted in settings.issuers])
@@ -46,7 +52,8 @@ def build_app(node: Node, access: AccessLog) -> Router:
         **dict.fromkeys(AdvisorDoor.paths, Mount("advisor", AdvisorDoor(sessions, origins=origins))),
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
-        SchemaText.path: Mount("graphql", SchemaText(origins=origins)),
+        sdl.path: Mount("graphql", sdl),
+        proto.path: Mount("grpc", proto),
         Console.path: Mount("pages", Console(demo=settings.demo)),
         **dict.fromkeys(assets.paths, Mount("pages", assets)),
         **dict.fromkeys(oauth.paths, Mount("oauth", oauth)),

@@ -1,4 +1,7 @@
-"""Python code generated from the files in proto/, for `make contracts`; the server does not need the compiler."""
+"""Python code generated from the files in proto/, for `make contracts`; the server does not need the compiler.
+
+The files themselves go with the code, for the server to hand them out wherever it is installed.
+"""
 
 import subprocess
 import sys
@@ -9,7 +12,8 @@ _PACKAGE = "protocols.grpc._generated"
 
 
 def generated_code(root: Path) -> dict[str, str]:
-    """The modules of messages and stubs, by their paths below ``root``, the repository.
+    """The modules of messages and stubs and the files that they are made of, by their paths below ``root``, the
+    repository.
 
     The compiler writes imports by the paths of the .proto files below proto/; they are changed to those of the
     modules.
@@ -18,6 +22,7 @@ def generated_code(root: Path) -> dict[str, str]:
     sources = sorted(str(path.relative_to(proto)) for path in proto.rglob("*.proto"))
     folder = _PACKAGE.replace(".", "/")
     code = {f"{folder}/__init__.py": '"""Made from proto/ by `make contracts`; never written by hand."""\n'}
+    code |= {f"{folder}/{source}": (proto / source).read_text(encoding="utf-8") for source in sources}
     with TemporaryDirectory() as out:
         subprocess.run(  # noqa: S603 - the compiler of this environment, on files of this repository
             [

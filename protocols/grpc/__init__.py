@@ -10,6 +10,7 @@
 ``advisor``   the advisor's answers, token by token
 ``wire``      messages and the store's values, translated into one another
 ``errors``    how the store's errors look: statuses with details
+``archive``   the .proto files, to be downloaded
 
 ``_generated`` is what ``make contracts`` makes of ``proto/``.
 """

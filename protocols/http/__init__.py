@@ -15,6 +15,7 @@ Requests and responses:
     ``error_data``   errors in JSON messages
     ``no_door``      answers to what is for no door
     ``pages``        pages for people, and what they load, as `web/` builds them
+    ``downloads``    documents of a door for programs
 
 Sockets and streams:
     ``sockets``      one client's WebSocket, from its acceptance to its end
