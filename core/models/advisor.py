@@ -146,6 +146,34 @@ class CompletionDraft(_Open):
         return self
 
 
+class CompletionUsage(Model):
+    """The tokens of a completion."""
+
+    prompt_tokens: int
+    """Tokens of the conversation."""
+    completion_tokens: int
+    """Tokens of the answer."""
+    total_tokens: int
+    """Both together."""
+
+
+class CompletionPart(Model):
+    """A part of the advisor's answer. The last one has no text, but why the answer ends, and the tokens."""
+
+    id: str
+    """The completion's id, the same in every part."""
+    model: AdvisorModel
+    """Who answers."""
+    created_at: Timestamp
+    """When the answer was begun."""
+    text: str = ""
+    """The next text of the answer."""
+    finish_reason: str | None = None
+    """Why the answer ends: `stop`, or `length` when it was cut at the tokens asked for."""
+    usage: CompletionUsage | None = None
+    """The tokens, in the last part."""
+
+
 class Completion(Model):
     """The advisor's message. Tokens are those of the language model that answers, or words, numbers and single other
     characters."""

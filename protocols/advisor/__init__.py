@@ -1,9 +1,8 @@
 """The advisor door: POST /v1/chat/completions and GET /v1/models, in the shape of OpenAI's API.
 
-``adapter``     one request: a completion whole or as a stream, or the models
-``stream``      a completion as Server-Sent Events
-``attendance``  whether somebody still waits for it
-``wire``        what is read and written: members in both spellings, chunks
-``errors``      problems that carry OpenAI's error too
-``openapi``     what the OpenAPI document says of the door
+``adapter``   one request: a completion whole or as a stream, or the models
+``stream``    a completion as Server-Sent Events
+``wire``      what is read and written: members in both spellings, chunks
+``errors``    problems that carry OpenAI's error too
+``openapi``   what the OpenAPI document says of the door
 """

@@ -10,10 +10,10 @@ from core.live.sessions import Sessions
 from core.models.advisor import CompletionDraft
 from core.services.advisor.completions import COMPLETE_CHAT, LIST_MODELS, STREAM_CHAT, prepare
 from core.store.store import Call
-from protocols.advisor.attendance import attended
 from protocols.advisor.errors import refusal_of, tell
 from protocols.advisor.stream import serve_stream
 from protocols.advisor.wire import completion_body, known_members, models_body
+from protocols.http.attendance import attended
 from protocols.http.cors import Cors
 from protocols.http.exchange import Exchange
 from protocols.http.json_body import JSON, read_json

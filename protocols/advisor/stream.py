@@ -6,9 +6,9 @@ from itertools import islice
 from core.kernel.errors import Closed, StoreError
 from core.live.connection import ClientConnection
 from core.services.advisor.completions import CompletionStream
-from protocols.advisor.attendance import Attendance
 from protocols.advisor.errors import breaking_off, closing
 from protocols.advisor.wire import Blocks, block
+from protocols.http.attendance import Attendance
 from protocols.http.connection import connection_of
 from protocols.http.exchange import Exchange
 from protocols.http.headers import Header

@@ -16,6 +16,7 @@ By request and response (GraphQL over HTTP):
 Live (graphql-transport-ws on a WebSocket, graphql-sse as an event stream):
     ``socket``              one client on a WebSocket
     ``operations``          what it has under way
+    ``completions``         answers of the advisor
     ``stream``              one client's event stream
     ``shared_executions``   one execution for all who ask the same with the same permissions
 

@@ -6,12 +6,13 @@ from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
 from core.kernel.errors import BadRequest, StoreError, UnsupportedMediaType
+from protocols.graphql.completions import COMPLETION
 from protocols.graphql.context import RequestContext
 from protocols.graphql.door import Door
 from protocols.graphql.errors import error_entry
 from protocols.graphql.execution import Refused, encode
 from protocols.graphql.pages import GRAPHIQL, wants_page
-from protocols.graphql.stream import serve_answer, serve_stream
+from protocols.graphql.stream import serve_answer, serve_completion, serve_stream
 from protocols.graphql.wire import (
     EVENT_STREAM,
     JSON,
@@ -67,7 +68,12 @@ class GraphqlDoor:
             if prepared.kind is OperationType.SUBSCRIPTION:
                 if not accepts_stream(headers.get(b"accept")) or exchange.method == "HEAD":
                     raise BadRequest("Subscriptions are for text/event-stream, or for graphql-transport-ws.")
-                await serve_stream(self._door, prepared, caller, exchange)
+                context = RequestContext(self._door.store, caller, exchange.request_id)
+                bound = self._door.engine.bind(prepared, context)
+                if bound.node.name.value == COMPLETION:
+                    await serve_completion(self._door, bound, exchange)
+                else:
+                    await serve_stream(self._door, prepared, bound, exchange)
                 return None
             context = RequestContext(self._door.store, caller, exchange.request_id)
             status = 200

@@ -15,4 +15,4 @@ class Door:
         self.store = sessions.store
         self.limits = limits
         self.engine = Engine(executable_schema())
-        self.shared_executions = SharedExecutions(sessions.store, self.engine)
+        self.shared_executions = SharedExecutions(sessions.store)

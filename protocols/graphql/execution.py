@@ -96,6 +96,14 @@ class Prepared(NamedTuple):
         return self.operation.operation
 
 
+class Bound(NamedTuple):
+    """A subscription that is bound to its variables: its one field, and the field's arguments."""
+
+    executor: Executor[RequestContext]
+    node: FieldNode
+    arguments: dict[str, Any]
+
+
 class Engine:
     """Executes requests on a schema.
 
@@ -185,6 +193,15 @@ class Engine:
         if isinstance(executor, list):
             raise Refused(*executor)
         return executor
+
+    def bind(self, prepared: Prepared, context: RequestContext) -> Bound:
+        """Bind a subscription to its variables.
+
+        Raises:
+            Refused: they are not what it declares, or a directive leaves its field out.
+        """
+        executor = self.build(prepared, context)
+        return Bound(executor, *root_field(executor))
 
     async def run(self, executor: Executor[RequestContext]) -> dict[str, Any]:
         """Execute a query or a mutation; gives the members of the answer."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -16,11 +17,12 @@ from core.live.client import refusal_reason
 from core.live.connection import Sink
 from core.live.delivery import Delivery
 from core.live.session import Session
+from protocols.graphql.completions import COMPLETION, completion_answers
 from protocols.graphql.context import RequestContext
 from protocols.graphql.documents import Document
 from protocols.graphql.door import Door
 from protocols.graphql.errors import ID_IN_USE, Breach, error_entry, expiry_of
-from protocols.graphql.execution import Prepared, Refused, Request, encode
+from protocols.graphql.execution import Bound, Prepared, Refused, Request, encode
 from protocols.graphql.shared_executions import Membership, SharedDelivery
 from protocols.graphql.wire import SocketWire, next_message, places_message, server_message
 
@@ -33,10 +35,10 @@ _MAX_OPERATIONS, _MAX_DOCUMENT_BYTES = 100, 1536 * 1024
 class _Operation:
     """One operation, by the id that the client gave it; a subscription has a delivery once it has begun.
 
-    ``follows``: it is a subscription, or not known to be anything else.
+    ``follows``: it follows events, or is not known to do anything else. ``asks``: it asks the advisor.
     """
 
-    __slots__ = ("delivery", "document", "follows", "id", "membership", "session", "stream", "task")
+    __slots__ = ("asks", "delivery", "document", "follows", "id", "membership", "session", "stream", "task")
 
     def __init__(self, mark: str, session: Session) -> None:
         self.id = mark
@@ -48,6 +50,7 @@ class _Operation:
         #: A subscription's.
         self.document: Document | None = None
         self.follows = True
+        self.asks = False
 
 
 class Operations:
@@ -86,28 +89,25 @@ class Operations:
         if self._under_way.get(operation.id) is not operation:
             return  # The client has thought better of it already.
         try:
-            if not self._door.engine.follows(
-                request
-            ):  # It costs what a request costs, before anything is done.
-                admission = await self._door.store.admit(credentials)
-                if admission.refusal is not None:
-                    raise admission.refusal
+            known = self._door.engine.follows(request)
+            if not known:  # It costs what a request costs, before anything is done.
+                await self._charge(credentials)
             prepared = await self._door.engine.prepare(request, credentials.address)
             operation.session.rate.message()
             if self._under_way.get(operation.id) is not operation:
                 return
             if prepared.kind is OperationType.SUBSCRIPTION:
-                await self._follow(operation, prepared)
+                await self._subscribe(operation, prepared, credentials if known else None)
                 return
             operation.follows = False
-            context = RequestContext(
-                self._door.store, operation.session.caller, self._state.get("request_id")
-            )
+            context = RequestContext(self._door.store, operation.session.caller, self._request_id)
             members = await self._door.engine.run(self._door.engine.build(prepared, context))
             if self._under_way.get(operation.id) is operation:
                 del self._under_way[operation.id]
                 self._sink.write(next_message(operation.id, encode(members)))
                 self._sink.write(server_message("complete", operation.id))
+        except ConnectionResetError:
+            return  # The reader sees it itself.
         except Refused as refused:
             self._fail(operation, refused.errors)
         except StoreError as error:
@@ -120,14 +120,53 @@ class Operations:
             log.exception("an operation failed")
             self._fail(operation, [error_entry(Internal())])
 
-    async def _follow(self, operation: _Operation, prepared: Prepared) -> None:
+    @property
+    def _request_id(self) -> str | None:
+        request_id: str | None = self._state.get("request_id")
+        return request_id
+
+    async def _charge(self, credentials: Credentials) -> None:
+        """Take a request from the caller's budget.
+
+        Raises:
+            StoreError: they may not go on.
+        """
+        admission = await self._door.store.admit(credentials)
+        if admission.refusal is not None:
+            raise admission.refusal
+
+    async def _subscribe(
+        self, operation: _Operation, prepared: Prepared, uncharged: Credentials | None
+    ) -> None:
+        """Begin a subscription. One that the advisor answers costs a request: of those ``uncharged``, if they are."""
+        context = RequestContext(self._door.store, operation.session.caller, self._request_id)
+        bound = self._door.engine.bind(prepared, context)
+        if bound.node.name.value != COMPLETION:
+            await self._follow(operation, prepared, bound)
+            return
+        operation.follows, operation.asks = False, True
+        if uncharged is not None:
+            await self._charge(uncharged)
+        await self._ask(operation, bound)
+
+    async def _ask(self, operation: _Operation, bound: Bound) -> None:
+        """Write what the advisor answers, at the client's pace."""
+        async with aclosing(completion_answers(self._door.store, bound)) as answers:
+            async for answer in answers:
+                await self._sink.drain()
+                self._sink.write(next_message(operation.id, answer))
+        if self._under_way.get(operation.id) is operation:
+            del self._under_way[operation.id]
+            self._sink.write(server_message("complete", operation.id))
+
+    async def _follow(self, operation: _Operation, prepared: Prepared, bound: Bound) -> None:
         session = operation.session
         operation.document = prepared.document
         documents = [one.document for one in self._under_way.values() if one.document is not None]
         if sum({id(one.tree): one.bytes for one in documents}.values()) > _MAX_DOCUMENT_BYTES:
             raise RateLimited(1, "Too many long documents on one connection.")
         operation.membership = membership = self._door.shared_executions.join(
-            prepared, session.caller, begins=self.begins
+            prepared, bound, begins=self.begins
         )
         operation.stream = await session.follow_apart(membership.command)
         operation.delivery = SharedDelivery(
@@ -169,7 +208,7 @@ class Operations:
         self._under_way.pop(operation.id, None)
         if operation.delivery is not None:
             operation.delivery.close()
-        elif operation.membership is not None and operation.task is not None:
+        elif operation.task is not None and (operation.asks or operation.membership is not None):
             operation.task.cancel()
         if operation.stream is not None:
             operation.session.end_apart(operation.stream)
@@ -203,6 +242,8 @@ class Operations:
         for operation in self._under_way.values():
             if operation.delivery is not None:
                 operation.delivery.close()
+            elif operation.asks and operation.task is not None:
+                operation.task.cancel()
 
     async def end(self) -> None:
         """Leave nothing behind."""

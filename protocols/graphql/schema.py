@@ -20,6 +20,7 @@ from core.kernel import events
 from core.kernel.describing import texts_of
 from core.kernel.errors import BadRequest, ValidationFailed, Violation, ViolationCode
 from core.models.adoptions import Adoption
+from core.models.advisor import CompletionDraft, CompletionPart
 from core.models.chats import Message
 from core.models.images import ImageUpload
 from core.models.orders import Order, OrderEvent, OrderItem
@@ -27,6 +28,7 @@ from core.models.pets import Pet, PetStatusEvent
 from core.models.users import User
 from core.store.operation import AnyOperation
 from protocols.graphql.bindings import BINDINGS, Binding
+from protocols.graphql.completions import COMPLETION, COMPLETION_ARGUMENTS
 from protocols.graphql.context import RequestContext
 from protocols.graphql.types import CONFIG, TypeBook, optional, plain, prose
 
@@ -235,18 +237,22 @@ class Event:
     data: JSON = strawberry.field(resolver=_data_of, description=_EVENT["data"])
 
 
+_COMPLETION = "The advisor's answer to a conversation, as it is made, in the caller's rights."
 _AFTER = "A cursor from any door, to get the events since then first; or `earliest`."
 
 
 def _subscription(book: TypeBook) -> Any:
     after = _parameter("after", str | None, None, _AFTER)
 
-    def field(name: str, result: Any, description: str, *arguments: inspect.Parameter) -> Any:
+    def made(name: str, result: Any, description: str, *arguments: inspect.Parameter) -> Any:
         def follow(**_: Any) -> None:
             raise AssertionError("subscriptions are followed by the door, which shares their execution")
 
-        resolver = _signed(follow, [*arguments, after], AsyncGenerator[result, None])
+        resolver = _signed(follow, [*arguments], AsyncGenerator[result, None])
         return strawberry.subscription(resolver=resolver, name=name, description=description)
+
+    def field(name: str, result: Any, description: str, *arguments: inspect.Parameter) -> Any:
+        return made(name, result, description, *arguments, after)
 
     optional_id = strawberry.ID | None
     fields = {
@@ -274,9 +280,15 @@ def _subscription(book: TypeBook) -> Any:
             "The messages of a chat.",
             _parameter("chat_id", strawberry.ID, strawberry.UNSET, "The id of the chat."),
         ),
+        COMPLETION: made(
+            COMPLETION,
+            book.output(CompletionPart),
+            _COMPLETION,
+            *(_parameter(name, *book.argument(CompletionDraft, name)) for name in COMPLETION_ARGUMENTS),
+        ),
     }
-    made = type("Subscription", (), {"__annotations__": {}, **fields})
-    return strawberry.type(made, name="Subscription", description=_ROOTS["Subscription"])
+    root = type("Subscription", (), {"__annotations__": {}, **fields})
+    return strawberry.type(root, name="Subscription", description=_ROOTS["Subscription"])
 
 
 @cache

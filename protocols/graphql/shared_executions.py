@@ -21,7 +21,7 @@ from core.live.connection import Sink
 from core.live.delivery import Delivery
 from core.store.store import Store
 from protocols.graphql.context import RequestContext
-from protocols.graphql.execution import Engine, Prepared, encode, members_of, root_field
+from protocols.graphql.execution import Bound, Prepared, encode, members_of
 from protocols.graphql.feeds import FEEDS, Feed
 
 #: Answers to events that are kept for subscribers who come to them later, and batches likewise.
@@ -247,9 +247,8 @@ class Statistics:
 class SharedExecutions:
     """The documents that somebody follows at the moment."""
 
-    def __init__(self, store: Store, engine: Engine) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._engine = engine
         self._slices = store.slices
         self._shared: dict[object, SharedExecution] = {}
         #: What each caller follows, and how often.
@@ -265,18 +264,17 @@ class SharedExecutions:
         return Statistics(len(self._shared), members, self._ended + sum(shared.executions for shared in self))
 
     def join(
-        self, prepared: Prepared, caller: Caller, *, begins: str | None = None, resumes: str | None = None
+        self, prepared: Prepared, bound: Bound, *, begins: str | None = None, resumes: str | None = None
     ) -> "Membership":
         """Follow a document. Whoever joins has to leave.
 
         The document's ``after`` says where; ``begins`` where it says nothing, and ``resumes`` whatever it says.
 
         Raises:
-            Refused: its variables are not what it declares.
             StoreError: its arguments lead nowhere, or the caller follows too much.
         """
-        executor = self._engine.build(prepared, RequestContext(self._store, caller))
-        node, given = root_field(executor)
+        executor, node, arguments = bound
+        caller, given = executor.context_value.caller, dict(arguments)
         after = given.pop("after", None)
         cursor = resumes or (begins if after is None else after)
         name = node.name.value

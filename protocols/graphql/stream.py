@@ -5,13 +5,13 @@ import contextlib
 
 from starlette.types import Receive, Send
 
-from core.kernel.caller import Caller
-from core.kernel.errors import Close, StoreError, Unavailable
+from core.kernel.errors import Close, Closed, StoreError, Unavailable
 from core.live.client import Client
 from core.live.connection import ClientConnection
+from protocols.graphql.completions import completion_answers
 from protocols.graphql.door import Door
 from protocols.graphql.errors import error_entry, expiry_of, reason_of, refusal_of
-from protocols.graphql.execution import Prepared, encode
+from protocols.graphql.execution import Bound, Prepared, encode
 from protocols.graphql.shared_executions import SharedDelivery
 from protocols.graphql.wire import (
     COMPLETE_BLOCK,
@@ -21,6 +21,7 @@ from protocols.graphql.wire import (
     place_block,
     remark,
 )
+from protocols.http.attendance import attended
 from protocols.http.connection import connection_of
 from protocols.http.exchange import Exchange
 from protocols.http.headers import Header
@@ -45,25 +46,56 @@ async def _start(exchange: Exchange) -> None:
     await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def serve_stream(door: Door, prepared: Prepared, caller: Caller, exchange: Exchange) -> None:
+async def serve_completion(door: Door, bound: Bound, exchange: Exchange) -> None:
+    """Let the advisor answer a client, as it makes its answer and at the client's pace.
+
+    Raises:
+        Unavailable, RateLimited: the client cannot be let in.
+    """
+    assert exchange.credentials is not None
+    exchange.state["follows"] = True
+    session = door.sessions.open(exchange.credentials, bound.executor.context_value.caller)
+    sink = connection_of(exchange.scope)
+    try:
+        await _start(exchange)
+        await exchange.send({"type": "http.response.body", "body": b"", "more_body": True})
+        async with (
+            attended(exchange, session) as attendance,
+            contextlib.aclosing(completion_answers(door.store, bound)) as answers,
+        ):
+            while (answer := await attendance.during(anext(answers, None))) is not None:
+                await attendance.until_writable(sink)
+                sink.write(next_block(answer))
+        end = COMPLETE_BLOCK
+    except ConnectionResetError:
+        return
+    except Closed as ended:
+        end = remark(reason_of(ended.close))
+    except StoreError as error:
+        end = next_block(encode({"errors": [error_entry(error)]})) + COMPLETE_BLOCK
+    finally:
+        session.leave()
+    await exchange.send({"type": "http.response.body", "body": end})
+
+
+async def serve_stream(door: Door, prepared: Prepared, bound: Bound, exchange: Exchange) -> None:
     """Let a client follow a document until it goes or the store ends it.
 
     A client that comes back says by ``Last-Event-ID`` where it was; browsers do so of themselves, beside the address
     that they began with.
 
     Raises:
-        Refused: the variables are not what the document declares.
         Unavailable, RateLimited: it cannot be let in.
     """
     membership = None
     assert exchange.credentials is not None
     exchange.state["follows"] = True
-    session = door.sessions.open(exchange.credentials, caller)
+    session = door.sessions.open(exchange.credentials, bound.executor.context_value.caller)
     stream = _Stream(connection_of(exchange.scope))
     try:
         try:
             last = exchange.headers.get(b"last-event-id", b"").decode("latin-1") or None
-            membership = door.shared_executions.join(prepared, caller, resumes=last)
+            membership = door.shared_executions.join(prepared, bound, resumes=last)
             cursor = await session.follow(membership.command)
         except Unavailable as error:
             # The end of a stream brings every client back, which an error, or another status than 200, would not.

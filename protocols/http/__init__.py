@@ -21,5 +21,6 @@ Sockets and streams:
     ``sockets``      one client's WebSocket, from its acceptance to its end
     ``closing``      the codes by which it ends
     ``frames``       frames as a server writes them (RFC 6455)
+    ``attendance``   whether somebody still waits for an answer
     ``connection``   the client's connection, as the server gives it
 """

@@ -66,6 +66,18 @@ async def test_javascript_clients_follow_events_and_resume(node: Live, kind: str
 
 
 @pytest.mark.parametrize("kind", ["ws", "sse"])
+async def test_javascript_clients_ask_the_advisor(node: Live, kind: str) -> None:
+    query = """subscription($messages: [TurnInput!]!) {
+      completion(messages: $messages) { text finishReason }
+    }"""
+    asked, token = [{"role": "USER", "content": "How do I adopt a pet?"}], node.token(node.member())
+    async with node_client(kind, node, query, token, count=9, messages=asked) as output:
+        assert "adopt" in (await line(output))["data"]["completion"]["text"]
+        assert (await line(output))["data"]["completion"] == {"text": "", "finishReason": "stop"}
+        assert await line(output) == {"end": "complete"}
+
+
+@pytest.mark.parametrize("kind", ["ws", "sse"])
 async def test_javascript_clients_write_and_are_told_of_errors(node: Live, kind: str) -> None:
     mutation = 'mutation { createPet(input: {name: "A", species: CAT, ageMonths: 1, price: 1}) { name } }'
     async with node_client(kind, node, mutation, node.staff_token()) as output:
