@@ -55,6 +55,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
         sdl.path: Mount("graphql", sdl),
         proto.path: Mount("grpc", proto),
         Console.path: Mount("pages", Console(demo=settings.demo)),
+        node.mcp.path: Mount("mcp", node.mcp),
         **dict.fromkeys(assets.paths, Mount("pages", assets)),
         **dict.fromkeys(oauth.paths, Mount("oauth", oauth)),
         **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio, lasting=True)),

@@ -30,6 +30,7 @@ from gateway.security.tokens import HmacSigner, KeySigner
 from gateway.settings import Settings
 from gateway.storage.opening import open_storage
 from gateway.webhooks import HttpWebhookSender
+from protocols.mcp.adapter import McpDoor
 from protocols.mqtt.server import MqttServer
 
 
@@ -46,6 +47,7 @@ class Node:
     health: Health
     metrics: Metrics
     mqtt: MqttServer
+    mcp: McpDoor
     bridge: Bridge | None
     webhooks: Deliverer
 
@@ -126,5 +128,16 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
         mqtt = MqttServer(sessions, settings.limits)
         stack.push_async_callback(mqtt.finished)
         yield Node(
-            settings, store, signer, issuers, sessions, bus, Health(checks), metrics, mqtt, bridge, webhooks
+            settings,
+            store,
+            signer,
+            issuers,
+            sessions,
+            bus,
+            Health(checks),
+            metrics,
+            mqtt,
+            await stack.enter_async_context(McpDoor(sessions, origins=settings.allowed_origins).running()),
+            bridge,
+            webhooks,
         )

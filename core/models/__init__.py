@@ -21,6 +21,7 @@
 ``payments``          payments and receipts
 ``pet_search``        filters of the list of pets, and the criteria of a search
 ``pets``              pets
+``recent_events``     what has happened since a cursor
 ``readings``          what devices report
 ``tenant``            emptying and seeding a tenant
 ``users``             users

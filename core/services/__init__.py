@@ -25,6 +25,7 @@
 ``orphan_images``  files of images without a record, removed
 ``payments``   payments and receipts
 ``pets``       pets
+``recent_events``  what has happened since a cursor
 ``readings``   readings, taken from devices and announced
 ``sealing``    what a client brings back, and only the store can have made
 ``tokens``     access and refresh tokens of a login

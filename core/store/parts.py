@@ -10,7 +10,9 @@ from core.auth.revocations import Revocations
 from core.hub import Hub
 from core.kernel.addresses import network_of
 from core.kernel.clock import Clock, utc_now
+from core.kernel.cursor import Cursor
 from core.kernel.errors import Unavailable
+from core.kernel.ids import TenantId
 from core.kernel.limits import Limits
 from core.kernel.turns import FairTurns, Slices, TooManyWait
 from core.kernel.validation import PHONE_CHECK, PUBLIC_URL
@@ -101,6 +103,13 @@ class StoreParts:
             self.activity.see,
             adapters.issuers,
         )
+
+    async def cursor_before_reading(self, tenant: TenantId) -> str:
+        """A cursor for what is read from now on: whatever happens that the reader does not see, happens behind it."""
+        head = self.cache.head(tenant)
+        if head is None:
+            return await self.hub.cursor_now(tenant)
+        return Cursor(self.epoch, tenant, head).encode()
 
     async def begin_long_work(self, address: str) -> None:
         """Wait until what holds the loop for milliseconds may begin: one piece in each turn of the loop, a network's

@@ -92,6 +92,11 @@ class ReadCache:
         value = known.values.get((kind.collection, record_id))
         return value if isinstance(value, kind) else None
 
+    def head(self, tenant: TenantId) -> int | None:
+        """The sequence of the event up to which what is in memory counts all; None where nothing is."""
+        known = self._tenants.get(tenant)
+        return None if known is None else known.head
+
     def by_number(self, tenant: TenantId, kind: type[N], number: int) -> N | None:
         """The resource with that number, if it is in memory."""
         known = self._tenants.get(tenant)

@@ -13,8 +13,8 @@ from core.kernel.limits import Limits
 from gateway.contracts import webhooks
 from gateway.settings import Settings
 from protocols.asyncapi import Channel, DoorDescription, Extended, MessageDescription, envelopes
+from protocols.http.schemas import REF, StoreSchema, tidy
 from protocols.mqtt.asyncapi import DOOR as MQTT
-from protocols.rest.schemas import REF, StoreSchema, tidy
 from protocols.socketio.asyncapi import DOOR as SOCKETIO
 from protocols.sse.asyncapi import DOOR as SSE
 from protocols.websocket.asyncapi import DOOR as WEBSOCKET

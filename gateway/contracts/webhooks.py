@@ -25,7 +25,7 @@ from protocols.asyncapi import (
     envelopes,
     placeless,
 )
-from protocols.rest.schemas import REF, StoreSchema, tidy
+from protocols.http.schemas import REF, StoreSchema, tidy
 
 Document = dict[str, Any]
 

@@ -13,6 +13,7 @@ Requests and responses:
     ``cors``         which web pages may call
     ``problems``     errors as problem documents (RFC 9457), with the one table of statuses
     ``error_data``   errors in JSON messages
+    ``schemas``      JSON Schemas of what goes in and out, made from the models
     ``no_door``      answers to what is for no door
     ``pages``        pages for people, and what they load, as `web/` builds them
     ``downloads``    documents of a door for programs

@@ -8,8 +8,8 @@ from protocols.http.headers import Header
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY", "OPTIONS")
 _METHODS = ", ".join(METHODS).encode()
 _REQUEST_HEADERS = (
-    b"Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-API-Key, "
-    b"X-Request-ID, X-Tenant-ID"
+    b"Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Mcp-Method, "
+    b"Mcp-Name, MCP-Protocol-Version, X-API-Key, X-Request-ID, X-Tenant-ID"
 )
 _EXPOSED = (
     b"Accept-Patch, Accept-Query, Allow, ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Limit, "

@@ -10,7 +10,6 @@ How the store's errors look is said once for all doors on HTTP, in ``protocols.h
 The OpenAPI document:
     ``openapi``     made of the operations and the bindings
     ``components``  its parts that are the same for all operations
-    ``schemas``     JSON Schemas of what goes in and out
     ``tags``        what the operations are about
     ``links``       where an answer leads
     ``pages``       the documents for people and tools, and Swagger UI

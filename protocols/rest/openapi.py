@@ -7,10 +7,10 @@ from core.kernel.errors import ErrorCode
 from core.kernel.model import Page, Paged
 from protocols.http.json_body import JSON
 from protocols.http.problems import NOT_ACCEPTABLE, ProblemType, problem_type
+from protocols.http.schemas import Schema, Schemas
 from protocols.rest import components
 from protocols.rest.bindings import BINDINGS, SHOWN, Binding
 from protocols.rest.links import links_of
-from protocols.rest.schemas import Schema, Schemas
 from protocols.rest.tags import described_tags
 from protocols.rest.wire import MERGE_PATCH
 

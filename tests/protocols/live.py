@@ -31,6 +31,7 @@ from protocols.advisor.adapter import AdvisorDoor
 from protocols.graphql.adapter import GraphqlDoor
 from protocols.graphql.door import Door
 from protocols.graphql.socket import GraphqlSocket
+from protocols.mcp.adapter import McpDoor
 from protocols.rest.adapter import RestDoor
 from protocols.rest.pages import Pages
 from protocols.socketio.adapter import SocketIoDoor
@@ -62,12 +63,14 @@ class Doors:
     def __init__(self, sessions: Sessions, limits: Limits, origins: tuple[str, ...]) -> None:
         self._rest = RestDoor(sessions.store, Pages({}), origins=origins)
         self.socketio = SocketIoDoor(sessions, limits, origins=origins)
+        self.mcp = McpDoor(sessions, origins=origins)
         self._paths: dict[str, ASGIApp] = {
             **dict.fromkeys(AdvisorDoor.paths, AdvisorDoor(sessions, origins=origins)),
             "/v1/events": SseDoor(sessions, limits, origins=origins),
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
             "/socket.io/": self.socketio,
+            McpDoor.path: self.mcp,
         }
         self.graphql = Door(sessions, limits)
         self._graphql: dict[str, ASGIApp] = {
@@ -231,11 +234,13 @@ async def live(
 ) -> AsyncIterator[Live]:
     """Run a node; nothing of any client may be left at the end."""
     bounds = Limits(**{"requests_per_minute": 0, "stall_seconds": stall_limit, **limits})
-    async with open_store(
-        folder, url, limits=bounds, clock=clock_of_loop(), language_model=language_model
-    ) as store:
+    async with contextlib.AsyncExitStack() as stack:
+        store = await stack.enter_async_context(
+            open_store(folder, url, limits=bounds, clock=clock_of_loop(), language_model=language_model)
+        )
         sessions = Sessions(store)
         doors = Doors(sessions, bounds, origins)
+        await stack.enter_async_context(doors.mcp.running())
         app = with_lifespan(doors)
 
         async def drain() -> None:

@@ -1,0 +1,63 @@
+"""Who calls, for the handlers of the protocol's methods."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
+
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from starlette.requests import Request
+from starlette.types import Scope
+
+from core.kernel.caller import Caller, Credentials
+from core.kernel.errors import Internal, StoreError
+from protocols.mcp.errors import protocol_error
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+RequestContext = ServerRequestContext[Any, Request]
+Handler = Callable[[RequestContext, P], Awaitable[T]]
+
+_KEY = "petstore.mcp_visit"
+
+
+class Visit(NamedTuple):
+    """One request: who calls, with what, and the id of the request."""
+
+    caller: Caller
+    credentials: Credentials
+    request_id: str
+
+
+def keep_visit(scope: Scope, visit: Visit) -> None:
+    """Keep it for the handlers."""
+    scope["state"][_KEY] = visit
+
+
+def visit_of(ctx: RequestContext) -> Visit:
+    """The request that a handler answers."""
+    assert ctx.request is not None, "this door is on HTTP alone"
+    visit: Visit = ctx.request.scope["state"][_KEY]
+    return visit
+
+
+def answering(handler: Handler[P, T]) -> Handler[P, T]:
+    """Have a handler tell its errors as those of the protocol."""
+
+    @wraps(handler)
+    async def answer(ctx: RequestContext, params: P) -> T:
+        try:
+            return await handler(ctx, params)
+        except MCPError:
+            raise
+        except StoreError as error:
+            raise protocol_error(error, ctx.protocol_version) from None
+        except Exception:  # The boundary of the door: what went wrong is the server's own.
+            log.exception("a request failed", extra={"request_id": visit_of(ctx).request_id})
+            raise protocol_error(Internal(), ctx.protocol_version) from None
+
+    return answer
