@@ -102,8 +102,8 @@ class Transaction(Protocol):
     async def get(self, kind: type[R], record_id: str, *, lock: bool = False) -> R | None:
         """One record, or None. ``lock``: nobody else changes it before this transaction ends."""
 
-    async def find(self, query: Query[R]) -> list[R]:
-        """The records that a query selects."""
+    async def find(self, query: Query[R], *, lock: bool = False) -> list[R]:
+        """The records that a query selects. ``lock``: nobody else changes them before this transaction ends."""
 
     async def count(self, query: Query[R], most: int | None = None) -> int:
         """How many records the conditions select, counted up to ``most``; the rest of the query does not matter."""
@@ -144,6 +144,12 @@ class Transaction(Protocol):
 
     async def add_number(self, series: str, amount: int) -> int:
         """Add to a number kept under a name, from 0, and give the sum. Whoever adds to it too waits for this commit."""
+
+    async def add_numbers(self, amounts: Mapping[str, int]) -> dict[str, int]:
+        """The same for several names. Who adds to several holds the log, so that no two wait for each other."""
+
+    async def numbers(self, names: Sequence[str]) -> dict[str, int]:
+        """The numbers kept under these names; 0 where there is none."""
 
     async def raise_number(self, series: str, number: int) -> None:
         """Make the series go on behind ``number`` when it is not there yet."""

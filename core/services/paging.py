@@ -22,9 +22,17 @@ _PURPOSE = "page"
 
 
 async def page_of(
-    ctx: Context, kind: type[K], where: Sequence[Condition], paged: Paged, order: str = "id"
+    ctx: Context,
+    kind: type[K],
+    where: Sequence[Condition],
+    paged: Paged,
+    order: str = "id",
+    *,
+    total: int | None = None,
 ) -> "Page[K]":
     """The requested page of the records that the conditions select, in the order of a field that none lacks.
+
+    ``total``: how many there are, where that is known without counting them.
 
     Raises:
         BadRequest: there are too many items before the page, or what it is to go on behind is of no such list.
@@ -37,9 +45,11 @@ async def page_of(
     skipped = before if behind is None else 0
     counted = min(skipped, MAX_SKIPPED) + MAX_COUNTED
     chosen = tuple(where)
-    total = await tx.count(Query(kind, chosen), counted + 1)
-    is_exact = total <= counted
-    if skipped > MAX_SKIPPED and not is_exact:
+    is_exact = total is not None
+    if total is None:
+        total = await tx.count(Query(kind, chosen), counted + 1)
+        is_exact = total <= counted
+    if skipped > MAX_SKIPPED and (skipped < total or not is_exact):
         raise _bad("page", f"there are more than {MAX_SKIPPED} items before it: go on behind a page instead")
     found: list[K] = []
     if skipped < total:

@@ -1,5 +1,6 @@
 """Pets: listed, searched, written, and moved between statuses."""
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,11 +32,12 @@ from core.models.pets import (
     PetStatus,
     PetStatusEvent,
     Reservation,
+    Species,
     StatusReason,
 )
 from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
 from core.services.applications import reject_all
-from core.services.inventory import announce_stock
+from core.services.inventory import count_pets, pets_counted
 from core.services.numbers import free_number, insert_numbered
 from core.services.paging import page_of
 from core.services.quotas import count_one, release_images, uncount
@@ -57,8 +59,13 @@ async def move_pet(
     if status is PetStatus.ADOPTED:
         await reject_all(ctx, pet.id)
     _announce_status(ctx, pet.status, moved, reason)
-    announce_stock(ctx, moved.species)
+    _count_moved(ctx, pet, moved)
     return moved
+
+
+def _count_moved(ctx: Context, before: Pet, after: Pet) -> None:
+    count_pets(ctx, before.species, before.status, -1)
+    count_pets(ctx, after.species, after.status, 1)
 
 
 def _announce_status(ctx: Context, old: PetStatus, pet: Pet, reason: StatusReason) -> None:
@@ -99,7 +106,7 @@ async def insert_pet(ctx: Context, pet: Pet) -> Pet:
     await count_one(ctx, Pet)
     await insert_numbered(await ctx.tx(), pet)
     ctx.emit(PET_CREATED, PetEvent(pet=pet), PUBLIC, pet_id=pet.id)
-    announce_stock(ctx, pet.species)
+    count_pets(ctx, pet.species, pet.status, 1)
     return pet
 
 
@@ -119,7 +126,20 @@ async def _list_pets(ctx: Context, params: PetFilter, body: None) -> Page[Pet]: 
         *_between("age_months", params.age_min, params.age_max),
         *_equal("good_with_kids", params.good_with_kids),
     ]
-    return await page_of(ctx, Pet, where, params)
+    status = None if StatusFilter.ALL in params.status else [PetStatus(one) for one in params.status]
+    return await page_of(ctx, Pet, where, params, total=await _counted(ctx, where, params.species, status))
+
+
+async def _counted(
+    ctx: Context,
+    where: Sequence[Condition],
+    species: Iterable[Species] | None,
+    status: Iterable[PetStatus] | None,
+) -> int | None:
+    """How many pets meet the conditions, where these are of species and status alone."""
+    if any(not isinstance(one, OneOf) or one.field not in ("species", "status") for one in where):
+        return None
+    return await pets_counted(await ctx.tx(), species, status)
 
 
 async def _search_pets(ctx: Context, params: NoParams, body: PetSearch) -> Page[Pet]:  # noqa: ARG001
@@ -144,7 +164,10 @@ async def _search_pets(ctx: Context, params: NoParams, body: PetSearch) -> Page[
     ]
     order = _SORT_FIELDS[body.sort.field]
     paged = Paged(**dict(body.pagination))
-    return await page_of(ctx, Pet, where, paged, f"-{order}" if body.sort.order is SortOrder.DESC else order)
+    total = await _counted(ctx, where, asked.species, asked.status)
+    if body.sort.order is SortOrder.DESC:
+        order = f"-{order}"
+    return await page_of(ctx, Pet, where, paged, order, total=total)
 
 
 def _one_of(field: str, values: tuple[object, ...] | None) -> list[Condition]:
@@ -209,8 +232,7 @@ async def change_pet(ctx: Context, pet: Pet, written: Pet, status: PetStatus) ->
     if status is not pet.status:
         _announce_status(ctx, pet.status, changed, StatusReason.UPDATED)
     if (changed.species, status) != (pet.species, pet.status):
-        for species in sorted({pet.species, changed.species}):
-            announce_stock(ctx, species)
+        _count_moved(ctx, pet, changed)
     return changed
 
 
@@ -255,7 +277,7 @@ async def remove_pet(ctx: Context, pet: Pet) -> None:
     await tx.delete(Pet, pet.id)
     await uncount(ctx, Pet)
     ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
-    announce_stock(ctx, pet.species)
+    count_pets(ctx, pet.species, pet.status, -1)
 
 
 LIST_PETS = Operation(

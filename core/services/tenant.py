@@ -27,7 +27,7 @@ from core.models.users import ExternalIdentity, Login, User
 from core.models.webhooks import DeliveryRecord, Webhook, WebhookRevision, WebhookState
 from core.ports.records import OneOf, Query, Record
 from core.services.applications import OPEN, move_application
-from core.services.inventory import announce_stock
+from core.services.inventory import count_pets
 from core.services.oauth.grants import end_grants
 from core.services.orders import announce, changed_by
 from core.services.quotas import release_images, uncount
@@ -67,15 +67,15 @@ async def empty(ctx: Context, steps: Iterable[Step]) -> None:
 
 
 async def _first(ctx: Context, kind: type[R]) -> tuple[list[R], OneOf]:
-    """Some records of a kind, and the condition that selects them."""
-    found = await (await ctx.tx()).find(Query(kind, limit=_BATCH_RECORDS))
+    """Some records of a kind, locked, and the condition that selects them."""
+    found = await (await ctx.tx()).find(Query(kind, limit=_BATCH_RECORDS), lock=True)
     return found, OneOf("id", tuple(record.id for record in found))
 
 
 async def _remove_pets(ctx: Context) -> int:
     tx = await ctx.tx()
     pets, these = await _first(ctx, Pet)
-    # The pets first: that waits for a concurrent order of one, so that its reservation and itself are found.
+    # The pets first: their locks wait for a concurrent order of one, so that its reservation and itself are found.
     await tx.delete_all(Pet, (these,))
     await tx.delete_all(Reservation, (these,))
     of_pets = (OneOf("pet_id", these.values),)
@@ -87,8 +87,7 @@ async def _remove_pets(ctx: Context) -> int:
     await uncount(ctx, Pet, len(pets))
     for pet in pets:
         ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
-    for species in {pet.species for pet in pets}:
-        announce_stock(ctx, species)
+        count_pets(ctx, pet.species, pet.status, -1)
     return len(pets)
 
 

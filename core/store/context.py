@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -18,6 +18,7 @@ from core.store.parts import StoreParts
 
 R = TypeVar("R", bound=Resource)
 N = TypeVar("N", bound=Numbered)
+L = TypeVar("L", bound="LateDrafts")
 
 #: Makes drafts once the log is held, when counts can no longer be overtaken.
 LateDrafts = Callable[[Transaction], Awaitable[Sequence[Draft]]]
@@ -165,9 +166,10 @@ class Context:
         """Announce an event; it is appended to the log in this transaction. ``keys`` fill the topic templates."""
         self._drafts.append(Draft(kind, data, audience, keys))
 
-    def emit_late(self, name: str, make: LateDrafts) -> None:
-        """Announce events that are made once the log is held; one maker for a name."""
-        self._late.setdefault(name, make)
+    def emit_late(self, name: str, make: L) -> L:
+        """Announce events that are made once the log is held; gives the one maker for a name, which may be there."""
+        kept: Any = self._late.setdefault(name, make)
+        return cast(L, kept)
 
     def revoke(self, *subjects: str) -> None:
         """End the rights of subjects once this transaction has committed."""

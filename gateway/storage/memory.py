@@ -71,8 +71,10 @@ class MemoryTransaction:
             self._must_write()
         return cast(R | None, self._rows(kind).get(record_id))
 
-    async def find(self, query: Query[R]) -> list[R]:
+    async def find(self, query: Query[R], *, lock: bool = False) -> list[R]:
         """See core.ports.records.Transaction."""
+        if lock:
+            self._must_write()
         found = ordered(self._select(query.kind, query.where), query)
         end = None if query.limit is None else query.offset + query.limit
         return found[query.offset : end]
@@ -135,6 +137,14 @@ class MemoryTransaction:
         number = present.get(series, 0) + amount
         self.state = replace(self.state, numbers={**present, series: number})
         return number
+
+    async def add_numbers(self, amounts: Mapping[str, int]) -> dict[str, int]:
+        """See core.ports.records.Transaction."""
+        return {name: await self.add_number(name, amount) for name, amount in amounts.items()}
+
+    async def numbers(self, names: Sequence[str]) -> dict[str, int]:
+        """See core.ports.records.Transaction."""
+        return {name: self.state.numbers.get(name, 0) for name in names}
 
     async def raise_number(self, series: str, number: int) -> None:
         """See core.ports.records.Transaction."""

@@ -14,7 +14,7 @@ from gateway.storage.conditions import matching, selected, storable
 from gateway.storage.errors import ERRORS, StatementFailed, translated
 from gateway.storage.mapping import RecordMapping, mapping_of
 from gateway.storage.shielded import undisturbed
-from gateway.storage.upserts import UPSERTS
+from gateway.storage.upserts import NUMBERS, UPSERTS, adding
 
 R = TypeVar("R", bound=Record)
 
@@ -54,10 +54,11 @@ class SqlTransaction:
         row = (await self._run(of.get_locked if lock else of.get, self._key(record_id))).first()
         return None if row is None else of.record(row)
 
-    async def find(self, query: Query[R]) -> list[R]:
+    async def find(self, query: Query[R], *, lock: bool = False) -> list[R]:
         """See core.ports.records.Transaction."""
         of = mapping_of(query.kind)
-        rows = await self._run(selected(of.select, of.table, query), {"of_tenant": self._tenant})
+        wanted = selected(of.select, of.table, query)
+        rows = await self._run(wanted.with_for_update() if lock else wanted, {"of_tenant": self._tenant})
         return [of.record(row) for row in rows]
 
     async def count(self, query: Query[R], most: int | None = None) -> int:
@@ -118,6 +119,18 @@ class SqlTransaction:
     async def add_number(self, series: str, amount: int) -> int:
         """See core.ports.records.Transaction."""
         return int((await self._run(self._upserts.add_number, self._series(series, amount))).scalar_one())
+
+    async def add_numbers(self, amounts: Mapping[str, int]) -> dict[str, int]:
+        """See core.ports.records.Transaction."""
+        values: dict[str, object] = {"of_tenant": self._tenant}
+        for place, (name, amount) in enumerate(amounts.items()):
+            values |= {f"name_{place}": name, f"number_{place}": amount}
+        return {row.name: row.value for row in await self._run(adding(len(amounts)), values)}
+
+    async def numbers(self, names: Sequence[str]) -> dict[str, int]:
+        """See core.ports.records.Transaction."""
+        found = await self._run(NUMBERS, {"of_tenant": self._tenant, "of_names": names})
+        return dict.fromkeys(names, 0) | {row.name: row.value for row in found}
 
     async def raise_number(self, series: str, number: int) -> None:
         """See core.ports.records.Transaction."""

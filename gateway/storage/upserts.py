@@ -1,15 +1,30 @@
 """Statements that insert or change a row, whichever it takes: alike in SQLite and PostgreSQL, but not in SQLAlchemy."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, bindparam, case, select
+from sqlalchemy import ColumnElement, Executable, TextClause, bindparam, case, select, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from gateway.storage.tables import consumers, meta, positions, revocations, series, tenants
 
+#: The numbers kept under some names.
+NUMBERS = select(series.c.name, series.c.value).where(
+    series.c.tenant_id == bindparam("of_tenant"), series.c.name.in_(bindparam("of_names", expanding=True))
+)
 _OF_TENANT = bindparam("of_tenant", type_=tenants.c.tenant_id.type)
+
+
+@cache
+def adding(names: int) -> TextClause:
+    """What adds to so many numbers and gives the sums. As text: SQLAlchemy compiles inserts of many rows each time."""
+    rows = ", ".join(f"(:of_tenant, :name_{place}, :number_{place})" for place in range(names))
+    return text(
+        f"INSERT INTO series (tenant_id, name, value) VALUES {rows} ON CONFLICT (tenant_id, name) "  # noqa: S608 - placeholders alone
+        "DO UPDATE SET value = series.value + excluded.value RETURNING name, value"
+    )
 
 
 @dataclass(frozen=True)

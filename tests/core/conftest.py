@@ -3,10 +3,12 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from core.models.pets import Pet, PetStatus, Species
 from core.store.store import Store
 from gateway.storage.migration import migrate
 from tests.core.stores import Shop, open_store
@@ -37,6 +39,12 @@ async def store(database: str, tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def shop(store: Store) -> Shop:
-    """A private tenant of the store."""
-    return Shop(store)
+async def shop(store: Store) -> AsyncIterator[Shop]:
+    """A private tenant of the store. Whatever a test does there, the stock is what it would be if it was counted."""
+    shop = Shop(store)
+    yield shop
+    async with store.storage.read(shop.tenant) as tx:
+        counted = await tx.tally(Pet, ("species", "status"))
+        numbers = {kinds: f"stock/{kinds[0]}/{kinds[1]}" for kinds in product(Species, PetStatus)}
+        kept = await tx.numbers(list(numbers.values()))
+    assert {kinds: kept[name] for kinds, name in numbers.items() if kept[name]} == counted

@@ -15,6 +15,7 @@ from core.kernel.clock import Clock, utc_now
 from core.kernel.errors import StoreError, ValidationFailed
 from core.kernel.ids import TenantId, new_id
 from core.kernel.limits import Limits
+from core.models.pets import Pet
 from core.models.users import User
 from core.ports.language_model import LanguageModel
 from core.ports.security import TrustedIssuers
@@ -210,6 +211,8 @@ class Shop:
         async with self.store.storage.write(self.tenant) as tx:
             for record in records:
                 await tx.insert(record)
+                if isinstance(record, Pet):
+                    await tx.add_number(f"stock/{record.species}/{record.status}", 1)
 
     @asynccontextmanager
     async def context(self, caller: Caller | None = None) -> AsyncIterator[Context]:

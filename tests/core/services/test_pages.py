@@ -77,21 +77,25 @@ async def test_totals_count_no_further_than_a_bound(shop: Shop, monkeypatch: pyt
     for _ in range(9):
         await add(shop)
     totals = []
-    page = await shop.call(LIST_PETS, limit=2)
+    page = await shop.call(LIST_PETS, ageMin=0, limit=2)
     while True:
         found = page.pagination
         totals.append((found.total_items, found.total_pages, found.total_is_exact))
         if found.next is None:
             break
-        page = await shop.call(LIST_PETS, limit=2, after=found.next)
+        page = await shop.call(LIST_PETS, ageMin=0, limit=2, after=found.next)
     assert totals == [(4, 2, False), (5, 3, False), (7, 4, False), (9, 5, False), (9, 5, False)]
-    second = (await shop.call(LIST_PETS, limit=2, page=2)).pagination
+    second = (await shop.call(LIST_PETS, ageMin=0, limit=2, page=2)).pagination
     assert (second.total_items, second.total_is_exact) == (6, False)
     with pytest.raises(BadRequest, match="page"):
-        await shop.call(LIST_PETS, limit=2, page=3)
-    assert (await shop.call(LIST_PETS, species="CAT", page=10)).data == []
+        await shop.call(LIST_PETS, ageMin=0, limit=2, page=3)
+    assert (await shop.call(LIST_PETS, ageMin=0, species="CAT", page=10)).data == []
     for _ in range(5):
         pet = (await shop.call(LIST_PETS, limit=1)).data[0]
         await shop.call(DELETE_PET, shop.staff, id=pet.id)
-    left = (await shop.call(LIST_PETS, limit=2)).pagination
+    left = (await shop.call(LIST_PETS, ageMin=0, limit=2)).pagination
     assert (left.total_items, left.total_is_exact) == (4, None)
+    # Of species and status alone the stock tells.
+    assert (await shop.call(LIST_PETS, limit=1, species="DOG")).pagination.total_items == 4
+    with pytest.raises(BadRequest, match="page"):
+        await shop.call(LIST_PETS, limit=1, page=4)

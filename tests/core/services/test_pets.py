@@ -477,7 +477,7 @@ async def test_a_change_of_species_moves_the_stock_of_both(shop: Shop) -> None:
     pet = await create(shop)
     head = await shop.head()
     await shop.call(UPDATE_PET, body={"species": "CAT"}, id=pet.id)
-    updated, cats, dogs = await shop.events(head)
+    updated, dogs, cats = await shop.events(head)
     assert updated["eventType"] == "pet.updated"
     assert cats["data"] == {"species": "CAT", "available": 1, "pending": 0, "adopted": 0}
     assert dogs["data"] == {"species": "DOG", "available": 0, "pending": 0, "adopted": 0}

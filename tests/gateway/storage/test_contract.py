@@ -326,6 +326,42 @@ async def test_numbers_have_no_gaps_and_can_be_raised(storage: Storage) -> None:
         assert await tx.next_number("receipts") == 8
 
 
+async def test_several_numbers_are_added_to_and_read_at_once(storage: Storage) -> None:
+    tenant = a_tenant()
+    async with storage.write(tenant) as tx:
+        assert await tx.add_numbers({"a": 3, "b": 0, "c": -2}) == {"a": 3, "b": 0, "c": -2}
+        assert await tx.add_numbers({"a": -1, "d": 1}) == {"a": 2, "d": 1}
+        assert await tx.numbers(["a", "c", "x"]) == {"a": 2, "c": -2, "x": 0}
+        assert await tx.numbers([]) == {}
+    async with storage.read(tenant) as tx:
+        assert await tx.numbers(["d"]) == {"d": 1}
+    async with storage.read(a_tenant()) as tx:
+        assert await tx.numbers(["d"]) == {"d": 0}
+
+
+async def test_found_records_are_locked(nodes: tuple[Storage, Storage]) -> None:
+    tenant = a_tenant()
+    pet = records.a_pet(tenant)
+    await put(nodes[0], pet)
+    order = []
+
+    async def rename() -> None:
+        async with nodes[1].write(tenant) as tx:
+            found = await tx.get(Pet, pet.id, lock=True)
+            assert found is not None
+            order.append(found.name)
+
+    async with nodes[0].write(tenant) as tx:
+        assert await tx.find(Query(Pet), lock=True) == [pet]
+        waiting = asyncio.create_task(rename())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        order.append("first")
+        await tx.update(pet.model_copy(update={"name": "changed"}))
+    await waiting
+    assert order == ["first", "changed"]
+
+
 async def test_a_credential_is_located_in_whatever_tenant(storage: Storage) -> None:
     key = records.an_api_key(a_tenant(), new_id())
     device = records.a_device(a_tenant(), new_id())

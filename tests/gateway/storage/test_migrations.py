@@ -101,6 +101,13 @@ async def test_what_was_there_before_it_was_counted_counts(
             "created_at": now,
             "updated_at": now,
         }
+        for place, (species, status) in enumerate(
+            (("DOG", "PENDING"), ("DOG", "PENDING"), ("CAT", "ADOPTED"))
+        ):
+            pet = {"name": "n", "name_folded": "n", "species": species, "status": status, "gender": "UNKNOWN",
+                   "age_months": 1, "price": 1, "currency": "USD", "number": place}  # fmt: skip
+            of_pet = {"photos": text("'[]'"), "created_at": now, "updated_at": now}
+            await connection.execute(row("pets", tenant_id=tenant, id=new_id(), **pet, **of_pet))
         nested = {"preferences": text("'{}'"), "roles": text("'[]'")}
         await connection.execute(row("users", tenant_id=silent, id=new_id(), **user, **nested))
     await engine.dispose()
@@ -110,6 +117,8 @@ async def test_what_was_there_before_it_was_counted_counts(
         async with storage.write(of) as tx:
             assert await tx.add_number("image bytes", 0) == bytes_
             assert await tx.add_number("API keys kept", 0) == keys
+            kept = await tx.numbers(["stock/DOG/PENDING", "stock/CAT/ADOPTED", "stock/CAT/PENDING"])
+            assert list(kept.values()) == ([2, 1, 0] if of == tenant else [0, 0, 0])
             found = await tx.get(TenantActivity, of)
             assert (found is not None) is used
             if found is not None:
