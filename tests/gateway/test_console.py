@@ -13,6 +13,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from tests.browser import Visit, chromium, visit
 from tests.http_clients import http_client
 from tests.process import Gateway
+from tests.waiting import eventually
 
 DOORS = ("sse", "websocket", "socketio", "graphql", "mqtt")
 STAFF = {"username": "demo-staff", "password": "demo-staff-password"}
@@ -89,6 +90,68 @@ async def test_a_door_that_was_cut_catches_up_on_what_it_missed(
         await expect(row.locator(".taken")).to_have_text("4")
         await expect(row.locator(".behind")).to_have_count(0)
         assert await page.locator(f".dot.late[data-door={door}]").count() == 4
+
+
+async def test_doors_come_back_by_themselves_when_the_gateway_does(
+    tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> None:
+    with Gateway(tmp_path_factory.mktemp("restarted"), "--demo") as restarted:
+        async with visit(restarted.url, browser) as somebody:
+            page = await _console(somebody, restarted, "demo-staff")
+            await _order(page)
+            restarted.stop()
+            for door in DOORS:
+                await expect(_door(page, door).locator(".door-state")).to_have_text("reconnecting…")
+            restarted.start()
+            await _all_joined(page)
+            await _order(page)
+            newest = page.locator("[data-event='order.created']").first
+            await expect(newest.locator(".dot.on")).to_have_count(len(DOORS))
+            for door in DOORS:
+                await expect(_door(page, door).locator(".taken")).to_have_text("8")
+            # Browsers complain of a host that is away.
+            somebody.faults.clear()
+
+
+async def test_a_login_is_kept_by_the_tab_and_renewed(gateway: Gateway, browser: Browser) -> None:
+    async with visit(gateway.url, browser) as somebody:
+        page = await _console(somebody, gateway, "demo")
+        first = await _kept_token(page)
+        # As if it were about to end.
+        await page.evaluate("""
+            const kept = JSON.parse(sessionStorage.getItem("petstore-console"));
+            kept.seats.customer.expiresAt = Date.now() + 61_000;
+            sessionStorage.setItem("petstore-console", JSON.stringify(kept));
+        """)
+        await page.reload()
+        seat = page.get_by_role("button", name="demo", exact=True)
+        await expect(seat).to_have_attribute("aria-pressed", "true")
+
+        async def renewed() -> bool:
+            return await _kept_token(page) != first
+
+        await eventually(renewed)
+        await _all_joined(page)
+        await _order(page)
+        await expect(page.locator("[data-event='order.created'] .dot.on")).to_have_count(len(DOORS))
+
+
+async def test_a_login_that_the_store_no_longer_knows_is_forgotten(
+    gateway: Gateway, browser: Browser
+) -> None:
+    async with visit(gateway.url, browser) as somebody:
+        page = await _console(somebody, gateway, "demo")
+        await page.evaluate("""
+            const kept = JSON.parse(sessionStorage.getItem("petstore-console"));
+            kept.seats.customer.token = "gone";
+            sessionStorage.setItem("petstore-console", JSON.stringify(kept));
+        """)
+        await page.reload()
+        await expect(page.get_by_role("button", name="Visitor")).to_have_attribute("aria-pressed", "true")
+        await _all_joined(page)
+        await expect(page.locator(".pet").first).to_be_visible()
+        # Browsers complain of requests that are refused.
+        somebody.faults.clear()
 
 
 @pytest.mark.parametrize("door", ["websocket", "mqtt"])
@@ -315,6 +378,13 @@ async def _barriers(page: Page) -> list[str]:
         for rule in found["violations"]
         if rule["impact"] in {"serious", "critical"}
     ]
+
+
+async def _kept_token(page: Page) -> str:
+    token: str = await page.evaluate(
+        "JSON.parse(sessionStorage.getItem('petstore-console')).seats.customer.token"
+    )
+    return token
 
 
 async def _focused(page: Page) -> str:

@@ -86,8 +86,6 @@ export function audienceOf(event: Envelope): string {
         : "STAFF, and the order's buyer";
     case "adoptions":
       return "STAFF, and the applicant";
-    case "chats":
-      return "STAFF, and the chat's customer";
     default:
       return "STAFF";
   }

@@ -8,7 +8,7 @@ import { Door } from "./doors/door";
 import { Feed } from "./feed";
 import { uuid4 } from "./ids";
 import { SAME_MACHINE } from "./page";
-import { acting, keepRenewing, me, tenant } from "./session";
+import { acting, forget, keepRenewing, me, tenant } from "./session";
 import { apply, load } from "./store";
 import type { Envelope } from "./types";
 
@@ -22,6 +22,10 @@ export const inspected = signal<string | undefined>(undefined);
 
 /** How long what came is gathered before it is shown: drawing for each event would add to the delays of the others. */
 const GATHER_MS = 30;
+/** What everybody may see, and what users may: of orders and applications their own. Chats have a place of their own. */
+const PUBLIC_TOPICS = ["pets/#", "inventory/#"];
+const USERS_TOPICS = [...PUBLIC_TOPICS, "orders/#", "adoptions/#"];
+
 let due = false;
 let news: Envelope[] = [];
 
@@ -40,8 +44,6 @@ function show(): void {
 export const doors: readonly Door[] = KINDS.map(
   (kind) =>
     new Door(kind, (door, event) => {
-      // Typing and presence have no place in the log.
-      if (event.cursor === undefined) return undefined;
       const arrival = feed.arrive(kind.id, event, Date.now(), door.joinedAt);
       if (arrival?.first) news.push(event);
       show();
@@ -56,9 +58,20 @@ export function begin(): void {
   inspected.value = undefined;
   show();
   for (const door of doors) {
-    door.begin({ token: me.value?.token, tenant: tenant.value?.id, session: `console-${uuid4()}` });
+    door.begin({
+      topics: me.value === undefined ? PUBLIC_TOPICS : USERS_TOPICS,
+      token: me.value?.token,
+      tenant: tenant.value?.id,
+      session: `console-${uuid4()}`,
+    });
   }
-  void attempt(load);
+  void attempt(async () => {
+    await load().catch((error) => {
+      // A login that was kept may have ended with the store that gave it.
+      if (error instanceof Refusal && error.status === 401) forget();
+      throw error;
+    });
+  });
 }
 
 /** Do something that may be refused; a refusal is shown. Says whether it was done. */

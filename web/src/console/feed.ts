@@ -1,4 +1,4 @@
-/** What came through which door, and when. Events without a cursor are never stored, and not counted here. */
+/** What came through which door, and when. */
 
 import type { Envelope } from "./types";
 

@@ -63,7 +63,7 @@ describe("the commands that follow an event", () => {
 describe("the audience of an event", () => {
   it("follows from what it is about", () => {
     expect(audienceOf({ ...EVENT, topic: "pets/1/status" })).toBe("Everybody");
-    expect(audienceOf({ ...EVENT, topic: "chats/1" })).toContain("customer");
+    expect(audienceOf({ ...EVENT, topic: "adoptions/1/status" })).toContain("applicant");
     expect(audienceOf({ ...EVENT, topic: "webhooks/1/disabled" })).toBe("STAFF");
     expect(audienceOf(EVENT)).toContain("visitor");
   });

@@ -2,7 +2,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 
-import { type Caller, call } from "./api";
+import { type Caller, Refusal, call } from "./api";
 import { uuid4 } from "./ids";
 
 export interface Login {
@@ -45,6 +45,7 @@ export const DEMO_ACCOUNTS: Record<"customer" | "staff", Account> = {
 };
 /** How long before its end a token is renewed. */
 const AHEAD_MS = 60_000;
+const AWAY_MS = 5000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Kept as long as the tab: what is in it lets act for its user. */
 const KEY = "petstore-console";
@@ -110,10 +111,16 @@ export async function sit(which: "customer" | "staff"): Promise<Login> {
 export async function signOut(): Promise<void> {
   const login = me.value;
   if (login === undefined) return;
-  const { [login.staff ? "staff" : "customer"]: _, ...others } = seats.value;
-  acting.value = "visitor";
-  seats.value = others;
+  forget(login);
   await call({ token: login.token }, "DELETE", "/v1/auth/tokens");
+}
+
+/** Act without a login from now on: the one in use, unless another is meant. */
+export function forget(login = me.value): void {
+  if (login === undefined) return;
+  const { [login.staff ? "staff" : "customer"]: _, ...others } = seats.value;
+  if (me.value === login) acting.value = "visitor";
+  seats.value = others;
 }
 
 /** Make a tenant of one's own, with an owner and a customer, and fill it with pets. */
@@ -192,9 +199,10 @@ async function renew(login: Login, renewed: (login: Login) => void): Promise<voi
   const body = { refreshToken: login.refreshToken };
   try {
     renewed(seat(await call<Answer>({ tenant: tenant.value?.id }, "POST", "/v1/auth/tokens/refresh", body)));
-  } catch {
-    const { [login.staff ? "staff" : "customer"]: _, ...others } = seats.value;
-    if (me.value === login) acting.value = "visitor";
-    seats.value = others;
+  } catch (error) {
+    // While the store is away nothing is known of the login.
+    const away = error instanceof Refusal && (error.status === 0 || error.status >= 500);
+    if (away) setTimeout(() => void renew(login, renewed), AWAY_MS);
+    else forget(login);
   }
 }

@@ -50,8 +50,7 @@ export interface Envelope {
   timestamp: string;
   tenantId: string;
   topic: string;
-  /** Absent where the event is never stored. */
-  cursor?: string;
+  cursor: string;
   data: {
     pet?: Pet;
     petId?: string;

@@ -2,10 +2,8 @@
 
 import type { Envelope } from "../types";
 
-/** Everything, as far as the caller may see it. */
-export const TOPICS = ["#"];
-
 export interface Wish {
+  topics: readonly string[];
   token: string | undefined;
   tenant: string | undefined;
   /** The cursor to go on from, asked at each connection: clients reconnect by themselves. */

@@ -4,7 +4,7 @@ import type { Envelope } from "../types";
 import type { Ears, Wish } from "./connection";
 import { Door, SLOW_MS } from "./door";
 
-const WISH = { token: "t", tenant: undefined, session: "s" };
+const WISH = { topics: ["#"], token: "t", tenant: undefined, session: "s" };
 
 function event(id: number): Envelope {
   return { id: `e${id}`, eventType: "a", timestamp: "", tenantId: "", topic: "", cursor: `c${id}`, data: {} };

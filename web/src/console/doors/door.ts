@@ -149,7 +149,7 @@ export class Door {
   }
 
   #receive(event: Envelope): Promise<void> {
-    this.#received = event.cursor ?? this.#received;
+    this.#received = event.cursor;
     const taken = new Promise<void>((done) => this.#inbox.push({ event, done }));
     if (this.#inbox.length >= MOST_WAITING && this.slow.value) {
       this.#paused = true;
@@ -168,7 +168,7 @@ export class Door {
     while (this.#timer === undefined) {
       const next = this.#inbox.shift();
       if (next === undefined) break;
-      this.#reached = next.event.cursor ?? this.#reached;
+      this.#reached = next.event.cursor;
       const arrival = this.#take(this, next.event);
       next.done();
       if (arrival !== undefined) {

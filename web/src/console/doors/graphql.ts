@@ -2,7 +2,7 @@ import { createClient } from "graphql-ws";
 
 import { WS_BASE } from "../page";
 import type { Envelope } from "../types";
-import { type Join, TOPICS } from "./connection";
+import type { Join } from "./connection";
 
 const SUBSCRIPTION = `subscription Follow($topics: [String!]!) {
   events(topics: $topics) { id eventType timestamp tenantId topic cursor data }
@@ -33,7 +33,7 @@ export const joinGraphql: Join = (wish, ears) => {
     },
   });
   const end = client.subscribe<{ events: Envelope }>(
-    { query: SUBSCRIPTION, variables: { topics: TOPICS } },
+    { query: SUBSCRIPTION, variables: { topics: wish.topics } },
     {
       next: ({ data, errors }) => {
         if (errors?.some((error) => error.extensions?.code === "CURSOR_EXPIRED")) ears.expired();

@@ -2,7 +2,7 @@ import mqtt from "mqtt";
 
 import { WS_BASE } from "../page";
 import type { Envelope } from "../types";
-import { type Join, TOPICS } from "./connection";
+import type { Join } from "./connection";
 
 const SHARED_POOL = "00000000-0000-0000-0000-000000000000";
 /** How long the store keeps the place of a session that is away. */
@@ -28,7 +28,7 @@ export const joinMqtt: Join = (wish, ears) => {
     // The session has its subscriptions. 2: what is retained is not wanted, for it tells no event.
     if (!sessionPresent)
       client.subscribe(
-        TOPICS.map((topic) => prefix + topic),
+        wish.topics.map((topic) => prefix + topic),
         { qos: 1, rh: 2 },
       );
     ears.joined();

@@ -2,7 +2,7 @@ import { io } from "socket.io-client";
 
 import { BASE } from "../page";
 import type { Envelope } from "../types";
-import { type Join, TOPICS } from "./connection";
+import type { Join } from "./connection";
 
 /** Where Socket.IO hangs, as the client wants to be told it: the host, and the path. */
 export const SOCKET_IO = { url: new URL(BASE).origin, path: `${new URL(`${BASE}/`).pathname}socket.io/` };
@@ -14,7 +14,8 @@ export const joinSocketIo: Join = (wish, ears) => {
     // Each door of the page is a client of its own.
     forceNew: true,
     transports: ["websocket"],
-    auth: (give) => give({ token: wish.token, tenantId: wish.tenant, topics: TOPICS, cursor: wish.cursor() }),
+    auth: (give) =>
+      give({ token: wish.token, tenantId: wish.tenant, topics: wish.topics, cursor: wish.cursor() }),
   });
   socket.on("connected", ({ cursor }: { cursor?: string }) => {
     ears.joined();

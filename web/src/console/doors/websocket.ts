@@ -1,6 +1,6 @@
 import { WS_BASE } from "../page";
 import type { Envelope } from "../types";
-import { type Join, TOPICS } from "./connection";
+import type { Join } from "./connection";
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
@@ -33,7 +33,7 @@ export const joinWebSocket: Join = (wish, ears) => {
     socket = new WebSocket(`${WS_BASE}/v1/ws/events?${query}`);
     socket.onopen = () => {
       const cursor = wish.cursor();
-      const data = { topics: TOPICS, ...(cursor === undefined ? {} : { cursor }) };
+      const data = { topics: wish.topics, ...(cursor === undefined ? {} : { cursor }) };
       socket.send(JSON.stringify({ type: "subscribe", id: 1, data }));
     };
     socket.onmessage = ({ data }) => hear(JSON.parse(data) as Frame);

@@ -92,7 +92,7 @@ function Pane({ side, title, door, start, begin, leave, may }: Props) {
   );
 }
 
-const ROLES = { CUSTOMER: "Customer", AGENT: "Agent", SYSTEM: "Store" };
+const ROLES: Record<string, string> = { CUSTOMER: "Customer", AGENT: "Agent", SYSTEM: "Store" };
 
 function Messages({ side, label }: { side: Side; label: string }) {
   const end = useRef<HTMLDivElement>(null);
@@ -108,7 +108,8 @@ function Messages({ side, label }: { side: Side; label: string }) {
       {side.messages.value.map((message) => (
         <div key={message.id} class={`message ${message.senderRole === own ? "own" : ""}`}>
           <p class="quiet">
-            {message.senderRole === own ? "You" : ROLES[message.senderRole]}, {timeOf(message.sentAt)}
+            {message.senderRole === own ? "You" : (ROLES[message.senderRole] ?? message.senderRole)},{" "}
+            {timeOf(message.sentAt)}
             {message.senderRole === own &&
               (message.readAt !== undefined
                 ? " · read"

@@ -109,7 +109,7 @@ function TenantBar() {
     return (
       <div class="tenant">
         <p>
-          <strong>Shared pool</strong> <span class="quiet">everybody sees it</span>
+          <strong title="Everybody who comes here uses it">Shared pool</strong>
         </p>
         <button
           type="button"

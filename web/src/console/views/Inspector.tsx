@@ -42,7 +42,7 @@ export function Inspector() {
     <Dialog title={event.eventType} class="inspector" close={() => (inspected.value = undefined)}>
       <dl class="facts">
         <Fact name="Topic" value={event.topic} />
-        <Fact name="Cursor" value={event.cursor ?? "none: it is not stored"} />
+        <Fact name="Cursor" value={event.cursor} />
         <Fact name="Audience" value={audienceOf(event)} />
         <Fact name="Tenant" value={tenant.value === undefined ? "the shared pool" : event.tenantId} />
       </dl>

@@ -4,7 +4,7 @@ import { computed, signal } from "@preact/signals";
 
 import { attempt, notice } from "../console";
 import { loading, order, pets, stock } from "../store";
-import { SPECIES, type Pet, type Species } from "../types";
+import { SPECIES, type Pet, type Species, type Stock } from "../types";
 import { money, nameOfSpecies } from "../words";
 import { Picture } from "./Picture";
 
@@ -15,15 +15,26 @@ const most = signal(PAGE);
 /** Pets that are being ordered by this page. */
 const busy = signal<ReadonlySet<string>>(new Set());
 
-const available = computed(() =>
-  [...stock.value.values()].reduce((sum, { available }) => sum + available, 0),
-);
-const listed = computed(() =>
-  [...pets.value.values()]
-    .filter((pet) => chosen.value === undefined || pet.species === chosen.value)
-    // As they came, but for those without a price, which are the classic client's.
-    .sort((one, other) => Number(isFree(one)) - Number(isFree(other))),
-);
+const total = (status: keyof Stock) =>
+  computed(() => [...stock.value.values()].reduce((sum, counts) => sum + counts[status], 0));
+const available = total("available");
+const pending = total("pending");
+const adopted = total("adopted");
+const listed = computed(() => {
+  const chosenOnes = [...pets.value.values()].filter(
+    (pet) => chosen.value === undefined || pet.species === chosen.value,
+  );
+  // One of each species after another. Those without a price, which classic clients brought, come last.
+  const counts = new Map<string, number>();
+  const ranked = chosenOnes.map((pet) => {
+    const group = `${pet.species} ${isFree(pet)}`;
+    const rank = counts.get(group) ?? 0;
+    counts.set(group, rank + 1);
+    return { pet, rank };
+  });
+  ranked.sort((one, other) => Number(isFree(one.pet)) - Number(isFree(other.pet)) || one.rank - other.rank);
+  return ranked.map(({ pet }) => pet);
+});
 
 const isFree = (pet: Pet) => Number(pet.price) === 0;
 
@@ -44,7 +55,11 @@ export function Pets() {
     <section aria-labelledby="pets-title" class="panel">
       <div class="panel-head">
         <h2 id="pets-title">Pets</h2>
-        <p class="quiet">{loading.value ? "Reading the store…" : `${available.value} for sale`}</p>
+        <p class="quiet">
+          {loading.value
+            ? "Reading the store…"
+            : `${available.value} for sale, ${pending.value} reserved, ${adopted.value} with a home`}
+        </p>
       </div>
       <fieldset class="chips">
         <legend class="unseen">Species</legend>

@@ -244,6 +244,13 @@ const goat: Drawing = ({ main, patch }) => (
   </>
 );
 
+const lion: Drawing = (coat) => (
+  <>
+    <circle cx="48" cy="50" r="42" fill={shade(coat.main, 0.62)} />
+    {cat({ ...coat, patch: coat.main })}
+  </>
+);
+
 const SPECIES: Record<string, Drawing> = {
   DOG: dog,
   CAT: cat,
@@ -255,6 +262,7 @@ const SPECIES: Record<string, Drawing> = {
 const BREEDS: [words: RegExp, drawing: Drawing][] = [
   [/python|snake/i, snake],
   [/tortoise$|turtle/i, tortoise],
+  [/^lion \d/i, lion],
   [/hedgehog/i, hedgehog],
   [/miniature pig/i, pig],
   [/goat/i, goat],
