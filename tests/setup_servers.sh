@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that the real servers which the tests talk to, a browser, and the JavaScript clients are on this machine.
+# Makes sure that the real servers which the tests talk to, browsers, and the JavaScript clients are on this machine.
 #
 # They come from Debian's packages rather than from Python wheels that carry the same programs: wheels exist for
 # PostgreSQL, but those of Redis stop at 6.2 and at Python 3.11, while the gateway is built for Redis 7. Debian's are what
@@ -20,6 +20,7 @@ PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null || missing+=(mosquitto)
 PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || missing+=(haproxy)
 command -v mosquitto_sub >/dev/null || missing+=(mosquitto-clients)
 [[ $(uname) = Darwin ]] || command -v chromium >/dev/null || missing+=(chromium)
+[[ $(uname) = Darwin ]] || command -v firefox-esr >/dev/null || missing+=(firefox-esr)
 # For the watchdog, which ends all processes of a run that stands still.
 command -v ps >/dev/null || missing+=(procps)
 
@@ -38,7 +39,7 @@ if [[ ${#missing[@]} -eq 0 ]]; then
 fi
 
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need Redis, PostgreSQL, Mosquitto, HAProxy and Google Chrome. Install them, for example: brew install redis postgresql@17 mosquitto haproxy google-chrome" >&2
+    echo "The tests need Redis, PostgreSQL, Mosquitto, HAProxy, Google Chrome and Firefox. Install them, for example: brew install redis postgresql@17 mosquitto haproxy google-chrome firefox" >&2
     exit 1
 fi
 if [[ $(id -u) -ne 0 ]]; then

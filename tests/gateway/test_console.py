@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.browser import Visit, chromium, visit
+from tests.firefox import firefox
 from tests.http_clients import http_client
 from tests.process import Gateway
 from tests.waiting import eventually
@@ -327,6 +328,25 @@ async def test_the_keyboard_reaches_what_matters(gateway: Gateway, browser: Brow
         # The focus is where it was.
         assert "order.created" in await _focused(page)
         await _focus(page, "^Chat")
+
+
+async def test_firefox_shows_an_order_on_every_door(gateway: Gateway, tmp_path: Path) -> None:
+    async with firefox(gateway.url, tmp_path) as tab:
+        await tab.open(f"{gateway.url}/")
+        every = f"document.querySelectorAll('.door.is-open').length === {len(DOORS)}"
+        await tab.holds(f"{every} && document.querySelector('.pet button') !== null")
+        await tab.evaluate("document.querySelector('.pet button').click()")
+        shown = "document.querySelectorAll('[data-event=\"pet.status_changed\"] .dot.on').length"
+        await tab.holds(f"{shown} === {len(DOORS)}")
+        # EventSource is left and comes back with its cursor.
+        await tab.evaluate("document.querySelector('[data-door=sse] button').click()")
+        await tab.holds("document.querySelector('.door-sse .door-state').textContent === 'cut'")
+        await tab.evaluate("document.querySelector('.pet button').click()")
+        await tab.holds("document.querySelector('.door-sse .behind')?.textContent.startsWith('3 ') === true")
+        await tab.evaluate("document.querySelector('.door-sse button').click()")
+        await tab.holds(
+            "document.querySelector('.door-sse .caught-up')?.textContent.includes('on 3') === true"
+        )
 
 
 async def _console(somebody: Visit, gateway: Gateway, who: str) -> Page:
