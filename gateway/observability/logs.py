@@ -53,6 +53,8 @@ def configure_logs(level: str, form: str, stream: TextIO | None = None) -> Acces
     # Their lines below a warning are about their internals.
     for name in ("alembic", "asyncio", "httpx", "httpcore", "aiosqlite", "redis", "sqlalchemy"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    # It warns of what clients send, which any of them may repeat for ever.
+    logging.getLogger("mcp").setLevel(max(logging.ERROR, root.level))
     return AccessLog(level, as_json=as_json, stream=out)
 
 
