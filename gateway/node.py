@@ -9,6 +9,7 @@ from core.hub import Hub
 from core.kernel.ids import new_id
 from core.live.sessions import Sessions
 from core.ports.coordination import Bus, RateLimiter
+from core.services.advised_chats import AdvisedChats
 from core.services.webhooks.deliverer import Deliverer
 from core.store.parts import Adapters
 from core.store.store import Store
@@ -18,6 +19,7 @@ from gateway.health import Health
 from gateway.image_decoder import PillowDecoder
 from gateway.images import FileImages
 from gateway.language_model.opening import open_model
+from gateway.language_model.server import OpenAiServer
 from gateway.observability.metrics import Metrics
 from gateway.payments import SimulatedProcessor
 from gateway.phones import NumberingPlans
@@ -50,6 +52,17 @@ class Node:
     mcp: McpDoor
     bridge: Bridge | None
     webhooks: Deliverer
+    advised_chats: AdvisedChats
+
+
+def _language_model(
+    settings: Settings, stack: contextlib.AsyncExitStack, metrics: Metrics
+) -> OpenAiServer | None:
+    model = open_model(settings)
+    if model is not None:
+        stack.push_async_callback(model.close)
+        metrics.observe("advisor", model.statistics)
+    return model
 
 
 @contextlib.asynccontextmanager
@@ -79,9 +92,7 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             issuers = Issuers(settings.issuers, await stack.enter_async_context(issuer_client()))
         sender = HttpWebhookSender(allow_private=settings.allow_private_webhooks)
         stack.push_async_callback(sender.close)
-        model = open_model(settings)
-        if model is not None:
-            stack.push_async_callback(model.close)
+        model = _language_model(settings, stack, metrics)
         adapters = Adapters(
             storage=storage,
             limiter=limiter,
@@ -103,6 +114,7 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             public_url=settings.public_url or listening_at,
             limits=settings.limits,
             classic_open=settings.classic_open,
+            advised_chats=settings.advised_chats,
         )
         await hub.start()
         stack.push_async_callback(hub.stop)
@@ -120,24 +132,27 @@ async def open_node(settings: Settings, listening_at: str = "") -> AsyncIterator
             bridge = Bridge(store, settings.mqtt_broker)
             checks["mqtt-broker"] = bridge.check
             metrics.observe("broker", bridge.statistics)
-        if model is not None:
-            metrics.observe("advisor", lambda: model.counters)
         webhooks = Deliverer(store)
         metrics.observe("webhooks", webhooks.statistics)
+        advised_chats = AdvisedChats(store)
+        metrics.observe("advised_chats", advised_chats.statistics)
         sessions = Sessions(store)
         mqtt = MqttServer(sessions, settings.limits)
         stack.push_async_callback(mqtt.finished)
         yield Node(
-            settings,
-            store,
-            signer,
-            issuers,
-            sessions,
-            bus,
-            Health(checks),
-            metrics,
-            mqtt,
-            await stack.enter_async_context(McpDoor(sessions, origins=settings.allowed_origins).running()),
-            bridge,
-            webhooks,
+            settings=settings,
+            store=store,
+            signer=signer,
+            issuers=issuers,
+            sessions=sessions,
+            bus=bus,
+            health=Health(checks),
+            metrics=metrics,
+            mqtt=mqtt,
+            mcp=await stack.enter_async_context(
+                McpDoor(sessions, origins=settings.allowed_origins).running()
+            ),
+            bridge=bridge,
+            webhooks=webhooks,
+            advised_chats=advised_chats,
         )

@@ -156,7 +156,9 @@ async def _drain(node: Node, grpc: GrpcServer, mqtt: TcpServer) -> None:
     count = len(node.sessions)
     spread = min(count / _FAREWELLS_PER_SECOND, node.settings.drain_seconds / 2)
     node.sessions.close_all(close, spread=spread if count > 1 else 0.0)
-    leaving = [node.webhooks.stop()] if node.bridge is None else [node.webhooks.stop(), node.bridge.stop()]
+    leaving = [node.webhooks.stop(), node.advised_chats.stop()]
+    if node.bridge is not None:
+        leaving.append(node.bridge.stop())
     await asyncio.gather(grpc.stop(node.settings.drain_seconds), mqtt.emptied(), *leaving)
 
 
@@ -186,6 +188,7 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
     if node.bridge is not None:
         consumers.append(node.bridge.consumer.name)
     node.webhooks.start()
+    node.advised_chats.start()
     async with asyncio.TaskGroup() as group:
         chores = [
             group.create_task(
@@ -223,6 +226,7 @@ async def _maintained(node: Node) -> AsyncIterator[None]:
             yield
         finally:
             await node.webhooks.stop()
+            await node.advised_chats.stop()
             if node.bridge is not None:
                 await node.bridge.stop()
             for chore in chores:

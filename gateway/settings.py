@@ -191,6 +191,10 @@ class Settings(BaseSettings):
     advisor_model: str | None = Field(
         default=None, min_length=1, max_length=200, description="name of the model there; needed with the URL"
     )
+    advisor_in_chats: bool | None = Field(
+        default=None,
+        description="the advisor answers in support chats until an agent has them; without it in demo mode only",
+    )
     log_retention_days: float = Field(default=7, gt=0, description="age at which events leave the log")
     log_retention_events: int | None = Field(
         default=None, ge=1, description="events kept per tenant; without it no bound but age"
@@ -348,6 +352,11 @@ class Settings(BaseSettings):
     def classic_open(self) -> bool:
         """Whether everybody may do everything at the classic door."""
         return (self.classic_auth or ("open" if self.demo else "required")) == "open"
+
+    @property
+    def advised_chats(self) -> bool:
+        """Whether the advisor answers in support chats."""
+        return self.demo if self.advisor_in_chats is None else self.advisor_in_chats
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from core.auth.authorization import viewer_of
 from core.hub import Viewer
-from core.kernel.caller import Caller, Role, Scope
+from core.kernel.caller import SCOPES_OF, Caller, Role, Scope
 from core.kernel.ids import TenantId
 from core.models.api_keys import ApiKey
 from core.models.oauth import OAuthClient, OAuthGrant
@@ -43,6 +43,24 @@ async def viewer_of_maker(
             tenant, Role.STAFF, maker.key, scopes,
             user_id=maker.user_id, client_id=maker.client_id, grant_id=maker.grant_id,
         )
+    )  # fmt: skip
+
+
+async def caller_of_maker(
+    tx: Transaction, tenant: TenantId, maker: WebhookMaker, now: datetime
+) -> Caller | None:
+    """A user who made something, or the program that did it for them, with the rights they have at present.
+
+    None when their account, or what the program had of them, is gone.
+    """
+    scopes = await _present_scopes(tx, maker, now)
+    user = None if maker.user_id is None else await tx.get(User, maker.user_id)
+    if scopes is None or user is None:
+        return None
+    role = Role.STAFF if Role.STAFF in user.roles else Role.CUSTOMER
+    return Caller(
+        tenant, role, maker.key, scopes & SCOPES_OF[role],
+        user_id=user.id, client_id=maker.client_id, grant_id=maker.grant_id, username=user.username,
     )  # fmt: skip
 
 

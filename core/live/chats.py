@@ -136,7 +136,7 @@ class JoinedChats:
             if event.event_type != "chat.message":
                 continue
             message = event.payload["message"]
-            if message["chatId"] in self._customers and message["senderId"] != caller.user_id:
+            if message["chatId"] in self._customers and message.get("senderId") != caller.user_id:
                 self._receipts.add(caller, message["chatId"], message["id"])
 
     async def offer(self) -> None:

@@ -19,6 +19,7 @@ from core.kernel.model import (
     Text,
     Timestamp,
 )
+from core.models.webhooks import WebhookMaker
 
 
 class ChatStatus(Choice):
@@ -40,7 +41,7 @@ class SenderRole(Choice):
     AGENT = "AGENT"
     """An agent of the store."""
     SYSTEM = "SYSTEM"
-    """The store itself."""
+    """The store itself: its advisor, who answers while a chat waits."""
 
 
 class Chat(Resource):
@@ -74,13 +75,30 @@ class Message(Resource):
     text: str
     """What it says."""
     client_message_id: str | None = None
-    """The id that its sender gave it."""
+    """The id that its sender gave it; of the advisor's it is the id of the message that it answers."""
     sent_at: Timestamp
     """When it was sent."""
     delivered_at: Timestamp | None = None
     """When it reached the other side."""
     read_at: Timestamp | None = None
     """When it was read there."""
+
+
+class ChatQuestion(Model):
+    """What is kept, of a chat that waits, until the advisor has answered: its id is the chat's.
+
+    ``message_id`` is the customer's newest message, and ``asker`` who sent it: the answer is made in their rights. It
+    is tried when it is due, ``tries`` times so far, and of no use after ``expires_at``.
+    """
+
+    id: str
+    tenant_id: str
+    customer_id: str
+    message_id: str
+    asker: WebhookMaker
+    tries: int = 0
+    due_at: Timestamp
+    expires_at: Timestamp
 
 
 class _MayBeMissing(Body):

@@ -8,6 +8,7 @@
 ``classic``    the rules of the classic Petstore API
 ``numbers``    numbers of pets and orders
 ``advisor``    what people ask a pet shop, understood, looked up and answered
+``advised_chats``  chats that wait, answered by the advisor
 ``adoptions``  adoptions: applied for, decided, withdrawn
 ``api_keys``   API keys
 ``applications``  applications announced, and ended with what they were for

@@ -19,6 +19,7 @@ from core.models.chats import (
     ChatDraft,
     ChatEvent,
     ChatFilter,
+    ChatQuestion,
     ChatStatus,
     Message,
 )
@@ -105,6 +106,7 @@ async def _remove_oldest(ctx: Context, _: NoParams, __: ChatDraft, opened: Chat)
         chat_id = found[0].id
         messages = await tx.find(Query(Message, (Equal("chat_id", chat_id),), limit=_BATCH_MESSAGES))
         await tx.delete_all(Message, (OneOf("id", tuple(message.id for message in messages)),))
+        await tx.delete_all(ChatQuestion, (Equal("id", chat_id),))
         if len(messages) < _BATCH_MESSAGES and await tx.delete_all(Chat, (Equal("id", chat_id),)):
             await uncount(within, Chat)
             # Nodes that have it in memory forget it.

@@ -1,7 +1,9 @@
 """Messages in support chats: listing, sending, and marking them as delivered and as read."""
 
 import uuid
+from datetime import timedelta
 
+from core.auth.makers import maker_of
 from core.kernel.caller import Caller, Scope
 from core.kernel.errors import Conflict, ErrorCode, NotFound
 from core.kernel.events import EventKind, visible_to
@@ -13,6 +15,7 @@ from core.models.chats import (
     CHAT_MESSAGE_DELIVERED,
     CHAT_MESSAGE_READ,
     Chat,
+    ChatQuestion,
     ChatStatus,
     Message,
     MessageDraft,
@@ -32,6 +35,16 @@ from core.store.transactions import commit
 
 #: Messages that one transaction marks as read.
 _BATCH_MESSAGES = 500
+#: How long a customer waits for a machine's answer, and in how many chats at a time.
+_ANSWER_TIME = timedelta(hours=1)
+_MAX_QUESTIONS = 5
+
+
+#: Whose messages are for whom: what the store itself says is for the customer.
+_HEARS = {
+    SenderRole.CUSTOMER: (SenderRole.AGENT, SenderRole.SYSTEM),
+    SenderRole.AGENT: (SenderRole.CUSTOMER,),
+}
 
 
 def _role_in(chat: Chat, caller: Caller) -> SenderRole:
@@ -70,21 +83,50 @@ async def _send(ctx: Context, params: ById, body: MessageDraft) -> Message:
     most = ctx.store.limits.messages_per_chat
     if await tx.find(Query(Message, (in_chat,), limit=1, offset=most - 1)):
         raise Conflict(f"The chat has {most} messages: go on in another one.")
-    last = await tx.find(Query(Message, (in_chat,), "-id", 1))
+    message = await add_message(ctx, chat, role, sender_id, body.text, body.client_message_id)
+    if role is SenderRole.CUSTOMER and chat.status is ChatStatus.WAITING and ctx.store.advised_chats:
+        await _ask_advisor(ctx, message)
+    return message
+
+
+async def add_message(
+    ctx: Context, chat: Chat, role: SenderRole, sender_id: str | None, text: str, mark: str | None
+) -> Message:
+    """Add a message, with its sender's id for it, to a chat whose lock is held, and announce it."""
+    tx = await ctx.tx()
+    last = await tx.find(Query(Message, (Equal("chat_id", chat.id),), "-id", 1))
     message = Message(
         id=_id_after(last[0].id) if last else new_id(),
         tenant_id=ctx.tenant,
         chat_id=chat.id,
         sender_id=sender_id,
         sender_role=role,
-        text=body.text,
-        client_message_id=body.client_message_id,
+        text=text,
+        client_message_id=mark,
         sent_at=ctx.now,
     )
     await tx.insert(message)
     await tx.update(chat.model_copy(update={"updated_at": ctx.now}))
     _announce_message(ctx, CHAT_MESSAGE, chat, message)
     return message
+
+
+async def _ask_advisor(ctx: Context, message: Message) -> None:
+    """Have the advisor answer, in the sender's rights, unless there is a newer message by then."""
+    tx = await ctx.tx()
+    question = ChatQuestion(
+        id=message.chat_id,
+        tenant_id=ctx.tenant,
+        customer_id=user_id_of(ctx.caller),
+        message_id=message.id,
+        asker=maker_of(ctx.caller),
+        due_at=ctx.now,
+        expires_at=ctx.now + _ANSWER_TIME,
+    )
+    if await tx.get(ChatQuestion, question.id, lock=True) is not None:
+        await tx.update(question)
+    elif await tx.count(Query(ChatQuestion, (Equal("customer_id", question.customer_id),))) < _MAX_QUESTIONS:
+        await tx.insert(question)
 
 
 def _id_after(last: str) -> str:
@@ -107,7 +149,7 @@ async def _to_mark(ctx: Context, params: MessageParams) -> tuple[Chat, Message, 
 
 async def _mark_delivered(ctx: Context, params: MessageParams, _: None) -> Message:
     chat, message, role = await _to_mark(ctx, params)
-    if message.sender_role is role or message.delivered_at is not None:
+    if message.sender_role not in _HEARS[role] or message.delivered_at is not None:
         return message
     message = message.model_copy(update={"delivered_at": ctx.now})
     await (await ctx.tx()).update(message)
@@ -117,7 +159,7 @@ async def _mark_delivered(ctx: Context, params: MessageParams, _: None) -> Messa
 
 async def _mark_read(ctx: Context, params: MessageParams, _: None) -> Message:
     chat, message, role = await _to_mark(ctx, params)
-    if message.sender_role is role or message.read_at is not None:
+    if message.sender_role not in _HEARS[role] or message.read_at is not None:
         return message
     seen = {"read_at": ctx.now, "delivered_at": message.delivered_at or ctx.now}
     message = message.model_copy(update=seen)
@@ -135,12 +177,13 @@ async def _mark_earlier_read(ctx: Context, _: MessageParams, __: None, message: 
     async def mark(within: Context) -> int:
         tx = await within.tx()
         chat = await tx.get(Chat, message.chat_id)
-        if chat is None or (role := _role_in(chat, ctx.caller)) is message.sender_role:
+        role = None if chat is None else _role_in(chat, ctx.caller)
+        if role is None or message.sender_role not in _HEARS[role]:
             return 0
         unread = (
             Equal("chat_id", message.chat_id),
             Equal("read_at", None),
-            OneOf("sender_role", tuple(other for other in SenderRole if other is not role)),
+            OneOf("sender_role", _HEARS[role]),
             Between("id", high=message.id),
         )
         ids = tuple(earlier.id for earlier in await tx.find(Query(Message, unread, limit=_BATCH_MESSAGES)))

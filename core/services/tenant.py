@@ -14,7 +14,7 @@ from core.models.adoptions import Adoption, AdoptionStatus
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
 from core.models.callbacks import OrderCallback
-from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatStatus, Message
+from core.models.chats import CHAT_CLOSED, Chat, ChatEvent, ChatQuestion, ChatStatus, Message
 from core.models.devices import Device
 from core.models.idempotency import IdempotencyRecord
 from core.models.images import Image
@@ -126,6 +126,7 @@ async def _remove_chats(ctx: Context) -> int:
     tx = await ctx.tx()
     chats, these = await _first(ctx, Chat)
     await tx.delete_all(Message, (OneOf("chat_id", these.values),))
+    await tx.delete_all(ChatQuestion, (these,))
     await tx.delete_all(Chat, (these,))
     await uncount(ctx, Chat, len(chats))
     for chat in chats:

@@ -56,6 +56,7 @@ class StoreParts:
 
     ``epoch`` is that of the event log. ``public_url`` is what addresses in resources are under: scheme, host and port,
     without a slash at the end. ``classic_open``: operations of the classic API are for everybody.
+    ``advised_chats``: the advisor answers in chats that wait.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class StoreParts:
         limits: Limits | None = None,
         clock: Clock = utc_now,
         classic_open: bool = False,
+        advised_chats: bool = False,
     ) -> None:
         self.storage = adapters.storage
         self.limiter = adapters.limiter
@@ -85,6 +87,7 @@ class StoreParts:
         self.context = {PHONE_CHECK: adapters.phones.is_possible, PUBLIC_URL: public_url}
         self.limits = limits or Limits()
         self.classic_open = classic_open
+        self.advised_chats = advised_chats
         self.clock = clock
         self.slices = Slices()
         self._long_work = FairTurns(1, most=_MAX_WAITING, most_of_one=_MAX_WAITING_OF_NETWORK)

@@ -91,6 +91,7 @@ class Store(StoreParts):
         limits: Limits | None = None,
         clock: Clock = utc_now,
         classic_open: bool = False,
+        advised_chats: bool = False,
     ) -> None:
         super().__init__(
             adapters,
@@ -100,6 +101,7 @@ class Store(StoreParts):
             limits=limits,
             clock=clock,
             classic_open=classic_open,
+            advised_chats=advised_chats,
         )
         self.draining = False
         self._unfinished: set[asyncio.Task[Any]] = set()

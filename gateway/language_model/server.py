@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import orjson
@@ -45,6 +45,14 @@ class Counters:
     failures: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """``under_way``: requests that are being answered."""
+
+    under_way: int
+    counters: Counters
+
+
 class _Passing(ModelFailed):
     """A failure after which the same request may go well a moment later."""
 
@@ -59,6 +67,7 @@ class OpenAiServer:
         self, url: str, model: str, api_key: str | None = None, patience: Patience | None = None
     ) -> None:
         self.counters = Counters()
+        self._under_way = 0
         self._url = url.rstrip("/")
         self._model = model
         patience = patience or Patience()
@@ -71,6 +80,10 @@ class OpenAiServer:
             timeout=httpx.Timeout(patience.silence, connect=patience.connect),
             limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=_MAX_CONNECTIONS),
         )
+
+    def statistics(self) -> Statistics:
+        """Figures for metrics."""
+        return Statistics(self._under_way, replace(self.counters))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -98,6 +111,7 @@ class OpenAiServer:
         for attempt in range(1, _ATTEMPTS + 1):
             begun = False
             self.counters.requests += 1
+            self._under_way += 1
             try:
                 async with aclosing(self._attempt(body)) as parts:
                     async for part in parts:
@@ -111,6 +125,8 @@ class OpenAiServer:
             except ModelFailed:
                 self.counters.failures += 1
                 raise
+            finally:
+                self._under_way -= 1
             self.counters.retries += 1
             await asyncio.sleep(
                 backoff_seconds(attempt, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS)

@@ -16,7 +16,7 @@ from core.models.adoptions import Adoption
 from core.models.api_keys import ApiKey
 from core.models.auth import LoginSession
 from core.models.callbacks import OrderCallback
-from core.models.chats import Chat, Message
+from core.models.chats import Chat, ChatQuestion, Message
 from core.models.devices import Device
 from core.models.durable_sessions import DurableSession
 from core.models.idempotency import IdempotencyRecord
@@ -353,6 +353,19 @@ messages = _record(
         sqlite_where=text("read_at IS NULL"), postgresql_where=text("read_at IS NULL"),
     ),
 )  # fmt: skip
+chat_questions = _record(
+    "chat_questions",
+    _text("customer_id"),
+    _text("message_id"),
+    _nested("asker"),
+    _number("tries"),
+    _time("due_at"),
+    _time("expires_at"),
+    Index(None, "tenant_id", "customer_id"),
+    # What is due is found in all tenants.
+    Index(None, "due_at"),
+    Index(None, "expires_at"),
+)
 idempotency = _record(
     "idempotency",
     _text("fingerprint"),
@@ -462,6 +475,7 @@ RECORDS: Mapping[type[BaseModel], Table] = {
     Device: devices,
     Chat: chats,
     Message: messages,
+    ChatQuestion: chat_questions,
     IdempotencyRecord: idempotency,
     DurableSession: kept_sessions,
     TenantActivity: activity,
@@ -480,6 +494,7 @@ EXPIRING: Mapping[type[BaseModel], str] = {
     DeviceCode: "expires_at",
     DeliveryRecord: "expires_at",
     OrderCallback: "expires_at",
+    ChatQuestion: "expires_at",
 }
 
 #: The event log. ``data`` is JSON as text, byte for byte as it was announced; ``audience`` is Audience.encode's.

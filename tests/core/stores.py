@@ -52,6 +52,7 @@ def compose(
     issuers: TrustedIssuers | None = None,
     webhooks: WebhookSender | None = None,
     language_model: LanguageModel | None = None,
+    advised_chats: bool = False,
 ) -> Store:
     """A store on a storage, with real parts that are cheap to make; hashing passwords costs little here."""
     adapters = Adapters(
@@ -68,7 +69,15 @@ def compose(
         language_model=language_model,
     )
     hub = Hub(storage, InProcessBus(), new_id())
-    return Store(adapters, hub, epoch=epoch, public_url=PUBLIC_URL, limits=limits, clock=clock)
+    return Store(
+        adapters,
+        hub,
+        epoch=epoch,
+        public_url=PUBLIC_URL,
+        limits=limits,
+        clock=clock,
+        advised_chats=advised_chats,
+    )
 
 
 @asynccontextmanager
@@ -81,6 +90,7 @@ async def open_store(
     issuers: TrustedIssuers | None = None,
     webhooks: WebhookSender | None = None,
     language_model: LanguageModel | None = None,
+    advised_chats: bool = False,
 ) -> AsyncIterator[Store]:
     """A running store on tables that are there already, in memory unless another database is named."""
     storage: Storage = MemoryStorage() if url == "memory://" else open_storage(url)
@@ -93,6 +103,7 @@ async def open_store(
         issuers=issuers,
         webhooks=webhooks,
         language_model=language_model,
+        advised_chats=advised_chats,
     )
     await store.hub.start()
     try:
