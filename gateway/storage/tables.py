@@ -414,8 +414,21 @@ webhook_states = _record(
     _number("pending"),
     _time("due_at", null=True),
     _time("failing_since", null=True),
-    # What is due is found in all tenants.
-    Index(None, "due_at"),
+    # What is due is found in all tenants, past any number of those that fail, and these past the others.
+    Index(
+        "ix_webhook_states_due",
+        "due_at",
+        "id",
+        sqlite_where=text("failing_since IS NULL"),
+        postgresql_where=text("failing_since IS NULL"),
+    ),
+    Index(
+        "ix_webhook_states_failing",
+        "due_at",
+        "id",
+        sqlite_where=text("failing_since IS NOT NULL"),
+        postgresql_where=text("failing_since IS NOT NULL"),
+    ),
 )
 webhook_revisions = _record("webhook_revisions", _text("revision"))
 webhook_deliveries = _record(

@@ -23,8 +23,8 @@ class Pair:
     b: Gateway
 
 
-def pair_of(directory: Path, database_url: str, redis_url: str) -> Pair:
-    """Two nodes that are not started yet."""
+def pair_of(directory: Path, database_url: str, redis_url: str, **more: str) -> Pair:
+    """Two nodes that are not started yet; ``more`` are settings of both."""
     settings = {
         "database_url": database_url,
         "redis_url": redis_url,
@@ -32,6 +32,7 @@ def pair_of(directory: Path, database_url: str, redis_url: str) -> Pair:
         "demo": "true",
         "drain_seconds": "10",
         "data_dir": str(directory / "shared"),
+        **more,
     }
     return Pair(*(Gateway(directory / name, **settings) for name in ("a", "b")))
 

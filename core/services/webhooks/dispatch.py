@@ -75,7 +75,7 @@ class Dispatch:
             free = places - sum(kind is failing for kind in self._serving.values())
             if free <= 0:
                 continue
-            for state in await self._due(now, failing, free + len(self._serving)):
+            for state in await self.due(now, failing=failing, limit=free + len(self._serving)):
                 if state.id in self._serving:
                     continue
                 if free == 0:
@@ -84,7 +84,8 @@ class Dispatch:
                 self._serving[state.id] = failing
                 _ = tasks.spawn(self._serve(state.id, TenantId(state.tenant_id)))
 
-    async def _due(self, now: datetime, failing: bool, limit: int) -> list[WebhookState]:
+    async def due(self, now: datetime, *, failing: bool, limit: int) -> list[WebhookState]:
+        """Those that have waited longest, of the ones that failed the last time or of the others."""
         of_kind = Between("failing_since", high=now) if failing else Equal("failing_since", None)
         return await self._store.storage.survey(
             Query(WebhookState, (Between("due_at", high=now), of_kind), "due_at", limit)

@@ -12,11 +12,13 @@ from core.kernel.ids import TenantId
 from core.kernel.topics import TopicTrie
 from core.models.catalogue import EVENTS
 from core.models.webhooks import Webhook, WebhookMaker, WebhookRevision, WebhookState, WebhookStatus
-from core.ports.records import Equal, Query, Transaction
+from core.ports.records import Equal, OneOf, Query, Transaction
 from core.ports.storage import Storage
 
 #: Tenants whose webhooks are kept in memory.
 _MAX_TENANTS = 1_000
+#: Webhooks that are read at a time, so that a tenant with very many holds up nobody meanwhile.
+_LOADED = 100
 #: Rights that grew are noticed so late; that they shrank is checked at each attempt.
 _FRESH_TIME = timedelta(seconds=60)
 
@@ -76,13 +78,18 @@ class WantedOfTenants:
 
 async def _load(tx: Transaction, tenant: TenantId, revision: str, now: datetime) -> Wanted:
     wanted = Wanted(revision, now + _FRESH_TIME)
-    states = {state.id: state for state in await tx.find(Query(WebhookState))}
     viewers: dict[WebhookMaker, Viewer | None] = {}
-    for webhook in await tx.find(Query(Webhook, (Equal("status", WebhookStatus.ENABLED),))):
-        if (state := states.get(webhook.id)) is None:
-            continue
-        if state.maker not in viewers:
-            viewers[state.maker] = await viewer_of_maker(tx, tenant, state.maker, now)
-        if (viewer := viewers[state.maker]) is not None:
-            wanted.add(webhook, state.since, viewer)
+    enabled = (Equal("status", WebhookStatus.ENABLED),)
+    behind: tuple[object, str] | None = None
+    while page := await tx.find(Query(Webhook, enabled, limit=_LOADED, behind=behind)):
+        ids = tuple(webhook.id for webhook in page)
+        states = {state.id: state for state in await tx.find(Query(WebhookState, (OneOf("id", ids),)))}
+        for webhook in page:
+            if (state := states.get(webhook.id)) is None:
+                continue
+            if state.maker not in viewers:
+                viewers[state.maker] = await viewer_of_maker(tx, tenant, state.maker, now)
+            if (viewer := viewers[state.maker]) is not None:
+                wanted.add(webhook, state.since, viewer)
+        behind = (ids[-1], ids[-1])
     return wanted

@@ -14,6 +14,7 @@ from core.models.devices import Device
 from core.models.orders import Order, OrderStatus
 from core.models.payments import Payment, PaymentStatus
 from core.models.pets import Pet, PetStatus
+from core.models.webhooks import WebhookState
 from core.ports.records import Between, Condition, Equal, Query
 from core.services.classic.pets import TAGGED
 from gateway.storage.conditions import selected
@@ -48,6 +49,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (TenantActivity, "touched_at", (), "ix_activity_touched_at"),
         (TenantActivity, "idle_since", (), "ix_activity_idle_since"),
         (Device, "username", (), "sqlite_autoindex_devices_2"),
+        (WebhookState, "due_at", (Equal("failing_since", None),), "ix_webhook_states_due"),
+        (WebhookState, "due_at", (Between("failing_since", high=NOW),), "ix_webhook_states_failing"),
     ],
 )
 def test_a_chore_finds_its_page_by_an_index(
