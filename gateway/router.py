@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 
 from core.kernel.errors import Forbidden, Internal, NotFound
 from gateway.observability.access_log import AccessLog
@@ -146,6 +147,8 @@ class Router:
         self.open[door] += 1
         try:
             await serve(scope, heard, watched)
+        except ClientDisconnected:  # Before they were accepted.
+            raise
         except Exception:
             status = 1011
             log.exception("a WebSocket failed")

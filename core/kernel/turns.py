@@ -74,28 +74,34 @@ class FairTurns:
 class Slices:
     """Slices of what would hold the loop for long: all together hold it for a while in each of its turns."""
 
-    __slots__ = ("_ends_at", "_waiting")
+    __slots__ = ("_ends_at", "_first", "_waiting")
 
     def __init__(self) -> None:
         #: By `perf_counter`; None before anything was begun in the present turn of the loop.
         self._ends_at: float | None = None
         self._waiting: deque[Callable[[], None] | asyncio.Future[None]] = deque()
+        #: What goes before it.
+        self._first: deque[Callable[[], None]] = deque()
 
     @property
     def over(self) -> bool:
         """Whether what is not begun yet should wait. Asking begins a turn, if there is none."""
-        now = perf_counter()
-        if self._ends_at is None:
-            self._ends_at = now + _TURN_SECONDS
-            asyncio.get_running_loop().call_soon(self._next)
-        return now > self._ends_at
+        return perf_counter() > self._begin()
 
-    def later(self, work: Callable[[], None]) -> None:
-        """Have a piece of work done in a later turn, behind all that waits already."""
-        self._waiting.append(work)
+    def later(self, work: Callable[[], None], *, first: bool = False) -> None:
+        """Have a piece of work done in a later turn, behind what waits already.
+
+        ``first``: it is the first of somebody's pieces, and goes before the further ones of others, so that who has
+        little to do does not wait for those who have much. Of these one is done in each turn all the same.
+        """
+        (self._first if first else self._waiting).append(work)
+        self._begin()
+
+    def _begin(self) -> float:
         if self._ends_at is None:
-            self._ends_at = perf_counter()
+            self._ends_at = perf_counter() + _TURN_SECONDS
             asyncio.get_running_loop().call_soon(self._next)
+        return self._ends_at
 
     async def begun(self) -> None:
         """Wait for a turn, unless the present one is not over."""
@@ -106,7 +112,11 @@ class Slices:
 
     def _next(self) -> None:
         self._ends_at = None
-        while self._waiting and not self.over:
+        while self._first and not self.over:
+            self._first.popleft()()
+        done = 0
+        while self._waiting and not (self.over and done):
+            done += 1
             work = self._waiting.popleft()
             if not isinstance(work, asyncio.Future):
                 work()
@@ -114,3 +124,5 @@ class Slices:
                 # It is at work behind this, for a piece of unknown length.
                 work.set_result(None)
                 break
+        if self._first or self._waiting:
+            self._begin()

@@ -148,7 +148,7 @@ class HttpProtocol(WritableProtocol):
                 self._unparsed = data[start:]
                 self.flow.pause_reading()
                 if not self.pipeline:
-                    self._parse_soon()
+                    self._parse_soon(first=not (start or its_turn))
                 return
             self._parse_slice(data[start : start + _SLICE_BYTES])
             if self.transport.get_protocol() is not self:
@@ -156,10 +156,10 @@ class HttpProtocol(WritableProtocol):
                     self._hand_on(rest)
                 return
 
-    def _parse_soon(self) -> None:
+    def _parse_soon(self, *, first: bool = False) -> None:
         if not self._turn_comes:
             self._turn_comes = True
-            self._slices.later(self._next_turn)
+            self._slices.later(self._next_turn, first=first)
 
     def _next_turn(self) -> None:
         """Go on with what came and is not parsed yet."""

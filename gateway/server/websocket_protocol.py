@@ -6,6 +6,7 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
@@ -174,7 +175,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """ASGI's ``send``; with a refusal the handshake is over, and the application may return."""
+        """ASGI's ``send``; with a refusal the handshake is over, and the application may return.
+
+        Raises:
+            ClientDisconnected: there is nobody to be accepted any more; uvicorn would go on as if there were.
+        """
+        if message["type"] == "websocket.accept" and self.transport.is_closing():
+            raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
@@ -246,16 +253,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 return
             if self.handshake_initiated and (start or not its_turn) and self._slices.over:
                 self._unparsed = data[start:]
-                self._parse_soon()
+                self._parse_soon(first=not (start or its_turn))
                 return
             super().data_received(data[start : start + _SLICE_BYTES])
 
-    def _parse_soon(self) -> None:
+    def _parse_soon(self, *, first: bool) -> None:
         """Go on in the next turn of the loop, and listen no further until then."""
         if not self._turn_comes:
             self._turn_comes = True
             self.transport.pause_reading()
-            self._slices.later(self._next_turn)
+            self._slices.later(self._next_turn, first=first)
 
     def _next_turn(self) -> None:
         self._turn_comes = False

@@ -25,7 +25,7 @@ class Completions:
         """Answer one call, until the client has it all, goes, or the store ends it."""
         calls = self._calls
         async with Rpc(calls, "AdvisorService/Complete", context, streams=True) as rpc:
-            caller = rpc.take(await calls.store.admit(rpc.credentials))
+            caller = await calls.admit(rpc)
             request = rpc.read(advisor_pb2.CompleteRequest, data)
             del request.messages[
                 MAX_MESSAGES + 1 :

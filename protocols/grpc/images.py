@@ -26,7 +26,7 @@ class Upload(Unary):
         calls = self._calls
         async with Rpc(calls, self._method, context) as rpc:
             rpc.names = self._names
-            caller = rpc.take(await calls.store.admit(rpc.credentials))
+            caller = await calls.admit(rpc)
             self._binding.operation.authorise(caller)
             with _counted(calls, caller):
                 whole = await self._whole(rpc, parts)
@@ -75,7 +75,7 @@ class Download:
         calls = self._calls
         async with Rpc(calls, "PetService/GetPetImage", context) as rpc:
             rpc.names = self._names
-            caller = rpc.take(await calls.store.admit(rpc.credentials))
+            caller = await calls.admit(rpc)
             message = rpc.read(self._binding.request, data)
             call = self._binding.call(message, rpc.request_id, rpc.idempotency_key)
             with _counted(calls, caller):

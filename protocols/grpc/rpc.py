@@ -55,6 +55,15 @@ class CallContext:
         """A new request id."""
         return f"{self._process}-{next(self._numbers):x}"
 
+    async def admit(self, rpc: "Rpc", *, cost: int = 1) -> Caller:
+        """Say who calls, in the call's turn of the loop: many at once let others in between.
+
+        Raises:
+            StoreError: they may not go on.
+        """
+        await self.store.slices.begun()
+        return rpc.take(await self.store.admit(rpc.credentials, cost=cost))
+
     def begin(self, rpc: "Rpc") -> None:
         """Note that a call has come."""
         self.open += 1

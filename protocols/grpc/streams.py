@@ -101,7 +101,7 @@ class EventStreams:
         """Serve one subscriber until it goes or the store ends it."""
         calls = self._calls
         async with Rpc(calls, "EventService/Subscribe", context, streams=True) as rpc:
-            caller = rpc.take(await calls.store.admit(rpc.credentials))
+            caller = await calls.admit(rpc)
             _check_size(data, calls.limits.frame_bytes)
             request = rpc.read(events_pb2.SubscribeRequest, data)
             session = calls.sessions.open(rpc.credentials, caller)
@@ -136,7 +136,7 @@ class Conversations:
         """Serve one client until it has said all, goes, or the store ends it."""
         calls = self._calls
         async with Rpc(calls, "ChatService/Converse", context, streams=True) as rpc:
-            caller = rpc.take(await calls.store.admit(rpc.credentials, cost=1 if rpc.is_known else 0))
+            caller = await calls.admit(rpc, cost=1 if rpc.is_known else 0)
             session = calls.sessions.open(rpc.credentials, caller, admitted=rpc.is_known, login_required=True)
             conversation = Conversation(calls, rpc, session, context)
             try:

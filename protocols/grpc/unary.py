@@ -32,7 +32,7 @@ class Unary:
         rpc = Rpc(calls, self._method, context)
         rpc.names = self._names
         try:
-            caller = rpc.take(await calls.store.admit(rpc.credentials))
+            caller = await calls.admit(rpc)
             encoded = await self._run(rpc, caller, rpc.read(self._request, data))
         except BaseException as error:
             await rpc.fail(error)
@@ -45,6 +45,8 @@ class Unary:
         outcome = await self._calls.store.execute(caller, call)
         if outcome.replayed:
             rpc.trailing = (*rpc.trailing, ("idempotent-replayed", "true"))
+        if not self._keeps:  # A page takes a millisecond.
+            await self._calls.store.slices.begun()
         return self._encode(outcome.value)
 
     def _encode(self, value: Any) -> bytes:

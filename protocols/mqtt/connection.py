@@ -139,26 +139,27 @@ class Connection:
         It goes on while the turn of the loop is not over, which all connections share. ``its_turn``: a first packet may
         be taken.
         """
+        first = not its_turn
         while not (self._writer.ended or self._splitter.empty):
             if self._ahead_bytes > _READ_AHEAD_BYTES:
                 self._paused = True
                 self._network.pause_reading()
                 return
             if not its_turn and self._server.slices.over:
-                self._read_soon()
+                self._read_soon(first=first)
                 return
-            its_turn = False
+            its_turn = first = False
             packet = self._splitter.next()
             if packet is None:
                 return
             self._take(packet)
 
-    def _read_soon(self) -> None:
+    def _read_soon(self, *, first: bool) -> None:
         """Go on in a later turn of the loop, and listen no further until then."""
         if not self._turn_comes:
             self._turn_comes = True
             self._network.pause_reading()
-            self._server.slices.later(self._next_turn)
+            self._server.slices.later(self._next_turn, first=first)
 
     def _next_turn(self) -> None:
         self._turn_comes = False

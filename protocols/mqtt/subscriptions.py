@@ -6,7 +6,7 @@ from typing import Any
 from mqtt5 import SubAckReasonCode, UnsubAckReasonCode
 
 from core.auth.authorization import check_filters
-from core.kernel.errors import CursorExpired, Forbidden, RateLimited, StoreError, Unavailable
+from core.kernel.errors import CursorExpired, ErrorCode, Forbidden, RateLimited, StoreError, Unavailable
 from core.kernel.validation import check_body
 from core.live.commands import Subscribe
 from core.live.session import Session, store_errors
@@ -90,10 +90,10 @@ class Subscriptions:
 
         ``place``: how many stand before it in the packet, of which some may be the same.
         """
+        bound = self._store.limits.filters_per_connection
+        if place >= _MAX_REPEATS * bound:
+            return SUBSCRIBE_CODES[ErrorCode.RATE_LIMITED]
         try:
-            bound = self._store.limits.filters_per_connection
-            if place >= _MAX_REPEATS * bound:
-                raise RateLimited(1, "Too many subscriptions.")
             address = parse_topic_filter(requested.topic_filter)
             tenant = self._session.caller.tenant
             if address.tenant is not None and address.tenant != tenant:

@@ -15,6 +15,7 @@ import mqtt5
 import pytest
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
@@ -387,6 +388,29 @@ async def test_a_websocket_counts_for_its_door_and_not_for_its_time(
     assert f'petstore_requests_total{{door="{door}",operation="GET {path}"' in metrics
     assert f'petstore_open{{door="{door}"}} 0.0' in metrics
     assert f'petstore_request_seconds_count{{door="{door}"' not in metrics
+
+
+async def test_who_leaves_before_they_are_accepted_is_no_error(
+    opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    scope = {
+        "type": "websocket",
+        "path": "/v1/ws/chat",
+        "headers": [],
+        "query_string": b"",
+        "client": ("192.0.2.1", 1),
+        "extensions": {EXTENSION: Connection()},
+    }
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        raise ClientDisconnected
+
+    with pytest.raises(ClientDisconnected):
+        await opened.router(scope, receive, send)
+    assert not caplog.records
 
 
 async def test_a_door_that_fails_is_answered_for_and_the_error_is_logged(

@@ -9,6 +9,7 @@
 ``live_corpus``       those of WebSockets and Socket.IO
 ``mqtt_corpus``       those of MQTT, over TCP and WebSocket
 ``grpc_corpus``       those of gRPC, and of HTTP/2 beneath it
+``crowd_corpus``      those of many clients at once, at all doors
 ``inputs``            what an input is, and how one is sent at each kind of door
 ``wires``             connections byte by byte
 ``target``            the gateway that is attacked

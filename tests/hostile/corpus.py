@@ -1,6 +1,14 @@
 """All inputs. A new one is a line in the file of its door; its name says what is hostile in it."""
 
-from tests.hostile import graphql_corpus, grpc_corpus, http_corpus, live_corpus, mqtt_corpus, newer_corpus
+from tests.hostile import (
+    crowd_corpus,
+    graphql_corpus,
+    grpc_corpus,
+    http_corpus,
+    live_corpus,
+    mqtt_corpus,
+    newer_corpus,
+)
 from tests.hostile.inputs import Input
 
 CORPUS: tuple[Input, ...] = (
@@ -10,5 +18,6 @@ CORPUS: tuple[Input, ...] = (
     *live_corpus.CORPUS,
     *mqtt_corpus.CORPUS,
     *grpc_corpus.CORPUS,
+    *crowd_corpus.CORPUS,
 )
 DOORS = tuple(dict.fromkeys(one.door for one in CORPUS))

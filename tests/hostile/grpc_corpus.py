@@ -1,5 +1,6 @@
 """Inputs of gRPC: messages, metadata, and the frames of HTTP/2 beneath."""
 
+import gzip
 import os
 from collections.abc import Callable, Iterator
 
@@ -26,7 +27,8 @@ from tests.hostile.wires import (
 )
 
 _LIST, _SEARCH, _CREATE = "PetService/ListPets", "PetService/SearchPets", "PetService/CreatePet"
-_SUBSCRIBE = "EventService/Subscribe"
+_SUBSCRIBE, _COMPLETE = "EventService/Subscribe", "AdvisorService/Complete"
+_REFLECTION = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -114,6 +116,24 @@ def _messages() -> Iterator[Input]:
             stream=True, times=100,
         ),
         "a conversation of 5,000 messages of nothing": grpc_talk(lambda: (b"" for _ in range(5_000))),
+        "reflection: 2,000 questions": grpc_talk(
+            lambda: (_field(4, b"petstore.v1.PetService") for _ in range(2_000)), method=_REFLECTION
+        ),
+        "reflection: a name of 1 MB": grpc_talk(lambda: iter([_field(4, b"x" * 1_000_000)]), method=_REFLECTION),
+        "an image in 5,000 parts of nothing": grpc_talk(
+            lambda: (b"" for _ in range(5_000)), method="petstore.v1.PetService/UploadPetImage"
+        ),
+        "an image of 5,000 ids": grpc_talk(
+            lambda: (_field(1, b"x" * 36) for _ in range(5_000)), method="petstore.v1.PetService/UploadPetImage"
+        ),
+        "the advisor: a message of 1 MB": grpc_call(
+            _COMPLETE, lambda: _field(1, _field(2, b"x" * 1_000_000)), stream=True
+        ),
+        "the advisor: 200,000 messages": grpc_call(_COMPLETE, lambda: _field(1, b"") * 200_000, stream=True),
+        "500 streams that end at once": grpc_call(
+            _SUBSCRIBE, lambda: events_pb2.SubscribeRequest(topics=["#/a"]).SerializeToString(),
+            stream=True, times=500,
+        ),
         "a conversation of random bytes": grpc_talk(lambda: iter([os.urandom(1_000)])),
         "a conversation of 900 kB": grpc_talk(lambda: iter([_field(1, b"x" * 900_000)])),
         "a conversation of unknown messages": grpc_talk(
@@ -126,6 +146,17 @@ def _messages() -> Iterator[Input]:
 
 _CALL = fields_block(call_fields(_LIST))
 _BODY = http2_frame(DATA, b"\0\0\0\0\0", END_STREAM, 1)
+
+
+_IN_A_NANOSECOND = _CALL + fields_block([(b"grpc-timeout", b"1n")])
+
+
+def _message_of(content: bytes) -> Iterator[bytes]:
+    """A compressed message, in frames of the size that everybody takes."""
+    told = b"\1" + len(content).to_bytes(4, "big") + content
+    for start in range(0, len(told), 16_384):
+        yield http2_frame(DATA, told[start : start + 16_384], 0, 1)
+    yield http2_frame(DATA, b"", END_STREAM, 1)
 
 
 def _headers(stream: int, *, ends: bool = False, block: bytes = _CALL) -> bytes:
@@ -179,6 +210,26 @@ _HTTP2: dict[str, tuple[Part, ...]] = {
     "HTTP without gRPC": (_headers(1, ends=True, block=fields_block(call_fields(_LIST)[:4])),),
     "a message that says 4 GB": (_headers(1), http2_frame(DATA, b"\0\xff\xff\xff\xff", 0, 1)),
     "a compressed message": (_headers(1), http2_frame(DATA, b"\1\0\0\0\4abcd", END_STREAM, 1)),
+    "a compressed message of 64 MB in 64 kB": (
+        _headers(1, block=_CALL + fields_block([(b"grpc-encoding", b"gzip")])),
+        lambda: _message_of(gzip.compress(bytes(64 << 20))),
+    ),
+    "DATA that is all padding, 20,000 frames": (
+        _headers(1), http2_frame(DATA, b"\xff" + bytes(255), 0x8, 1) * 20_000
+    ),
+    "a window of 0 for 5,000 streams, which resets them": (
+        _streams(5_000, lambda stream: _call(stream) + http2_frame(WINDOW_UPDATE, bytes(4), 0, stream)),
+    ),
+    "5,000 times the trailers of a request": (
+        _headers(1), http2_frame(HEADERS, fields_block([(b"a", b"b")]), END_HEADERS | END_STREAM, 1) * 5_000
+    ),
+    "a field of 4 kB, named 200 times in each of 100 calls": (
+        _headers(1, block=_CALL + b"\x40" + fields_block([(b"a", b"b" * 3_500)])[1:]),
+        _streams(100, lambda stream: _headers(stream + 2, block=_CALL + b"\xbe" * 200)),
+    ),
+    "2,000 calls with a deadline of a nanosecond": (
+        _streams(2_000, lambda stream: _headers(stream, block=_IN_A_NANOSECOND)),
+    ),
     "a message, byte by byte": (
         _headers(1), lambda: (http2_frame(DATA, bytes(1), 0, 1) for _ in range(1_000)), _BODY
     ),

@@ -65,6 +65,16 @@ def is_internal(outcome: str) -> bool:
     return outcome in ("500", "1011", "INTERNAL", "UNKNOWN", "CONNACK 128", "DISCONNECT 128", "nothing")
 
 
+def crowd(count: int, send: Send) -> Send:
+    """The same from so many clients at once."""
+
+    async def send_all(place: Place) -> str:
+        outcomes = await asyncio.gather(*(send(place) for _ in range(count)))
+        return next((one for one in outcomes if is_internal(one)), max(outcomes))
+
+    return send_all
+
+
 # --- HTTP ---
 
 
@@ -251,6 +261,8 @@ def polling(*payloads: str | Callable[[], str], connect: str = "40{}") -> Send:
     async def send(place: Place) -> str:
         async with http_client(base_url=f"http://127.0.0.1:{place.http}", timeout=_ANSWER_SECONDS) as client:
             opened = await client.get(_POLLING)
+            if opened.status_code != 200:
+                return str(opened.status_code)
             target = f"{_POLLING}&sid={json.loads(opened.text[1:])['sid']}"
             found = []
             for payload in (*([connect] if connect else []), *payloads):
@@ -307,12 +319,17 @@ def _plain(method: Any) -> Any:
     return method
 
 
-def grpc_talk(messages: Callable[[], Parts], *, patience_seconds: float = 2.0) -> Send:
+def grpc_talk(
+    messages: Callable[[], Parts],
+    *,
+    method: str = "petstore.v1.ChatService/Converse",
+    patience_seconds: float = 2.0,
+) -> Send:
     """Messages in a conversation."""
 
     async def send(place: Place) -> str:
         async with aio.insecure_channel(f"127.0.0.1:{place.grpc}") as channel:
-            call: Any = _plain(channel.stream_stream("/petstore.v1.ChatService/Converse"))(
+            call: Any = _plain(channel.stream_stream(f"/{method}"))(
                 metadata=[("authorization", f"Bearer {place.staff}")]
             )
             try:

@@ -154,6 +154,19 @@ def _events() -> Iterator[Input]:
         "a number of 60,000 digits": (_CONNECT, text("42" + "9" * 60_000 + '["ping"]')),
         "a binary event of 9 attachments": (_CONNECT, text('459-["x",{"_placeholder":true,"num":0}]')),
         "a binary event of 10,000 attachments": (_CONNECT, text('4510000-["x"]')),
+        "attachments that are named 10,000 deep": (
+            _CONNECT,
+            text("451-" + '["x",' + "[" * 10_000 + '{"_placeholder":true,"num":0}' + "]" * 10_000 + "]"),
+            masked(b"x", 0x2),
+        ),
+        "an attachment that is named 1,500 times": (
+            _CONNECT,
+            text('451-["x"' + ',{"_placeholder":true,"num":0}' * 1_500 + "]"),
+            masked(b"x" * 60_000, 0x2),
+        ),
+        "an attachment of a number below 0": (
+            _CONNECT, text('451-["ping",{"_placeholder":true,"num":-9}]'), masked(b"x", 0x2)
+        ),
         "binary without an event": (_CONNECT, masked(b"x" * 1_000, 0x2)),
         "an event of 6,000 arguments": (_CONNECT, emitted("ping", *range(6_000))),
         "an event without a name": (_CONNECT, text("42[]")),

@@ -96,6 +96,7 @@ def _oauth() -> Iterator[Input]:
     for name, path, body in (
         ("introspection of 1 MB", "/v1/oauth/introspect", b"token=" + b"t" * (MIB - 100)),
         ("a revocation of 1 MB", "/v1/oauth/revoke", b"token=" + b"t" * (MIB - 100)),
+        ("a grant of 40,000 colons", "/v1/oauth/token", b"grant_type=" + b"%3A" * 40_000),
         ("200 devices", "/v1/oauth/device_authorization", b"client_id=petstore-cli"),
     ):
         times = 200 if name.startswith("200") else 1

@@ -87,3 +87,41 @@ async def test_what_waits_for_a_later_turn_gets_it_where_none_was_begun() -> Non
     slices.later(lambda: done.append(1))
     assert not done
     await eventually(lambda: done == [1])
+
+
+async def test_first_pieces_go_before_further_ones_which_go_on_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)
+    slices, done = Slices(), list[str]()
+
+    def go_on() -> None:
+        done.append("further")
+        slices.later(go_on)
+
+    def begin(count: int) -> None:
+        done.append("first")
+        if count > 1:
+            slices.later(partial(begin, count - 1), first=True)
+
+    slices.later(go_on)
+    slices.later(partial(begin, 5), first=True)
+    await eventually(lambda: done.count("first") == 5)
+    assert done[:10] == ["first", "further"] * 5
+
+
+async def test_who_waits_for_a_turn_gets_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)
+    slices, done = Slices(), list[int]()
+
+    async def work(number: int) -> None:
+        await slices.begun()
+        done.append(number)
+
+    tasks = [asyncio.create_task(work(number)) for number in range(10)]
+    while len(done) < 10:
+        before = len(done)
+        await asyncio.sleep(0)
+        assert len(done) <= before + 2
+    assert done == list(range(10))
+    await asyncio.gather(*tasks)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -153,6 +154,21 @@ async def test_writing_before_the_handshake_is_a_clear_error() -> None:
     async with serving(call) as running, connected(running.port) as client:
         await client.upgrade()
         assert errors == ["the WebSocket handshake is not accepted yet"]
+
+
+async def test_who_has_left_is_not_accepted() -> None:
+    disconnected: list[bool] = []
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        connection_of(scope).abort()
+        with pytest.raises(ClientDisconnected) as caught:
+            await send({"type": "websocket.accept"})
+        disconnected.append(True)
+        raise caught.value
+
+    async with serving(call) as running, connected(running.port) as client:
+        client.send(_HANDSHAKE)
+        await eventually(lambda: disconnected == [True])
 
 
 async def test_the_callback_tells_when_writing_may_resume() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from grpc import Compression, StatusCode, aio
 
-from core.kernel.caller import Caller, Role
+from core.kernel.caller import Caller, Credentials, Role
 from core.kernel.errors import Unavailable
-from core.store.store import Call, Outcome
+from core.store.store import Admission, Call, Outcome
 from protocols.grpc._generated.petstore.v1 import orders_pb2, pets_pb2
 from tests.protocols.grpc.clients import Node
 from tests.protocols.grpc.test_calls import PET, add
@@ -129,3 +129,29 @@ async def test_a_javascript_client_on_a_bad_line_is_served_as_well(node: Node) -
         assert found.pagination.total_items == 2 + 1 + 30
         placed = await staff.call(staff.orders.ListOrders, orders_pb2.ListOrdersRequest(limit=100))
         assert sorted(order.pet_id for order in placed.orders) == sorted(line["pet"] for line in cut)
+
+
+async def test_many_calls_at_once_let_others_in(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.kernel.turns._TURN_SECONDS", 0.0)  # One piece of work in each.
+    store, turn = node.live.store, 0
+    admit = store.admit
+    begun: list[int] = []
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def noted(credentials: Credentials, *, cost: int = 1) -> Admission:
+        begun.append(turn)
+        return await admit(credentials, cost=cost)
+
+    store.admit = noted  # type: ignore[method-assign]
+    counting = asyncio.create_task(count_turns())
+    async with node.client() as visitor:
+        calls = (visitor.call(visitor.pets.ListPets, pets_pb2.ListPetsRequest()) for _ in range(50))
+        await asyncio.gather(*calls)
+    counting.cancel()
+    assert len(begun) == 50
+    assert max(begun.count(one) for one in begun) <= 2
