@@ -6,6 +6,7 @@
 ``watch``   `petstore watch`
 ``event_sources``  where it gets events from, over HTTP or gRPC
 ``listen``  `petstore listen`
+``mcp``     `petstore mcp`
 ``token``   `petstore token`
 ``login``   `petstore login` and `petstore logout`
 ``logins``  what they keep
@@ -185,6 +186,22 @@ def listen(
         cursor=cursor,
         secret=secret,
     )
+
+
+@app.command()
+def mcp(
+    url: Annotated[str | None, _URL_OPTION] = None,
+    token: Annotated[str | None, typer.Option(envvar="PETSTORE_TOKEN", help="An access token.")] = None,
+    tenant: Annotated[str | None, _TENANT_OPTION] = None,
+) -> None:
+    """Talk MCP on standard input and output, for assistants that start a program: messages go to a server's /mcp.
+
+    Without a token it uses the login of petstore login, if there is one.
+    """
+    from gateway.cli.client import server_url
+    from gateway.cli.mcp import run
+
+    run(server_url(url), token=token, tenant=tenant)
 
 
 @app.command()
