@@ -85,7 +85,8 @@ class Query(Generic[R]):
 
     Ordered by ``order`` (a field name, with a leading ``-`` downwards), ties by id in the same direction. Text orders
     by code point; a missing value comes last upwards. ``behind``: only those that come behind a value of that field,
-    which no record lacks, and an id.
+    which no record lacks, and an id. ``matches``: how many meet the conditions, where that is known, at least: a few
+    are best gathered and sorted, and of many the first are found soon by going through all in their order.
     """
 
     kind: type[R]
@@ -94,6 +95,7 @@ class Query(Generic[R]):
     limit: int | None = None
     offset: int = 0
     behind: tuple[object, str] | None = None
+    matches: int | None = None
 
 
 class Transaction(Protocol):

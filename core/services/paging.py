@@ -54,7 +54,7 @@ async def page_of(
     found: list[K] = []
     if skipped < total:
         # One more tells whether there is another page.
-        found = await tx.find(Query(kind, chosen, order, paged.limit + 1, skipped, behind))
+        found = await tx.find(Query(kind, chosen, order, paged.limit + 1, skipped, behind, total))
     shown = found[: paged.limit]
     if not is_exact:
         total = max(counted, before + len(found))

@@ -44,7 +44,8 @@ from core.services.quotas import count_one, release_images, uncount
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
-_SORT_FIELDS = {"ageMonths": "age_months", "price": "price", "name": "name", "createdAt": "created_at"}
+#: Ids rise with the time at which they were made.
+_SORT_FIELDS = {"ageMonths": "age_months", "price": "price", "name": "name", "createdAt": "id"}
 
 
 async def move_pet(

@@ -2,16 +2,34 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
-from sqlalchemy import JSON, ColumnElement, Select, Table, and_, false, func, literal, or_, true, tuple_
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    false,
+    func,
+    literal,
+    or_,
+    true,
+    tuple_,
+)
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import Integer
 
 from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Query
 from gateway.storage.mapping import fold
+
+T = TypeVar("T")
 
 #: The largest whole number that either database holds.
 LARGEST = 2**63 - 1
@@ -51,9 +69,20 @@ def matching(table: Table, where: tuple[Condition, ...]) -> ColumnElement[bool]:
     return and_(true(), *(_expression(table, condition) for condition in where))
 
 
-def selected(rows: Select[Any], table: Table, query: Query[Any]) -> Select[Any]:
+#: From so many matches on, the first in an order are found sooner by going through all in that order.
+_MANY = 2000
+
+
+def selected(rows: Select[Any], table: Table, query: Query[Any], dialect: str) -> Select[Any]:
     """Of rows of a table those that a query selects, in its order."""
-    found = rows.where(matching(table, query.where)).order_by(*_ordering(table, query.order))
+    chosen, order = matching(table, query.where), _ordering(table, query.order)
+    if query.matches is not None and dialect == "sqlite":
+        # It knows neither how many rows meet a condition nor how many are wanted.
+        if query.matches < _MANY:
+            order = [_without_index(one) for one in order]
+        else:
+            chosen = and_(true(), *(_in_order(table, condition, query.order) for condition in query.where))
+    found = rows.where(chosen).order_by(*order)
     if query.behind is not None:
         found = found.where(_beyond(table, query.order, query.behind))
     if query.limit is not None:
@@ -61,6 +90,35 @@ def selected(rows: Select[Any], table: Table, query: Query[Any]) -> Select[Any]:
     if query.offset:
         found = found.offset(min(query.offset, LARGEST))
     return found
+
+
+def _in_order(table: Table, condition: Condition, order: str) -> ColumnElement[bool]:
+    """A condition that is looked up in an index only where what it finds there comes in the order that is wanted."""
+    field = order.removeprefix("-")
+    match condition:
+        case Between(name) if name == field:
+            ordered = True
+        case Equal() | OneOf(_, (_,)):
+            ordered = field == "id"
+        case _:
+            ordered = False
+    expression = _expression(table, condition)
+    return expression if ordered else _without_index(expression)
+
+
+def _without_index(expression: ColumnElement[T]) -> ColumnElement[T]:
+    """An expression whose columns SQLite looks up in no index: https://www.sqlite.org/optoverview.html, section 4."""
+
+    def replace(element: Any, **_: Any) -> ColumnElement[Any] | None:
+        if not isinstance(element, Column):
+            return None
+        return UnaryExpression(element, operator=_PLUS, type_=element.type)
+
+    found: ColumnElement[T] = visitors.replacement_traverse(expression, {}, replace)
+    return found
+
+
+_PLUS: custom_op[Any] = custom_op("+")
 
 
 def _ordering(table: Table, order: str) -> list[ColumnElement[Any]]:
@@ -128,6 +186,9 @@ def _value(table: Table, field: str, like: object) -> ColumnElement[Any]:
     column: ColumnElement[Any] = table.c[name]
     if not path:
         return column
+    beside = table.c.get(path[-1])
+    if beside is not None and beside.info.get("within") == name:
+        return beside
     assert isinstance(column.type, JSON), f"{name} has no members"
     member: Any = column[tuple(path)]
     found: ColumnElement[Any]

@@ -54,7 +54,9 @@ class RecordMapping(Generic[R]):
     nested: frozenset[str]
     #: Those of them that are never shown.
     hidden: frozenset[str]
+    #: Columns that repeat a field, folded, and those that repeat a member of a nested value.
     folded: Mapping[str, str]
+    within: Mapping[str, str]
     uniques: tuple[Unique, ...]
     select: Select[tuple[object, ...]]
     everywhere: Select[tuple[object, ...]]
@@ -75,6 +77,9 @@ class RecordMapping(Generic[R]):
         for column, field in self.folded.items():
             text = cast(str | None, values[field])
             values[column] = None if text is None else fold(text)
+        for column, field in self.within.items():
+            nested = cast(Mapping[str, object] | None, values[field])
+            values[column] = None if nested is None else nested[column]
         return values
 
     def record(self, row: Row[tuple[object, ...]]) -> R:
@@ -96,8 +101,11 @@ class RecordMapping(Generic[R]):
 def mapping_of(model: type[R]) -> RecordMapping[R]:
     """What storage knows of a kind of record."""
     table = RECORDS[cast(type[BaseModel], model)]
-    folded = {column.name: str(column.info["folds"]) for column in table.columns if "folds" in column.info}
-    fields = tuple(column.name for column in table.columns if column.name not in folded)
+    folded, within = (
+        {column.name: str(column.info[what]) for column in table.columns if what in column.info}
+        for what in ("folds", "within")
+    )
+    fields = tuple(column.name for column in table.columns if column.name not in folded | within)
     nested = frozenset(column.name for column in table.columns if isinstance(column.type, JSON))
     members = cast(type[BaseModel], model).model_fields
     key = (table.c.tenant_id == bindparam("of_tenant")) & (table.c.id == bindparam("of_id"))
@@ -110,6 +118,7 @@ def mapping_of(model: type[R]) -> RecordMapping[R]:
         nested=nested,
         hidden=frozenset(name for name in nested if members[name].exclude),
         folded=folded,
+        within=within,
         uniques=tuple(_uniques(table)),
         select=columns.where(table.c.tenant_id == bindparam("of_tenant")),
         everywhere=columns,
@@ -119,7 +128,7 @@ def mapping_of(model: type[R]) -> RecordMapping[R]:
         update=update(table)
         .where(key)
         .values(
-            {name: bindparam(name) for name in fields + tuple(folded) if name not in ("tenant_id", "id")}
+            {name: bindparam(name) for name in (*fields, *folded, *within) if name not in ("tenant_id", "id")}
         ),
         delete=delete(table).where(key),
     )

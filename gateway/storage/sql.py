@@ -206,7 +206,7 @@ class SqlStorage:
         """See core.ports.storage.Storage."""
         of = mapping_of(query.kind)
         async with _connection(self._single) as connection:
-            rows = await run(connection, selected(of.everywhere, of.table, query))
+            rows = await run(connection, selected(of.everywhere, of.table, query, connection.dialect.name))
             return [of.record(row) for row in rows]
 
     async def revoke(self, subjects: Sequence[str], at: datetime, until: datetime) -> None:

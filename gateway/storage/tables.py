@@ -76,6 +76,11 @@ def _folded(name: str, *, null: bool = False) -> Column[str]:
     return Column(f"{name}_folded", TEXT, nullable=null, info={"folds": name})
 
 
+def _within(nested: str, name: str) -> Column[bool]:
+    """A yes or no inside a nested value, beside it, so that it can be found by an index."""
+    return Column(name, Boolean, nullable=True, info={"within": nested})
+
+
 def _unique(field: str, *columns: str) -> UniqueConstraint:
     return UniqueConstraint(*columns, info={"field": field})
 
@@ -103,15 +108,21 @@ pets = _record(
     _text("status"),
     _nested("photos"),
     _nested("medical_info", null=True),
+    *(_within("medical_info", name) for name in ("vaccinated", "spayed_neutered", "special_needs")),
     _nested("labels", null=True),
     _text("tag_names", null=True),
     _folded("tag_names", null=True),
     _time("created_at"),
     _time("updated_at"),
     _unique("number", "tenant_id", "number"),
-    # Lists are filtered by status and come in the order of ids; the stock is counted by species and status.
-    Index(None, "tenant_id", "status", "id"),
-    Index(None, "tenant_id", "species", "status"),
+    # What searches ask for has an index each, and so has each order. Those of a single value come in the order of ids.
+    *(
+        Index(None, "tenant_id", name, "id")
+        for name in (
+            "status", "species", "size", "good_with_kids", "good_with_dogs", "vaccinated", "spayed_neutered",
+            "special_needs", "age_months", "price", "name",
+        )
+    ),
     # Those with tags are searched without looking at all others.
     Index(
         "ix_pets_tagged", "tenant_id", "id",
@@ -333,6 +344,7 @@ chats = _record(
     _time("created_at"),
     _time("updated_at"),
     Index(None, "tenant_id", "customer_id", "id"),
+    Index(None, "tenant_id", "status", "id"),
     Index(None, "tenant_id", "status", "agent_id"),
 )
 messages = _record(

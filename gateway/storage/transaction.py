@@ -57,7 +57,7 @@ class SqlTransaction:
     async def find(self, query: Query[R], *, lock: bool = False) -> list[R]:
         """See core.ports.records.Transaction."""
         of = mapping_of(query.kind)
-        wanted = selected(of.select, of.table, query)
+        wanted = selected(of.select, of.table, query, self._connection.dialect.name)
         rows = await self._run(wanted.with_for_update() if lock else wanted, {"of_tenant": self._tenant})
         return [of.record(row) for row in rows]
 
