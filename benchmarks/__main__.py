@@ -5,7 +5,18 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import fanout, graphql_door, grpc_calls, latency, machine, memory, mqtt, reads, socketio_door
+from benchmarks import (
+    completions,
+    fanout,
+    graphql_door,
+    grpc_calls,
+    latency,
+    machine,
+    memory,
+    mqtt,
+    reads,
+    socketio_door,
+)
 from benchmarks.process import Failed
 from benchmarks.report import Outcome, markdown, save, write_document
 
@@ -38,6 +49,7 @@ def _benchmarks(arguments: argparse.Namespace) -> dict[str, Callable[[], Outcome
         "grpc-events": lambda: grpc_calls.run("events", rounds, seconds, _announce),
         "graphql": lambda: graphql_door.queries(rounds, seconds, _announce),
         "graphql-events": lambda: graphql_door.events(rounds, seconds, _announce),
+        "completions": lambda: completions.run(rounds, seconds, _announce),
         "reads": lambda: reads.run(rounds, seconds, _announce),
         "memory": lambda: memory.run(rounds, _announce),
         "latency": lambda: latency.run(arguments.orders, _announce),
@@ -54,6 +66,7 @@ def _arguments() -> argparse.Namespace:
         "grpc-events",
         "graphql",
         "graphql-events",
+        "completions",
         "reads",
         "memory",
         "latency",

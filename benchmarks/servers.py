@@ -120,6 +120,11 @@ def strawberry(pet: Path, *arguments: str) -> Launch:
     return Launch(_python("peers.graphql_strawberry", str(pet), *arguments))
 
 
+def sse_starlette(chunks: Path) -> Launch:
+    """sse-starlette that streams the file's chunks to whoever asks for a completion."""
+    return Launch(_python("peers.completions_sse_starlette", str(chunks)))
+
+
 EVENTS_PATH = "/v1/ws/events"
 STREAM_PATH = "/v1/events"
 
