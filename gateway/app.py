@@ -45,7 +45,8 @@ def build_app(node: Node, access: AccessLog) -> Router:
     proto = Download("/v1/proto.zip", b"application/zip", proto_archive, origins=origins)
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
-    well_known = WellKnown(node.signer, store.public_url, [trusted.issuer for trusted in settings.issuers])
+    issuers = [trusted.issuer for trusted in settings.issuers]
+    well_known = WellKnown(node.signer, store.public_url, issuers, parts=[node.mcp.path])
     probes = Probes(node.health, metrics, origins=origins, token=settings.metrics_token)
     oauth = OauthDoor(store, registration=settings.oauth_registration, origins=origins)
     paths = {

@@ -62,28 +62,34 @@ class Keys(Protocol):
 class WellKnown:
     """The key set (RFC 7517) and the metadata of the resource (RFC 9728). Nothing in them is for some web pages only.
 
-    ``public_url`` is the resource; ``issuers`` are the others whose tokens count here.
+    ``public_url`` is the resource; ``issuers`` are the others whose tokens count here. ``parts`` are paths under it
+    that clients take for resources of their own, and then look for metadata that name them.
     """
 
-    def __init__(self, keys: Keys, public_url: str, issuers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, keys: Keys, public_url: str, issuers: Sequence[str] = (), *, parts: Sequence[str] = ()
+    ) -> None:
         self._keys = keys
         self._cors = Cors(("*",))
-        self._metadata = orjson.dumps(
-            {
-                "resource": public_url,
-                "authorization_servers": [public_url, *issuers],
-                "scopes_supported": sorted(Permission),
-                "bearer_methods_supported": ["header"],
-                "resource_name": "Petstore",
-                "resource_documentation": f"{public_url}/v1/swagger-ui.html",
-            }
-        )
-        # Where the resource has a path, the metadata has it behind its own (RFC 9728, section 3.1).
         url = urlsplit(public_url)
-        self._resource_path = _RESOURCE + url.path
-        #: Where the metadata are.
-        self.metadata_url = url._replace(path=self._resource_path).geturl()
-        self.paths = (_KEYS, *dict.fromkeys((_RESOURCE, self._resource_path)))
+        #: The metadata by their paths.
+        self._metadata: dict[str, bytes] = {}
+        for part in ("", *parts):
+            metadata = orjson.dumps(
+                {
+                    "resource": public_url + part,
+                    "authorization_servers": [public_url, *issuers],
+                    "scopes_supported": sorted(Permission),
+                    "bearer_methods_supported": ["header"],
+                    "resource_name": "Petstore",
+                    "resource_documentation": f"{public_url}/v1/swagger-ui.html",
+                }
+            )
+            # Where the resource has a path, the metadata has it behind its own (RFC 9728, section 3.1).
+            self._metadata |= dict.fromkeys((_RESOURCE + part, _RESOURCE + url.path + part), metadata)
+        #: Where the metadata are; of a part with its path behind.
+        self.metadata_url = url._replace(path=_RESOURCE + url.path).geturl()
+        self.paths = (_KEYS, *self._metadata)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -92,4 +98,4 @@ class WellKnown:
     async def _answer(self, exchange: Exchange) -> Response:
         if exchange.path == _KEYS:
             return Response(200, self._keys.key_set, _KEY_SET_TYPE.encode(), cache=_CACHE)
-        return Response(200, self._metadata, b"application/json", cache=_CACHE)
+        return Response(200, self._metadata[exchange.path], b"application/json", cache=_CACHE)

@@ -118,7 +118,8 @@ def test_the_commands_of_the_readme_show_the_same_event_at_the_same_cursor_on_ev
         }
         for name, sign in WATCHING.items():
             shows(terminals[name], sign)
-        deals = "".join(blocks("Sell a pet") + blocks("Give one away") + blocks("Ask the advisor"))
+        deals = "".join(blocks("Sell a pet") + blocks("Give one away"))
+        deals += "".join(blocks("Ask the advisor") + blocks("Connect an assistant"))
         deals += '\necho "\norder $ORDER pet $PET adoption $ADOPTION rabbit $RABBIT"'
         done = subprocess.run(
             shell(deals, gateway, ports, begin),
@@ -128,6 +129,7 @@ def test_the_commands_of_the_readme_show_the_same_event_at_the_same_cursor_on_ev
         assert '"status":"SUCCEEDED"' in done.stdout
         assert '"issuedAt":' in done.stdout
         assert '"object":"chat.completion"' in done.stdout
+        assert '"structuredContent":' in done.stdout
         assert '"status":"APPROVED"' in done.stdout
         named = re.findall(r"order (\S+) pet (\S+) adoption (\S+) rabbit (\S+)", done.stdout)
         order, pet, adoption, rabbit = named[0]
@@ -156,6 +158,7 @@ WORKING = {
     "gRPC": "watching",
     "MQTT": '"order"',
     "MQTT over WebSocket": '"pet"',
+    "MCP": '"search_pets"',
     "OAuth 2.0": '"access_token"',
     "Command line": "watching",
     "Health, metrics": '"status"',
@@ -166,6 +169,7 @@ STREAMING = WORKING.keys() - {
     "Classic Petstore",
     "WebSocket, chat",
     "MQTT",
+    "MCP",
     "OAuth 2.0",
     "Health, metrics",
 }

@@ -106,6 +106,14 @@ def entries(ports: BoundPorts) -> Iterator[Entry]:
         ),
     )
     yield Entry(
+        "MCP",
+        f"{http}/mcp",
+        (
+            """echo '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' |""",
+            f"  {petstore} mcp --url {http}",
+        ),
+    )
+    yield Entry(
         "OAuth 2.0",
         f"{http}/v1/oauth",
         (

@@ -19,6 +19,7 @@ from core.kernel.errors import (
     ViolationCode,
 )
 from core.live.sessions import Sessions
+from protocols.http.connection import RESOURCE_METADATA
 from protocols.http.cors import Cors
 from protocols.http.exchange import Exchange
 from protocols.http.json_text import MAX_PARTS, has_more_parts
@@ -75,6 +76,8 @@ class McpDoor:
         await Exchange(scope, receive, send, self._cors).run(self._serve, methods=_METHODS, tell=tell)
 
     async def _serve(self, exchange: Exchange) -> Any:
+        if (metadata := exchange.state.get(RESOURCE_METADATA)) is not None:
+            exchange.state[RESOURCE_METADATA] = metadata + PATH  # RFC 9728, section 3.1
         self._check_origin(exchange.headers)
         try:
             caller = await exchange.admit(self._store)

@@ -1,6 +1,8 @@
 """Tools, with the official client in both generations of the protocol."""
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -10,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, TextContent
 
 from core.services.catalogue import OPERATIONS
-from protocols.mcp.bindings import TOOLS
+from protocols.mcp.bindings import TOOLS, Tool
 from protocols.mcp.schemas import ToolSchemas
 from tests.protocols.live import Live, live, new_tenant
 from tests.protocols.mcp.clients import CARD, MODES, NEW, OLD, account, add_pet, connected
@@ -218,6 +220,19 @@ def test_names_are_unique_and_operations_are_the_catalogues() -> None:
     assert len({tool.name for tool in TOOLS}) == len(TOOLS)
     beside = {tool.name for tool in TOOLS if tool.operation not in OPERATIONS}
     assert beside == {"ask_advisor", "recent_events"}
+
+
+def test_the_table_of_the_document_is_the_code_s() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "mcp.md").read_text(encoding="utf-8")
+
+    def hints(tool: Tool) -> str:
+        held = tool.annotations
+        if held["readOnlyHint"]:
+            return "reads"
+        return "changes, is the same done twice" if held["destructiveHint"] else "adds"
+
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", document, re.MULTILINE)
+    assert rows == [(tool.name, tool.title, hints(tool)) for tool in TOOLS]
 
 
 async def test_what_is_listed_is_what_can_be_called(node: Live) -> None:
