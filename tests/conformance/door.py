@@ -31,6 +31,7 @@ class Ability(StrEnum):
     IF_MATCH = "changes on a condition"
     IDEMPOTENCY = "takes an idempotency key"
     ECHO = "takes back what only the store writes"
+    ASK = "asks the advisor"
 
 
 class Refused(Exception):
@@ -58,6 +59,16 @@ class Answer:
     value: Any
     etag: str | None = None
     replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the advisor has answered, whole: its text, why it ends, and its tokens; ``parts`` are those it came in."""
+
+    text: str
+    finish_reason: str
+    usage: dict[str, int]
+    parts: int
 
 
 @dataclass(frozen=True)
@@ -220,6 +231,14 @@ class Driver:
 
     def converse(self) -> AbstractAsyncContextManager[Conversation]:
         """Open a chat connection."""
+        raise NotImplementedError
+
+    async def ask(self, body: dict[str, Any]) -> Told:
+        """Ask the advisor: ``messages``, and ``maxTokens`` and the like, as REST has them.
+
+        Raises:
+            Refused: it was refused.
+        """
         raise NotImplementedError
 
     async def publish(self, topic: str, payload: Any) -> None:

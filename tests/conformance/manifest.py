@@ -74,7 +74,7 @@ def _missing(*groups: tuple[Iterable[Thing], Reason]) -> dict[Thing, Reason]:
 _CLASSIC_OPERATIONS = frozenset(operation.name for operation in OPERATIONS if operation.classic)
 #: For the door of the classic API; the doors of calls say so, at the others it is as with all calls.
 _CLASSIC = (_CLASSIC_OPERATIONS, Reason.CLASSIC)
-_CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO}
+_CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO, Ability.ASK}
 _LIVE = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.RENEW})
 _OWN_WORK = (("assignWaitingChats",), Reason.OWN_WORK)
 #: Nobody but a device publishes, and it finds a topic to publish to where it speaks a protocol of devices; elsewhere it
@@ -132,7 +132,7 @@ DOORS: tuple[Door, ...] = (
         "GraphQL over SSE",
         GraphqlSseDriver,
         _missing(
-            (_CALLS, Reason.SAME_CALLS),
+            (_CALLS - {Ability.ASK}, Reason.SAME_CALLS),
             ((Ability.CONVERSE,), Reason.ON_DEMAND),
             ((Ability.RENEW,), Reason.PROTOCOL),
             _NOT_FOR_DEVICES,

@@ -97,8 +97,8 @@ def _node(directory: Path, **settings: str) -> Node:
     # Readers stand still for as long as a scenario takes, which on a busy machine is long; and a Socket.IO client that
     # reads no ping gives up a little after it was due.
     patient = {"stall_seconds": "600", "ping_seconds": "600"}
-    # The endpoints of webhooks are on this machine.
-    local = {"allow_private_webhooks": "true"}
+    # The endpoints of webhooks are on this machine; and what answers in chats is not a demo alone.
+    local = {"allow_private_webhooks": "true", "advisor_in_chats": "true"}
     settings = {"grpc_port": str(grpc), "mqtt_port": str(mqtt), **patient, **local, **settings}
     gateway = Gateway(directory, **settings)
     return Node(gateway.url, f"127.0.0.1:{grpc}", f"127.0.0.1:{mqtt}", gateway)

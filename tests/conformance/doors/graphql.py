@@ -35,7 +35,7 @@ from core.kernel.caller import Scope
 from core.models.pet_search import SortKey
 from protocols.graphql.bindings import BINDINGS, Binding
 from protocols.graphql.errors import CODES
-from tests.conformance.door import Ability, Answer, Driver, End, Refused, Stream
+from tests.conformance.door import Ability, Answer, Driver, End, Refused, Stream, Told
 from tests.conformance.people import headers_of
 from tests.conformance.shapes import compact
 from tests.http_clients import http_client
@@ -67,7 +67,9 @@ class GraphqlDriver(Driver):
     """Somebody who asks over HTTP, and follows over WebSocket."""
 
     operations = frozenset(_BOUND)
-    abilities = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.IF_MATCH, Ability.IDEMPOTENCY})
+    abilities = frozenset(
+        {Ability.FOLLOW, Ability.RESUME, Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ASK}
+    )
 
     async def call(
         self,
@@ -100,6 +102,22 @@ class GraphqlDriver(Driver):
         if "errors" in told:
             raise _refused(told["errors"][0])
         return _answer(binding, told["data"][binding.name])
+
+    async def ask(self, body: dict[str, Any]) -> Told:
+        url = self.node.url.replace("http", "ws", 1) + PATH
+        payload = {"tenantId": self.person.tenant}
+        if self.person.token is not None:
+            payload["Authorization"] = f"Bearer {self.person.token}"
+        parts = []
+        async with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None) as socket:
+            await _say(socket, type="connection_init", payload=payload)
+            assert (await _hear(socket))["type"] == "connection_ack"
+            await _say(socket, type="subscribe", id=_ID, payload=_question(body))
+            while (message := await _hear(socket))["type"] != "complete":
+                if message["type"] == "error":
+                    raise _refused(message["payload"][0])
+                parts.append(message["payload"]["data"]["completion"])
+        return _told(parts)
 
     @contextlib.asynccontextmanager
     async def follow(self, *topics: str, cursor: str | None = None) -> AsyncIterator[Stream]:
@@ -136,7 +154,21 @@ class GraphqlDriver(Driver):
 class GraphqlSseDriver(Driver):
     """Somebody who follows over an event stream."""
 
-    abilities = frozenset({Ability.FOLLOW, Ability.RESUME})
+    abilities = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.ASK})
+
+    async def ask(self, body: dict[str, Any]) -> Told:
+        headers = {**headers_of(self.person), "Accept": "text/event-stream"}
+        async with http_client(base_url=self.node.url) as client:
+            answer = await client.post(PATH, json=_question(body), headers=headers)
+        blocks = [
+            block.split("data: ", 1)[1] for block in answer.text.split("\n\n") if "event: next" in block
+        ]
+        parts = []
+        for block in map(json.loads, blocks):
+            if "errors" in block:
+                raise _refused(block["errors"][0])
+            parts.append(block["data"]["completion"])
+        return _told(parts)
 
     @contextlib.asynccontextmanager
     async def follow(self, *topics: str, cursor: str | None = None) -> AsyncIterator[Stream]:
@@ -160,6 +192,20 @@ class GraphqlSseDriver(Driver):
                 yield stream
             finally:
                 await _stop(reader)
+
+
+def _question(body: dict[str, Any]) -> dict[str, Any]:
+    """The subscription that asks the advisor."""
+    field = _SCHEMA.subscription_type.fields["completion"]  # type: ignore[union-attr] # there is one
+    declared = ", ".join(f"${name}: {field.args[name].type}" for name in body)
+    passed = ", ".join(f"{name}: ${name}" for name in body)
+    query = f"subscription({declared}) {{ completion({passed}) {_selection(field.type)} }}"
+    return {"query": query, "variables": body}
+
+
+def _told(parts: list[dict[str, Any]]) -> Told:
+    texts, last = [part["text"] for part in parts], parts[-1]
+    return Told("".join(texts), last["finishReason"], last["usage"], sum(map(bool, texts)))
 
 
 async def _stop(reader: "asyncio.Task[None]") -> None:

@@ -18,6 +18,8 @@ from grpc import StatusCode, aio
 from core.kernel.clock import rfc3339
 from core.kernel.errors import CloseReason
 from protocols.grpc._generated.petstore.v1.adoptions_pb2_grpc import AdoptionServiceStub
+from protocols.grpc._generated.petstore.v1.advisor_pb2 import CompleteRequest, SpeakerRole
+from protocols.grpc._generated.petstore.v1.advisor_pb2_grpc import AdvisorServiceStub
 from protocols.grpc._generated.petstore.v1.api_keys_pb2_grpc import ApiKeyServiceStub
 from protocols.grpc._generated.petstore.v1.chats_pb2 import ConverseRequest, ConverseResponse
 from protocols.grpc._generated.petstore.v1.chats_pb2_grpc import ChatServiceStub
@@ -32,7 +34,7 @@ from protocols.grpc._generated.petstore.v1.tenants_pb2_grpc import TenantService
 from protocols.grpc._generated.petstore.v1.users_pb2_grpc import UserServiceStub
 from protocols.grpc._generated.petstore.v1.webhooks_pb2_grpc import WebhookServiceStub
 from protocols.grpc.bindings import BINDINGS, Binding
-from tests.conformance.door import Ability, Answer, Conversation, Driver, End, Refused, Stream
+from tests.conformance.door import Ability, Answer, Conversation, Driver, End, Refused, Stream, Told
 from tests.conformance.people import Person
 from tests.waiting import TIMEOUT_SECONDS, within
 
@@ -71,7 +73,14 @@ class GrpcDriver(Driver):
 
     operations = frozenset(_BOUND)
     abilities = frozenset(
-        {Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.IF_MATCH, Ability.IDEMPOTENCY}
+        {
+            Ability.FOLLOW,
+            Ability.RESUME,
+            Ability.CONVERSE,
+            Ability.IF_MATCH,
+            Ability.IDEMPOTENCY,
+            Ability.ASK,
+        }
     )
 
     async def call(
@@ -106,6 +115,30 @@ class GrpcDriver(Driver):
             trailing = dict(await call.trailing_metadata())
         replayed = trailing.get("idempotent-replayed") == "true"
         return Answer(_value(response), getattr(response, "etag", None), replayed)
+
+    async def ask(self, body: dict[str, Any]) -> Told:
+        request = CompleteRequest()
+        for turn in body.get("messages", ()):
+            role = f"SPEAKER_ROLE_{turn['role']}"
+            request.messages.add(role=SpeakerRole.Value(role), content=turn.get("content", ""))
+        if "maxTokens" in body:
+            request.max_tokens = body["maxTokens"]
+        async with aio.insecure_channel(self.node.grpc, options=_OPTIONS) as channel:
+            call: Any = AdvisorServiceStub(channel).Complete(
+                request, metadata=_metadata(self.person), timeout=TIMEOUT_SECONDS
+            )
+            try:
+                parts = [part async for part in call]
+            except aio.AioRpcError as error:
+                raise _refused(error) from None
+        usage = parts[-1].usage
+        told = {
+            "promptTokens": usage.prompt_tokens,
+            "completionTokens": usage.completion_tokens,
+            "totalTokens": usage.total_tokens,
+        }
+        texts = [part.text for part in parts]
+        return Told("".join(texts), parts[-1].finish_reason, told, sum(map(bool, texts)))
 
     @contextlib.asynccontextmanager
     async def follow(self, *topics: str, cursor: str | None = None) -> AsyncIterator[Stream]:

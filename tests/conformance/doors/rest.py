@@ -1,12 +1,13 @@
 """REST, with httpx: every operation at the method and path that the door binds it to."""
 
+import json
 import re
 from typing import Any
 
 import httpx
 
 from protocols.rest.bindings import BINDINGS, Binding
-from tests.conformance.door import Ability, Answer, Driver, Refused
+from tests.conformance.door import Ability, Answer, Driver, Refused, Told
 from tests.conformance.people import headers_of
 from tests.http_clients import http_client
 
@@ -19,7 +20,7 @@ class RestDriver(Driver):
     """Somebody who speaks HTTP."""
 
     operations = frozenset(_BOUND)
-    abilities = frozenset({Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO})
+    abilities = frozenset({Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO, Ability.ASK})
 
     async def call(
         self,
@@ -59,6 +60,20 @@ class RestDriver(Driver):
             return Answer(answer.content)
         value = answer.json() if answer.content else None
         return Answer(value, answer.headers.get("ETag"), replayed)
+
+    async def ask(self, body: dict[str, Any]) -> Told:
+        asked = {**body, "stream": True, "streamOptions": {"includeUsage": True}}
+        async with http_client(base_url=self.node.url) as client:
+            answer = await client.post("/v1/chat/completions", json=asked, headers=headers_of(self.person))
+        if not answer.is_success:
+            raise error_of_response(answer)
+        *blocks, done = answer.text.removesuffix("\n\n").split("\n\n")
+        assert done == "data: [DONE]"
+        *chunks, last = [json.loads(block.removeprefix("data: ")) for block in blocks]
+        texts = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks]
+        usage = {name: last["usage"][name] for name in ("promptTokens", "completionTokens", "totalTokens")}
+        reason = chunks[-1]["choices"][0]["finishReason"]
+        return Told("".join(texts), reason, usage, sum(map(bool, texts)))
 
 
 def error_of_response(answer: httpx.Response) -> Refused:
