@@ -1,6 +1,6 @@
 """Pets: listed, searched, written, and moved between statuses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,6 @@ from core.models.pets import (
     PetStatus,
     PetStatusEvent,
     Reservation,
-    Species,
     StatusReason,
 )
 from core.ports.records import Between, Condition, Contains, Equal, OneOf, Query
@@ -65,8 +64,8 @@ async def move_pet(
 
 
 def _count_moved(ctx: Context, before: Pet, after: Pet) -> None:
-    count_pets(ctx, before.species, before.status, -1)
-    count_pets(ctx, after.species, after.status, 1)
+    count_pets(ctx, before, -1)
+    count_pets(ctx, after, 1)
 
 
 def _announce_status(ctx: Context, old: PetStatus, pet: Pet, reason: StatusReason) -> None:
@@ -107,7 +106,7 @@ async def insert_pet(ctx: Context, pet: Pet) -> Pet:
     await count_one(ctx, Pet)
     await insert_numbered(await ctx.tx(), pet)
     ctx.emit(PET_CREATED, PetEvent(pet=pet), PUBLIC, pet_id=pet.id)
-    count_pets(ctx, pet.species, pet.status, 1)
+    count_pets(ctx, pet, 1)
     return pet
 
 
@@ -127,20 +126,21 @@ async def _list_pets(ctx: Context, params: PetFilter, body: None) -> Page[Pet]: 
         *_between("age_months", params.age_min, params.age_max),
         *_equal("good_with_kids", params.good_with_kids),
     ]
-    status = None if StatusFilter.ALL in params.status else [PetStatus(one) for one in params.status]
-    return await page_of(ctx, Pet, where, params, total=await _counted(ctx, where, params.species, status))
+    return await page_of(ctx, Pet, where, params, total=await _counted(ctx, where))
 
 
-async def _counted(
-    ctx: Context,
-    where: Sequence[Condition],
-    species: Iterable[Species] | None,
-    status: Iterable[PetStatus] | None,
-) -> int | None:
-    """How many pets meet the conditions, where these are of species and status alone."""
-    if any(not isinstance(one, OneOf) or one.field not in ("species", "status") for one in where):
-        return None
-    return await pets_counted(await ctx.tx(), species, status)
+async def _counted(ctx: Context, where: Sequence[Condition]) -> int | None:
+    """How many pets meet the conditions, where that is kept."""
+    kept: dict[str, Any] = {}
+    for condition in where:
+        match condition:
+            case OneOf("species" | "status" | "size" as field, values):
+                kept[field] = values
+            case Equal("good_with_kids" as field, value):
+                kept[field] = value
+            case _:
+                return None
+    return await pets_counted(await ctx.tx(), **kept)
 
 
 async def _search_pets(ctx: Context, params: NoParams, body: PetSearch) -> Page[Pet]:  # noqa: ARG001
@@ -165,10 +165,9 @@ async def _search_pets(ctx: Context, params: NoParams, body: PetSearch) -> Page[
     ]
     order = _SORT_FIELDS[body.sort.field]
     paged = Paged(**dict(body.pagination))
-    total = await _counted(ctx, where, asked.species, asked.status)
     if body.sort.order is SortOrder.DESC:
         order = f"-{order}"
-    return await page_of(ctx, Pet, where, paged, order, total=total)
+    return await page_of(ctx, Pet, where, paged, order, total=await _counted(ctx, where))
 
 
 def _one_of(field: str, values: tuple[object, ...] | None) -> list[Condition]:
@@ -232,8 +231,7 @@ async def change_pet(ctx: Context, pet: Pet, written: Pet, status: PetStatus) ->
         ctx.emit(PET_UPDATED, PetEvent(pet=changed), PUBLIC, pet_id=pet.id)
     if status is not pet.status:
         _announce_status(ctx, pet.status, changed, StatusReason.UPDATED)
-    if (changed.species, status) != (pet.species, pet.status):
-        _count_moved(ctx, pet, changed)
+    _count_moved(ctx, pet, changed)
     return changed
 
 
@@ -278,7 +276,7 @@ async def remove_pet(ctx: Context, pet: Pet) -> None:
     await tx.delete(Pet, pet.id)
     await uncount(ctx, Pet)
     ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
-    count_pets(ctx, pet.species, pet.status, -1)
+    count_pets(ctx, pet, -1)
 
 
 LIST_PETS = Operation(

@@ -87,7 +87,7 @@ async def _remove_pets(ctx: Context) -> int:
     await uncount(ctx, Pet, len(pets))
     for pet in pets:
         ctx.emit(PET_DELETED, PetDeletedEvent(pet_id=pet.id), PUBLIC, pet_id=pet.id)
-        count_pets(ctx, pet.species, pet.status, -1)
+        count_pets(ctx, pet, -1)
     return len(pets)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core.models.pets import Pet, PetStatus, Species
+from core.models.pets import Pet, PetStatus, Size, Species
+from core.services.inventory import pets_counted
 from core.store.store import Store
 from gateway.storage.migration import migrate
 from tests.core.stores import Shop, open_store
@@ -44,7 +45,16 @@ async def shop(store: Store) -> AsyncIterator[Shop]:
     shop = Shop(store)
     yield shop
     async with store.storage.read(shop.tenant) as tx:
-        counted = await tx.tally(Pet, ("species", "status"))
-        numbers = {kinds: f"stock/{kinds[0]}/{kinds[1]}" for kinds in product(Species, PetStatus)}
-        kept = await tx.numbers(list(numbers.values()))
-    assert {kinds: kept[name] for kinds, name in numbers.items() if kept[name]} == counted
+        counted = await tx.tally(Pet, ("species", "status", "size", "good_with_kids"))
+        assert await pets_counted(tx) == sum(counted.values())
+        for species, status in product(Species, PetStatus) if counted else ():
+            of_kind = {kinds[2:]: pets for kinds, pets in counted.items() if kinds[:2] == (species, status)}
+            assert await pets_counted(tx, [species], [status]) == sum(of_kind.values())
+            if not of_kind:
+                continue
+            for size, kids in product(Size, (True, False)):
+                kept = await pets_counted(tx, [species], [status], [size], kids)
+                assert kept == of_kind.get((size, kids), 0)
+        assert await pets_counted(tx, good_with_kids=True) == sum(
+            pets for kinds, pets in counted.items() if kinds[3] is True
+        )

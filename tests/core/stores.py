@@ -21,6 +21,7 @@ from core.ports.language_model import LanguageModel
 from core.ports.security import TrustedIssuers
 from core.ports.storage import Storage
 from core.ports.webhooks import WebhookSender
+from core.services.inventory import numbers_of
 from core.store.context import Context
 from core.store.operation import AnyOperation
 from core.store.parts import Adapters
@@ -223,7 +224,7 @@ class Shop:
             for record in records:
                 await tx.insert(record)
                 if isinstance(record, Pet):
-                    await tx.add_number(f"stock/{record.species}/{record.status}", 1)
+                    await tx.add_numbers(dict.fromkeys(numbers_of(record), 1))
 
     @asynccontextmanager
     async def context(self, caller: Caller | None = None) -> AsyncIterator[Context]:

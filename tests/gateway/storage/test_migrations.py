@@ -107,7 +107,8 @@ async def test_what_was_there_before_it_was_counted_counts(
             (("DOG", "PENDING"), ("DOG", "PENDING"), ("CAT", "ADOPTED"))
         ):
             pet = {"name": "n", "name_folded": "n", "species": species, "status": status, "gender": "UNKNOWN",
-                   "age_months": 1, "price": 1, "currency": "USD", "number": place}  # fmt: skip
+                   "age_months": 1, "price": 1, "currency": "USD", "number": place,
+                   "good_with_kids": True if place == 1 else None}  # fmt: skip
             medical = (
                 "NULL",
                 """'{"vaccinated": true}'""",
@@ -128,8 +129,15 @@ async def test_what_was_there_before_it_was_counted_counts(
             where = [Equal("medical_info.vaccinated", wanted) for wanted in (True, False, None)]
             known = [await tx.count(Query(Pet, (one,))) for one in where]
             assert known == ([1, 1, 1] if of == tenant else [0, 0, 0])
-            kept = await tx.numbers(["stock/DOG/PENDING", "stock/CAT/ADOPTED", "stock/CAT/PENDING"])
-            assert list(kept.values()) == ([2, 1, 0] if of == tenant else [0, 0, 0])
+            kept = await tx.numbers(
+                [
+                    "stock/DOG/PENDING",
+                    "stock/CAT/ADOPTED",
+                    "listed/DOG/PENDING/-/yes",
+                    "listed/CAT/ADOPTED/-/-",
+                ]
+            )
+            assert list(kept.values()) == ([2, 1, 1, 1] if of == tenant else [0, 0, 0, 0])
             found = await tx.get(TenantActivity, of)
             assert (found is not None) is used
             if found is not None:
