@@ -53,6 +53,7 @@ class Subscriptions:
 
     async def subscribe(self, packet: SubscribePacket) -> None:
         """SUBSCRIBE: grant what may be granted, and send the current state before any event from now on."""
+        await self._store.slices.begun()
         self._delivery.gate.shut(gate.SUBACK)
         try:
             before = set(self._granted)
