@@ -177,9 +177,8 @@ class Rpc:
             status, text, details = self._explain(error)
             # It counts as ended, for a client that reads nothing can keep the status waiting.
             self._calls.end(self, status.value[0])
-            await (
-                self._calls.store.slices.begun()
-            )  # Many may fail in one moment: those who waited for the same.
+            # Many may fail in one moment: those who waited for the same.
+            await self._calls.store.slices.begun()
             await self._context.abort(status, text, (*self.trailing, *details))
         else:
             left: float | None = self._context.time_remaining()
