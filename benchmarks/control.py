@@ -42,7 +42,6 @@ def serve(app: ASGIApp, feed: Feed | None = None) -> None:
         log_level="warning",
         ws_per_message_deflate=False,
         ws_ping_interval=None,
-        lifespan="off",
         timeout_graceful_shutdown=1,
     )
 

@@ -125,6 +125,11 @@ def sse_starlette(chunks: Path) -> Launch:
     return Launch(_python("peers.completions_sse_starlette", str(chunks)))
 
 
+def mcp_sdk() -> Launch:
+    """The official MCP SDK with a tool that gives back what it gets."""
+    return Launch(_python("peers.mcp_echo"))
+
+
 EVENTS_PATH = "/v1/ws/events"
 STREAM_PATH = "/v1/events"
 

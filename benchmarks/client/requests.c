@@ -1,5 +1,6 @@
 /*
- * requests: a closed loop of GET requests over keep-alive connections (one request in flight on each).
+ * requests: a closed loop of GET requests, with --post of POSTs of that body, over keep-alive connections (one request in
+ * flight on each).
  *
  * Every answer must have the status 200 and, with --body, that Content-Length; anything else is counted as an error. The first
  * --warmup seconds are not counted. Prints one line of JSON: requests a second and the latency's p50 and p99.
@@ -27,7 +28,7 @@ struct connection {
 };
 
 static int port, connections = 32, epoll;
-static const char *path = "/";
+static const char *path = "/", *posted;
 static char headers[4096], request[8192];
 static size_t request_length;
 static double seconds = 3.0, warmup = 0.5;
@@ -102,10 +103,12 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "--seconds")) seconds = atof(argv[i + 1]);
         if (!strcmp(argv[i], "--warmup")) warmup = atof(argv[i + 1]);
         if (!strcmp(argv[i], "--body")) body_size = atol(argv[i + 1]);
+        if (!strcmp(argv[i], "--post")) posted = argv[i + 1];
         if (!strcmp(argv[i], "--header")) strncat(strncat(headers, argv[i + 1], 2000), "\r\n", 3);
     }
-    request_length = (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", path,
-                                      port, headers);
+    if (posted) snprintf(headers + strlen(headers), 64, "Content-Length: %zu\r\n", strlen(posted));
+    request_length = (size_t)snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n%s",
+                                      posted ? "POST" : "GET", path, port, headers, posted ? posted : "");
     epoll = epoll_create1(0);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
