@@ -22,7 +22,7 @@ from protocols.grpc.archive import proto_archive
 from protocols.http.cors import Cors
 from protocols.http.downloads import Download
 from protocols.http.no_door import WebSocketsOnly
-from protocols.http.pages import Assets, Console
+from protocols.http.pages import Assets, Page, console
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.oauth.adapter import OauthDoor
@@ -55,7 +55,8 @@ def build_app(node: Node, access: AccessLog) -> Router:
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
         sdl.path: Mount("graphql", sdl),
         proto.path: Mount("grpc", proto),
-        Console.path: Mount("pages", Console(demo=settings.demo)),
+        "/": Mount("pages", console(demo=settings.demo)),
+        "/v1/asyncapi-ui.html": Mount("pages", Page("v1/asyncapi-ui.html")),
         node.mcp.path: Mount("mcp", node.mcp),
         **dict.fromkeys(assets.paths, Mount("pages", assets)),
         **dict.fromkeys(oauth.paths, Mount("oauth", oauth)),

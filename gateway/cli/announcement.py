@@ -52,6 +52,7 @@ def entries(ports: BoundPorts) -> Iterator[Entry]:
     yield Entry("REST", f"{http}/v1", (f"curl '{http}/v1/pets?limit=3'",))
     yield Entry("Classic Petstore", f"{http}/api/v3", (f"curl {http}/api/v3/pet/1",))
     yield Entry("Swagger UI", f"{http}/v1/swagger-ui.html")
+    yield Entry("AsyncAPI UI", f"{http}/v1/asyncapi-ui.html")
     yield Entry("Server-Sent Events", f"{http}/v1/events", (f"curl -N '{http}/v1/events?topics=%23'",))
     yield Entry(
         "WebSocket, events",

@@ -52,6 +52,13 @@ class Page:
         self._policy = _POLICY + (b"; " + more if more else b"")
         self._values = tuple((word, escape(value).encode()) for word, value in values.items())
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give the page, at a path of its own."""
+        await Exchange(scope, receive, send, NO_PAGES).run(self._answer, methods=("GET", "HEAD", "OPTIONS"))
+
+    async def _answer(self, exchange: Exchange) -> Response:  # noqa: ARG002 - for everybody
+        return self.response()
+
     def response(self) -> Response:
         """The page, with a nonce of its own."""
         content = _page(self._file)
@@ -66,25 +73,14 @@ class Page:
         )
 
 
-class Console:
-    """``/``: the live console. ``demo``: whether it offers the demo's accounts."""
-
-    path = "/"
-
-    def __init__(self, *, demo: bool) -> None:
-        values = {
-            b"PETSTORE_DEMO": "true" if demo else "false",
-            b"PETSTORE_EVENTS": " ".join(EVENTS),
-            b"PETSTORE_VERSION": version("petstore-gateway"),
-        }
-        self._page = Page("index.html", values=values)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Give the page."""
-        await Exchange(scope, receive, send, NO_PAGES).run(self._answer, methods=("GET", "HEAD", "OPTIONS"))
-
-    async def _answer(self, exchange: Exchange) -> Response:  # noqa: ARG002 - for everybody
-        return self._page.response()
+def console(*, demo: bool) -> Page:
+    """The live console. ``demo``: whether it offers the demo's accounts."""
+    values = {
+        b"PETSTORE_DEMO": "true" if demo else "false",
+        b"PETSTORE_EVENTS": " ".join(EVENTS),
+        b"PETSTORE_VERSION": version("petstore-gateway"),
+    }
+    return Page("index.html", values=values)
 
 
 class Assets:

@@ -48,6 +48,21 @@ _PAGE = b"""<!doctype html>
 _START = b"""const classic = location.search === "?classic";
 if (classic) document.title = "Petstore Gateway: Classic Petstore API";
 document.querySelectorAll("nav a")[classic ? 1 : 0].setAttribute("aria-current", "page");
+// An event stream has no end, for which Swagger UI would wait: it is shown what comes in the first seconds.
+const SHOWN_MS = 3000;
+async function beginning(url, options) {
+  const stop = new AbortController();
+  const response = await fetch(url, { ...options, signal: stop.signal });
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
+  setTimeout(() => stop.abort(), SHOWN_MS);
+  let text = "";
+  try {
+    for await (const part of response.body.pipeThrough(new TextDecoderStream())) text += part;
+  } catch {
+    text += ": The stream goes on: this is what came in " + SHOWN_MS / 1000 + " s. curl -N shows all of it.";
+  }
+  return new Response(text, { status: response.status, headers: response.headers });
+}
 const ui = SwaggerUIBundle({
   url: classic ? "/api/v3/openapi.json" : "openapi.json",
   dom_id: "#swagger-ui",
@@ -55,6 +70,10 @@ const ui = SwaggerUIBundle({
   displayRequestDuration: true,
   filter: true,
   persistAuthorization: true,
+  requestInterceptor: (request) =>
+    new URL(request.url, location.href).pathname.endsWith("/v1/events")
+      ? Object.assign(request, { userFetch: beginning })
+      : request,
   tryItOutEnabled: true,
   validatorUrl: null,
 });

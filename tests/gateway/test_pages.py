@@ -74,6 +74,37 @@ async def test_swagger_ui_is_authorized_by_oauth_and_calls(gateway: Gateway, bro
         ).to_contain_text("200")
 
 
+async def test_swagger_ui_shows_the_beginning_of_the_event_stream(gateway: Gateway, browser: Browser) -> None:
+    async with visit(gateway.url, browser) as somebody:
+        page = await somebody.open(f"{gateway.url}/v1/swagger-ui.html")
+        operation = page.locator(".opblock", has_text="/v1/events").first
+        await operation.locator(".opblock-summary-control").click()
+        await operation.get_by_placeholder("topics").fill("pets/#")
+        await operation.get_by_role("button", name="Execute", exact=True).click()
+        answer = operation.locator(".live-responses-table .response").first
+        await expect(answer).to_contain_text("event: cursor")
+        await expect(answer).to_contain_text("The stream goes on")
+
+
+async def test_asyncapi_ui_shows_every_operation_of_every_channel(gateway: Gateway, browser: Browser) -> None:
+    async with visit(gateway.url, browser) as somebody, http_client(base_url=gateway.url) as client:
+        document = (await client.get("/v1/asyncapi.json")).json()
+        page = await somebody.open(f"{gateway.url}/v1/asyncapi-ui.html")
+        parts = await page.get_by_role("navigation", name="Channels").locator("a[href^='?']").all()
+        shown = ""
+
+        async def drawn() -> bool:
+            return "Operation ID" in await page.evaluate("document.body.textContent")
+
+        for part in [await part.get_attribute("href") for part in parts]:
+            await page.goto(f"{gateway.url}/v1/asyncapi-ui.html{part}")
+            await eventually(drawn)
+            shown += await page.evaluate("document.body.textContent")
+        channels = {operation["channel"]["$ref"] for operation in document["operations"].values()}
+        assert len(channels) == len(document["channels"])
+        assert [name for name in document["operations"] if f"Operation ID{name}" not in shown] == []
+
+
 async def test_a_visit_tells_what_a_page_complains_of(gateway: Gateway, browser: Browser) -> None:
     async with visit(gateway.url, browser) as somebody:
         page = await somebody.open(f"{gateway.url}/v1/schema.graphql")

@@ -31,7 +31,7 @@ from gateway.router import Mount, Router
 from gateway.server.listening import listen, socket_port
 from gateway.settings import Settings
 from protocols.http.connection import EXTENSION
-from protocols.http.pages import Assets, Console
+from protocols.http.pages import Assets
 from tests.gateway.server.serving import connected, serving
 from tests.protocols.mqtt.raw import Raw
 from tests.waiting import eventually
@@ -190,7 +190,14 @@ async def test_pages_of_origins_that_are_not_named_open_no_websocket(opened: Ope
 
 
 #: Pages that people see, and what they load: those of other origins get to read none.
-FOR_PEOPLE = {Console.path, "/v1/oauth/device", "/v1/oauth/authorize", "/v1/oauth/style.css", *Assets().paths}
+FOR_PEOPLE = {
+    "/",
+    "/v1/asyncapi-ui.html",
+    "/v1/oauth/device",
+    "/v1/oauth/authorize",
+    "/v1/oauth/style.css",
+    *Assets().paths,
+}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "BREW"])

@@ -20,6 +20,7 @@ const LINKS = [
   ["Swagger UI", "v1/swagger-ui.html"],
   ["GraphiQL", "v1/graphql"],
   ["OpenAPI", "v1/openapi.json"],
+  ["AsyncAPI UI", "v1/asyncapi-ui.html"],
   ["AsyncAPI", "v1/asyncapi.json"],
   ["GraphQL schema", "v1/schema.graphql"],
   ["Readiness", "readyz"],
