@@ -23,6 +23,7 @@ from protocols.http.cors import Cors
 from protocols.http.downloads import Download
 from protocols.http.no_door import WebSocketsOnly
 from protocols.http.pages import Assets, Page, console
+from protocols.mcp.adapter import McpDoor
 from protocols.mqtt.adapter import MqttDoor
 from protocols.mqtt.socket import MqttSocketDoor
 from protocols.oauth.adapter import OauthDoor
@@ -46,7 +47,9 @@ def build_app(node: Node, access: AccessLog) -> Router:
     # Workers take turns at one port, so that a session's polls would come to any of them.
     socketio = SocketIoDoor(sessions, limits, origins=origins, polling=settings.workers == 1)
     issuers = [trusted.issuer for trusted in settings.issuers]
-    well_known = WellKnown(node.signer, store.public_url, issuers, parts=[node.mcp.path])
+    well_known = WellKnown(
+        node.signer, store.public_url, issuers, parts=dict.fromkeys(McpDoor.paths, McpDoor.scopes)
+    )
     probes = Probes(node.health, metrics, origins=origins, token=settings.metrics_token)
     oauth = OauthDoor(store, registration=settings.oauth_registration, origins=origins)
     paths = {
@@ -57,7 +60,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
         proto.path: Mount("grpc", proto),
         "/": Mount("pages", console(demo=settings.demo)),
         "/v1/asyncapi-ui.html": Mount("pages", Page("v1/asyncapi-ui.html")),
-        node.mcp.path: Mount("mcp", node.mcp),
+        **dict.fromkeys(McpDoor.paths, Mount("mcp", node.mcp)),
         **dict.fromkeys(assets.paths, Mount("pages", assets)),
         **dict.fromkeys(oauth.paths, Mount("oauth", oauth)),
         **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio, lasting=True)),

@@ -1,6 +1,7 @@
 """/.well-known/…: what clients find out by themselves: which keys sign tokens, and who issues them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from protocols.http.response import Response
 _KEYS = "/.well-known/jwks.json"
 _RESOURCE = "/.well-known/oauth-protected-resource"
 _KEY_SET_TYPE = "application/jwk-set+json"
+NO_PARTS: Mapping[str, Iterable[str]] = MappingProxyType({})
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _CACHE = b"public, max-age=%d" % KEY_SET_SECONDS
 
@@ -63,23 +65,29 @@ class WellKnown:
     """The key set (RFC 7517) and the metadata of the resource (RFC 9728). Nothing in them is for some web pages only.
 
     ``public_url`` is the resource; ``issuers`` are the others whose tokens count here. ``parts`` are paths under it
-    that clients take for resources of their own, and then look for metadata that name them.
+    that clients take for resources of their own, each with the scopes that are of use there: they look for metadata
+    that name it, and ask their user for all of these.
     """
 
     def __init__(
-        self, keys: Keys, public_url: str, issuers: Sequence[str] = (), *, parts: Sequence[str] = ()
+        self,
+        keys: Keys,
+        public_url: str,
+        issuers: Sequence[str] = (),
+        *,
+        parts: Mapping[str, Iterable[str]] = NO_PARTS,
     ) -> None:
         self._keys = keys
         self._cors = Cors(("*",))
         url = urlsplit(public_url)
         #: The metadata by their paths.
         self._metadata: dict[str, bytes] = {}
-        for part in ("", *parts):
+        for part, scopes in {"": Permission, **parts}.items():
             metadata = orjson.dumps(
                 {
                     "resource": public_url + part,
                     "authorization_servers": [public_url, *issuers],
-                    "scopes_supported": sorted(Permission),
+                    "scopes_supported": sorted(scopes),
                     "bearer_methods_supported": ["header"],
                     "resource_name": "Petstore",
                     "resource_documentation": f"{public_url}/v1/swagger-ui.html",

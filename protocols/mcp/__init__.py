@@ -1,4 +1,4 @@
-"""The MCP door: POST /mcp (Model Context Protocol, streamable HTTP), for assistants that act for people.
+"""The MCP door: POST /mcp and /mcp/login (Model Context Protocol, streamable HTTP), for assistants that act for people.
 
 It speaks the protocol of 2026-07-28, in which each request stands for itself, and of 2025-11-25 and before without
 sessions, so that any node answers any request. The official SDK reads and writes the protocol.

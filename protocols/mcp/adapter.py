@@ -24,7 +24,7 @@ from protocols.http.cors import Cors
 from protocols.http.exchange import Exchange
 from protocols.http.json_text import MAX_PARTS, has_more_parts
 from protocols.mcp.bindings import TOOLS
-from protocols.mcp.errors import PATH, NotJson, tell, tell_tool
+from protocols.mcp.errors import LOGIN_PATH, PATH, NotJson, tell, tell_tool
 from protocols.mcp.server import build_server
 from protocols.mcp.visits import Visit, keep_visit
 
@@ -35,9 +35,14 @@ _TOOL_NAMES = frozenset(tool.name for tool in TOOLS)
 
 
 class McpDoor:
-    """``POST /mcp``. ``origins``: whose web pages may call, beside those of this store and of this machine."""
+    """``POST /mcp``, and ``/mcp/login``, which is the same and takes a login.
 
-    path = PATH
+    ``origins``: whose web pages may call, beside those of this store and of this machine.
+    """
+
+    paths = (PATH, LOGIN_PATH)
+    #: Those that some tool needs.
+    scopes = frozenset(scope for tool in TOOLS for scope in tool.operation.scopes)
 
     def __init__(self, sessions: Sessions, *, origins: Sequence[str] = ()) -> None:
         store = self._store = sessions.store
@@ -77,12 +82,14 @@ class McpDoor:
 
     async def _serve(self, exchange: Exchange) -> Any:
         if (metadata := exchange.state.get(RESOURCE_METADATA)) is not None:
-            exchange.state[RESOURCE_METADATA] = metadata + PATH  # RFC 9728, section 3.1
+            exchange.state[RESOURCE_METADATA] = metadata + exchange.path  # RFC 9728, section 3.1
         self._check_origin(exchange.headers)
         try:
             caller = await exchange.admit(self._store)
         except RateLimited as error:
             return await self._refuse(exchange, error)
+        if exchange.path == LOGIN_PATH:
+            caller.require_known()
         body = await exchange.body(self._store.limits.body_bytes)
         exchange.state["route"] = self._route(_read(body))
         assert exchange.credentials is not None

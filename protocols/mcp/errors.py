@@ -13,6 +13,8 @@ from protocols.http.problems import HttpError, problem_response
 from protocols.http.response import Response
 
 PATH = "/mcp"
+#: The same for clients that have their user log in only when they are told to: it lets no visitor in.
+LOGIN_PATH = f"{PATH}/login"
 JSON = b"application/json"
 #: What begins the names of the store's own members of ``_meta`` (MCP, "General fields").
 META = "petstoreapi.com/"

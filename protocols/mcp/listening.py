@@ -15,7 +15,7 @@ from mcp.types import (
 )
 
 from core.hub import Batch
-from core.kernel.errors import Close, Closed, CloseReason, CursorExpired
+from core.kernel.errors import BadRequest, Close, Closed, CloseReason, CursorExpired
 from core.kernel.events import aggregate_of
 from core.kernel.validation import check_params
 from core.live.commands import Subscribe
@@ -40,7 +40,13 @@ class Listening:
         self, ctx: RequestContext, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
         visit = visit_of(ctx)
-        watched = Watched(params.notifications.resource_subscriptions or ())
+        uris = params.notifications.resource_subscriptions or ()
+        most = self._sessions.store.limits.filters_per_connection
+        if (
+            len(uris) > most
+        ):  # To look at all of them would hold up others, only for the store to say the same.
+            raise BadRequest(f"At most {most} resources in a stream.")
+        watched = Watched(uris)
         session = self._sessions.open(visit.credentials, visit.caller)
         try:
             meta: Mapping[str, Any] = ctx.meta or {}

@@ -38,8 +38,10 @@ class Tools:
         self.list = answering(self._list)
         self.call = answering(self._call)
 
-    async def _list(self, _: RequestContext, params: PaginatedRequestParams | None) -> ListToolsResult:
+    async def _list(self, ctx: RequestContext, params: PaginatedRequestParams | None) -> ListToolsResult:
         refuse_page(params)
+        # The SDK checks and writes tens of kilobytes in the same step.
+        await self._store.begin_long_work(visit_of(ctx).caller.address)
         return self._listed
 
     async def _call(self, ctx: RequestContext, params: CallToolRequestParams) -> dict[str, Any]:

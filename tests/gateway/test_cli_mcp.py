@@ -1,6 +1,7 @@
 """`petstore mcp`, started by the official client as assistants start it."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,3 +119,17 @@ def test_a_server_that_is_away_is_told_and_asked_again(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_metrics_and_the_access_log_tell_the_method_and_the_tool(store: Gateway) -> None:
+    for name in ("get_inventory", "no such tool"):
+        call = json.loads(message("tools/call", 1, name=name))
+        headers = {"Accept": "application/json, text/event-stream", "X-Request-ID": f"told-{name[:2]}"}
+        assert ask("POST", f"{store.url}/mcp", json=call, headers=headers).status_code == 200
+    ask("POST", f"{store.url}/mcp", content=b"{")
+    metrics = ask("GET", f"{store.url}/metrics").text
+    routes = set(re.findall(r'door="mcp",method="POST",route="([^"]*)"', metrics))
+    assert routes >= {"/mcp", "/mcp tools/call", "/mcp tools/call get_inventory"}
+    assert not [route for route in routes if "no such" in route]
+    lines = [json.loads(line) for line in store.log_file.read_text().splitlines() if '"told-ge"' in line]
+    assert [(line["door"], line["route"]) for line in lines] == [("mcp", "/mcp tools/call get_inventory")]

@@ -140,7 +140,7 @@ def test_metadata_of_a_resource_with_a_path_lie_before_the_path() -> None:
     class Keys:
         key_set = b""
 
-    door = WellKnown(Keys(), "https://example.com/pets/store", parts=["/mcp"])
+    door = WellKnown(Keys(), "https://example.com/pets/store", parts={"/mcp": ["read:pets"]})
     assert door.metadata_url == "https://example.com/.well-known/oauth-protected-resource/pets/store"
     assert "/.well-known/oauth-protected-resource/pets/store" in door.paths
     assert "/.well-known/oauth-protected-resource/pets/store/mcp" in door.paths
@@ -151,6 +151,7 @@ def test_an_mcp_client_finds_metadata_that_name_what_it_asked(plain: Gateway) ->
     answer = ask("POST", f"{plain.url}/mcp", headers=headers, json={})
     metadata = ask("GET", challenge_of(answer)["resource_metadata"]).json()
     assert (metadata["resource"], metadata["authorization_servers"]) == (f"{plain.url}/mcp", [plain.url])
+    assert metadata["scopes_supported"] == ["chat:write", "read:orders", "read:pets", "write:orders"]
 
 
 @pytest.mark.parametrize("path", ["/.well-known/jwks.json", "/.well-known/oauth-protected-resource"])

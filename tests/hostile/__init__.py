@@ -7,6 +7,7 @@
 ``newer_corpus``      those of the classic API, OAuth, the advisor, and of webhooks
 ``graphql_corpus``    those of GraphQL
 ``live_corpus``       those of WebSockets and Socket.IO
+``mcp_corpus``        those of MCP
 ``mqtt_corpus``       those of MQTT, over TCP and WebSocket
 ``grpc_corpus``       those of gRPC, and of HTTP/2 beneath it
 ``crowd_corpus``      those of many clients at once, at all doors

@@ -6,6 +6,7 @@ from tests.hostile import (
     grpc_corpus,
     http_corpus,
     live_corpus,
+    mcp_corpus,
     mqtt_corpus,
     newer_corpus,
 )
@@ -16,6 +17,7 @@ CORPUS: tuple[Input, ...] = (
     *newer_corpus.CORPUS,
     *graphql_corpus.CORPUS,
     *live_corpus.CORPUS,
+    *mcp_corpus.CORPUS,
     *mqtt_corpus.CORPUS,
     *grpc_corpus.CORPUS,
     *crowd_corpus.CORPUS,

@@ -109,8 +109,9 @@ def request(
 
 
 def _outcome_of(answer: httpx.Response) -> str:
-    # GraphQL tells of its faults in an answer of 200.
-    return "500" if b'"INTERNAL"' in answer.content else str(answer.status_code)
+    # GraphQL and MCP tell of their faults in an answer of 200.
+    internal = b'"INTERNAL"' in answer.content or b'"code":-32603' in answer.content
+    return "500" if internal else str(answer.status_code)
 
 
 def raw(

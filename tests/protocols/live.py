@@ -70,7 +70,7 @@ class Doors:
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
             "/socket.io/": self.socketio,
-            McpDoor.path: self.mcp,
+            **dict.fromkeys(McpDoor.paths, self.mcp),
         }
         self.graphql = Door(sessions, limits)
         self._graphql: dict[str, ASGIApp] = {
