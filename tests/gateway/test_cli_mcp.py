@@ -128,7 +128,7 @@ def test_metrics_and_the_access_log_tell_the_method_and_the_tool(store: Gateway)
         assert ask("POST", f"{store.url}/mcp", json=call, headers=headers).status_code == 200
     ask("POST", f"{store.url}/mcp", content=b"{")
     metrics = ask("GET", f"{store.url}/metrics").text
-    routes = set(re.findall(r'door="mcp",method="POST",route="([^"]*)"', metrics))
+    routes = set(re.findall(r'door="mcp",operation="POST ([^"]*)"', metrics))
     assert routes >= {"/mcp", "/mcp tools/call", "/mcp tools/call get_inventory"}
     assert not [route for route in routes if "no such" in route]
     lines = [json.loads(line) for line in store.log_file.read_text().splitlines() if '"told-ge"' in line]
