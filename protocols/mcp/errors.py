@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
+from starlette.types import Scope
 
 from core.kernel.errors import BadRequest, ErrorCode, RateLimited, StoreError, Unauthorized
 from protocols.http.connection import RESOURCE_METADATA
@@ -44,29 +45,30 @@ class NotJson(BadRequest):
     """The body is not JSON."""
 
 
-def problem_of(error: StoreError | HttpError) -> dict[str, Any]:
-    """The error as a problem (RFC 9457), with what HTTP tells in header fields."""
-    problem: dict[str, Any] = orjson.loads(problem_response(error, PATH).body)
+def problem_of(error: StoreError | HttpError, path: str) -> dict[str, Any]:
+    """The error as a problem (RFC 9457), with what HTTP tells in header fields; ``path`` is the request's."""
+    problem: dict[str, Any] = orjson.loads(problem_response(error, path).body)
     if isinstance(error, StoreError) and error.retry_after is not None:
         problem["retryAfter"] = max(1, error.retry_after)
     return problem
 
 
-def protocol_error(error: StoreError, version: str) -> MCPError:
-    """The error as one of JSON-RPC, its problem as the data."""
+def protocol_error(error: StoreError, version: str, path: str) -> MCPError:
+    """The error as one of JSON-RPC in a version of the protocol, its problem as the data."""
     code = CODES[error.code]
     if error.code is ErrorCode.NOT_FOUND and version < "2026":
         code = _RESOURCE_NOT_FOUND
-    return MCPError(code, error.detail, problem_of(error))
+    return MCPError(code, error.detail, problem_of(error, path))
 
 
-def tool_error(error: StoreError, resource_metadata: str | None = None) -> dict[str, Any]:
+def tool_error(error: StoreError, scope: Scope) -> dict[str, Any]:
     """The result of a tool that could not do what it was asked: the assistant is to see why.
 
-    Where logging in may help it says so in the member that clients look for; ``resource_metadata`` is the address that
-    tells who issues tokens (RFC 9728).
+    Where logging in may help it names the address that tells who issues tokens (RFC 9728), in the member that clients
+    look for.
     """
-    problem = problem_of(error)
+    problem = problem_of(error, scope["path"])
+    resource_metadata = scope["state"].get(RESOURCE_METADATA)
     result: dict[str, Any] = {
         "resultType": "complete",
         "isError": True,
@@ -84,12 +86,12 @@ def tell(exchange: Exchange, error: StoreError | HttpError) -> Response:
     code = CODES[error.code] if isinstance(error, StoreError) else INVALID_REQUEST
     if isinstance(error, NotJson):
         code = PARSE_ERROR
-    told = {"code": code, "message": error.detail, "data": problem_of(error)}
+    told = {"code": code, "message": error.detail, "data": problem_of(error, exchange.path)}
     body = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": told})
     return response._replace(body=body, media_type=JSON)
 
 
 def tell_tool(exchange: Exchange, error: RateLimited, message_id: str | int) -> Response:
     """The response to a call of a tool by somebody who has called too often: its result, which the assistant sees."""
-    result = tool_error(error, exchange.state.get(RESOURCE_METADATA))
+    result = tool_error(error, exchange.scope)
     return Response(200, orjson.dumps({"jsonrpc": "2.0", "id": message_id, "result": result}), JSON)

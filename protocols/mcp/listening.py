@@ -24,7 +24,7 @@ from core.live.sessions import Sessions
 from protocols.mcp.bindings import ResourceKind
 from protocols.mcp.errors import META
 from protocols.mcp.resources import find
-from protocols.mcp.visits import RequestContext, answering, visit_of
+from protocols.mcp.visits import RequestContext, answering, scope_of, visit_of
 
 _CURSOR = f"{META}cursor"
 
@@ -51,8 +51,7 @@ class Listening:
         try:
             meta: Mapping[str, Any] = ctx.meta or {}
             cursor = await watched.follow(session, meta.get(_CURSOR))
-            assert ctx.request is not None
-            ctx.request.scope["state"]["follows"] = True
+            scope_of(ctx)["state"]["follows"] = True
             return await _Stream(ctx, session, watched).serve(cursor)
         finally:
             session.leave()

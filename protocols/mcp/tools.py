@@ -18,11 +18,10 @@ from mcp.types import Tool as ListedTool
 from core.kernel.errors import StoreError, ValidationFailed, Violation, ViolationCode
 from core.kernel.model import Resource, encode
 from core.store.store import Call, Outcome, Store
-from protocols.http.connection import RESOURCE_METADATA
 from protocols.mcp.bindings import TOOLS, Tool
 from protocols.mcp.errors import META, tool_error
 from protocols.mcp.schemas import ToolSchemas
-from protocols.mcp.visits import RequestContext, answering, visit_of
+from protocols.mcp.visits import RequestContext, answering, scope_of, visit_of
 
 _PROGRESS_SECONDS = 1.0
 
@@ -57,8 +56,7 @@ class Tools:
             work = self._store.execute(visit.caller, call)
             outcome = await (_telling_progress(ctx, work) if tool.lasting else work)
         except StoreError as error:
-            assert ctx.request is not None
-            return tool_error(error, ctx.request.scope["state"].get(RESOURCE_METADATA))
+            return tool_error(error, scope_of(ctx))
         return _result(outcome)
 
 

@@ -38,10 +38,15 @@ def keep_visit(scope: Scope, visit: Visit) -> None:
     scope["state"][_KEY] = visit
 
 
-def visit_of(ctx: RequestContext) -> Visit:
-    """The request that a handler answers."""
+def scope_of(ctx: RequestContext) -> Scope:
+    """The scope (ASGI) of the request that a handler answers."""
     assert ctx.request is not None, "this door is on HTTP alone"
-    visit: Visit = ctx.request.scope["state"][_KEY]
+    return ctx.request.scope
+
+
+def visit_of(ctx: RequestContext) -> Visit:
+    """Who calls in the request that a handler answers."""
+    visit: Visit = scope_of(ctx)["state"][_KEY]
     return visit
 
 
@@ -55,9 +60,13 @@ def answering(handler: Handler[P, T]) -> Handler[P, T]:
         except MCPError:
             raise
         except StoreError as error:
-            raise protocol_error(error, ctx.protocol_version) from None
+            raise _told(error, ctx) from None
         except Exception:  # The boundary of the door: what went wrong is the server's own.
             log.exception("a request failed", extra={"request_id": visit_of(ctx).request_id})
-            raise protocol_error(Internal(), ctx.protocol_version) from None
+            raise _told(Internal(), ctx) from None
 
     return answer
+
+
+def _told(error: StoreError, ctx: RequestContext) -> MCPError:
+    return protocol_error(error, ctx.protocol_version, scope_of(ctx)["path"])

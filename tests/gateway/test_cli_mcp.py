@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourceUpdated
 
+from gateway.cli import logins
 from gateway.demo import ACCOUNTS
 from protocols.mcp.bindings import TOOLS
 from tests.http_clients import ask
@@ -67,6 +69,13 @@ async def test_an_assistant_orders_and_learns_of_the_change(store: Gateway, mode
         assert (
             await client.call_tool("ask_advisor", {"messages": [{"role": "USER", "content": "hi"}]})
         ).content
+
+
+def test_it_acts_as_the_login_that_is_kept(store: Gateway, tmp_path: Path) -> None:
+    logins.keep(store.url, None, logins.Tokens(token_of(store), "unused", time.time() + 3600))
+    line = message("tools/call", 1, name="list_orders") + "\n"
+    answer = json.loads(petstore("mcp", "--url", store.url, cwd=tmp_path, stdin=line).stdout)
+    assert not answer["result"].get("isError")
 
 
 async def test_without_a_login_it_is_a_visitor(store: Gateway) -> None:
