@@ -50,7 +50,10 @@ class Listening:
         session = self._sessions.open(visit.credentials, visit.caller)
         try:
             meta: Mapping[str, Any] = ctx.meta or {}
-            cursor = await watched.follow(session, meta.get(_CURSOR))
+            begin = meta.get(_CURSOR)
+            if begin is None:  # What the client reads next may come from memory, and be behind the log's end.
+                begin = await self._sessions.store.cursor_before_reading(visit.caller.tenant)
+            cursor = await watched.follow(session, begin)
             scope_of(ctx)["state"]["follows"] = True
             return await _Stream(ctx, session, watched).serve(cursor)
         finally:
@@ -73,7 +76,7 @@ class Watched:
             collection = topic_filter.partition("/")[0]
             self._by_aggregate.setdefault((collection, resource_id or ""), []).append((uri, kind))
 
-    async def follow(self, session: Session, cursor: str | None) -> str | None:
+    async def follow(self, session: Session, cursor: str) -> str | None:
         """Begin to follow what happens to them; gives the cursor, or None where there are none.
 
         Raises:
