@@ -19,6 +19,8 @@ from benchmarks.completions import QUESTION
 #: What ends a block of the stream, and the response (RFC 9112, section 7.1).
 _BLOCK, _END = b"}\n\n", b"0\r\n\r\n"
 _DONE = b"data: [DONE]"
+#: From so many addresses of the loopback network.
+_ADDRESSES = 10
 
 
 def request(token: str) -> bytes:
@@ -105,8 +107,10 @@ async def main(port: int, streams: int, seconds: float, warmup: float, token: st
     counts = Counts(begin, begin + seconds)
     asked, overs = request(token), [loop.create_future() for _ in range(streams)]
     used = _used()
-    for over in overs:
-        await loop.create_connection(partial(Asker, asked, counts, over), "127.0.0.1", port)
+    for number, over in enumerate(overs):
+        # A network address may have so much waiting and no more, as in earnest: they come from several.
+        local = (f"127.0.0.{1 + number % _ADDRESSES}", 0)
+        await loop.create_connection(partial(Asker, asked, counts, over), "127.0.0.1", port, local_addr=local)
     await asyncio.wait(overs)
     firsts = sorted(counts.firsts)
     counted = {

@@ -1,9 +1,10 @@
-"""The read cache: single resources stay in memory until an event says that they changed."""
+"""The read cache: resources, and what was found among them, stay in memory until an event says that they changed."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from core.kernel.events import Event, aggregate_of
 from core.kernel.ids import TenantId
@@ -12,12 +13,15 @@ from core.ports.log import EventLog
 
 R = TypeVar("R", bound=Resource)
 N = TypeVar("N", bound=Numbered)
+T = TypeVar("T")
 
 Key = tuple[str, str]
 
 
 #: Events seen behind a hole that are remembered; with more of them the hole counts as a loss.
 _MAX_AHEAD_EVENTS = 1_024
+#: Findings that are kept of a tenant.
+_MAX_FINDINGS = 100
 
 
 class _Tenant:
@@ -26,10 +30,11 @@ class _Tenant:
     Every event up to ``head`` was seen, and those in ``ahead`` behind a hole: commits are handed over out of order
     at times. ``behind`` is the log's head at the last look, if it was ahead of us. ``reading`` holds a ticket for
     each read under way that no event has spoilt. ``used``: it was asked for since it was looked at for room.
-    ``ids`` are those of resources by their numbers.
+    ``ids`` are those of resources by their numbers. ``findings`` are what was found in a collection, by what was
+    sought; ``seeking`` are searches under way that no event has spoilt, by the collection and what is sought.
     """
 
-    __slots__ = ("ahead", "behind", "head", "ids", "reading", "used", "values")
+    __slots__ = ("ahead", "behind", "findings", "head", "ids", "reading", "seeking", "used", "values")
 
     def __init__(self, head: int) -> None:
         self.head = head
@@ -39,12 +44,21 @@ class _Tenant:
         self.values: OrderedDict[Key, Resource] = OrderedDict()
         self.reading: dict[Key, set[object]] = {}
         self.ids: dict[tuple[str, int], str] = {}
+        self.findings: OrderedDict[Key, object] = OrderedDict()
+        self.seeking: dict[str, dict[str, asyncio.Future[object]]] = {}
 
     def keep(self, key: Key, value: Resource) -> None:
         self.drop(key)
         self.values[key] = value
         if isinstance(value, Numbered):
             self.ids[(key[0], value.number)] = value.id
+
+    def drop_findings(self, collection: str) -> None:
+        if self.seeking:
+            self.seeking.pop(collection, None)
+        if self.findings:
+            for key in [key for key in self.findings if key[0] == collection]:
+                del self.findings[key]
 
     def drop(self, key: Key) -> None:
         value = self.values.pop(key, None)
@@ -112,12 +126,7 @@ class ReadCache:
         self._loads += 1
         if kind.collection is None:
             return await load()
-        known = self._tenants.get(tenant)
-        if known is None:
-            head = (await self._log.heads([tenant])).get(tenant, 0)
-            known = self._tenants.setdefault(tenant, _Tenant(head))
-            while len(self._tenants) > self._most_tenants:
-                self._drop_a_tenant()
+        known = await self._enter(tenant)
         key, ticket = (kind.collection, record_id), object()
         known.reading.setdefault(key, set()).add(ticket)
         try:
@@ -132,9 +141,56 @@ class ReadCache:
             known.keep(key, value)
             if len(known.values) > self._per_tenant:
                 known.drop(next(iter(known.values)))
-        elif not known.values and not known.reading and self._tenants.get(tenant) is known:
+        elif not (known.values or known.reading or known.findings) and self._tenants.get(tenant) is known:
             del self._tenants[tenant]  # Nothing was found in what may be a made-up tenant.
         return value
+
+    async def recall(
+        self, tenant: TenantId, collection: str, sought: str, find: Callable[[], Awaitable[T]]
+    ) -> T:
+        """What was found in a collection when the same was sought before, unless anything in it has changed since;
+        ``find`` finds it in storage. Callers who seek the same may see the same, and it is short."""
+        self._looks += 1
+        key = (collection, sought)
+        known = self._tenants.get(tenant)
+        if known is not None and key in known.findings:
+            known.used = True
+            known.findings.move_to_end(key)
+            return cast(T, known.findings[key])
+        known = await self._enter(tenant)
+        if (under_way := known.seeking.get(collection, {}).get(sought)) is not None:
+            # One looks for all who seek the same meanwhile; when that one leaves, each looks for themselves.
+            await asyncio.wait((under_way,))
+            if not under_way.cancelled():
+                return cast(T, under_way.result())
+        self._loads += 1
+        seeking: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        known.seeking.setdefault(collection, {})[sought] = seeking
+        try:
+            found = await find()
+            seeking.set_result(found)
+        finally:
+            seeking.cancel()
+            searches = known.seeking.get(collection, {})
+            untouched = searches.get(sought) is seeking
+            if untouched:
+                del searches[sought]
+            if not searches:
+                known.seeking.pop(collection, None)
+        if untouched and self._tenants.get(tenant) is known:
+            known.findings[key] = found
+            if len(known.findings) > _MAX_FINDINGS:
+                known.findings.popitem(last=False)
+        return found
+
+    async def _enter(self, tenant: TenantId) -> _Tenant:
+        known = self._tenants.get(tenant)
+        if known is None:
+            head = (await self._log.heads([tenant])).get(tenant, 0)
+            known = self._tenants.setdefault(tenant, _Tenant(head))
+            while len(self._tenants) > self._most_tenants:
+                self._drop_a_tenant()
+        return known
 
     def _drop_a_tenant(self) -> None:
         """Forget the oldest tenant. One that was used since its last turn has another, so that strangers who read in
@@ -187,4 +243,5 @@ class ReadCache:
     def _drop(known: _Tenant, keys: Iterable[Key]) -> None:
         for key in keys:
             known.drop(key)
+            known.drop_findings(key[0])
             known.reading.pop(key, None)

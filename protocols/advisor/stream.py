@@ -19,7 +19,7 @@ _HEADERS: tuple[Header, ...] = (
     (b"x-accel-buffering", b"no"),
 )
 #: Blocks that are written at once: between them the loop serves others.
-_BLOCKS_AT_ONCE = 32
+_BLOCKS_AT_ONCE = 128
 
 
 async def serve_stream(
@@ -56,10 +56,16 @@ async def _write(
         Closed: the store has ended the session.
         StoreError: the answer goes no further.
     """
-    while texts := await attendance.during(stream.next()):
-        found = blocks.texts(texts)
-        while part := b"".join(islice(found, _BLOCKS_AT_ONCE)):
+    while True:
+        found = blocks.texts(stream.ready() or await attendance.during(stream.next()))
+        part = b"".join(islice(found, _BLOCKS_AT_ONCE))
+        while part and (more := b"".join(islice(found, _BLOCKS_AT_ONCE))):
             await attendance.until_writable(sink)
             sink.write(part)
+            part = more
             await asyncio.sleep(0)
-    sink.write(blocks.ending(stream.completion))
+        await attendance.until_writable(sink)
+        if stream.ended:
+            sink.write(part + blocks.ending(stream.completion))
+            return
+        sink.write(part)

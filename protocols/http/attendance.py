@@ -21,8 +21,9 @@ class Attendance:
     """Lets work go on while the client is there and its session is open."""
 
     def __init__(self, exchange: Exchange, session: Session) -> None:
+        self._exchange = exchange
         self._session = session
-        self._gone = asyncio.ensure_future(_until_gone(exchange))
+        self._gone: asyncio.Future[None] | None = None
 
     async def during(self, work: Coroutine[Any, Any, T]) -> T:
         """What work comes to; it is cancelled when nobody waits for it any more.
@@ -33,12 +34,22 @@ class Attendance:
         """
         task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait((task, self._gone, self._session.closed), return_when=asyncio.FIRST_COMPLETED)
+            if self._gone is None:
+                await asyncio.wait(
+                    (task, self._session.closed),
+                    timeout=_UNHEEDED_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            if not task.done() and not self._session.closed.done():
+                self._gone = self._gone or asyncio.ensure_future(_until_gone(self._exchange))
+                await asyncio.wait(
+                    (task, self._gone, self._session.closed), return_when=asyncio.FIRST_COMPLETED
+                )
             if task.done():
                 return task.result()
-            if self._gone.done():
-                raise ClientGone
-            raise Closed(self._session.closed.result())
+            if self._session.closed.done():
+                raise Closed(self._session.closed.result())
+            raise ClientGone
         finally:
             if not task.done():
                 task.cancel()
@@ -58,8 +69,9 @@ class Attendance:
 
     async def end(self) -> None:
         """Look no more."""
-        self._gone.cancel()
-        await asyncio.wait((self._gone,))
+        if self._gone is not None:
+            self._gone.cancel()
+            await asyncio.wait((self._gone,))
 
 
 @asynccontextmanager
@@ -73,6 +85,5 @@ async def attended(exchange: Exchange, session: Session) -> AsyncIterator[Attend
 
 
 async def _until_gone(exchange: Exchange) -> None:
-    await asyncio.sleep(_UNHEEDED_SECONDS)
     while (await exchange.receive())["type"] != "http.disconnect":
         pass

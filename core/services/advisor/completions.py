@@ -62,20 +62,31 @@ class CompletionStream:
         """
         self._first = await self._next()
 
+    @property
+    def ended(self) -> bool:
+        """Whether there are no more texts than those that were given."""
+        return self._ending is not None
+
+    def ready(self) -> Sequence[str]:
+        """The next texts, as far as they are there already."""
+        piece, self._first = self._first, None
+        return () if piece is None else self._give(piece)
+
     async def next(self) -> Sequence[str]:
         """The next texts, as many as there are; none at the end.
 
         Raises:
             StoreError: it goes no further.
         """
-        if self._ending is not None:
-            return ()
-        piece, self._first = self._first or await self._next(), None
-        if isinstance(piece, Ending):
-            self._ending = piece
-            return ()
-        self._said += piece
-        return piece or await self.next()
+        texts = self.ready()
+        while not texts and self._ending is None:
+            texts = self._give(await self._next())
+        return texts
+
+    def _give(self, piece: Piece) -> Sequence[str]:
+        self._said += piece.texts
+        self._ending = piece.ending
+        return piece.texts
 
     async def _next(self) -> Piece:
         try:

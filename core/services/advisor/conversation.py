@@ -128,13 +128,14 @@ class _Answer:
                     elif part:
                         said.append(part[: self._room])
                         self._room -= len(part)
-                        yield (said[-1],)
+                        yield Piece((said[-1],))
                         if self._room <= 0:
                             break
             text = "".join(said)
             self._count(reply or Reply(truncated=True), text)
             if reply is None or reply.truncated or not reply.calls:
-                yield Ending(reply is None or reply.truncated, self._prompt_tokens, self._completion_tokens)
+                truncated = reply is None or reply.truncated
+                yield Piece((), Ending(truncated, self._prompt_tokens, self._completion_tokens))
                 return
             await self._run(reply.calls, text)
         raise ModelFailed(f"it went on calling tools after it was asked {_MOST_ROUNDS} times")

@@ -19,5 +19,4 @@ async def embedded_pieces(ctx: Context, draft: CompletionDraft) -> AsyncGenerato
     prompt_tokens = sum(count_tokens(turn.content) for turn in draft.messages)
     tokens = tokens_of(await answer(ctx, wish, told))
     texts = tuple(islice(tokens, draft.max_tokens))
-    yield texts
-    yield Ending(len(tokens) > len(texts), prompt_tokens, len(texts))
+    yield Piece(texts, Ending(len(tokens) > len(texts), prompt_tokens, len(texts)))

@@ -16,8 +16,11 @@ class Ending(NamedTuple):
     completion_tokens: int
 
 
-#: The next texts of an answer, joined they are what it says; or, at last, its ending.
-Piece = Sequence[str] | Ending
+class Piece(NamedTuple):
+    """The next texts of an answer, which joined are what it says; the last piece has its ending."""
+
+    texts: Sequence[str]
+    ending: Ending | None = None
 
 
 def count_tokens(text: str) -> int:

@@ -111,7 +111,15 @@ def _sorted(pets: list[Pet], wish: Wish) -> list[Pet]:
 
 
 async def _search(ctx: Context, body: dict[str, Any]) -> Page[Pet]:
-    return await ask(ctx, SEARCH_PETS, NoParams(), check_body(PetSearch, body))
+    """What was found is the same for all who may search; many ask alike, so that it is kept until a pet changes."""
+    SEARCH_PETS.authorise(ctx.caller)
+    assert Pet.collection is not None
+    return await ctx.store.cache.recall(
+        ctx.tenant,
+        Pet.collection,
+        repr(body),
+        lambda: ask(ctx, SEARCH_PETS, NoParams(), check_body(PetSearch, body)),
+    )
 
 
 def _compared(wish: Wish, shown: Sequence[Pet]) -> Wish:

@@ -208,3 +208,89 @@ async def test_a_loss_of_all_empties_the_cache(cache: ReadCache) -> None:
     assert cache.get(T, Thing, "a") is None
     cache.on_events(T, [event(1)])
     cache.on_lost(T)
+
+
+# --- what was found in a collection ---
+
+
+class Search:
+    """What finds things; it waits for ``gate``."""
+
+    def __init__(self) -> None:
+        self.found = ["a"]
+        self.searches = 0
+        self.asked = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def find(self) -> list[str]:
+        self.searches += 1
+        self.asked.set()
+        found = list(self.found)
+        await self.gate.wait()
+        return found
+
+
+async def test_what_was_sought_before_is_found_in_memory_until_anything_there_changes(
+    cache: ReadCache,
+) -> None:
+    search = Search()
+    for _ in range(2):
+        assert await cache.recall(T, "pets", "small", search.find) == ["a"]
+    assert search.searches == 1
+    assert await cache.recall(T, "pets", "large", search.find) == ["a"]
+    assert search.searches == 2
+    cache.on_events(T, [event(1, "orders/a/status")])
+    await cache.recall(T, "pets", "small", search.find)
+    assert search.searches == 2
+    search.found = []
+    cache.on_events(T, [event(2, "pets/other/status")])
+    assert await cache.recall(T, "pets", "small", search.find) == []
+    assert search.searches == 3
+
+
+async def test_what_was_found_before_an_event_is_not_kept_after_it(cache: ReadCache) -> None:
+    search = Search()
+    search.gate.clear()
+    seeking = asyncio.create_task(cache.recall(T, "pets", "small", search.find))
+    await search.asked.wait()
+    search.found = ["b"]
+    cache.on_events(T, [event(1, "pets/b")])
+    search.gate.set()
+    assert await seeking == ["a"]
+    assert await cache.recall(T, "pets", "small", search.find) == ["b"]
+
+
+async def test_a_loss_makes_it_seek_again_and_findings_are_bounded(cache: ReadCache) -> None:
+    search = Search()
+    await cache.recall(T, "pets", "small", search.find)
+    cache.on_lost(T)
+    await cache.recall(T, "pets", "small", search.find)
+    assert search.searches == 2
+    for number in range(100):
+        await cache.recall(T, "pets", str(number), search.find)
+    await cache.recall(T, "pets", "small", search.find)
+    assert search.searches == 103
+
+
+async def test_one_looks_for_all_who_seek_the_same_and_the_others_go_on_without_it(cache: ReadCache) -> None:
+    search = Search()
+    search.gate.clear()
+    first, *others = [asyncio.create_task(cache.recall(T, "pets", "small", search.find)) for _ in range(3)]
+    await search.asked.wait()
+    assert search.searches == 1
+    first.cancel()
+    search.gate.set()
+    assert await asyncio.gather(*others) == [["a"], ["a"]]
+    assert search.searches in (2, 3)
+    assert await cache.recall(T, "pets", "small", search.find) == ["a"]
+    search.gate.clear()
+    cache.on_events(T, [event(1)])
+    old = asyncio.create_task(cache.recall(T, "pets", "small", search.find))
+    search.asked.clear()
+    await search.asked.wait()
+    search.found = ["b"]
+    cache.on_events(T, [event(2)])
+    search.gate.set()
+    assert await cache.recall(T, "pets", "small", search.find) == ["b"]
+    assert await old == ["a"]
