@@ -20,7 +20,9 @@ from gateway.demo import ACCOUNTS
 from protocols.mcp.bindings import TOOLS
 from tests.http_clients import ask
 from tests.process import PROGRAM, Gateway, environment, petstore
-from tests.waiting import within
+from tests.waiting import TIMEOUT_SECONDS, within
+
+SCRIPT = Path(__file__).parents[1] / "node" / "mcp.mjs"
 
 STAFF = {"username": ACCOUNTS[0][0], "password": ACCOUNTS[0][1]}
 
@@ -69,6 +71,20 @@ async def test_an_assistant_orders_and_learns_of_the_change(store: Gateway, mode
         assert (
             await client.call_tool("ask_advisor", {"messages": [{"role": "USER", "content": "hi"}]})
         ).content
+
+
+@pytest.mark.parametrize("generation", ["2026", "2025", "1"])
+def test_official_clients_of_javascript_start_it_too(store: Gateway, generation: str) -> None:
+    pets = ask("GET", f"{store.url}/v1/pets?limit=1").json()["data"]
+    command = f"{PROGRAM} mcp --url {store.url}"
+    done = subprocess.run(
+        ["node", str(SCRIPT), command, token_of(store), pets[0]["id"], generation],
+        capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS, env=environment(),
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
+    assert told["tools"] == [tool.name for tool in TOOLS]
+    assert (told["status"], told["changed"]) == ("CANCELLED", generation == "2026")
 
 
 def test_it_acts_as_the_login_that_is_kept(store: Gateway, tmp_path: Path) -> None:

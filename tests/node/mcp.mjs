@@ -1,18 +1,27 @@
 // The official clients of JavaScript order a pet at the MCP door; prints one line of JSON.
-// node mcp.mjs URL TOKEN PET_ID GENERATION: 2026 (the present client), 2025 (the same, the older protocol), 1 (the older client)
+// node mcp.mjs SERVER TOKEN PET_ID GENERATION: 2026 (the present client), 2025 (the same, the older protocol), 1 (the older
+// client). The server is an address, or a command to be started (stdio), which gets the token as PETSTORE_TOKEN.
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { Client as OldClient } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport as OldStdioTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport as OldTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 
-const [url, token, petId, generation] = process.argv.slice(2);
-const requestInit = { headers: { authorization: `Bearer ${token}` } };
+const [server, token, petId, generation] = process.argv.slice(2);
 const me = { name: "test", version: "1" };
 const old = generation === "1";
 const client = old
   ? new OldClient(me)
   : new Client(me, { versionNegotiation: { mode: generation === "2026" ? { pin: "2026-07-28" } : "legacy" } });
-const Transport = old ? OldTransport : StreamableHTTPClientTransport;
-await client.connect(new Transport(new URL(url), { requestInit }));
+if (server.startsWith("http")) {
+  const Transport = old ? OldTransport : StreamableHTTPClientTransport;
+  const requestInit = { headers: { authorization: `Bearer ${token}` } };
+  await client.connect(new Transport(new URL(server), { requestInit }));
+} else {
+  const Transport = old ? OldStdioTransport : StdioClientTransport;
+  const [command, ...args] = server.split(" ");
+  await client.connect(new Transport({ command, args, env: { ...process.env, PETSTORE_TOKEN: token } }));
+}
 
 const call = (name, args) => client.callTool({ name, arguments: args });
 const tools = (await client.listTools()).tools.map((tool) => tool.name);
