@@ -17,6 +17,7 @@ from benchmarks import (
     mqtt,
     reads,
     socketio_door,
+    webhooks,
 )
 from benchmarks.process import Failed
 from benchmarks.report import Outcome, markdown, save, write_document
@@ -52,6 +53,7 @@ def _benchmarks(arguments: argparse.Namespace) -> dict[str, Callable[[], Outcome
         "graphql-events": lambda: graphql_door.events(rounds, seconds, _announce),
         "completions": lambda: completions.run(rounds, seconds, _announce),
         "mcp": lambda: mcp_calls.run(rounds, seconds, _announce),
+        "webhooks": lambda: webhooks.run(rounds, _announce),
         "reads": lambda: reads.run(rounds, seconds, _announce),
         "memory": lambda: memory.run(rounds, _announce),
         "latency": lambda: latency.run(arguments.orders, _announce),
@@ -70,6 +72,7 @@ def _arguments() -> argparse.Namespace:
         "graphql-events",
         "completions",
         "mcp",
+        "webhooks",
         "reads",
         "memory",
         "latency",

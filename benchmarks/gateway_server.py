@@ -82,9 +82,12 @@ async def main() -> None:
         shown = on_grpc if "--grpc" in sys.argv else on_mqtt if "--mqtt" in sys.argv else listener
         serving = group.create_task(server.serve([listener]))
         chores = group.create_task(maintain(node.store, settings))
+        if "--webhooks" in sys.argv:
+            node.webhooks.start()
         async with build_mqtt(node, access).serving([on_mqtt], [], None):
             await obey(shown, Feeder(node.store).feed)
         await grpc.stop(0)
+        await node.webhooks.stop()
         chores.cancel()
         server.stop()
         server.stop()

@@ -86,6 +86,18 @@ def gateway_mqtt(data: Path) -> Launch:
     return Launch((*launch.command, "--mqtt"), launch.environment)
 
 
+def gateway_webhooks(data: Path) -> Launch:
+    """The same gateway, which delivers to webhooks on this machine."""
+    launch = gateway(data)
+    allowed = {"PETSTORE_ALLOW_PRIVATE_WEBHOOKS": "true", "PETSTORE_NETWORK_REGISTRATIONS": "0"}
+    return Launch((*launch.command, "--webhooks"), {**launch.environment, **allowed})
+
+
+def webhooks_httpx(port: int, endpoints: int, body: Path) -> Launch:
+    """The httpx loop, which posts the file's bytes."""
+    return Launch(_python("peers.webhooks_httpx", str(port), str(endpoints), str(body)))
+
+
 def gateway_grpc(data: Path) -> Launch:
     """The same gateway, reached on its gRPC port."""
     launch = gateway(data)

@@ -5,14 +5,61 @@ import json
 from typing import Any
 
 
-class Store:
-    """One keep-alive connection to the gateway, as the demo store's staff."""
+class _Connection:
+    """One keep-alive connection to the gateway, of somebody who logs in."""
+
+    def __init__(self, port: int, tenant: str | None = None) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._tenant = tenant
+        self.token: str = ""
+
+    def _log_in(self, username: str, password: str) -> None:
+        login = {"username": username, "password": password}
+        self.token = json.loads(self._call("POST", "/v1/auth/tokens", login))["accessToken"]
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self._tenant is not None:
+            headers["X-Tenant-ID"] = self._tenant
+        self._connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {content!r}")
+        return content
+
+
+class Owner(_Connection):
+    """The owner of a new tenant."""
+
+    def __init__(self, port: int, tenant: str) -> None:
+        super().__init__(port, tenant)
+        name = {"username": "owner", "password": "owner-password"}
+        person = {"email": "owner@example.com", "firstName": "O", "lastName": "W"}
+        self._call("POST", "/v1/users", name | person)
+        self._log_in(**name)
+
+    def webhook(self, url: str, event_type: str) -> None:
+        """A webhook for one kind of event."""
+        self._call("POST", "/v1/webhooks", {"url": url, "events": [event_type]})
+
+    def seed(self) -> int:
+        """Fills the tenant with the pets of the demo, in one transaction; how many there are."""
+        return int(json.loads(self._call("POST", "/v1/tenant/seed"))["pets"])
+
+    def reset(self) -> None:
+        """Removes everything."""
+        self._call("DELETE", "/v1/tenant")
+
+
+class Store(_Connection):
+    """The demo store's staff."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        login = {"username": "demo-staff", "password": "demo-staff-password"}
-        self.token: str = ""
-        self.token = json.loads(self._call("POST", "/v1/auth/tokens", login))["accessToken"]
+        super().__init__(port)
+        self._log_in("demo-staff", "demo-staff-password")
 
     def a_pet(self) -> bytes:
         """The body of one pet, as GET answers it."""
@@ -35,14 +82,3 @@ class Store:
     def order(self, pet_id: str) -> None:
         """Orders a pet."""
         self._call("POST", "/v1/orders", {"petId": pet_id})
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        self._connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-        answer = self._connection.getresponse()
-        content = answer.read()
-        if answer.status >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status} {content!r}")
-        return content

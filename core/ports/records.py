@@ -130,6 +130,16 @@ class Transaction(Protocol):
             TransientFailure: it no longer exists. The retried transaction finds that out when it reads the record.
         """
 
+    async def insert_many(self, records: Sequence[Record]) -> None:
+        """Add records of one kind, at the cost of one. Raises as for insert."""
+
+    async def update_many(self, records: Sequence[Record]) -> None:
+        """Replace records of one kind, all of which this transaction has locked, at the cost of one.
+
+        Raises:
+            Taken: as for insert.
+        """
+
     async def delete(self, kind: type[R], record_id: str) -> None:
         """Remove a record; one that is missing is no error."""
 

@@ -104,6 +104,16 @@ class MemoryTransaction:
             raise TransientFailure(f"there is no {type(record).__name__} {record.id} any more")
         self._put(record)
 
+    async def insert_many(self, records: Sequence[Record]) -> None:
+        """See core.ports.records.Transaction."""
+        for record in records:
+            await self.insert(record)
+
+    async def update_many(self, records: Sequence[Record]) -> None:
+        """See core.ports.records.Transaction."""
+        for record in records:
+            await self.update(record)
+
     async def delete(self, kind: type[R], record_id: str) -> None:
         """See core.ports.records.Transaction."""
         self._replace(kind, {key: record for key, record in self._rows(kind).items() if key != record_id})

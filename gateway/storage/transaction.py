@@ -93,6 +93,19 @@ class SqlTransaction:
         if changed.rowcount != 1:
             raise TransientFailure(f"there is no {of.table.name} row {record.id} any more")
 
+    async def insert_many(self, records: Sequence[Record]) -> None:
+        """See core.ports.records.Transaction."""
+        if records:
+            of = self._mapping(records[0])
+            await self._change(of, of.insert, [self._mapping(record).row(record) for record in records])
+
+    async def update_many(self, records: Sequence[Record]) -> None:
+        """See core.ports.records.Transaction."""
+        if records:
+            of = self._mapping(records[0])
+            rows = [self._mapping(record).row(record) | self._key(record.id) for record in records]
+            await self._change(of, of.update, rows)
+
     async def delete(self, kind: type[R], record_id: str) -> None:
         """See core.ports.records.Transaction."""
         if storable(record_id):
@@ -192,7 +205,10 @@ class SqlTransaction:
         return await run(self._connection, statement, parameters)
 
     async def _change(
-        self, of: RecordMapping[Any], statement: Executable, values: Mapping[str, object]
+        self,
+        of: RecordMapping[Any],
+        statement: Executable,
+        values: Mapping[str, object] | Sequence[Mapping[str, object]],
     ) -> CursorResult[Any]:
         try:
             return await self._run(statement, values)

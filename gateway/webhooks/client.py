@@ -1,7 +1,10 @@
 """Requests to endpoints: each to an address that was checked a moment ago, whatever the name server says next."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore
@@ -12,7 +15,8 @@ from gateway.webhooks.targets import Resolve, SystemResolver, addresses_of, pars
 
 #: A request may take so long in all, looking up its host included.
 TIMEOUT_SECONDS = 5.0
-_MAX_CONNECTIONS, _MAX_IDLE, _IDLE_SECONDS = 512, 100, 20.0
+#: Connections that are kept for the next request: of one origin, how many origins have any, and for how long.
+_MAX_IDLE, MAX_IDLE_ORIGINS, _IDLE_SECONDS = 8, 64, 20.0
 #: So much of an answer is read, for the connection to be used again; nothing of it is kept.
 _MAX_ANSWER_BYTES = 16 * 1024
 _MAX_ERROR_LENGTH = 200
@@ -51,6 +55,70 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+@dataclass(slots=True)
+class _Origin:
+    """The connections to one origin; ``users`` are the requests under way, ``used_at`` is when the last one ended."""
+
+    pool: httpcore.AsyncConnectionPool
+    users: int = 0
+    used_at: float = 0.0
+
+
+class _Origins:
+    """A pool of connections for each origin. One pool for all looks at every connection, several times over and down to
+    the socket, whenever a request begins or ends: with a hundred endpoints it does nothing else.
+
+    How many connections are in use is bounded by whoever posts.
+    """
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._backend = backend
+        self._tls = httpx.create_ssl_context(trust_env=False)
+        #: Those that were not used for longest first.
+        self._open: OrderedDict[tuple[bytes, bytes, int], _Origin] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @asynccontextmanager
+    async def pool(self, target: httpx.URL) -> AsyncIterator[httpcore.AsyncConnectionPool]:
+        """The pool of a URL's origin, which stays open while the block runs."""
+        key = (target.raw_scheme, target.raw_host, port_of(target))
+        origin = self._open.get(key)
+        if origin is None:
+            origin = self._open[key] = _Origin(
+                httpcore.AsyncConnectionPool(
+                    ssl_context=self._tls,
+                    max_connections=None,
+                    max_keepalive_connections=_MAX_IDLE,
+                    keepalive_expiry=_IDLE_SECONDS,
+                    network_backend=self._backend,
+                )
+            )
+        origin.users += 1
+        try:
+            yield origin.pool
+        finally:
+            origin.users -= 1
+            origin.used_at = asyncio.get_running_loop().time()
+            self._open.move_to_end(key)
+            await self._close_idle(origin.used_at)
+
+    async def _close_idle(self, now: float) -> None:
+        while self._open:
+            key, origin = next(iter(self._open.items()))
+            unused = now - origin.used_at > _IDLE_SECONDS or len(self._open) > MAX_IDLE_ORIGINS
+            if origin.users or not unused:
+                return
+            del self._open[key]
+            await origin.pool.aclose()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        while self._open:
+            await self._open.popitem()[1].pool.aclose()
+
+
 class HttpWebhookSender:
     """A core.ports.webhooks.WebhookSender. It goes through no proxy, follows no redirect and keeps no answer."""
 
@@ -58,17 +126,11 @@ class HttpWebhookSender:
         self._system = SystemResolver()
         self._resolve = resolve or self._system
         self._allow_private = allow_private
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
-            max_connections=_MAX_CONNECTIONS,
-            max_keepalive_connections=_MAX_IDLE,
-            keepalive_expiry=_IDLE_SECONDS,
-            network_backend=_Pinned(self._resolve, allow_private=allow_private),
-        )
+        self.origins = _Origins(_Pinned(self._resolve, allow_private=allow_private))
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._pool.aclose()
+        await self.origins.close()
         self._system.close()
 
     async def admit(self, url: str) -> str:
@@ -97,7 +159,10 @@ class HttpWebhookSender:
                     scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
                 )
                 sent = [("user-agent", "petstore-gateway"), ("accept", "*/*"), *headers.items()]
-                async with self._pool.stream("POST", origin, headers=sent, content=body) as response:
+                async with (
+                    self.origins.pool(target) as pool,
+                    pool.stream("POST", origin, headers=sent, content=body) as response,
+                ):
                     status = response.status
                     await _read_some(response)
         except TimeoutError:

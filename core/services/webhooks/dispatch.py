@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 _MAX_WEBHOOKS, _MAX_FAILING = 64, 32
 #: Attempts at a time of one webhook, and of one that failed the last time.
 _ATTEMPTS, _ATTEMPTS_FAILING = 8, 2
+#: Transactions at a time, so that neither clients nor the lease wait behind those of all webhooks that are served.
+_TRANSACTIONS = 2
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Dispatch:
         self._poll = poll
         self._woken = asyncio.Event()
         self._serving: dict[str, bool] = {}
+        self._turn = asyncio.Semaphore(_TRANSACTIONS)
 
     def wake(self) -> None:
         """There is something new to deliver."""
@@ -103,7 +106,7 @@ class Dispatch:
 
     async def _attempt_due(self, webhook_id: str, tenant: TenantId) -> None:
         store, now = self._store, self._store.clock()
-        async with store.storage.read(tenant) as tx:
+        async with self._turn, store.storage.read(tenant) as tx:
             target = await tx.get(Webhook, webhook_id) or await tx.get(OrderCallback, webhook_id)
             state = await tx.get(WebhookState, webhook_id)
             if state is None:
@@ -134,7 +137,8 @@ class Dispatch:
             keys.append(state.previous_secret)
         tried = await asyncio.gather(*(self._attempt(target.url, keys, one) for one in allowed))
         ctx = Context(store, operator(tenant), writes=True)
-        await commit(ctx, lambda within: settle(within, webhook_id, tried, forbidden))
+        async with self._turn:
+            await commit(ctx, lambda within: settle(within, webhook_id, tried, forbidden))
 
     async def _forget(self, state: WebhookState) -> None:
         """The target is gone, with its tenant or since it has expired."""

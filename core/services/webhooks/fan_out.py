@@ -14,7 +14,7 @@ from core.models.webhooks import (
     WebhookState,
     WebhookStatus,
 )
-from core.ports.records import Equal, OneOf
+from core.ports.records import Equal, OneOf, Query
 from core.services.webhooks.callbacks import answer_callbacks
 from core.services.webhooks.records import MAX_PENDING, delivery_of, disable
 from core.services.webhooks.wanted import WantedOfTenants
@@ -49,14 +49,12 @@ class FanOut:
 
 async def _add(ctx: Context, pairs: Sequence[tuple[Event, str]]) -> None:
     tx = await ctx.tx()
-    states: dict[str, WebhookState] = {}
-    webhooks: dict[str, Webhook] = {}
-    # In one order, so that two who do this never wait for each other.
-    for webhook_id in sorted({webhook_id for _, webhook_id in pairs}):
-        webhook = await tx.get(Webhook, webhook_id, lock=True)
-        state = await tx.get(WebhookState, webhook_id, lock=True)
-        if webhook is not None and state is not None and webhook.status is WebhookStatus.ENABLED:
-            webhooks[webhook_id], states[webhook_id] = webhook, state
+    wanted = OneOf("id", tuple({webhook_id for _, webhook_id in pairs}))
+    # In the order of their ids, so that two who do this never wait for each other.
+    enabled = (wanted, Equal("status", WebhookStatus.ENABLED))
+    webhooks = {one.id: one for one in await tx.find(Query(Webhook, enabled), lock=True)}
+    found = await tx.find(Query(WebhookState, (OneOf("id", tuple(webhooks)),)), lock=True)
+    states = {state.id: state for state in found}
     made = [delivery_of(webhook_id, event, ctx.now) for event, webhook_id in pairs if webhook_id in states]
     there = await tx.tally(DeliveryRecord, ("id",), (OneOf("id", tuple(record.id for record in made)),))
     made = [record for record in made if (record.id,) not in there]
@@ -71,6 +69,7 @@ async def _add(ctx: Context, pairs: Sequence[tuple[Event, str]]) -> None:
             ),
         )
     )
+    added: list[DeliveryRecord] = []
     for record in made:
         state = states[record.webhook_id]
         news: dict[str, object] = {"pending": state.pending + 1}
@@ -80,10 +79,11 @@ async def _add(ctx: Context, pairs: Sequence[tuple[Event, str]]) -> None:
             busy.add(lane)
             due_at = ctx.now
             news["due_at"] = ctx.now if state.due_at is None else min(ctx.now, state.due_at)
-        await tx.insert(record.model_copy(update={"next_attempt_at": due_at}))
+        added.append(record.model_copy(update={"next_attempt_at": due_at}))
         states[record.webhook_id] = state.model_copy(update=news)
+    await tx.insert_many(added)
     for state in states.values():
         if state.pending > MAX_PENDING:
             await disable(ctx, webhooks[state.id], DisabledReason.BEHIND)
-        disabled = state.pending > MAX_PENDING
-        await tx.update(state.model_copy(update={"due_at": None}) if disabled else state)
+            states[state.id] = state.model_copy(update={"due_at": None})
+    await tx.update_many(list(states.values()))

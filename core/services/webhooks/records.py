@@ -24,7 +24,7 @@ from core.models.webhooks import (
     WebhookState,
     WebhookStatus,
 )
-from core.ports.records import Between, Equal, Query, Transaction
+from core.ports.records import Between, Equal, OneOf, Query, Transaction
 from core.ports.webhooks import Answer
 from core.store.context import Context
 
@@ -116,28 +116,29 @@ async def settle(ctx: Context, webhook_id: str, tried: list[Tried], forbidden: l
     callback = None if webhook is not None else await tx.get(OrderCallback, webhook_id, lock=True)
     if state is None or (webhook is None and callback is None):
         return
+    ids = tuple(one.delivery.id for one in tried) + tuple(refused.id for refused in forbidden)
+    pending = (OneOf("id", ids), Equal("status", DeliveryStatus.PENDING))
+    records = {record.id: record for record in await tx.find(Query(DeliveryRecord, pending), lock=True)}
+    changed: list[DeliveryRecord] = []
     reason: DisabledReason | None = None
     for one in tried:
-        record = await tx.get(DeliveryRecord, one.delivery.id, lock=True)
-        if record is None or (record.status, record.tries) != (DeliveryStatus.PENDING, one.delivery.tries):
+        record = records.get(one.delivery.id)
+        if record is None or record.tries != one.delivery.tries:
             continue
-        done = _after(record, one, ctx.now)
-        await tx.update(done)
+        changed.append(_after(record, one, ctx.now))
         reason = _given_up(state, one.answer, ctx.now) or reason
         if one.answer.is_success or state.failing_since is None:
             failing_since = None if one.answer.is_success else one.attempt.at
             state = state.model_copy(update={"failing_since": failing_since})
-        if done.status is not DeliveryStatus.PENDING:
-            state = await _go_on(tx, state, done, ctx.now)
     for refused in forbidden:
-        record = await tx.get(DeliveryRecord, refused.id, lock=True)
-        if record is not None and record.status is DeliveryStatus.PENDING:
+        if (record := records.get(refused.id)) is not None:
             attempt = DeliveryAttempt(
                 at=ctx.now, duration_ms=0, error="whoever made the webhook may not see this"
             )
-            done = _ended(record, DeliveryStatus.FAILED, attempt, ctx.now)
-            await tx.update(done)
-            state = await _go_on(tx, state, done, ctx.now)
+            changed.append(_ended(record, DeliveryStatus.FAILED, attempt, ctx.now))
+    await tx.update_many(changed)
+    ended = [record for record in changed if record.status is not DeliveryStatus.PENDING]
+    state = await _go_on(tx, state, ended, ctx.now)
     if webhook is None and not state.pending:
         # A callback is made once; its secret is kept no longer.
         await tx.delete(WebhookState, state.id)
@@ -216,14 +217,16 @@ def _ended(
     )
 
 
-async def _go_on(tx: Transaction, state: WebhookState, ended: DeliveryRecord, now: datetime) -> WebhookState:
-    """A delivery has ended: what waited for it is due."""
-    waiting = (
-        Equal("webhook_id", ended.webhook_id),
-        Equal("status", DeliveryStatus.PENDING),
-        Equal("lane", ended.lane),
-    )
-    following = await tx.find(Query(DeliveryRecord, waiting, "sequence", limit=1))
-    if following and following[0].next_attempt_at is None:
-        await tx.update(following[0].model_copy(update={"next_attempt_at": now}))
-    return state.model_copy(update={"pending": max(0, state.pending - 1)})
+async def _go_on(
+    tx: Transaction, state: WebhookState, ended: list[DeliveryRecord], now: datetime
+) -> WebhookState:
+    """Deliveries have ended: what waited for them is due."""
+    pending = (Equal("webhook_id", state.id), Equal("status", DeliveryStatus.PENDING))
+    lanes = OneOf("lane", tuple({record.lane for record in ended}))
+    # Most often nothing waits in any of them.
+    for (lane,) in await tx.tally(DeliveryRecord, ("lane",), (*pending, lanes)) if ended else ():
+        waiting = (*pending, Equal("lane", lane))
+        [following] = await tx.find(Query(DeliveryRecord, waiting, "sequence", limit=1))
+        if following.next_attempt_at is None:
+            await tx.update(following.model_copy(update={"next_attempt_at": now}))
+    return state.model_copy(update={"pending": max(0, state.pending - len(ended))})

@@ -86,6 +86,32 @@ async def test_an_update_replaces_every_field(storage: Storage) -> None:
         assert await tx.count(Query(Pet)) == 1
 
 
+async def test_many_records_are_added_and_replaced_like_each_of_them(storage: Storage) -> None:
+    tenant = a_tenant()
+    pets = [
+        a_pet(tenant, number, medical_info=None if number % 2 else a_pet(tenant).medical_info)
+        for number in range(5)
+    ]
+    changed = [a_pet(tenant, pet.number, id=pet.id, name="Rex", owner_id="o") for pet in pets[:3]]
+    async with storage.write(tenant) as tx:
+        await tx.insert_many(pets)
+        await tx.insert_many([])
+    async with storage.write(tenant) as tx:
+        assert sorted(await tx.find(Query(Pet), lock=True), key=lambda pet: pet.number) == pets
+        await tx.update_many(changed)
+        await tx.update_many([])
+    async with storage.read(tenant) as tx:
+        assert sorted(await tx.find(Query(Pet)), key=lambda pet: pet.number) == [*changed, *pets[3:]]
+    with pytest.raises(Taken):
+        async with storage.write(tenant) as tx:
+            await tx.insert_many([a_pet(tenant, 7), pets[0]])
+    with pytest.raises(ValueError, match="tenant"):
+        async with storage.write(tenant) as tx:
+            await tx.insert_many([a_pet(tenant, 8), a_pet(a_tenant(), 8)])
+    async with storage.read(tenant) as tx:
+        assert await tx.count(Query(Pet)) == len(pets)
+
+
 async def test_an_update_of_what_is_gone_asks_for_another_try(storage: Storage) -> None:
     with pytest.raises(TransientFailure):
         async with storage.write(TENANT) as tx:

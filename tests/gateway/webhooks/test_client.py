@@ -7,6 +7,7 @@ import pytest
 
 from core.ports.webhooks import TargetRefused
 from gateway.webhooks import HttpWebhookSender
+from gateway.webhooks.client import MAX_IDLE_ORIGINS
 from gateway.webhooks.targets import is_public
 from tests.gateway.webhooks.receiver import Manner, Receiver, receiving
 
@@ -148,6 +149,22 @@ async def test_the_name_stays_the_host_of_the_request(receiver: Receiver) -> Non
     assert (first.path, first.body, first.headers["webhook-id"]) == ("/a?b=c", b'{"a":1}', "1")
     assert first.connection == second.connection
     await sender.close()
+
+
+async def test_connections_are_kept_for_the_origins_that_were_used_last(receiver: Receiver) -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    sender = HttpWebhookSender(allow_private=True, resolve=resolve)
+    urls = [f"http://h{number}.example:{receiver.port}/" for number in range(MAX_IDLE_ORIGINS + 10)]
+    for url in (*urls, *urls[-MAX_IDLE_ORIGINS:]):
+        assert (await sender.post(url, HEADERS, b"{}")).is_success
+    assert receiver.connections == len(urls)
+    assert len(sender.origins) == MAX_IDLE_ORIGINS
+    assert (await sender.post(urls[0], HEADERS, b"{}")).is_success
+    assert receiver.connections == len(urls) + 1
+    await sender.close()
+    assert len(sender.origins) == 0
 
 
 @pytest.mark.parametrize(
