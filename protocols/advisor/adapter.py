@@ -56,7 +56,7 @@ class AdvisorDoor:
         body = known_members(await read_json(exchange, limit, required=True))
         draft = check_body(CompletionDraft, body)
         operation = STREAM_CHAT if draft.stream else COMPLETE_CHAT
-        call = Call(operation, body=body, request_id=exchange.request_id)
+        call = Call(operation, body=draft, request_id=exchange.request_id)
         assert exchange.credentials is not None
         session = self._sessions.open(exchange.credentials, caller)
         try:

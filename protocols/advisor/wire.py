@@ -1,6 +1,7 @@
 """Shapes of OpenAI's chat completions; members of more than one word are written in both spellings."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import orjson
@@ -33,9 +34,12 @@ def known_members(body: object) -> object:
 
 def _both(members: dict[str, Any]) -> dict[str, Any]:
     """Members in camelCase, and again in snake_case."""
-    snake = {"".join(f"_{char.lower()}" if char.isupper() else char for char in name): value
-             for name, value in members.items()}  # fmt: skip
-    return members | snake
+    return members | {_snake(name): value for name, value in members.items()}
+
+
+@cache
+def _snake(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 
 
 def _finish(completion: Completion) -> str:

@@ -125,7 +125,8 @@ async def _search(ctx: Context, body: dict[str, Any]) -> Page[Pet]:
 def _compared(wish: Wish, shown: Sequence[Pet]) -> Wish:
     """A comparison as bounds: those of the pets that it is with."""
     sort = _SORTS_BY_COMPARISON.get(wish.relative or "", wish.sort)
-    wish = replace(wish, sort=sort)
+    if sort != wish.sort:
+        wish = replace(wish, sort=sort)
     if not shown:
         return wish
     match wish.relative:
