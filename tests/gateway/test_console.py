@@ -201,6 +201,8 @@ async def test_a_customer_and_an_agent_chat(gateway: Gateway, browser: Browser) 
         customer, agent = page.locator("[data-side=customer]"), page.locator("[data-side=agent]")
         await customer.get_by_role("button", name="Open a chat").click()
         await _say(customer, "Does Biscuit like cats?")
+        # In demo mode, while the chat waits for an agent.
+        await expect(customer.get_by_role("log")).to_contain_text("The store's advisor")
         await agent.get_by_role("button", name="Come as agent").click()
         await expect(agent.get_by_role("log")).to_contain_text("Does Biscuit like cats?")
         await _say(agent, "He does.")

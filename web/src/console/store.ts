@@ -38,8 +38,11 @@ export async function load(): Promise<void> {
       known ? call<List<Order>>(who, "GET", `/v1/orders?limit=${LIMIT}`) : { data: [] },
     ]);
     if (mine !== turn) return;
+    // Those for sale come first. They keep their places when they are sold, so that one sees it.
+    const isSold = (pet: Pet) => Number(pet.status !== "AVAILABLE");
+    const first = petList.data.sort((one, other) => isSold(one) - isSold(other));
     // What events brought meanwhile is newer.
-    pets.value = new Map([...petList.data.map((pet) => [pet.id, pet] as const), ...pets.value]);
+    pets.value = new Map([...first.map((pet) => [pet.id, pet] as const), ...pets.value]);
     orders.value = new Map([...orderList.data.map((order) => [order.id, order] as const), ...orders.value]);
     const counts = Object.entries(inventory.bySpecies) as [Species, Stock][];
     stock.value = new Map([...counts, ...stock.value]);

@@ -92,7 +92,7 @@ function Pane({ side, title, door, start, begin, leave, may }: Props) {
   );
 }
 
-const ROLES: Record<string, string> = { CUSTOMER: "Customer", AGENT: "Agent", SYSTEM: "Store" };
+const ROLES: Record<string, string> = { CUSTOMER: "Customer", AGENT: "Agent", SYSTEM: "The store's advisor" };
 
 function Messages({ side, label }: { side: Side; label: string }) {
   const end = useRef<HTMLDivElement>(null);

@@ -26,7 +26,7 @@ export function QuietDoors() {
         </p>
       ) : (
         <dl class="quiet-doors">
-          {QUIET.filter(([id]) => id !== "mcp" || work.value?.has(id)).map(([id, title]) => {
+          {QUIET.map(([id, title]) => {
             const done = work.value?.get(id);
             return (
               <div key={id} data-door={id}>
