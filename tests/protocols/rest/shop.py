@@ -18,6 +18,7 @@ from core.store.context import Context
 from core.store.store import Store
 from protocols.rest.bindings import Binding
 from tests.http_clients import http_client
+from tests.openapi import check
 from tests.pictures import PNG
 
 PASSWORD = "correct horse battery"
@@ -62,7 +63,9 @@ class Door:
     clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     def client(self, **headers: str) -> httpx.AsyncClient:
+        """A client that holds every answer against the document."""
         self.clients.append(http_client(base_url=self.url, headers=headers))
+        self.clients[-1].event_hooks["response"].append(check)
         return self.clients[-1]
 
     async def close(self) -> None:
