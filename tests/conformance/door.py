@@ -32,6 +32,8 @@ class Ability(StrEnum):
     IDEMPOTENCY = "takes an idempotency key"
     ECHO = "takes back what only the store writes"
     ASK = "asks the advisor"
+    DECIDE = "decides on applications"
+    RESOURCES = "shows resources, and tells that they have changed"
 
 
 class Refused(Exception):
@@ -69,6 +71,29 @@ class Told:
     finish_reason: str
     usage: dict[str, int]
     parts: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a resource holds, and the cursor of what is not in it."""
+
+    value: Any
+    cursor: str
+
+
+class Cues:
+    """What somebody is told of resources that have changed."""
+
+    def __init__(self) -> None:
+        self._heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    def put(self, uri: str, cursor: str) -> None:
+        """Called by the driver for each cue."""
+        self._heard.put_nowait((uri, cursor))
+
+    async def next(self) -> tuple[str, str]:
+        """The next cue: which resource has changed, and the cursor."""
+        return await within(self._heard.get())
 
 
 @dataclass(frozen=True)
@@ -239,6 +264,18 @@ class Driver:
         Raises:
             Refused: it was refused.
         """
+        raise NotImplementedError
+
+    async def read_resource(self, uri: str) -> Shown:
+        """Read a resource.
+
+        Raises:
+            Refused: it was refused.
+        """
+        raise NotImplementedError
+
+    def listen(self, *uris: str) -> AbstractAsyncContextManager[Cues]:
+        """Listen to changes of resources, open when nothing can be missed any more."""
         raise NotImplementedError
 
     async def publish(self, topic: str, payload: Any) -> None:

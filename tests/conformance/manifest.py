@@ -13,6 +13,7 @@ from tests.conformance.door import Ability, Driver
 from tests.conformance.doors.classic import ClassicDriver
 from tests.conformance.doors.graphql import GraphqlDriver, GraphqlSseDriver
 from tests.conformance.doors.grpc import GrpcDriver
+from tests.conformance.doors.mcp import McpDriver
 from tests.conformance.doors.mqtt import Mqtt3Driver, MqttDriver, MqttSocketDriver
 from tests.conformance.doors.rest import RestDriver
 from tests.conformance.doors.socketio import SocketIoDriver, SocketIoPollingDriver
@@ -31,6 +32,7 @@ class Reason(StrEnum):
     CHOICE = "o"
     OWN_WORK = "w"
     CLASSIC = "k"
+    ASSISTANTS = "a"
 
 
 REASONS: Mapping[Reason, str] = {
@@ -41,6 +43,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.PROTOCOL: "the protocol has no way to say it",
     Reason.CHOICE: "left to the other doors on purpose: nobody asks it of this one",
     Reason.CLASSIC: "what follows the rules of the classic Petstore API is at its door alone, and nothing else",
+    Reason.ASSISTANTS: "there is no tool for it: those that there are do what assistants need for people they work for",
     Reason.OWN_WORK: "the store's own work, done when an agent comes; no client asks for it",
 }
 
@@ -74,17 +77,37 @@ def _missing(*groups: tuple[Iterable[Thing], Reason]) -> dict[Thing, Reason]:
 _CLASSIC_OPERATIONS = frozenset(operation.name for operation in OPERATIONS if operation.classic)
 #: For the door of the classic API; the doors of calls say so, at the others it is as with all calls.
 _CLASSIC = (_CLASSIC_OPERATIONS, Reason.CLASSIC)
-_CALLS = ALL_OPERATIONS | {Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO, Ability.ASK}
+_CALLS = ALL_OPERATIONS | {
+    Ability.IF_MATCH,
+    Ability.IDEMPOTENCY,
+    Ability.ECHO,
+    Ability.ASK,
+    Ability.DECIDE,
+}
 _LIVE = frozenset({Ability.FOLLOW, Ability.RESUME, Ability.CONVERSE, Ability.RENEW})
 _OWN_WORK = (("assignWaitingChats",), Reason.OWN_WORK)
 #: Nobody but a device publishes, and it finds a topic to publish to where it speaks a protocol of devices; elsewhere it
 #: calls an operation.
 _NOT_FOR_DEVICES = ((Ability.PUBLISH,), Reason.CHOICE)
-_WHERE_DEVICES_TALK = _missing((_CALLS, Reason.LIVE_ONLY), ((Ability.CONVERSE,), Reason.ON_DEMAND))
-_WHERE_PEOPLE_TALK = _missing((_CALLS, Reason.LIVE_ONLY), _NOT_FOR_DEVICES)
+#: Resources are a notion of assistants; elsewhere one reads by a call what a topic says has changed.
+_NOT_FOR_ASSISTANTS = ((Ability.RESOURCES,), Reason.CHOICE)
+_WHERE_DEVICES_TALK = _missing(
+    (_CALLS, Reason.LIVE_ONLY), ((Ability.CONVERSE,), Reason.ON_DEMAND), _NOT_FOR_ASSISTANTS
+)
+_WHERE_PEOPLE_TALK = _missing((_CALLS, Reason.LIVE_ONLY), _NOT_FOR_DEVICES, _NOT_FOR_ASSISTANTS)
 
 DOORS: tuple[Door, ...] = (
-    Door("REST", RestDriver, _missing((_LIVE, Reason.CALLS_ONLY), _OWN_WORK, _NOT_FOR_DEVICES, _CLASSIC)),
+    Door(
+        "REST",
+        RestDriver,
+        _missing(
+            (_LIVE, Reason.CALLS_ONLY),
+            _OWN_WORK,
+            _NOT_FOR_DEVICES,
+            _NOT_FOR_ASSISTANTS,
+            _CLASSIC,
+        ),
+    ),
     Door(
         "Classic",
         ClassicDriver,
@@ -93,6 +116,7 @@ DOORS: tuple[Door, ...] = (
             (_LIVE, Reason.CALLS_ONLY),
             _OWN_WORK,
             _NOT_FOR_DEVICES,
+            _NOT_FOR_ASSISTANTS,
         ),
     ),
     Door(
@@ -102,6 +126,7 @@ DOORS: tuple[Door, ...] = (
             (_CALLS, Reason.LIVE_ONLY),
             ((Ability.CONVERSE, Ability.RENEW), Reason.PROTOCOL),
             _NOT_FOR_DEVICES,
+            _NOT_FOR_ASSISTANTS,
         ),
     ),
     Door("WebSocket", WebSocketDriver, _WHERE_PEOPLE_TALK),
@@ -125,6 +150,7 @@ DOORS: tuple[Door, ...] = (
             ((Ability.CONVERSE,), Reason.ON_DEMAND),
             _OWN_WORK,
             _NOT_FOR_DEVICES,
+            _NOT_FOR_ASSISTANTS,
             _CLASSIC,
         ),
     ),
@@ -136,6 +162,7 @@ DOORS: tuple[Door, ...] = (
             ((Ability.CONVERSE,), Reason.ON_DEMAND),
             ((Ability.RENEW,), Reason.PROTOCOL),
             _NOT_FOR_DEVICES,
+            _NOT_FOR_ASSISTANTS,
         ),
     ),
     Door(
@@ -143,6 +170,21 @@ DOORS: tuple[Door, ...] = (
         GrpcDriver,
         _missing(
             ((Ability.RENEW, Ability.ECHO), Reason.PROTOCOL),
+            _OWN_WORK,
+            _NOT_FOR_DEVICES,
+            _NOT_FOR_ASSISTANTS,
+            _CLASSIC,
+        ),
+    ),
+    Door(
+        "MCP",
+        McpDriver,
+        _missing(
+            (
+                (_CALLS | {Ability.CONVERSE}) - McpDriver.operations - McpDriver.abilities,
+                Reason.ASSISTANTS,
+            ),
+            ((Ability.RENEW,), Reason.PROTOCOL),
             _OWN_WORK,
             _NOT_FOR_DEVICES,
             _CLASSIC,

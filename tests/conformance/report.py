@@ -30,6 +30,9 @@ touched; gRPC and MQTT are looked for at their usual ports of the same host, or 
 `MQTT=host:port` say. Scenarios that stop nodes or need settings of their own are left out there. The gateway's rate
 limit has to be off, or high.
 
+At MCP somebody follows topics as assistants do: they ask again and again, by `recent_events`, what has happened after
+the last cursor. That a stream has ended means there that the next question is refused, or that nobody answers.
+
 `make test` runs the suite too. A door without something says why, in a manifest that is checked both ways: what is
 missing without a reason fails, and so does a reason for what is there.
 """

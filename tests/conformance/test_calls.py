@@ -212,7 +212,7 @@ async def test_image(world: World, at: At, door: Door) -> None:
     assert served.value == _PIXEL
 
 
-@scenario("The stock is counted", "getInventory", "countPets")
+@scenario("The stock is counted", "getInventory")
 async def test_inventory(world: World, at: At, door: Door) -> None:
     for species in ("CAT", "CAT", "DOG"):
         await world.pet(species=species)
@@ -222,6 +222,14 @@ async def test_inventory(world: World, at: At, door: Door) -> None:
     assert stock == await world.ask("GET", "/v1/inventory", world.visitor)
     assert (stock["available"], stock["pending"], stock["total"]) == (3, 1, 4)
     assert stock["bySpecies"]["CAT"]["available"] == 2
+
+
+@scenario("Pets are counted by their statuses", "countPets")
+async def test_counts(world: World, at: At, door: Door) -> None:
+    for _ in range(3):
+        await world.pet()
+    await world.order(await world.customer())
+    visitor = at(door, world.visitor, world.target.last)
     counts = (await visitor.call("countPets", status=["AVAILABLE", "PENDING"])).value
     assert counts == {"AVAILABLE": 3, "PENDING": 1}
 

@@ -84,6 +84,7 @@ async def test_classic_pet(world: World, at: At, door: Door) -> None:
 
 @scenario(
     "A classic client's order is in the order book, and left alone there",
+    "listOrders",
     "getOrder",
     "payOrder",
     "cancelOrder",
@@ -115,12 +116,21 @@ async def test_classic_order(world: World, at: At, door: Door) -> None:
         for call in (
             other.call("cancelOrder", id=found["id"]),
             other.call("payOrder", id=found["id"], body=_payment(found["totalAmount"])),
-            other.call("updateOrder", id=found["id"], body={"status": "SHIPPED"}),
         ):
             assert (await refusal(call)).code == "conflict"
     assert (await other.call("getPet", id=pet["id"])).value["status"] == "AVAILABLE"
     await classic.call("classicDeleteOrder", orderId=8)
     assert (await other.call("getOrder", id=found["id"])).value["status"] == "CANCELLED"
+
+
+@scenario("A classic client's order is moved on by classic clients alone", "updateOrder")
+async def test_moved_on(world: World, at: At, door: Door) -> None:
+    person = await world.staff()
+    classic, other = at(CLASSIC, person, world.target.first), at(door, person, world.target.last)
+    await classic.call("classicPlaceOrder", body={"id": 8, "petId": 999_999, "status": "placed"})
+    (found,) = (await world.ask("GET", "/v1/orders", person))["data"]
+    move = other.call("updateOrder", id=found["id"], body={"status": "SHIPPED"})
+    assert (await refusal(move)).code == "conflict"
 
 
 def _payment(amount: str) -> dict[str, Any]:

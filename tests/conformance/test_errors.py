@@ -11,22 +11,25 @@ from tests.conformance.manifest import Door
 from tests.conformance.people import PASSWORD, Person, World
 from tests.conformance.scenario import scenario
 from tests.conformance.target import Target
+from tests.conformance.test_orders import payment
 
 PET = {"name": "Rex", "species": "DOG", "ageMonths": 12, "price": "75.00"}
 
 
-@scenario("bad-request: the tenant is no UUID", "listPets")
+@scenario("bad-request: the tenant is no UUID", "searchPets")
 async def test_bad_tenant(world: World, at: At, door: Door) -> None:
     nobody = at(door, Person("nonsense"), world.target.first)
-    assert (await refusal(nobody.call("listPets"))).code == "bad-request"
+    assert (await refusal(nobody.call("searchPets", body={}))).code == "bad-request"
 
 
-@scenario("unauthorized: no token, or a bad one", "createPet", "listPets")
+@scenario("unauthorized: no token, or a bad one", "placeOrder", "listOrders", "searchPets")
 async def test_unauthorized(world: World, at: At, door: Door) -> None:
     visitor = at(door, world.visitor, world.target.first)
-    assert (await refusal(visitor.call("createPet", body=PET))).code == "unauthorized"
+    assert (await refusal(visitor.call("listOrders"))).code == "unauthorized"
     impostor = at(door, Person(world.tenant, "not.a.token"), world.target.first)
-    assert (await refusal(impostor.call("listPets"))).code == "unauthorized"
+    order = impostor.call("placeOrder", body={"petId": (await world.pet())["id"]})
+    for call in (impostor.call("searchPets", body={}), order):
+        assert (await refusal(call)).code == "unauthorized"
 
 
 @scenario("unauthorized: a wrong password", "login")
@@ -38,13 +41,23 @@ async def test_wrong_password(world: World, at: At, door: Door) -> None:
         assert (await refusal(visitor.call("login", body=body))).code == "unauthorized"
 
 
-@scenario("forbidden: a customer may not, and a token is for its own tenant", "createPet", "listPets")
+@scenario("unauthorized and forbidden: STAFF alone keeps pets", "createPet")
+async def test_staff_alone(world: World, at: At, door: Door) -> None:
+    for person, code in ((world.visitor, "unauthorized"), (await world.customer(), "forbidden")):
+        caller = at(door, person, world.target.first)
+        assert (await refusal(caller.call("createPet", body=PET))).code == code
+
+
+@scenario(
+    "forbidden: a token is for its own tenant, and for what was granted", "listOrders", "placeOrder", "searchPets"
+)  # fmt: skip
 async def test_forbidden(world: World, at: At, door: Door) -> None:
-    person = await world.customer()
-    customer = at(door, person, world.target.first)
-    assert (await refusal(customer.call("createPet", body=PET))).code == "forbidden"
+    person, pet = await world.customer(), await world.pet()
     abroad = at(door, replace(person, tenant=str(uuid.uuid4())), world.target.first)
-    assert (await refusal(abroad.call("listPets"))).code == "forbidden"
+    assert (await refusal(abroad.call("searchPets", body={}))).code == "forbidden"
+    reader = at(door, await world.program("read:orders"), world.target.first)
+    assert (await reader.call("listOrders")).value["data"] == []
+    assert (await refusal(reader.call("placeOrder", body={"petId": pet["id"]}))).code == "forbidden"
 
 
 @scenario("not-found: another tenant's pet looks like a missing one", "getPet")
@@ -77,7 +90,7 @@ async def test_taken(world: World, at: At, door: Door) -> None:
     assert (await refusal(visitor.call("registerUser", body=body))).code == "conflict"
 
 
-@scenario("validation-error: every violation of the body with its field and code", "createPet", "placeOrder")
+@scenario("validation-error: every violation of the body with its field and code", "createPet")
 async def test_validation(world: World, at: At, door: Door) -> None:
     staff = at(door, await world.staff(), world.target.first)
     body = {"name": "x" * 51, "species": "DOG", "ageMonths": -1, "price": "cheap"}
@@ -88,19 +101,36 @@ async def test_validation(world: World, at: At, door: Door) -> None:
         ("name", "INVALID_LENGTH"),
         ("price", "INVALID_FORMAT"),
     ]
-    nested = await refusal(staff.call("placeOrder", body={"items": [{"petId": "rex"}]}))
-    assert nested.fields == (("items[0].petId", "INVALID_FORMAT"),)
 
 
-@scenario("payload-too-large: more than a mebibyte", "createPet", "listPets")
+@scenario("validation-error: a violation within a list, by its path", "placeOrder", "payOrder")
+async def test_nested_validation(world: World, at: At, door: Door) -> None:
+    person = await world.customer()
+    customer = at(door, person, world.target.first)
+    nested = await refusal(customer.call("placeOrder", body={"items": [{"petId": "rex"}, {"petId": "tom"}]}))
+    assert sorted(nested.fields) == [
+        ("items[0].petId", "INVALID_FORMAT"),
+        ("items[1].petId", "INVALID_FORMAT"),
+    ]
+    order = await world.order(person)
+    wrong = {**payment(number="4242", expMonth=13), "amount": "cheap"}
+    unpaid = await refusal(customer.call("payOrder", id=order["id"], body=wrong))
+    assert sorted(unpaid.fields) == [
+        ("amount", "INVALID_FORMAT"),
+        ("source.expMonth", "OUT_OF_RANGE"),
+        ("source.number", "INVALID_FORMAT"),
+    ]
+
+
+@scenario("payload-too-large: more than a mebibyte", "searchPets")
 async def test_too_large(world: World, at: At, door: Door) -> None:
-    staff = at(door, await world.staff(), world.target.first)
-    large = staff.call("createPet", body={**PET, "description": "x" * (2 << 20)})
+    visitor = at(door, world.visitor, world.target.first)
+    large = visitor.call("searchPets", body={"criteria": {"text": "x" * (2 << 20)}})
     assert (await refusal(large)).code == "payload-too-large"
-    assert (await staff.call("listPets")).value["data"] == []
+    assert (await visitor.call("searchPets", body={})).value["data"] == []
 
 
-@scenario("rate-limit-exceeded: after too many requests, with the time to wait", "listPets", own=True)
+@scenario("rate-limit-exceeded: after too many requests, with the time to wait", "searchPets", own=True)
 async def test_rate_limit(strict: Target, at: At, door: Door) -> None:
     async with World(strict) as world:
         customer = at(door, await world.customer(), strict.first)
@@ -108,7 +138,7 @@ async def test_rate_limit(strict: Target, at: At, door: Door) -> None:
         async def until_refused() -> Refused:
             for _ in range(50):
                 try:
-                    await customer.call("listPets")
+                    await customer.call("searchPets", body={})
                 except Refused as error:
                     return error
             raise AssertionError("never refused")

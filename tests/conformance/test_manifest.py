@@ -7,12 +7,14 @@ from core.store.operation import AnyOperation
 from protocols.classic import bindings as classic
 from protocols.graphql import bindings as graphql
 from protocols.grpc import bindings as grpc
+from protocols.mcp import bindings as mcp
 from protocols.rest import bindings as rest
 from tests.conformance.__main__ import load
 from tests.conformance.door import Ability, Driver
 from tests.conformance.doors.classic import ClassicDriver
 from tests.conformance.doors.graphql import GraphqlDriver
 from tests.conformance.doors.grpc import GrpcDriver
+from tests.conformance.doors.mcp import McpDriver
 from tests.conformance.doors.rest import RestDriver
 from tests.conformance.manifest import DOORS, REASONS, Door, Reason
 from tests.conformance.report import DOCUMENT, document
@@ -33,6 +35,7 @@ def test_a_door_offers_something_or_says_why_not_and_never_both(door: Door) -> N
         (ClassicDriver, [binding.operation for binding in classic.BINDINGS]),
         (RestDriver, [binding.operation for binding in rest.BINDINGS]),
         (GraphqlDriver, [binding.operation for binding in graphql.BINDINGS]),
+        (McpDriver, [tool.operation for tool in mcp.TOOLS if tool.operation in OPERATIONS]),
         (GrpcDriver, [operation for binding in grpc.BINDINGS for operation in binding.operations]),
     ],
 )
@@ -47,11 +50,11 @@ def test_every_reason_is_explained_and_given() -> None:
     assert REASONS.keys() == set(Reason) == given
 
 
-def test_every_operation_that_a_door_offers_is_in_a_scenario() -> None:
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
+def test_everything_that_a_door_offers_is_in_a_scenario_there(door: Door) -> None:
     load()
-    proved = {need for scenario in SCENARIOS.values() for need in scenario.needs}
-    offered = {thing for door in DOORS for thing in door.offered}
-    assert offered <= proved
+    proved = {need for scenario in SCENARIOS.values() if door in scenario.doors for need in scenario.needs}
+    assert door.offered <= proved
 
 
 def test_every_scenario_has_a_door_and_every_door_a_scenario() -> None:

@@ -39,7 +39,11 @@ async def test_sent_along(world: World, at: At, door: Door) -> None:
     source = {**CARD, "billingAddress": _ADDRESS, "brand": "AMEX", "last4": "0000"}
     paid = (await customer.call("payOrder", id=order["id"], body={**payment(source), **known})).value
     assert (paid["source"]["brand"], paid["source"]["last4"]) == ("VISA", "4242")
-    # What was read is changed and written back, whole.
+
+
+@scenario("What was read is changed and written back, whole", Ability.ECHO, "replacePet")
+async def test_written_back(world: World, at: At, door: Door) -> None:
+    other = await world.pet()
     staff = at(door, await world.staff(), world.target.first)
     changed = (await staff.call("replacePet", id=other["id"], body={**other, "name": "Rexy"})).value
     assert changed == {**other, "name": "Rexy", "updatedAt": changed["updatedAt"]}

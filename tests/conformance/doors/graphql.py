@@ -68,7 +68,7 @@ class GraphqlDriver(Driver):
 
     operations = frozenset(_BOUND)
     abilities = frozenset(
-        {Ability.FOLLOW, Ability.RESUME, Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ASK}
+        {Ability.FOLLOW, Ability.RESUME, Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ASK, Ability.DECIDE}
     )
 
     async def call(

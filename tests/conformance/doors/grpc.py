@@ -80,6 +80,7 @@ class GrpcDriver(Driver):
             Ability.IF_MATCH,
             Ability.IDEMPOTENCY,
             Ability.ASK,
+            Ability.DECIDE,
         }
     )
 

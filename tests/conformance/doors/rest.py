@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ class RestDriver(Driver):
     """Somebody who speaks HTTP."""
 
     operations = frozenset(_BOUND)
-    abilities = frozenset({Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO, Ability.ASK})
+    abilities = frozenset({Ability.IF_MATCH, Ability.IDEMPOTENCY, Ability.ECHO, Ability.ASK, Ability.DECIDE})
 
     async def call(
         self,
@@ -77,14 +78,18 @@ class RestDriver(Driver):
 
 
 def error_of_response(answer: httpx.Response) -> Refused:
-    """What a problem says (RFC 9457)."""
-    problem = answer.json()
+    """What a response says that is a problem."""
     retry_after = answer.headers.get("Retry-After")
+    return error_of_problem(answer.json(), None if retry_after is None else int(retry_after))
+
+
+def error_of_problem(problem: Mapping[str, Any], retry_after: int | None) -> Refused:
+    """What a problem says (RFC 9457)."""
     return Refused(
         problem["type"].rpartition("/")[2],
         fields=[(violation["field"], violation["code"]) for violation in problem.get("errors", ())],
         oldest_cursor=problem.get("oldestCursor"),
-        retry_after=None if retry_after is None else int(retry_after),
+        retry_after=retry_after,
     )
 
 
