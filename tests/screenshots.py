@@ -49,6 +49,7 @@ async def _console(
         # One door shows how it is behind.
         await doors.last.get_by_role("button", name="Cut").click()
         await page.get_by_role("button", name=re.compile("^Order ")).first.click()
+        await expect(page.get_by_role("status")).to_contain_text("is reserved")
         await expect(doors.last.locator(".behind")).to_be_visible()
         await expect(page.get_by_role("status")).to_be_empty()
     await page.evaluate("scrollTo(0, 0)")
