@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 _VARY: Header = (b"vary", b"Accept, Authorization, Origin, X-API-Key, X-Tenant-ID")
 #: What is wrong with a request without the body that it needs.
 EMPTY_BODY = "The request has no body, and needs one."
-#: It takes a millisecond or more to read: several at once would hold the loop.
-_LONG_BODY_BYTES = 16 * 1024
+#: Longer ones take a millisecond or more to read: several at once would hold the loop.
+_SHORT_BODY_BYTES = 16 * 1024
 _NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 
@@ -159,16 +159,16 @@ class Exchange:
             yield chunk
             more = message.get("more_body", False)
 
-    async def body(self, limit: int) -> bytes:
+    async def body(self, limit: int, *, short_bytes: int = _SHORT_BODY_BYTES) -> bytes:
         """The whole body; the errors are those of `chunks`.
 
-        Behind a long one the caller is alone in this turn of the loop, to read it.
+        Behind one of more than ``short_bytes`` the caller is alone in this turn of the loop, to read it.
 
         Raises:
             Unavailable: too many long bodies at once.
         """
         body = b"".join([chunk async for chunk in self.chunks(limit)])
-        if len(body) > _LONG_BODY_BYTES and self._store is not None:
+        if len(body) > short_bytes and self._store is not None:
             await self._store.begin_long_work(address_of(self.scope))
         return body
 
