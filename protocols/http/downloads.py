@@ -22,6 +22,8 @@ class Download:
         self._media_type = media_type
         self._make = make
         self._made: tuple[bytes, bytes] | None = None
+        #: Many may ask for it before it is made.
+        self._making = asyncio.Lock()
         self._cors = Cors(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,11 +31,15 @@ class Download:
         await Exchange(scope, receive, send, self._cors).run(self._answer, methods=("GET", "HEAD", "OPTIONS"))
 
     async def _answer(self, exchange: Exchange) -> Response:
-        if self._made is None:
-            content = await asyncio.to_thread(self._make)
-            self._made = content, b'"%b"' % hashlib.blake2b(content, digest_size=12).hexdigest().encode()
-        content, tag = self._made
+        content, tag = self._made or await self._make_once()
         headers = ((b"etag", tag),)
         if tag in exchange.headers.get(b"if-none-match", b""):
             return Response(304, headers=headers, cache=b"no-cache")
         return Response(200, content, self._media_type, headers, b"no-cache")
+
+    async def _make_once(self) -> tuple[bytes, bytes]:
+        async with self._making:
+            if self._made is None:
+                content = await asyncio.to_thread(self._make)
+                self._made = content, b'"%b"' % hashlib.blake2b(content, digest_size=12).hexdigest().encode()
+            return self._made

@@ -4,7 +4,13 @@ from importlib.metadata import version
 
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
-from mcp.types import CallToolRequestParams, DiscoverResult, ReadResourceRequestParams, RequestParams
+from mcp.types import (
+    CallToolRequestParams,
+    DiscoverResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    RequestParams,
+)
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from core.live.sessions import Sessions
@@ -45,7 +51,6 @@ def build_server(sessions: Sessions) -> Server[None]:
             "resources/list": _KEPT,
             "resources/templates/list": _KEPT,
         },
-        on_list_tools=tools.list,
         on_list_resources=resources.list,
         on_list_resource_templates=resources.list_templates,
         on_subscriptions_listen=Listening(sessions).listen,
@@ -53,6 +58,7 @@ def build_server(sessions: Sessions) -> Server[None]:
         on_get_prompt=prompts.get,
         on_completion=Completions(store).complete,
     )
+    server.add_request_handler("tools/list", PaginatedRequestParams, tools.list)
     server.add_request_handler("tools/call", CallToolRequestParams, tools.call)
     server.add_request_handler("resources/read", ReadResourceRequestParams, resources.read)
     # Its schemas name no header fields, so that there is nothing to compare them with.

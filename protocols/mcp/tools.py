@@ -40,7 +40,7 @@ class Tools:
         self.list = answering(self._list)
         self.call = answering(self._call)
 
-    async def _list(self, _: RequestContext, params: PaginatedRequestParams | None) -> dict[str, Any]:
+    async def _list(self, _: RequestContext, params: PaginatedRequestParams) -> dict[str, Any]:
         refuse_page(params)
         return self._listed
 

@@ -158,6 +158,8 @@ class Pages:
         for name, media_type in _ASSETS.items():
             self._content[f"{_UI}/{name}"] = ((_swagger_ui() / name).read_bytes, media_type)
         self._made: dict[str, tuple[bytes, str]] = {}
+        #: One at a time: many may ask for one before it is made, and the makers share what they write on.
+        self._making = asyncio.Lock()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -168,16 +170,21 @@ class Pages:
         """Give one document."""
         path = exchange.path
         content, media_type = self._content[path]
-        made = self._made.get(path)
-        if made is None:
-            body = await asyncio.to_thread(content)
-            made = self._made[path] = (body, hashlib.blake2b(body, digest_size=12).hexdigest())
-        body, tag = made
+        if path not in self._made:
+            async with self._making:
+                if path not in self._made:
+                    self._made[path] = await asyncio.to_thread(_with_tag, content)
+        body, tag = self._made[path]
         headers = ((b"etag", f'"{tag}"'.encode()), (b"content-security-policy", _POLICY))
         known = entity_tags(exchange.headers.get(b"if-none-match", b""), weak=True)
         if tag in known:
             return Response(304, headers=headers, cache=b"no-cache")
         return Response(200, body, media_type, headers, b"no-cache")
+
+
+def _with_tag(content: Callable[[], bytes]) -> tuple[bytes, str]:
+    body = content()
+    return body, hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
 def _as_json(make: Callable[[], dict[str, Any]]) -> bytes:

@@ -4,7 +4,7 @@
 
 ``corpus``            all inputs
 ``http_corpus``       those over HTTP: REST and event streams
-``newer_corpus``      those of the classic API, OAuth, the advisor, and of webhooks
+``newer_corpus``      those of what came later over HTTP: the classic API, OAuth, the advisor, webhooks, documents
 ``graphql_corpus``    those of GraphQL
 ``live_corpus``       those of WebSockets and Socket.IO
 ``mcp_corpus``        those of MCP

@@ -11,6 +11,9 @@ _PROTOCOL = "graphql-transport-ws"
 _TARGET = "/v1/graphql"
 _INIT = For(lambda place: text({"type": "connection_init", "payload": {"token": place.staff}}))
 _MIB = 1024 * 1024
+_COMPLETION = "subscription{completion(messages:[%s]){id text}}" % (
+    '{role:USER,content:"%s"}' % ("not a dog or " * 38) * 10
+)
 
 
 def _fragments(count: int) -> str:
@@ -214,6 +217,9 @@ def _sockets() -> Iterator[Input]:
             protocol=_PROTOCOL, silent=True,
         ),
         "an id of 60 kB": websocket(_TARGET, _INIT, _subscribe("x" * 60_000, "{pets{id}}"), protocol=_PROTOCOL),
+        "50 completions": websocket(
+            _TARGET, _INIT, _many(50, lambda _: _COMPLETION), protocol=_PROTOCOL, silent=True
+        ),
         "one id twice": websocket(
             _TARGET, _INIT, _subscribe("1", 'subscription{events(topics:["#"]){id}}') * 2, protocol=_PROTOCOL
         ),

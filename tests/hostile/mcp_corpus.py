@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.hostile.inputs import CLOSED, For, Input, Place, Send, crowd, raw, request
-from tests.hostile.wires import head, statuses
+from tests.hostile.inputs import For, Input, Place, Send, crowd, raw, request
+from tests.hostile.wires import CLOSED, head, statuses
 from tests.protocols.mcp.clients import NEW, OLD, message
 
 MIB = 1024 * 1024
@@ -16,11 +16,11 @@ _PETS = [f"petstore://pets/019283a4-0000-7000-8000-{number:012x}" for number in 
 _VERSION = "MCP_Protocol_Version"
 
 
-def _body(content: bytes, **fields: str) -> Send:
+def _body(content: bytes, **fields: Any) -> Send:
     return request("POST", "/mcp", content, Accept=_ACCEPT, **fields)
 
 
-def _fields(sent: Mapping[str, Any], version: str) -> dict[str, str]:
+def _fields(sent: Mapping[str, Any], version: str) -> dict[str, Any]:
     params = sent["params"]
     named = params.get("name", params.get("uri"))
     return {
@@ -81,7 +81,10 @@ def _half_closed(sent: Mapping[str, Any]) -> Send:
 
 
 def _bodies() -> Iterator[tuple[str, Send]]:
-    long = {"name": "search_pets", "arguments": {str(number): number for number in range(100_000)}}
+    long: dict[str, Any] = {
+        "name": "search_pets",
+        "arguments": {str(number): number for number in range(100_000)},
+    }
     flat = json.dumps(message("tools/call", long)).encode()
     bodies: dict[str, bytes] = {
         "nothing": b"",
@@ -118,7 +121,7 @@ def _headers() -> Iterator[tuple[str, Send]]:
     yield "another method in the header", _body(sent, **{_VERSION: NEW, "Mcp_Method": "x" * 20_000})
     yield "a session of 20 kB", _body(sent, **{_VERSION: OLD, "Mcp_Session_Id": "x" * 20_000})
     kinds = ", ".join(["text/event-stream;q=0.1"] * 2_000)
-    yield "2,000 media types", request("POST", "/mcp", sent, Accept=kinds, **{_VERSION: NEW})
+    yield "2,000 media types", request("POST", "/mcp", sent, Accept=kinds, MCP_Protocol_Version=NEW)
     many = tuple(f"Mcp-Param-{number}: x" for number in range(240))
     call = message("tools/call", {"name": "search_pets", "arguments": {"criteria": {}}})
     yield "240 parameters in headers", raw(_post(call, more=many))
@@ -153,7 +156,8 @@ def _calls() -> Iterator[tuple[str, Send]]:
     asked = {"messages": [{"role": "USER", "content": "not a dog or " * 38}] * 200}
     yield "a long conversation", _tool("ask_advisor", asked)
     yield "50 questions", _tool("ask_advisor", asked, times=50, progressToken="p")
-    yield "an idempotency key of 1 MB", _tool("place_order", {}, **{"petstoreapi.com/idempotencyKey": text})
+    key: dict[str, Any] = {"petstoreapi.com/idempotencyKey": text}
+    yield "an idempotency key of 1 MB", _tool("place_order", {}, **key)
     yield "a progress token of 1 MB", _tool("search_pets", {}, progressToken=text)
     yield (
         "9,000 members of _meta",

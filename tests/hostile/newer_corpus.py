@@ -1,13 +1,14 @@
-"""Inputs of the doors on HTTP with bodies of their own: the classic API, OAuth, the advisor; and webhooks."""
+"""Inputs over HTTP of what came later: the classic API, OAuth, the advisor, webhooks, places in lists, documents."""
 
 import base64
 import json
 from collections.abc import Iterator
 
-from tests.hostile.inputs import Input, Send, raw, request
+from tests.hostile.inputs import Input, Send, crowd, raw, request
 from tests.hostile.wires import head
 
 MIB = 1024 * 1024
+_CLIENTS = 50
 _FORM = "application/x-www-form-urlencoded"
 _XML = "application/xml"
 
@@ -146,4 +147,86 @@ def _webhooks() -> Iterator[Input]:
         yield Input(f"a webhook: {name}", "REST", request("POST", "/v1/webhooks", body))
 
 
-CORPUS: tuple[Input, ...] = (*_classic(), *_oauth(), *_advisor(), *_webhooks())
+def _registrations() -> Iterator[Input]:
+    """RFC 7591."""
+    for name, more in (
+        ("1,900 addresses", {"redirect_uris": [f"https://a.example/{number}" for number in range(1_900)]}),
+        ("19,000 addresses", {"redirect_uris": [f"https://a.example/{number}" for number in range(19_000)]}),
+        ("an address of 1 MB", {"redirect_uris": ["https://a.example/" + "x" * (MIB - 500)]}),
+        ("a name of 1 MB", {"client_name": "x" * (MIB - 500)}),
+        ("scopes of 1 MB", {"scope": "a " * (MIB // 2 - 300)}),
+        ("19,000 members", {str(number): number for number in range(19_000)}),
+        ("1,900 kinds of grants", {"grant_types": ["authorization_code"] * 1_900}),
+    ):
+        body = json.dumps({"redirect_uris": ["https://a.example/"], **more}).encode()
+        sent = request("POST", "/v1/oauth/register", body, visitor=True)
+        yield Input(f"a registration: {name}", "OAuth", sent)
+        yield Input(f"{_CLIENTS} clients: a registration: {name}", "OAuth", crowd(_CLIENTS, sent))
+
+
+def _lists() -> Iterator[Input]:
+    """Places in a list that no list has told."""
+    for name, after in (
+        ("50 kB", "A" * 50_000),
+        ("lists in lists", base64.urlsafe_b64encode(b"[" * 20_000).decode()),
+        ("20,000 numbers", base64.urlsafe_b64encode(b"[" + b"1," * 19_999 + b"1]").decode()),
+        ("a number of 20,000 digits", base64.urlsafe_b64encode(b"[" + b"9" * 20_000 + b"]").decode()),
+        ("no base64", "%ff%00=" * 3_000),
+    ):
+        sent = raw(head(f"/v1/pets?after={after}", "Connection: close"))
+        yield Input(f"a place in a list: {name}", "REST", sent)
+        yield Input(f"{_CLIENTS} clients: a place in a list: {name}", "REST", crowd(_CLIENTS, sent))
+
+
+def _patches() -> Iterator[Input]:
+    """RFC 7396."""
+    for name, body in (
+        ("objects 900 deep", b'{"compatibility":' + b'{"a":' * 900 + b"null" + b"}" * 901),
+        ("objects 100 deep", b'{"compatibility":' + b'{"a":' * 100 + b"null" + b"}" * 101),
+        (
+            "19,000 members that go",
+            b"{" + b",".join(b'"%d":null' % number for number in range(19_000)) + b"}",
+        ),
+        (
+            "19,000 members of a member that go",
+            b'{"compatibility":{' + b",".join(b'"%d":null' % number for number in range(19_000)) + b"}}",
+        ),
+    ):
+        sent = request("PATCH", "/v1/pets/{pet}", body, media_type="application/merge-patch+json")
+        yield Input(f"a patch: {name}", "REST", sent)
+        yield Input(f"{_CLIENTS} clients: a patch: {name}", "REST", crowd(_CLIENTS, sent))
+
+
+def _documents() -> Iterator[Input]:
+    """What is the same for all, fetched by many."""
+    for path in (
+        "/v1/openapi.json", "/v1/openapi-3.1.json", "/v1/asyncapi.json", "/v1/schema.graphql", "/v1/proto.zip", "/",
+        "/v1/asyncapi-ui.html",
+    ):  # fmt: skip
+        yield Input(
+            f"{_CLIENTS} clients: {path}", "REST", crowd(_CLIENTS, raw(head(path, "Connection: close")))
+        )
+    ranges = "Range: bytes=" + ",".join(f"{number}-" for number in range(5_000))
+    yield Input("5,000 ranges", "REST", raw(head("/v1/openapi.json", ranges, "Connection: close")))
+    yield Input("5,000 ranges of a page", "REST", raw(head("/", ranges, "Connection: close")))
+
+
+def _chats() -> Iterator[Input]:
+    """A chat that waits, in which the advisor answers."""
+    said = json.dumps({"text": "not a dog or " * 38}).encode()
+    yield Input(
+        "200 questions in a chat", "Advisor", request("POST", "/v1/chats/{chat}/messages", said, times=200)
+    )
+
+
+CORPUS: tuple[Input, ...] = (
+    *_classic(),
+    *_oauth(),
+    *_advisor(),
+    *_webhooks(),
+    *_registrations(),
+    *_lists(),
+    *_patches(),
+    *_documents(),
+    *_chats(),
+)

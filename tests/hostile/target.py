@@ -22,7 +22,7 @@ class Target(Gateway):
     """A node of which the witness tells."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory, "--demo")
+        super().__init__(directory, "--demo", oauth_registration="true")
         self._figures_file = directory / "figures"
         self.figures = Figures(self._figures_file)
         self.place: Place
