@@ -275,7 +275,11 @@ class Driver:
         raise NotImplementedError
 
     def listen(self, *uris: str) -> AbstractAsyncContextManager[Cues]:
-        """Listen to changes of resources, open when nothing can be missed any more."""
+        """Listen to changes of resources, open when nothing can be missed any more.
+
+        Raises:
+            Refused: it was refused.
+        """
         raise NotImplementedError
 
     async def publish(self, topic: str, payload: Any) -> None:

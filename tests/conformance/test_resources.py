@@ -30,6 +30,17 @@ async def test_resources(world: World, at: At, door: Door) -> None:
                 assert (await refusal(resource)).code == by_call.code == "not-found"
 
 
+@scenario("Nobody is told of changes by cues whose events they may not follow", Ability.RESOURCES)
+async def test_refused(world: World, at: At, door: Door) -> None:
+    order = await world.order(await world.customer())
+    live = next(found for found in DOORS if found.name == "SSE")
+    for person, code in ((world.visitor, "unauthorized"), (await world.customer("other"), "forbidden")):
+        for order_id in (order["id"], _NOWHERE):
+            events = at(live, person, world.target.first).follow(f"orders/{order_id}/#")
+            cues = at(door, person, world.target.first).listen(f"petstore://orders/{order_id}")
+            assert (await refusal(cues)).code == (await refusal(events)).code == code
+
+
 @scenario(
     "A cue leads to what has changed, and its cursor to all that follows at every live door",
     Ability.RESOURCES, nodes=True

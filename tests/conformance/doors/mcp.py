@@ -132,9 +132,13 @@ class McpDriver(Driver):
             if isinstance(message, ResourceUpdatedNotification):
                 cues.put(message.params.uri, _meta(message.params, "cursor"))
 
-        async with self._connected(hear) as client, client.listen(resource_subscriptions=uris) as heard:
-            assert heard.honored.resource_subscriptions == list(uris)
-            yield cues
+        async with self._connected(hear) as client, contextlib.AsyncExitStack() as stack:
+            heard = await _outcome(stack.enter_async_context(client.listen(resource_subscriptions=uris)))
+            if not isinstance(heard, Refused):
+                assert heard.honored.resource_subscriptions == list(uris)
+                yield cues
+        if isinstance(heard, Refused):
+            raise heard
 
     async def _once(self, request: Callable[[Client], Awaitable[T]]) -> T:
         """One request of a client of its own.
