@@ -6,10 +6,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
+from tests.forking import ForkedProcess, forks
 from tests.http_clients import ask
 from tests.servers import Server
 from tests.waiting import TIMEOUT_SECONDS
@@ -64,6 +65,13 @@ class Gateway(Server):
 
     def popen_options(self) -> Mapping[str, Any]:
         return {"cwd": self._directory, "env": environment(**self._settings)}
+
+    def launch(self, log: IO[bytes]) -> subprocess.Popen[bytes] | ForkedProcess:
+        program, *arguments = self.command()
+        # Workers want to know by which program they were started; and only Linux has what forks are watched by.
+        if program != str(PROGRAM) or "--workers" in arguments or sys.platform != "linux":
+            return super().launch(log)
+        return forks().start(arguments, log=log, **self.popen_options())
 
     def answers(self) -> bool:
         try:

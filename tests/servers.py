@@ -17,8 +17,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
+from tests.forking import ForkedProcess
 from tests.waiting import TIMEOUT_SECONDS, wait_until
 
 
@@ -38,7 +39,7 @@ class Server:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -101,10 +102,14 @@ class Server:
     def _spawn(self) -> None:
         # A new file each time: what it holds is about this start.
         with self.log_file.open("wb") as log:
-            # A session of its own keeps a Ctrl-C at the terminal for pytest, which then stops the server.
-            self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, start_new_session=True, **self.popen_options()
-            )
+            self._process = self.launch(log)
+
+    def launch(self, log: IO[bytes]) -> subprocess.Popen[bytes] | ForkedProcess:
+        """Start the process, whose output the file takes."""
+        # A session of its own keeps a Ctrl-C at the terminal for pytest, which then stops the server.
+        return subprocess.Popen(
+            self.command(), stdout=log, stderr=log, start_new_session=True, **self.popen_options()
+        )
 
     def _up(self) -> bool:
         assert self._process is not None
