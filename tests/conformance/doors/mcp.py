@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
+import anyio
 import httpx2
 from mcp.client import Client
 from mcp.client.session import MessageHandlerFnT
@@ -156,10 +157,20 @@ class McpDriver(Driver):
     @contextlib.asynccontextmanager
     async def _connected(self, hear: MessageHandlerFnT | None = None) -> AsyncIterator[Client]:
         headers = headers_of(self.person)
+        left: BaseExceptionGroup[anyio.BrokenResourceError] | None = None
         async with httpx2.AsyncClient(headers=headers, verify=TLS, timeout=TIMEOUT_SECONDS) as http:
             transport = streamable_http_client(f"{self.node.url}/mcp", http_client=http)
-            async with Client(transport, mode=VERSION, message_handler=hear, cache=None) as client:
-                yield client
+            try:
+                async with Client(transport, mode=VERSION, message_handler=hear, cache=None) as client:
+                    yield client
+            except* anyio.BrokenResourceError as errors:
+                # An answer came to somebody who was just leaving: the client says that, and no more that they left.
+                left = errors
+        if left is not None:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                raise left
+            raise asyncio.CancelledError
 
 
 async def _use(
