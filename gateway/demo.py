@@ -14,8 +14,7 @@ from core.models.oauth import GrantType, OAuthClient
 from core.models.tenant import Seeded
 from core.models.users import Login, LoginKind, User, name_key
 from core.ports.records import Equal, Query
-from core.services.classic.seed import seed_classic
-from core.services.seed import is_seeded, seed
+from core.services.seed import seed
 from core.store.context import Context
 from core.store.operation import Operation
 from core.store.store import Call, Store
@@ -107,10 +106,7 @@ async def _open_demo(ctx: Context, params: NoParams, body: None) -> Seeded:  # n
         elif known.redirect_uris != client.redirect_uris:
             # An older version made it.
             await tx.update(known.model_copy(update={"redirect_uris": client.redirect_uris}))
-    if not await is_seeded(tx):
-        # Before all others, which then take other numbers.
-        await seed_classic(ctx)
-    return await seed(ctx)
+    return await seed(ctx, classic=True)
 
 
 def _oauth_clients(ctx: Context) -> tuple[OAuthClient, ...]:

@@ -159,6 +159,8 @@ WORKING = {
     "MQTT": '"order"',
     "MQTT over WebSocket": '"pet"',
     "MCP": '"search_pets"',
+    "Advisor": '"chat.completion"',
+    "Webhooks": '"pagination"',
     "OAuth 2.0": '"access_token"',
     "Command line": "watching",
     "Health, metrics": '"status"',
@@ -170,6 +172,8 @@ STREAMING = WORKING.keys() - {
     "WebSocket, chat",
     "MQTT",
     "MCP",
+    "Advisor",
+    "Webhooks",
     "OAuth 2.0",
     "Health, metrics",
 }

@@ -27,6 +27,7 @@ from core.models.users import User
 from core.ports.payments import Charge
 from core.ports.records import Equal, Query, Transaction
 from core.services.adoptions import decide, submit
+from core.services.classic.seed import leave_low_numbers, seed_classic
 from core.services.orders import advance, cancel, place
 from core.services.payments import begin_payment, settle_payment
 from core.services.pets import add_pet
@@ -91,18 +92,25 @@ async def is_seeded(tx: Transaction) -> bool:
     return await tx.count(Query(Pet, where)) > 0
 
 
-async def seed(ctx: Context) -> Seeded:
+async def seed(ctx: Context, *, classic: bool = False) -> Seeded:
     """Fill the tenant with the demo data, once; all of it is announced as if customers and staff had made it.
 
-    All of it but the pets is of the user ``demo``, if there is one, else of the caller; without either, orders are
-    anonymous and there are neither chats nor applications.
+    ``classic``: with what a classic store holds at its start. Its pets come after the store's own and its orders
+    before them, since lists begin with the oldest pets and the newest orders.
+
+    All of the rest but the pets is of the user ``demo``, if there is one, else of the caller; without either, orders
+    are anonymous and there are neither chats nor applications.
     """
     tx = await ctx.tx()
     # Taking a number serialises concurrent seeds, so that only one of them finds the data missing.
     await tx.next_number("seeds")
     if await is_seeded(tx):
         return Seeded(pets=0, orders=0, chats=0, adoptions=0)
+    if classic:
+        await leave_low_numbers(ctx)
     pets = {pet.name: pet for pet in [await add_pet(ctx, draft) for draft in _demo_pets()]}
+    if classic:
+        await seed_classic(ctx)
     users = await tx.find(Query(User, (Equal("username", "demo"),)))
     customer = users[0].id if users else ctx.caller.user_id
     for names, status in _ORDERS:

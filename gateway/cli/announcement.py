@@ -115,6 +115,20 @@ def entries(ports: BoundPorts) -> Iterator[Entry]:
         ),
     )
     yield Entry(
+        "Advisor",
+        f"{http}/v1/chat/completions",
+        (
+            f"curl {http}/v1/chat/completions \\",
+            f"  -H 'X-API-Key: {API_KEY}' --json \\",
+            """  '{"messages":[{"role":"user","content":"A dog for children?"}]}'""",
+        ),
+    )
+    yield Entry(
+        "Webhooks",
+        f"{http}/v1/webhooks",
+        (f"curl {http}/v1/webhooks -H 'X-API-Key: {API_KEY}'",),
+    )
+    yield Entry(
         "OAuth 2.0",
         f"{http}/v1/oauth",
         (

@@ -95,7 +95,7 @@ async def addresses_of(host: str, port: int, resolve: Resolve, *, allow_private:
     except (OSError, UnicodeError):
         found = ()
     if not found:
-        raise TargetRefused("must be of a host that has an address")
+        raise TargetRefused("must be of a host that has an address; the look-up found none")
     if not allow_private and not all(map(is_public, found)):
         raise TargetRefused("must not lead to a private, loopback, link-local or other special address")
     return found

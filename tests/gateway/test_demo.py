@@ -33,6 +33,9 @@ async def test_the_shared_pool_is_filled_once_however_often_and_by_however_many_
             pets = Counter(pet.status for pet in await tx.find(Query(Pet)))
             numbers = {pet.number for pet in await tx.find(Query(Pet))}
             orders = await tx.find(Query(Order))
+            first = await tx.find(Query(Pet, order="id", limit=pets.total() - 10))
+            newest = await tx.find(Query(Order, order="-id", limit=len(orders) - 3))
+            classic = [pet for pet in await tx.find(Query(Pet)) if pet.number <= 10]
             people = {user.username: user.roles for user in await tx.find(Query(User))}
         assert pets.total() >= 60
         assert pets[PetStatus.AVAILABLE] >= 45
@@ -42,6 +45,10 @@ async def test_the_shared_pool_is_filled_once_however_often_and_by_however_many_
         assert {number for number in numbers if number < 20_000} == set(range(1, 11))
         assert {order.number for order in orders if order.classic is not None} == {1, 2, 3}
         assert min(order.number for order in orders if order.classic is None) > 20_000
+        # And is the last of what a newcomer lists.
+        assert min(pet.number for pet in first) > 20_000
+        assert all(order.classic is None for order in newest)
+        assert all(pet.age_months and pet.price for pet in classic)
         assert people.keys() >= {f"user{number}" for number in range(1, 11)}
         caller = await other.store.authenticator.authenticate(Credentials("127.0.0.1", api_key=API_KEY))
         assert caller.role is Role.STAFF

@@ -33,6 +33,7 @@ from core.store.operation import AnyOperation, Operation
 #: Pets that one answer holds; of more than that the newest.
 MAX_FOUND = 1000
 _PAGE = 100
+_NO_PRICE = Decimal("0.00")
 #: Pets that have tags: an index has these alone.
 TAGGED = Between("tag_names", low="")
 #: Categories that are species, and their numbers where a pet was given none.
@@ -87,10 +88,11 @@ async def find_pet(ctx: Context, number: int) -> Pet:
 async def write_pet(ctx: Context, body: PetByNumber) -> Pet:
     """Write a whole pet: the one with its number when there is one, else a new one."""
     pet = None if body.number is None else await ctx.by_number(Pet, body.number)
-    return await (_add(ctx, body) if pet is None else _replace(ctx, pet, body))
+    return await (add_pet(ctx, body) if pet is None else _replace(ctx, pet, body))
 
 
-async def _add(ctx: Context, body: PetByNumber) -> Pet:
+async def add_pet(ctx: Context, body: PetByNumber, age_months: int = 0, price: Decimal = _NO_PRICE) -> Pet:
+    """Add a pet with its number, or a free one. Classic clients give neither the age nor the price."""
     number = body.number
     if number is None:
         number = await free_number(await ctx.tx(), Pet, "pets")
@@ -100,8 +102,8 @@ async def _add(ctx: Context, body: PetByNumber) -> Pet:
         number=number,
         name=body.name,
         species=Species.OTHER,
-        age_months=0,
-        price=Decimal("0.00"),
+        age_months=age_months,
+        price=price,
         status=_status_of(body.status, PetStatus.AVAILABLE),
         created_at=ctx.now,
         updated_at=ctx.now,

@@ -75,15 +75,22 @@ petstore_requests_total{door="grpc",operation="GetPet",status="OK"} 2.0
 petstore_requests_total{door="grpc",operation="GetPet",status="NOT_FOUND"} 1.0
 petstore_requests_total{door="grpc",operation="ListPets",status="OK"} 5.0
 petstore_request_seconds_sum{door="grpc",operation="GetPet"} 0.5
+petstore_open{door="grpc"} 2.0
+petstore_open{door="mcp"} 1.0
 petstore_webhooks_succeeded_total 7.0
 `;
 
-  it("tell what each door answered, the most frequent first", () => {
+  it("tell what each door answered, the most frequent first, and what it is serving", () => {
     const operations = [
       ["ListPets", 5],
       ["GetPet", 3],
     ];
-    expect(readWork(METRICS)).toEqual(new Map([["grpc", { total: 8, operations }]]));
+    expect(readWork(METRICS)).toEqual(
+      new Map([
+        ["grpc", { total: 8, open: 2, operations }],
+        ["mcp", { total: 0, open: 1, operations: [] }],
+      ]),
+    );
   });
 
   it("tell a single value, or 0", () => {

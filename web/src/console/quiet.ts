@@ -6,6 +6,8 @@ import { BASE, SAME_MACHINE } from "./page";
 
 export interface Work {
   total: number;
+  /** Requests and streams that it is serving now. */
+  open: number;
   /** The operations, the most frequent first. */
   operations: [name: string, count: number][];
 }
@@ -18,22 +20,29 @@ const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 export const work = signal<ReadonlyMap<string, Work> | null | undefined>(SAME_MACHINE ? undefined : null);
 export const hooks = signal({ succeeded: 0, failed: 0 });
 
-/** How many requests each door has answered, by operation. */
+/** How many requests each door has answered, by operation, and how many it is serving. */
 export function readWork(text: string): Map<string, Work> {
   const doors = new Map<string, Map<string, number>>();
+  const open = new Map<string, number>();
   for (const [, name, labels = "", value] of samples(text)) {
-    if (name !== "petstore_requests_total") continue;
+    if (name !== "petstore_requests_total" && name !== "petstore_open") continue;
     const { door, operation } = Object.fromEntries(
       [...labels.matchAll(LABEL)].map(([, key, text]) => [key, text]),
     );
-    if (door === undefined || operation === undefined) continue;
+    if (door === undefined) continue;
+    if (name === "petstore_open") {
+      open.set(door, Number(value));
+      continue;
+    }
+    if (operation === undefined) continue;
     const operations = doors.get(door) ?? new Map<string, number>();
     doors.set(door, operations.set(operation, (operations.get(operation) ?? 0) + Number(value)));
   }
   return new Map(
-    [...doors].map(([door, counts]) => {
-      const operations = [...counts].sort(([, one], [, other]) => other - one);
-      return [door, { total: operations.reduce((sum, [, count]) => sum + count, 0), operations }];
+    [...new Set([...doors.keys(), ...open.keys()])].map((door) => {
+      const operations = [...(doors.get(door) ?? [])].sort(([, one], [, other]) => other - one);
+      const total = operations.reduce((sum, [, count]) => sum + count, 0);
+      return [door, { total, open: open.get(door) ?? 0, operations }];
     }),
   );
 }

@@ -81,7 +81,7 @@ export function Pets() {
       </ul>
       {listed.value.length > shown.length && (
         <button type="button" class="more" onClick={() => (most.value += PAGE)}>
-          Show more ({listed.value.length - shown.length})
+          Show more
         </button>
       )}
     </section>

@@ -33,6 +33,7 @@ export function QuietDoors() {
                 <dt>{title}</dt>
                 <dd>
                   <strong>{done?.total ?? 0}</strong> {done?.total === 1 ? "call" : "calls"}
+                  {(done?.open ?? 0) > 0 && `, ${done?.open} open`}
                   <span class="quiet">
                     {done?.operations
                       .slice(0, 2)
@@ -48,7 +49,8 @@ export function QuietDoors() {
             <dd>
               <strong>{hooks.value.succeeded}</strong> delivered
               <span class="quiet">
-                {hooks.value.failed > 0 && ` ${hooks.value.failed} attempts failed`}
+                {hooks.value.failed > 0 &&
+                  ` ${hooks.value.failed} ${hooks.value.failed === 1 ? "attempt" : "attempts"} failed`}
                 {acting.value === "staff" && hooks.value.succeeded === 0 && " POST /v1/webhooks makes one"}
               </span>
             </dd>
