@@ -194,7 +194,8 @@ class Paged(Params):
     limit: int = Field(default=20, ge=1, le=100)
     """Items on a page, at most."""
     after: Annotated[str, Field(max_length=1000)] | None = None
-    """Where to go on, instead of a page: what the page before named as its next. It costs the same on every page."""
+    """Where to go on, instead of a page: what the page before named as its next. It costs the same on every page. The
+    number of the page counts what has been gone through, by the limit asked for now."""
 
     @field_validator("after")
     @classmethod
@@ -273,8 +274,11 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-#: In bodies, numbers and booleans are not read from text; ``3.0`` and ``1e1`` are integers (JSON Schema, 6.1.1).
-Int = Annotated[StrictInt, BeforeValidator(_whole)]
+#: ``3.0`` and ``1e1`` are integers (JSON Schema, 6.1.1). It stands behind the bounds of a type of its own: in front of
+#: them pydantic would not write them as JSON Schema does.
+WHOLE = BeforeValidator(_whole)
+#: In bodies, numbers and booleans are not read from text.
+Int = Annotated[StrictInt, WHOLE]
 Bool = StrictBool
 
 _MONEY_LIMIT = Decimal("1000000000")

@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StrictInt
 
 from core.kernel.describing import Described
-from core.kernel.model import Body, Bool, FilledLine, Int, Model, Params, Part, Text, Timestamp
+from core.kernel.model import WHOLE, Body, Bool, FilledLine, Model, Params, Part, Text, Timestamp
 from core.models.classic import Label
 from core.models.images import ImageUpload
 from core.models.orders import OrderStatus
@@ -14,8 +14,8 @@ from core.models.pets import MAX_PHOTOS, PetStatus
 from core.models.users import ClassicUsername, Secret
 
 _LARGEST = 2**63 - 1
-Int64 = Annotated[Int, Field(ge=-_LARGEST - 1, le=_LARGEST)]
-Int32 = Annotated[Int, Field(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[StrictInt, Field(ge=-_LARGEST - 1, le=_LARGEST), WHOLE]
+Int32 = Annotated[StrictInt, Field(ge=-(2**31), le=2**31 - 1), WHOLE]
 _ShortText = Annotated[Text, Field(max_length=200)]
 MAX_TAGS = 50
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, StrictInt, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from core.kernel.describing import Described
-from core.kernel.model import Body, Bool, Choice, Int, Line, Money, Paged, Part, instead_of_page
+from core.kernel.model import WHOLE, Body, Bool, Choice, Int, Line, Money, Paged, Part, instead_of_page
 from core.models.pets import MedicalInfo, Pet, PetStatus, Size, Species
 
 V = TypeVar("V")
@@ -66,9 +66,9 @@ def _not_below(value: V, low: Any) -> V:
 class AgeRange(Part):
     """Ages in months, both ends included."""
 
-    min: Annotated[Int, Field(ge=0, le=2_147_483_647)] | None = None
+    min: Annotated[StrictInt, Field(ge=0, le=2_147_483_647), WHOLE] | None = None
     """The least age in months."""
-    max: Annotated[Int, Field(ge=0, le=2_147_483_647)] | None = None
+    max: Annotated[StrictInt, Field(ge=0, le=2_147_483_647), WHOLE] | None = None
     """The greatest age in months."""
 
     @field_validator("max")

@@ -2,14 +2,14 @@
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, StrictInt, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from core.kernel.describing import Described
 from core.kernel.events import EventKind
-from core.kernel.model import Body, Choice, Int, Model, Time, Timestamp
+from core.kernel.model import WHOLE, Body, Choice, Model, Time, Timestamp
 
 #: Where devices publish, on doors that have topics to publish to.
 TELEMETRY_TOPIC = "telemetry/pets/{pet_id}/health"
@@ -55,10 +55,10 @@ class ReadingDraft(Body):
 
     LIKE: ClassVar[type[Described] | None] = Reading
 
-    heart_rate_bpm: Annotated[Int, Field(ge=0, le=600)] | None = None
+    heart_rate_bpm: Annotated[StrictInt, Field(ge=0, le=600), WHOLE] | None = None
     temperature_c: Annotated[float, Field(strict=True, ge=0, le=60, allow_inf_nan=False)] | None = None
     activity: Activity | None = None
-    battery_percent: Annotated[Int, Field(ge=0, le=100)] | None = None
+    battery_percent: Annotated[StrictInt, Field(ge=0, le=100), WHOLE] | None = None
     measured_at: Time | None = None
 
     @model_validator(mode="after")

@@ -38,10 +38,9 @@ async def page_of(
         BadRequest: there are too many items before the page, or what it is to go on behind is of no such list.
     """
     tx = await ctx.tx()
-    number, behind = paged.page, None
+    before, behind = (paged.page - 1) * paged.limit, None
     if paged.after is not None:
-        number, behind = _read(ctx, paged.after, kind, order)
-    before = (number - 1) * paged.limit
+        before, behind = _read(ctx, paged.after, kind, order)
     skipped = before if behind is None else 0
     counted = min(skipped, MAX_SKIPPED) + MAX_COUNTED
     chosen = tuple(where)
@@ -61,30 +60,30 @@ async def page_of(
     return Page(
         data=shown,
         pagination=Pagination(
-            page=number,
+            page=before // paged.limit + 1,
             limit=paged.limit,
             total_items=total,
             total_pages=-(-total // paged.limit),
             total_is_exact=None if is_exact else False,
-            next=None if len(found) == len(shown) else _write(ctx, shown[-1], order, number + 1),
+            next=None if len(found) == len(shown) else _write(ctx, shown[-1], order, before + len(shown)),
         ),
     )
 
 
-def _write(ctx: Context, last: Record, order: str, number: int) -> str:
-    """What a client gives to go on behind an item with the page of a number."""
+def _write(ctx: Context, last: Record, order: str, before: int) -> str:
+    """What a client gives to go on behind an item, so many being before what comes then; good in this tenant alone."""
     value = getattr(last, order.removeprefix("-"))
-    place = [type(last).__name__, order, number, value, last.id]
+    place = [ctx.tenant, type(last).__name__, order, before, value, last.id]
     return seal(ctx.store, _PURPOSE, to_json(place))
 
 
 def _read(ctx: Context, text: str, kind: type[Record], order: str) -> tuple[int, tuple[object, str]]:
     body = unseal(ctx.store, _PURPOSE, text)
-    place: list[Any] = ["", ""] if body is None else from_json(body)
-    if place[:2] != [kind.__name__, order]:
+    place: list[Any] = [] if body is None else from_json(body)
+    if place[:3] != [ctx.tenant, kind.__name__, order]:
         raise _bad("after", "is not where a page of this list, in this order, ended")
-    number, value, record_id = place[2:]
-    return number, (_reader(kind, order.removeprefix("-")).validate_python(value), record_id)
+    before, value, record_id = place[3:]
+    return before, (_reader(kind, order.removeprefix("-")).validate_python(value), record_id)
 
 
 @cache

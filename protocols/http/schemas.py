@@ -153,10 +153,6 @@ def _patch_of(schema: Schema, body: type[BaseModel]) -> Schema:
     }
 
 
-#: Bounds of numbers that are looked at before they are read; pydantic calls them by its own names.
-_BOUNDS = {"ge": "minimum", "le": "maximum"}
-
-
 def tidy(schema: Any, *, names: bool = False) -> Any:
     """Without the titles that only repeat names, and with the words of docstrings as Markdown.
 
@@ -177,7 +173,7 @@ def tidy(schema: Any, *, names: bool = False) -> Any:
         elif key == "$ref":
             tidied[key] = REF + _plain_name(value.removeprefix(REF))
         elif key != "title":
-            tidied[_BOUNDS.get(key) or key] = tidy(value, names=key in ("properties", "$defs"))
+            tidied[key] = tidy(value, names=key in ("properties", "$defs"))
     return tidied
 
 

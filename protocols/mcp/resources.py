@@ -11,7 +11,8 @@ from mcp.types import (
 )
 from mcp.types import Resource as ListedResource
 
-from core.kernel.errors import NotFound
+from core.kernel.errors import BadRequest, NotFound
+from core.kernel.ids import is_id
 from core.kernel.model import Resource, encode
 from core.store.store import Call, Store
 from protocols.mcp.bindings import RESOURCES, ResourceKind
@@ -83,6 +84,7 @@ def find(uri: str) -> tuple[ResourceKind, str | None]:
 
     Raises:
         NotFound: nothing.
+        BadRequest: what stands for the id is none.
     """
     for kind in RESOURCES:
         if not kind.one_of_many and uri == kind.uri:
@@ -94,6 +96,8 @@ def find(uri: str) -> tuple[ResourceKind, str | None]:
             and "/" not in (rest := uri[len(beginning) :])
             and rest
         ):
+            if not is_id(rest):
+                raise BadRequest(f"The id in '{uri[:100]}' is not a UUID.")
             return kind, rest
     raise NotFound(f"There is no resource '{uri[:100]}'.")
 

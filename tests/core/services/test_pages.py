@@ -1,10 +1,12 @@
 """Pages of lists and searches: each goes on behind the one before, and totals are counted up to a bound."""
 
+import uuid
 from typing import Any
 
 import pytest
 
 from core.kernel.errors import BadRequest
+from core.kernel.ids import TenantId
 from core.kernel.model import encode
 from core.models import examples
 from core.services import paging
@@ -99,3 +101,22 @@ async def test_totals_count_no_further_than_a_bound(shop: Shop, monkeypatch: pyt
     assert (await shop.call(LIST_PETS, limit=1, species="DOG")).pagination.total_items == 4
     with pytest.raises(BadRequest, match="page"):
         await shop.call(LIST_PETS, limit=1, page=4)
+
+
+async def test_what_to_go_on_behind_is_of_one_tenant(shop: Shop) -> None:
+    other = Shop(shop.store, TenantId(str(uuid.uuid4())))
+    for one in (shop, other):
+        for _ in range(2):
+            await add(one)
+    after = (await shop.call(LIST_PETS, limit=1)).pagination.next
+    with pytest.raises(BadRequest, match="after"):
+        await other.call(LIST_PETS, after=after)
+
+
+async def test_the_number_of_a_page_is_of_the_limit_asked_for(shop: Shop) -> None:
+    for _ in range(7):
+        await add(shop)
+    first = (await shop.call(LIST_PETS, limit=4)).pagination
+    second = (await shop.call(LIST_PETS, limit=2, after=first.next)).pagination
+    assert (first.page, second.page, second.total_pages) == (1, 3, 4)
+    assert (await shop.call(LIST_PETS, limit=2, after=second.next)).pagination.page == 4

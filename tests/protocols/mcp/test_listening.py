@@ -144,6 +144,18 @@ async def test_nobody_listens_to_what_they_may_not_read(node: Live) -> None:
             assert refused.value.data["status"] in (400, 404)
 
 
+@pytest.mark.parametrize("wrong", ["+", "#", "%2B", "{id}", "7", "0198d3c4-0000-7000-8000-00000000000+", "*"])
+@pytest.mark.parametrize("kind", ["pets", "orders"])
+async def test_what_can_never_change_is_not_listened_to(node: Live, kind: str, wrong: str) -> None:
+    uri = f"petstore://{kind}/{wrong}"
+    async with connected(node.port, token=node.staff_token()) as client:
+        with pytest.raises(MCPError) as refused:
+            async with client.listen(resource_subscriptions=[INVENTORY, uri]):
+                pass
+    assert (refused.value.code, refused.value.data["status"]) == (-32602, 400)
+    assert uri in refused.value.message
+
+
 async def test_lists_never_change_and_nobody_is_told_that_they_do(node: Live) -> None:
     async with connected(node.port) as client:
         assert client.server_capabilities is not None
