@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from itertools import islice
@@ -12,10 +13,12 @@ from core.kernel.errors import Forbidden, NotFound, Unauthorized
 from core.kernel.model import NoParams
 from core.models.inventory import Stock
 from core.models.orders import Order, OrderFilter
-from core.models.pets import Gender, Pet, PetStatus, Size, Species
+from core.models.pets import Pet, Species
+from core.services.advisor.one_pet import details, line, told
 from core.services.advisor.quantities import Range
 from core.services.advisor.search import MOST_NAMED, Found, ask, find, named, pets_of
-from core.services.advisor.understanding import INFORMATION, Wish
+from core.services.advisor.understanding import INFORMATION
+from core.services.advisor.wish import Wish
 from core.services.inventory import GET_INVENTORY
 from core.services.orders import LIST_ORDERS
 from core.store.context import Context
@@ -31,12 +34,13 @@ _PLURALS = {
     Species.REPTILE: "reptiles",
     Species.OTHER: "other animals",
 }
-_SINGULARS = {**{species: species.value.lower() for species in Species}, Species.OTHER: ""}
-_STATUSES = {
-    PetStatus.AVAILABLE: "is available",
-    PetStatus.PENDING: "is reserved by an order",
-    PetStatus.ADOPTED: "has been sold or adopted",
-    PetStatus.NOT_AVAILABLE: "is not for sale",
+#: What a comparison calls the one that nothing is beyond.
+_MOST = {
+    "cheaper": "cheapest",
+    "younger": "youngest",
+    "older": "oldest",
+    "smaller": "smallest",
+    "bigger": "biggest",
 }
 _MAY_NOT = "Your login does not let me look that up for you."
 
@@ -71,16 +75,38 @@ async def _inform(_ctx: Context, _wish: Wish, thing: str, _last: str) -> str:
 
 
 async def _find(ctx: Context, wish: Wish, _thing: str, last: str) -> str:
-    shown = await pets_of(ctx, _ids_in(last)) if wish.relative else []
-    found = await find(ctx, wish, shown)
+    if wish.relative == "quieter" and (wish.species or wish.kind):
+        return "The store does not record how loud a pet is, so that I cannot compare that: ask our staff."
+    found = await _found(ctx, wish, last)
     sought = _sought(wish)
-    remarks = _remarks(wish)
+    remarks = _remarks(wish, found)
+    if found.nearest is not None and wish.relative is not None:
+        among = _sought(replace(wish, relative=None, sort=None))
+        none = f"{among[0].upper()}{among[1:]}: none is {wish.relative} than before."
+        return "\n".join([f"{none} The {_MOST[wish.relative]} of those is:", line(found.nearest), *remarks])
     if not found.pets:
         nothing = f"I found no {sought}."
         return " ".join(
             [nothing, "Ask me for something a little different, and I will look again.", *remarks]
         )
-    return "\n".join([_heading(found, sought), *map(_line, found.pets), *remarks])
+    return "\n".join([_heading(found, sought), *map(line, found.pets), *remarks])
+
+
+async def _found(ctx: Context, wish: Wish, last: str) -> Found:
+    """What meets a wish, compared with the pets that the answer before named."""
+    if wish.relative is None:
+        return await find(ctx, wish, ())
+    shown = await _shown(ctx, wish, last)
+    return await find(ctx, replace(wish, quiet=wish.quiet or wish.relative == "quieter"), shown)
+
+
+async def _shown(ctx: Context, wish: Wish, last: str) -> list[Pet]:
+    """The pets that a wish is compared with; where others are wished for again, all of a run of such answers."""
+    ids = _ids_in(last)
+    shown = list(await pets_of(ctx, ids) if ids else await _named_before(ctx, wish))
+    if wish.relative == "more" and wish.before is not None and wish.before.relative == "more":
+        shown += await _shown(ctx, wish.before, "")
+    return shown
 
 
 def _heading(found: Found, sought: str) -> str:
@@ -92,11 +118,14 @@ def _heading(found: Found, sought: str) -> str:
     return f"{sought[0].upper()}{sought[1:]} ({number}):"
 
 
-def _remarks(wish: Wish) -> list[str]:
+def _remarks(wish: Wish, found: Found) -> list[str]:
     remarks = []
+    currency = wish.price and wish.price.currency
+    if currency and any(pet.currency.value != currency for pet in found.pets):
+        remarks.append("Prices are compared as they are, without converting currencies.")
     if wish.cats:
         remarks.append("The store does not record whether a pet gets along with cats: ask our staff.")
-    if wish.quiet:
+    if wish.quiet or wish.relative == "quieter":
         remarks.append(
             "The store does not record how loud a pet is"
             + (": ask our staff." if wish.species or wish.kind else "; I left out dogs and birds.")
@@ -112,12 +141,12 @@ def _sought(wish: Wish) -> str:
         animals = " or ".join(_PLURALS[species] for species in wish.species) or "pets"
     status = "available" if wish.status is None else wish.status.value.lower()
     sizes = " or ".join(size.value.lower() for size in wish.sizes)
-    words = [status, sizes, *wish.words, animals]
+    words = ["other" if wish.relative == "more" else "", status, sizes, *wish.words, animals]
     kept_out = [_PLURALS[species] for species in wish.refused] + [f"{kind}s" for kind in wish.refused_kinds]
     conditions = [
         f"other than {' and '.join(kept_out)}" if kept_out else "",
-        _range(wish.age, "months old"),
-        _range(wish.price, "in price"),
+        _ages(wish.age),
+        _range(wish.price, (wish.price and wish.price.currency) or ""),
         "good with children" if wish.kids else "",
         "good with dogs" if wish.dogs else "",
         "vaccinated" if wish.vaccinated else "",
@@ -129,74 +158,60 @@ def _sought(wish: Wish) -> str:
     return ", ".join([" ".join(filter(None, words)), *filter(None, conditions)])
 
 
+def _ages(bounds: Range | None) -> str:
+    ages = [bound for bound in (bounds or ())[:2] if bound is not None]
+    if bounds is None or any(age % 12 or age < 24 for age in ages):
+        return _range(bounds, "months old")
+    low, high = (bound and bound / 12 for bound in bounds[:2])
+    return _range(bounds._replace(low=low, high=high), "years old")
+
+
 def _range(bounds: Range | None, unit: str) -> str:
+    """A range as it was said."""
     if bounds is None:
         return ""
-    low, high = (None if bound is None else f"{bound:g}" for bound in bounds)
+    low, high = (None if bound is None else f"{bound:.2f}".rstrip("0").rstrip(".") for bound in bounds[:2])
     if low is not None and high is not None:
-        return f"{low} to {high} {unit}"
-    return f"at least {low} {unit}" if low is not None else f"at most {high} {unit}"
-
-
-def _line(pet: Pet) -> str:
-    kind = " ".join(filter(None, [pet.breed, _SINGULARS[pet.species]]))
-    traits = [kind or "pet", _age(pet.age_months)]
-    if pet.size is not None:
-        traits.append({Size.SMALL: "small", Size.MEDIUM: "medium", Size.LARGE: "large"}[pet.size])
-    if pet.gender is not Gender.UNKNOWN:
-        traits.append(pet.gender.value.lower())
-    company = [
-        name for good, name in ((pet.good_with_kids, "children"), (pet.good_with_dogs, "dogs")) if good
-    ]
-    good = f"; good with {' and '.join(company)}" if company else ""
-    return f"- {pet.name} ({', '.join(traits)}): {pet.price:.2f} {pet.currency.value}{good}; id {pet.id}"
-
-
-def _age(months: int) -> str:
-    if months < 24:
-        return "1 month old" if months == 1 else f"{months} months old"
-    return f"{months // 12} years old"
+        text = f"{low} to {high}"
+    elif low is not None:
+        text = f"{'over' if bounds.strict else 'at least'} {low}"
+    else:
+        text = f"{'under' if bounds.strict else 'at most'} {high}"
+    return f"{text} {unit}".rstrip()
 
 
 async def _pet(ctx: Context, wish: Wish, _thing: str, last: str) -> str:
+    pets = await _pets_meant(ctx, wish, last)
+    if not pets and wish.name is not None:
+        return f"There is no pet called {wish.name.title()} here."
+    if pets is None:
+        return "I do not know which pet you mean: tell me its name or its id."
+    said = [told(pet, wish.asked) if wish.asked else details(pet) for pet in pets]
+    return "\n\n".join(said) or "There is no such pet here."
+
+
+async def _pets_meant(ctx: Context, wish: Wish, last: str) -> list[Pet] | None:
+    """The pets that a question is about; None where it does not say which."""
     if wish.name is not None:
-        pets = await named(ctx, wish.name)
-        if not pets:
-            return f"There is no pet called {wish.name.title()} here."
-        return "\n\n".join(map(_details, pets))
-    ids = [wish.pet_id] if wish.pet_id is not None else _ids_in(last)
+        return await named(ctx, wish.name)
+    if wish.pet_id is not None:
+        return await pets_of(ctx, [wish.pet_id])
+    ids = _ids_in(last) or [pet.id for pet in await _named_before(ctx, wish)]
     if wish.ordinal is not None:
         place = len(ids) - 1 if wish.ordinal < 0 else wish.ordinal - 1
         ids = ids[place : place + 1] if place >= 0 else []
-        if not ids:
-            return "I do not know which pet you mean: tell me its name or its id."
-    pets = await pets_of(ctx, ids)
-    return "\n\n".join(map(_details, pets)) or "There is no such pet here."
+    return await pets_of(ctx, ids) if ids else None
 
 
-def _details(pet: Pet) -> str:
-    lines = [f"{_line(pet).removeprefix('- ')}. {pet.name} {_STATUSES[pet.status]}."]
-    if pet.color:
-        lines.append(f"Colour: {pet.color}.")
-    if pet.description:
-        lines.append(pet.description)
-    health = pet.medical_info
-    if health is not None:
-        known = [
-            name
-            for value, name in (
-                (health.vaccinated, "vaccinated"),
-                (health.spayed_neutered, "neutered"),
-                (health.microchipped, "microchipped"),
-                (health.special_needs, "in need of special care"),
-            )
-            if value
-        ]
-        if known:
-            lines.append(f"{pet.name} is {', '.join(known)}.")
-        if health.health_notes:
-            lines.append(health.health_notes)
-    return " ".join(lines)
+async def _named_before(ctx: Context, wish: Wish) -> Sequence[Pet]:
+    """The pets that the answer before named, where the conversation does not have it: they are looked for again."""
+    before = wish.before
+    if before is None:
+        return ()
+    if before.do == ("pet",):
+        return await _pets_meant(ctx, before, "") or ()
+    found = await _found(ctx, before, "")
+    return found.pets or ([] if found.nearest is None else [found.nearest])
 
 
 async def _count(ctx: Context, wish: Wish, _thing: str, _last: str) -> str:

@@ -58,6 +58,7 @@ class Language:
         self.relative = _compiled(data["relative"])
         self.intents = _compiled(data["intents"])
         self.care = _compiled(data["care"])
+        self.asked = _compiled(data["asked"])
         self.names = tuple(map(re.compile, data["name"]))
         #: Each single pattern by its name.
         self.say: Patterns = _compiled({name: text for name, text in data.items() if isinstance(text, str)})

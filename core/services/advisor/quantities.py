@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_WORDS = (
+_UP_TO_TWENTY = (
     "zero",
     "one",
     "two",
@@ -17,16 +17,30 @@ _WORDS = (
     "ten",
     "eleven",
     "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
 )
-_NUMBER = rf"(?:[$€£] ?)?(?:[0-9]{{1,7}}(?:[.,][0-9]{{1,2}})?|{'|'.join(_WORDS)})"
+_TENS = ("thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_WORDS = {
+    **{word: float(value) for value, word in enumerate(_UP_TO_TWENTY)},
+    **{word: float(value) for value, word in zip(range(30, 100, 10), _TENS, strict=True)},
+}
+NUMBER = rf"(?:[$€£] ?)?(?:[0-9]{{1,7}}(?:[.,][0-9]{{1,2}})?|{'|'.join(sorted(_WORDS, reverse=True))})"
 _YEARS = r"(?:years?|yrs?|y/o|yo)"
 _MONTHS = r"(?:months?|mos?)"
 _WEEKS = r"(?:weeks?|wks?)"
-_AGE_UNIT = rf"{_YEARS}|{_MONTHS}|{_WEEKS}"
-_MONEY_UNIT = r"dollars?|usd|bucks?|euros?|eur|pounds?|gbp|[$€£]"
-_UNIT = rf"(?: ?(?P<unit>{_AGE_UNIT}|{_MONEY_UNIT})\b|(?P<sign> ?[$€£]))?"
+AGE_UNIT = rf"{_YEARS}|{_MONTHS}|{_WEEKS}"
+_CURRENCIES = {"USD": r"dollars?|usd|bucks?|\$", "EUR": r"euros?|eur|€", "GBP": r"pounds?|gbp|£"}
+MONEY_UNIT = "|".join(_CURRENCIES.values())
+_UNIT = rf"(?: ?(?P<unit>{AGE_UNIT}|{MONEY_UNIT})\b|(?P<sign> ?[$€£]))?"
 #: What is counted otherwise is neither.
-_NOTHING_ELSE = r"(?! ?(?:kg|kilos?|lbs?|cm|inch|feet|days?|hours?|minutes?|people|%|[0-9]))"
+NOTHING_ELSE = r"(?! ?(?:kg|kilos?|lbs?|cm|inch|feet|days?|hours?|minutes?|people|%|[0-9]))"
 _MOST = (
     r"(?:under|below|less than|lower than|up to|at most|max(?:imum)?(?: of)?|not? more than|within|cheaper than|"
     r"younger than|not over|not older than|no older than|(?:only )?have(?: got)?(?: only)?|"
@@ -35,23 +49,32 @@ _MOST = (
 _LEAST = r"(?:over|above|more than|at least|min(?:imum)?(?: of)?|older than|from|starting at|no less than|not under)"
 _ABOUT = r"(?:around|about|roughly|approximately|some)"
 _RANGE = re.compile(
-    rf"(?:\b(?:between|from) )?(?P<low>{_NUMBER})(?: ?(?P<low_unit>{_AGE_UNIT}))? ?(?:and|to|-) ?(?P<high>{_NUMBER})\b"
-    rf"{_UNIT}{_NOTHING_ELSE}"
+    rf"(?:\b(?:between|from) )?(?P<low>{NUMBER})(?: ?(?P<low_unit>{AGE_UNIT}))? ?(?:and|to|-) ?(?P<high>{NUMBER})\b"
+    rf"{_UNIT}{NOTHING_ELSE}"
 )
 _BOUND = re.compile(
-    rf"\b(?:(?P<most>{_MOST})|(?P<least>{_LEAST})|(?P<about>{_ABOUT})) (?:a |an )?(?P<number>{_NUMBER})\b{_UNIT}"
-    rf"{_NOTHING_ELSE}"
+    rf"\b(?:(?P<most>{_MOST})|(?P<least>{_LEAST})|(?P<about>{_ABOUT})) (?:a |an )?(?P<number>{NUMBER})\b{_UNIT}"
+    rf"{NOTHING_ELSE}"
 )
+#: An age without a bound: “a 2 year old dog”.
+_EXACT = re.compile(rf"\b(?P<number>{NUMBER}) ?(?P<unit>{AGE_UNIT})(?: old| of age|(?<=o))\b")
 #: Words that say little by themselves: only what has a unit follows them.
 _WEAK = ("have", "for", "pay", "some", "spend", "afford")
+#: Bounds that do not belong to what they bound.
+_STRICT = re.compile(r"(?:for )?(?:under|below|less|lower|cheaper|younger|over|above|more|older)\b")
 _OF_AGE = re.compile(r"younger|older")
 
 
 class Range(NamedTuple):
-    """From the least to the most, both included; None is no bound."""
+    """From the least to the most; None is no bound.
+
+    ``strict``: the bounds themselves are left out; ``currency``: the one that was said of a price.
+    """
 
     low: float | None
     high: float | None
+    strict: bool = False
+    currency: str | None = None
 
 
 class Quantities(NamedTuple):
@@ -68,14 +91,15 @@ def quantities(text: str) -> Quantities:
 
     def take_range(match: re.Match[str]) -> str:
         unit = match["unit"] or ""
-        low, high = _value(match["low"]), _value(match["high"])
+        low, high = number_of(match["low"]), number_of(match["high"])
         stated = bool(unit or match["sign"] or re.match(r"[$€£]", match["low"]))
         if not stated and not match[0].startswith(("between", "from")):
             return match[0]
         if _is_age(unit):
-            found["age"] = Range(_months(low, match["low_unit"] or unit), _months(high, unit))
+            found["age"] = Range(in_months(low, match["low_unit"] or unit), in_months(high, unit))
         else:
-            found["price"] = Range(low, high)
+            currency = _currency(unit, match["sign"], match["low"], match["high"])
+            found["price"] = Range(low, high, currency=currency)
         return " "
 
     def take_bound(match: re.Match[str]) -> str:
@@ -83,6 +107,8 @@ def quantities(text: str) -> Quantities:
         stated = unit or match["sign"] or re.match(r"[$€£]", match["number"])
         words = match["most"] or match["least"] or match["about"]
         aged = _is_age(unit) or (not unit and _OF_AGE.search(words) is not None)
+        if aged and words.startswith(_WEAK):
+            return match[0]
         if (
             not stated
             and not aged
@@ -93,30 +119,53 @@ def quantities(text: str) -> Quantities:
             return match[0]
         if not stated and not match["number"].strip("$€£ ")[0].isdigit() and not aged:
             return match[0]
-        value = _value(match["number"])
+        value = number_of(match["number"])
         if aged:
-            value = _months(value, unit or "years")
+            value = in_months(value, unit or "years")
+        bounds = Range(None, value) if match["most"] else Range(value, None)
         if match["about"]:
-            bounds = Range(value * 4 / 5, value * 6 / 5)
-        else:
-            bounds = Range(None, value) if match["most"] else Range(value, None)
+            bounds = _around(value)
+        bounds = bounds._replace(strict=_STRICT.match(words) is not None)
+        if not aged:
+            bounds = bounds._replace(currency=_currency(unit, match["sign"], match["number"]))
         found["age" if aged else "price"] = bounds
         return " "
 
-    rest = _BOUND.sub(take_bound, _RANGE.sub(take_range, text))
+    def take_exact(match: re.Match[str]) -> str:
+        months = in_months(number_of(match["number"]), match["unit"])
+        in_years = re.fullmatch(_YEARS, match["unit"]) is not None
+        found["age"] = Range(months, months + 11) if in_years else _around(months)
+        return " "
+
+    rest = _EXACT.sub(take_exact, _BOUND.sub(take_bound, _RANGE.sub(take_range, text)))
     return Quantities(found.get("age"), found.get("price"), " ".join(rest.split()))
 
 
-def _value(text: str) -> float:
+def number_of(text: str) -> float:
+    """What a number says, in digits or as a word."""
     bare = text.strip("$€£ ")
-    return float(_WORDS.index(bare)) if bare in _WORDS else float(bare.replace(",", "."))
+    return _WORDS[bare] if bare in _WORDS else float(bare.replace(",", "."))
+
+
+def _around(value: float) -> Range:
+    return Range(value * 4 / 5, value * 6 / 5)
+
+
+def _currency(*said: str | None) -> str | None:
+    """The currency that is named by a unit, or by the sign before a number."""
+    for text in filter(None, said):
+        for currency, names in _CURRENCIES.items():
+            if re.match(rf"(?:{names})(?![a-z])", text.strip()):
+                return currency
+    return None
 
 
 def _is_age(unit: str) -> bool:
-    return re.fullmatch(_AGE_UNIT, unit) is not None
+    return re.fullmatch(AGE_UNIT, unit) is not None
 
 
-def _months(value: float, unit: str) -> float:
+def in_months(value: float, unit: str) -> float:
+    """An age in months."""
     if re.fullmatch(_YEARS, unit):
         return value * 12
     return value / 4.345 if re.fullmatch(_WEEKS, unit) else value

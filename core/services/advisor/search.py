@@ -13,7 +13,7 @@ from core.models.pet_search import PetSearch
 from core.models.pets import Pet, PetStatus, Size, Species
 from core.services.advisor.language import language
 from core.services.advisor.quantities import Range
-from core.services.advisor.understanding import Wish
+from core.services.advisor.wish import Wish
 from core.services.pets import GET_PET, SEARCH_PETS
 from core.store.context import Context
 from core.store.operation import Operation
@@ -32,16 +32,19 @@ _SORTS = {
     "youngest": ("ageMonths", "ASC"),
     "oldest": ("ageMonths", "DESC"),
 }
+#: By what a comparison sorts; the first pet in this order is the nearest to it.
 _SORTS_BY_COMPARISON = {"cheaper": "cheapest", "younger": "youngest", "older": "oldest"}
 _CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Pets that meet a wish: the first of them, and how many there are, or None where nobody counted."""
+    """Pets that meet a wish: the first of them, and how many there are, or None where nobody counted. Where none meets
+    a comparison, ``nearest`` is the one of those before that comes nearest to it."""
 
     pets: tuple[Pet, ...]
     total: int | None
+    nearest: Pet | None = None
 
 
 async def ask(ctx: Context, operation: Operation[P, B, V], params: P, body: B) -> V:
@@ -74,7 +77,12 @@ async def named(ctx: Context, name: str) -> list[Pet]:
 
 async def find(ctx: Context, wish: Wish, shown: Sequence[Pet]) -> Found:
     """The pets that meet a wish; ``shown`` are those named before, which a comparison is with."""
-    wish = _compared(wish, shown)
+    compared = _compared(wish, shown)
+    found = Found((), 0) if compared is None else await _found(ctx, compared, shown)
+    return found if found.pets else replace(found, nearest=_nearest(wish.relative, shown))
+
+
+async def _found(ctx: Context, wish: Wish, shown: Sequence[Pet]) -> Found:
     kind = language().kinds.get(wish.kind or "")
     texts = (
         [" ".join(wish.words)] if kind is None else [f"{name} {' '.join(wish.words)}" for name in kind.names]
@@ -122,8 +130,8 @@ async def _search(ctx: Context, body: dict[str, Any]) -> Page[Pet]:
     )
 
 
-def _compared(wish: Wish, shown: Sequence[Pet]) -> Wish:
-    """A comparison as bounds: those of the pets that it is with."""
+def _compared(wish: Wish, shown: Sequence[Pet]) -> Wish | None:
+    """A comparison as bounds: those of the pets that it is with. None: nothing can be beyond them."""
     sort = _SORTS_BY_COMPARISON.get(wish.relative or "", wish.sort)
     if sort != wish.sort:
         wish = replace(wish, sort=sort)
@@ -132,18 +140,48 @@ def _compared(wish: Wish, shown: Sequence[Pet]) -> Wish:
     match wish.relative:
         case "cheaper":
             least = min(pet.price for pet in shown) - _CENT
-            return replace(wish, price=Range(None, float(max(least, Decimal(0)))))
+            return None if least < 0 else replace(wish, price=_at_most(float(least), wish.price))
         case "younger":
-            return replace(wish, age=Range(None, max(0, min(pet.age_months for pet in shown) - 1)))
+            youngest = min(pet.age_months for pet in shown) - 1
+            return None if youngest < 0 else replace(wish, age=_at_most(youngest, wish.age))
         case "older":
             return replace(wish, age=Range(max(pet.age_months for pet in shown) + 1, None))
         case "smaller" | "bigger":
-            sizes = list(Size)
-            places = [sizes.index(pet.size) for pet in shown if pet.size is not None] or [1]
-            smaller = wish.relative == "smaller"
-            other = sizes[: min(places)] if smaller else sizes[max(places) + 1 :]
-            return replace(wish, sizes=tuple(other or sizes[:1] if smaller else other or sizes[-1:]))
+            sizes = _sizes_beyond(wish.relative, shown)
+            return replace(wish, sizes=sizes) if sizes else None
     return wish
+
+
+def _sizes_beyond(relative: str, shown: Sequence[Pet]) -> tuple[Size, ...]:
+    sizes = tuple(Size)
+    places = [sizes.index(pet.size) for pet in shown if pet.size is not None]
+    if not places:
+        return ()
+    return sizes[: min(places)] if relative == "smaller" else sizes[max(places) + 1 :]
+
+
+def _at_most(high: float, bounds: Range | None) -> Range:
+    """A bound, and the upper one that was wished for."""
+    if bounds is None or bounds.high is None or bounds.high > high:
+        return Range(None, high)
+    return bounds._replace(low=None)
+
+
+def _nearest(relative: str | None, shown: Sequence[Pet]) -> Pet | None:
+    sizes = list(Size)
+    sized = [pet for pet in shown if pet.size is not None]
+    match relative:
+        case "cheaper":
+            return min(shown, key=lambda pet: pet.price, default=None)
+        case "younger":
+            return min(shown, key=lambda pet: pet.age_months, default=None)
+        case "older":
+            return max(shown, key=lambda pet: pet.age_months, default=None)
+        case "smaller":
+            return min(sized, key=lambda pet: sizes.index(pet.size or Size.SMALL), default=None)
+        case "bigger":
+            return max(sized, key=lambda pet: sizes.index(pet.size or Size.SMALL), default=None)
+    return None
 
 
 def species_of(wish: Wish) -> tuple[Species, ...]:
@@ -165,16 +203,17 @@ def _body(wish: Wish, text: str, limit: int) -> dict[str, Any]:
     if wish.sizes:
         criteria["size"] = list(wish.sizes)
     if wish.age is not None:
-        low, high = _ordered(wish.age)
+        low, high, strict, _ = _ordered(wish.age)
         criteria["ageRange"] = {
-            "min": None if low is None else math.ceil(low),
-            "max": None if high is None else math.floor(high),
+            "min": None if low is None else math.floor(low) + 1 if strict else math.ceil(low),
+            "max": None if high is None else max(0, math.ceil(high) - 1) if strict else math.floor(high),
         }
     if wish.price is not None:
-        low, high = _ordered(wish.price)
+        low, high, strict, _ = _ordered(wish.price)
+        beyond = float(_CENT) if strict else 0
         criteria["priceRange"] = {
-            "min": None if low is None else f"{low:.2f}",
-            "max": None if high is None else f"{high:.2f}",
+            "min": None if low is None else f"{low + beyond:.2f}",
+            "max": None if high is None else f"{max(0, high - beyond):.2f}",
         }
     criteria["compatibility"] = {
         "goodWithKids": True if wish.kids else None,
@@ -196,5 +235,5 @@ def _body(wish: Wish, text: str, limit: int) -> dict[str, Any]:
 
 def _ordered(bounds: Range) -> Range:
     if bounds.low is not None and bounds.high is not None and bounds.low > bounds.high:
-        return Range(bounds.high, bounds.low)
+        return bounds._replace(low=bounds.high, high=bounds.low)
     return bounds

@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
 
-from core.models.pets import PetStatus, Size, Species
+from core.models.pets import PetStatus, Size
 from core.services.advisor.language import Language, Word, language
+from core.services.advisor.people import without_people
 from core.services.advisor.quantities import Range, quantities
+from core.services.advisor.wish import Wish
 
 #: Of a conversation the last messages are looked at, and the beginning of each: to read more would hold up others.
 _MOST_MESSAGES = 6
@@ -17,58 +18,30 @@ _MOST_CHARACTERS = 600
 _MOST_MENTIONS = 12
 _BEFORE_CHARACTERS = 60
 _YOUNG_MONTHS, _OLD_MONTHS = 12, 84
+_SAID_BY_COMPARISON = {
+    "cheaper": ("sort",),
+    "younger": ("age",),
+    "older": ("age",),
+    "smaller": ("sizes",),
+    "bigger": ("sizes",),
+    "quieter": ("quiet",),
+}
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _CLAUSE_END = re.compile(r"[.;!?]|(?<!anything )(?<!everything )\bbut ")
+#: What leaves the subject of a conversation as it is.
+_SMALL_TALK = {"help", "thanks", "greeting", "unknown"}
 #: What is answered with a text alone.
 INFORMATION = ("my_orders", "cancelling", "delivery", "payment", "adoption", "ordering")
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody wishes. ``do`` are the things to do: ``find``, ``count``, ``pet``, ``care`` and those of
-    ``intents`` in the language; the others are what pets must meet, ages in months. ``relative`` compares with the pets
-    that were named before, ``ordinal`` is one of them, counted from 1; -1 is the last."""
-
-    do: tuple[str, ...] = ()
-    species: tuple[Species, ...] = ()
-    refused: tuple[Species, ...] = ()
-    kind: str | None = None
-    refused_kinds: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    sizes: tuple[Size, ...] = ()
-    age: Range | None = None
-    price: Range | None = None
-    kids: bool = False
-    dogs: bool = False
-    cats: bool = False
-    quiet: bool = False
-    vaccinated: bool = False
-    neutered: bool = False
-    special_needs: bool = False
-    sort: str | None = None
-    status: PetStatus | None = None
-    relative: str | None = None
-    ordinal: int | None = None
-    name: str | None = None
-    pet_id: str | None = None
-    topic: str | None = None
-
-    def stated(self) -> dict[str, Any]:
-        """What pets must meet, as far as it was said."""
-        return {
-            name: value
-            for name in self.__slots__
-            if name not in ("do", "relative", "ordinal", "name", "pet_id", "topic", "status")
-            and (value := getattr(self, name))
-        }
-
-
 def understand(messages: Sequence[str]) -> Wish:
     """What is wished in the last of a client's messages, in the light of those before it."""
-    wish = Wish()
+    wish = subject = Wish()
     for text in messages[-_MOST_MESSAGES:]:
-        wish = _Reading(text[:_MOST_CHARACTERS], language(), wish).wish()
+        wish = _Reading(text[:_MOST_CHARACTERS], language(), subject).wish()
+        if not set(wish.do) & _SMALL_TALK:
+            subject = wish
     return wish
 
 
@@ -90,9 +63,10 @@ class _Reading:
     def __init__(self, text: str, lang: Language, earlier: Wish) -> None:
         self._lang = lang
         self._earlier = earlier
+        self._written = text
         self._lowered = " ".join(text.lower().replace("’", "'").split())
         self._whole = lang.normalise(text)
-        self._age, self._price, rest = quantities(self._whole)
+        self._age, self._price, rest = quantities(without_people(self._whole))
         self._text = lang.say["not_a_size"].sub(self._without_size, rest)
         self._mentions = self._read_mentions()
 
@@ -143,9 +117,10 @@ class _Reading:
         stated = criteria.stated()
         if self._lang.intents["count"].search(self._text) and not (stated.keys() - {"species", "kind"}):
             return replace(criteria, do=("count",), status=None)
-        if self._refines(relative) and (stated or relative):
+        if self._refines(relative) and (stated or relative or self._says("household")):
             return self._refined(criteria, relative)
-        if stated or criteria.status or (self._says("wants") and self._says("animal")):
+        wants = self._says("wants") and self._says("animal")
+        if stated or criteria.status or wants or self._says("for_somebody"):
             return replace(criteria, do=("find",))
         return None
 
@@ -159,6 +134,8 @@ class _Reading:
 
     def _information(self) -> tuple[str, ...]:
         found = [name for name in INFORMATION if self._lang.intents[name].search(self._whole)]
+        if "adoption" in found and self._name() is not None and not self._says("asks_how"):
+            found.remove("adoption")
         if "adoption" in found and self._mentions.all() and not self._says("asks_how"):
             found.remove("adoption")
         if "adoption" in found and self._mentions.wanted and not self._asks_for_pets():
@@ -193,18 +170,67 @@ class _Reading:
 
     def _one_pet(self) -> Wish | None:
         if (found := _ID.search(self._lowered)) is not None:
-            return Wish(do=("pet",), pet_id=found[0])
-        for pattern in self._lang.names:
-            match = pattern.search(self._lowered)
-            if match is not None and match[1] not in self._lang.known and match[1] not in self._lang.animals:
-                return Wish(do=("pet",), name=match[1])
+            return Wish(do=("pet",), pet_id=found[0], asked=self._asked(found[0]))
+        if (name := self._name()) is not None:
+            return Wish(do=("pet",), name=name, asked=self._asked(name))
         match = self._lang.say["ordinal"].search(self._text)
         if match is not None and self._earlier.do and not self._mentions.refused:
             place = next((i for i, word in enumerate(_ORDINALS, 1) if match[1] in (word, str(i))), None)
             if place is None:
                 place = -1 if match[1] == "last" else int(match[1][0])
-            return replace(self._earlier, do=("pet",), ordinal=place, relative=None)
+            before = self._earlier
+            return replace(
+                before, do=("pet",), ordinal=place, relative=None, asked=self._asked(), before=before
+            )
+        return self._same_pet()
+
+    def _name(self) -> str | None:
+        """The pet that is named. A word that has a meaning of its own is a name where it is written as one."""
+        lang = self._lang
+        for pattern in lang.names:
+            for match in islice(pattern.finditer(self._lowered), _MOST_MENTIONS):
+                name = match[1].removesuffix("'s")
+                if name in lang.animals or any(words.search(name) for words in lang.intents.values()):
+                    continue
+                if name not in lang.known or re.search(
+                    rf"\b{re.escape(name.capitalize())}\b(?= [a-z]|\W*$)", self._written
+                ):
+                    return name
         return None
+
+    def _asked(self, name: str = "") -> tuple[str, ...]:
+        """What is asked of a pet, whose name says nothing itself."""
+        written = re.sub(rf"\b{re.escape(name)}\b", "it", self._written, flags=re.IGNORECASE) if name else ""
+        reading = _Reading(written, self._lang, self._earlier) if name else self
+        facts = [fact for fact, words in self._lang.asked.items() if words.search(reading._whole)]
+        return (*facts, *(reading._company() if reading._says("company") else ()))
+
+    def _company(self) -> tuple[str, ...]:
+        """Whom a pet is to get along with."""
+        animals = dict.fromkeys(f"{word.kind or word.species.lower()}s" for word in self._mentions.all())
+        return (*(["children"] if self._has_kids() else []), *animals)
+
+    def _same_pet(self) -> Wish | None:
+        """A message that asks more of the pets that were named, or says more to what was asked of one."""
+        going_on = self._earlier.do in (("pet",), ("find",)) and not self._price
+        if not going_on or (self._mentions.wanted and self._says("wants")):
+            return None
+        asked = self._asked() if self._says("pronoun") and self._says("asks_of_it") else ()
+        if self._earlier.do != ("pet",):
+            return self._of_those(asked)
+        if not asked and "?" not in self._written and self._says("household"):
+            asked = self._company() or self._earlier.asked
+        elif not asked and self._earlier.asked and self._says("goes_on"):
+            asked = self._company()
+        return self._of_those(asked)
+
+    def _of_those(self, asked: tuple[str, ...]) -> Wish | None:
+        before = self._earlier
+        return (
+            replace(before, do=("pet",), relative=None, ordinal=None, asked=asked, before=before)
+            if asked
+            else None
+        )
 
     # --- what pets must meet ---
 
@@ -281,8 +307,10 @@ class _Reading:
 
     def _relative(self) -> str | None:
         """Whether the pets named before are what it is compared with."""
-        if self._mentions.wanted:
-            return None
+        earlier = self._earlier
+        for word in self._mentions.wanted:
+            if word.species not in earlier.species and (word.kind is None or word.kind != earlier.kind):
+                return None
         return next((name for name, words in self._lang.relative.items() if words.search(self._text)), None)
 
     def _refines(self, relative: str | None) -> bool:
@@ -293,18 +321,17 @@ class _Reading:
         if relative is not None or self._says("goes_on"):
             return True
         anew = self._mentions.wanted or (self._mentions.refused and self._earlier.species)
-        return not anew and self._says("refines")
+        return not anew and (self._says("refines") or self._says("household"))
 
     def _refined(self, criteria: Wish, relative: str | None) -> Wish:
         stated = criteria.stated()
         base = self._earlier
         if relative is not None:
             # Its own words say no more than the comparison does.
-            for name in {"cheaper": ("sort", "price"), "smaller": ("sizes",), "bigger": ("sizes",)}.get(
-                relative, ("age",)
-            ):
+            for name in _SAID_BY_COMPARISON.get(relative, ()):
                 stated.pop(name, None)
         if criteria.species or criteria.kind:
             base = replace(base, species=(), kind=None, words=(), refused=(), refused_kinds=())
-        base = replace(base, ordinal=None, name=None, pet_id=None, topic=None)
-        return replace(base, **stated, do=("find",), relative=relative)
+        base = replace(base, ordinal=None, name=None, pet_id=None, topic=None, asked=())
+        before = self._earlier if relative is not None else None
+        return replace(base, **stated, do=("find",), relative=relative, before=before)

@@ -1,17 +1,18 @@
 """What the advisor answers, from a store with demo pets."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.kernel.caller import Caller, Scope
 from core.kernel.errors import Forbidden, ValidationFailed
-from core.models.pets import Pet
+from core.models.pets import Pet, Size
 from core.services.advisor.completions import COMPLETE_CHAT
 from core.services.orders import PLACE_ORDER
-from core.services.pets import DELETE_PET, GET_PET, LIST_PETS, SEARCH_PETS
+from core.services.pets import CREATE_PET, DELETE_PET, GET_PET, LIST_PETS, SEARCH_PETS
 from core.services.tenant import SEED_TENANT
 from core.store.store import Call, Store
 from tests.core.advisor.test_understanding import utterances
@@ -72,6 +73,131 @@ async def test_a_cheaper_one_is_cheaper_than_all_that_were_named(chat: Chat) -> 
     assert cheaper
     assert max(pet.price for pet in cheaper) < min(pet.price for pet in first)
     assert {pet.species for pet in cheaper} == {"DOG"}
+
+
+#: What is compared, so that more of it is further in the direction of the comparison.
+_COMPARED: dict[str, Callable[[Any], Any]] = {
+    "cheaper": lambda pet: -pet.price,
+    "younger": lambda pet: -pet.age_months,
+    "older": lambda pet: pet.age_months,
+    "smaller": lambda pet: -list(Size).index(pet.size),
+    "bigger": lambda pet: list(Size).index(pet.size),
+}
+
+
+@pytest.mark.parametrize("with_answers", [True, False])
+@pytest.mark.parametrize(("relative", "of"), _COMPARED.items())
+async def test_a_comparison_ends_with_the_pet_that_nothing_is_beyond(
+    chat: Chat, relative: str, of: Callable[[Pet], Any], with_answers: bool
+) -> None:
+    named = await chat.pets("show me dogs")
+    for _ in range(10):
+        if not with_answers:
+            chat.turns[:] = [turn for turn in chat.turns if turn["role"] == "USER"]
+        compared = await chat.pets(f"and a {relative} one?")
+        if f"none is {relative} than before" in chat.turns[-1]["content"]:
+            assert len(compared) == 1
+            assert of(compared[0]) == max(map(of, named))
+            return
+        assert min(map(of, compared)) > max(map(of, named))
+        named = compared
+    pytest.fail("the comparison never ended")
+
+
+async def test_a_list_with_the_cheapest_says_so_and_names_it(chat: Chat) -> None:
+    cheapest, *_ = await chat.pets("the cheapest cats")
+    for _ in range(2):
+        assert await chat.pets("and a cheaper one?") == [cheapest]
+        assert (
+            "Available cats: none is cheaper than before. The cheapest of those" in chat.turns[-1]["content"]
+        )
+
+
+async def test_others_end_when_all_were_named(chat: Chat) -> None:
+    named = [pet.id for pet in await chat.pets("show me dogs")]
+    while others := await chat.pets("do you have others?"):
+        named += [pet.id for pet in others]
+        assert len(set(named)) == len(named)
+    assert "no other available dogs" in chat.turns[-1]["content"]
+
+
+async def test_how_loud_pets_are_is_not_compared(chat: Chat) -> None:
+    await chat.ask("show me dogs")
+    assert "does not record how loud" in await chat.ask("something quieter please")
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("does Thumper get along with dogs?", "Thumper gets along with dogs."),
+        ("is Mango okay with dogs?", "Mango does not get along with dogs."),
+        ("is Thumper good with kids?", "Thumper gets along with children."),
+        ("how old is Biscuit?", "Biscuit is 14 months old."),
+        ("is Poppy vaccinated?", "Poppy is vaccinated."),
+        ("how much is Luna?", "Luna costs 420.00 USD."),
+        ("what colour is Mango?", "Mango's colour: yellow and grey."),
+        ("is Biscuit noisy?", "How loud Biscuit is is not recorded"),
+        ("is Biscuit still available?", "Biscuit is available."),
+        (
+            "Does Biscuit like cats?",
+            "Nothing is recorded of how Biscuit gets along with cats; dogs: yes; children: yes. Ask our staff.",
+        ),
+    ],
+)
+async def test_a_question_about_a_pet_is_answered_from_its_record(
+    chat: Chat, question: str, said: str
+) -> None:
+    assert (await chat.ask(question)).startswith(said)
+
+
+async def test_what_is_not_recorded_of_a_pet_is_said_so(chat: Chat) -> None:
+    pet = {"name": "Odo", "species": "OTHER", "ageMonths": 3, "price": "10"}
+    await chat.store.execute(staff_of(chat.caller.tenant), Call(CREATE_PET, body=pet))
+    for question in (
+        "is Odo vaccinated?",
+        "what breed is Odo?",
+        "is Odo a boy or a girl?",
+        "how big is Odo?",
+    ):
+        assert "not recorded" in await chat.ask(question)
+    for question in ("is Odo good with kids?", "does Odo like dogs?"):
+        assert "Nothing is recorded" in await chat.ask(question)
+
+
+async def test_a_statement_keeps_the_subject(chat: Chat) -> None:
+    answer = await chat.ask("Does Biscuit like cats?")
+    assert await chat.ask("We have two of them.") == answer
+    assert (await chat.ask("We have three children too.")).startswith("Biscuit gets along with children.")
+    assert (await chat.ask("And is he vaccinated?")).startswith("Biscuit is vaccinated.")
+
+
+@pytest.mark.parametrize(
+    ("question", "heading"),
+    [
+        ("dogs under $300", "Available dogs, under 300 USD ("),
+        ("dogs for at most 300 dollars", "Available dogs, at most 300 USD ("),
+        ("dogs up to €300.50", "Available dogs, at most 300.5 EUR ("),
+        ("dogs over £300", "Available dogs, over 300 GBP ("),
+        ("dogs for at least 300 bucks", "Available dogs, at least 300 USD ("),
+        ("dogs between 200 and 400 euros", "Available dogs, 200 to 400 EUR ("),
+        ("dogs below 300", "Available dogs, under 300 ("),
+        ("dogs younger than 3 years", "Available dogs, under 3 years old ("),
+        ("dogs at most 6 months old", "Available dogs, at most 6 months old ("),
+        ("a hamster for my 8 year old daughter", "Available hamsters, good with children ("),
+        ("birds for a 70 year old", "Available birds ("),
+    ],
+)
+async def test_bounds_are_repeated_as_they_were_said(chat: Chat, question: str, heading: str) -> None:
+    answer = await chat.ask(question)
+    assert answer.startswith(heading) or f"found no {heading[0].lower()}{heading[1:-2]}." in answer
+    assert ("without converting currencies" in answer) == ("EUR" in heading or "GBP" in heading)
+
+
+async def test_under_leaves_out_the_bound_and_at_most_does_not(chat: Chat) -> None:
+    [biscuit] = await chat.pets("tell me about Biscuit")
+    bound = f"{biscuit.price:.2f} dollars"
+    assert biscuit in await chat.pets(f"golden retriever for at most {bound}")
+    assert biscuit not in await chat.pets(f"golden retriever under {bound}")
 
 
 async def test_others_are_others(chat: Chat) -> None:

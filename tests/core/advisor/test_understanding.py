@@ -27,8 +27,8 @@ def understood(messages: list[str]) -> dict[str, Any]:
         "notKind": list(wish.refused_kinds),
         "words": list(wish.words),
         "size": [size for size in ("SMALL", "MEDIUM", "LARGE") if size in wish.sizes],
-        "age": wish.age and list(wish.age),
-        "price": wish.price and list(wish.price),
+        "age": wish.age and list(wish.age[:2]),
+        "price": wish.price and list(wish.price[:2]),
         "kids": wish.kids,
         "dogs": wish.dogs,
         "cats": wish.cats,
@@ -44,7 +44,7 @@ def understood(messages: list[str]) -> dict[str, Any]:
         "topic": wish.topic,
     }
     if wish.do == ("pet",):  # What was wished before is kept for what follows.
-        found = {"do": ["pet"], "ordinal": wish.ordinal, "name": wish.name}
+        found = {"do": ["pet"], "ordinal": wish.ordinal, "name": wish.name, "asked": sorted(wish.asked)}
     return {name: value for name, value in found.items() if value}
 
 
