@@ -8,7 +8,7 @@ from core.services.advisor.language import language
 from core.services.advisor.quantities import AGE_UNIT, MONEY_UNIT, NOTHING_ELSE, NUMBER, in_months, number_of
 
 _GROWN_UP_MONTHS = 18 * 12
-_AGES = rf"(?P<age>{NUMBER})(?:(?:,| and| or| to|, and) {NUMBER}){{0,3}}"
+_AGES = rf"(?P<age>{NUMBER})(?:(?:,| and| or| to|, and)(?: an?)? {NUMBER}){{0,3}}"
 _NO_MORE = rf"(?! ?(?:{MONEY_UNIT})){NOTHING_ELSE}(?![.,]?[0-9])"
 _OLD = rf" ?(?P<unit>{AGE_UNIT})(?: olds?| of age|(?<=o))\b"
 _MAYBE_OLD = rf"(?: ?(?P<unit>{AGE_UNIT})\b(?: olds?| of age)?)?"
@@ -27,14 +27,15 @@ _QUALITY = (
 
 
 class _Patterns(NamedTuple):
-    """``named``: an age beside a word for whoever has it; ``unnamed``: one that can be nobody else's; ``owned``: the
-    age of an animal that is there already; ``quality``: a size or age of somebody in a word; ``baby`` and
-    ``elderly``: people whom the words alone could take for pets."""
+    """``named``: an age beside a word for whoever has it; ``unnamed``: one that can be nobody else's; ``owned`` and
+    ``owned_is``: the age of an animal that is there already; ``quality``: a size or age of somebody in a word; ``baby``
+    and ``elderly``: people whom the words alone could take for pets."""
 
     person: re.Pattern[str]
     named: tuple[re.Pattern[str], ...]
     unnamed: tuple[re.Pattern[str], ...]
     owned: re.Pattern[str]
+    owned_is: re.Pattern[str]
     quality: re.Pattern[str]
     baby: re.Pattern[str]
     elderly: re.Pattern[str]
@@ -66,8 +67,9 @@ def _patterns() -> _Patterns:
             ),
         ),
         unnamed=(
+            re.compile(rf"(?P<before>\b(?:around|near)) {_AGES} ?(?P<unit>{AGE_UNIT}) olds\b"),
             re.compile(
-                rf"(?P<before>\b(?:for|with|around|near)(?: (?:a|an|the|some|two|{_THEIR}))?|\b{_THEIR}|{_HAVE}) "
+                rf"(?P<before>\b(?:for|with)(?: (?:a|an|the|some|two|{_THEIR}))?|\baround an?|\b{_THEIR}|{_HAVE}) "
                 rf"{_AGES}{_OLD}(?!{animal_next})"
             ),
             re.compile(
@@ -76,6 +78,9 @@ def _patterns() -> _Patterns:
             ),
         ),
         owned=re.compile(rf"(?P<before>\b{_THEIR}|{_HAVE}) {NUMBER} ?(?:{AGE_UNIT}) old(?={animal_next})"),
+        owned_is=re.compile(
+            rf"(?P<before>\b{_THEIR} {animal})(?: is|'s|,) {NUMBER}\b(?: ?(?:{AGE_UNIT}) old)?"
+        ),
         quality=re.compile(rf"\b(?P<quality>{_QUALITY}) {person}"),
         baby=re.compile(
             rf"(?P<before>\b(?:{_THEIR}|with|for|around|expecting)(?: (?:a|the|{_THEIR}))?|{_HAVE})"
@@ -91,7 +96,8 @@ def without_people(text: str) -> str:
     """A normalised text without the ages that belong to others than the wanted pet; whoever has one is a “child” or
     “somebody”."""
     said = _patterns()
-    text = said.owned.sub(r"\g<before>", text)
+    for pattern in (said.owned, said.owned_is):
+        text = pattern.sub(r"\g<before>", text)
     if said.person.search(text):
         for pattern in said.named:
             text = pattern.sub(_person, text)

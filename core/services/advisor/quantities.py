@@ -58,6 +58,7 @@ _BOUND = re.compile(
 )
 #: An age without a bound: “a 2 year old dog”.
 _EXACT = re.compile(rf"\b(?P<number>{NUMBER}) ?(?P<unit>{AGE_UNIT})(?: old| of age|(?<=o))\b")
+_AGED = re.compile(rf"\baged (?P<number>{NUMBER})\b(?: ?(?P<unit>{AGE_UNIT})\b)?(?! ?(?:to|and) [0-9])")
 #: Words that say little by themselves: only what has a unit follows them.
 _WEAK = ("have", "for", "pay", "some", "spend", "afford")
 #: Bounds that do not belong to what they bound.
@@ -132,12 +133,14 @@ def quantities(text: str) -> Quantities:
         return " "
 
     def take_exact(match: re.Match[str]) -> str:
-        months = in_months(number_of(match["number"]), match["unit"])
-        in_years = re.fullmatch(_YEARS, match["unit"]) is not None
+        unit = match["unit"] or "years"
+        months = in_months(number_of(match["number"]), unit)
+        in_years = re.fullmatch(_YEARS, unit) is not None
         found["age"] = Range(months, months + 11) if in_years else _around(months)
         return " "
 
-    rest = _EXACT.sub(take_exact, _BOUND.sub(take_bound, _RANGE.sub(take_range, text)))
+    rest = _AGED.sub(take_exact, text)
+    rest = _EXACT.sub(take_exact, _BOUND.sub(take_bound, _RANGE.sub(take_range, rest)))
     return Quantities(found.get("age"), found.get("price"), " ".join(rest.split()))
 
 

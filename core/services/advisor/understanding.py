@@ -172,7 +172,8 @@ class _Reading:
         if (found := _ID.search(self._lowered)) is not None:
             return Wish(do=("pet",), pet_id=found[0], asked=self._asked(found[0]))
         if (name := self._name()) is not None:
-            return Wish(do=("pet",), name=name, asked=self._asked(name))
+            asked = self._asked(name) or (self._earlier.asked if self._says("goes_on") else ())
+            return Wish(do=("pet",), name=name, asked=asked)
         match = self._lang.say["ordinal"].search(self._text)
         if match is not None and self._earlier.do and not self._mentions.refused:
             place = next((i for i, word in enumerate(_ORDINALS, 1) if match[1] in (word, str(i))), None)
@@ -192,9 +193,8 @@ class _Reading:
                 name = match[1].removesuffix("'s")
                 if name in lang.animals or any(words.search(name) for words in lang.intents.values()):
                     continue
-                if name not in lang.known or re.search(
-                    rf"\b{re.escape(name.capitalize())}\b(?= [a-z]|\W*$)", self._written
-                ):
+                written = re.search(rf"\b{re.escape(name.capitalize())}\b(?= [a-z]|\W*$)", self._written)
+                if written or (name not in lang.known and lang.normalise(name) not in lang.animals):
                     return name
         return None
 
