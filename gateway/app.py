@@ -74,7 +74,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
         **dict.fromkeys(SocketIoDoor.paths, Mount("socketio", socketio)),
         "/mqtt": Mount("mqtt", MqttSocketDoor(node.mqtt)),
     }
-    only = WebSocketsOnly(origins=origins)
+    only = WebSocketsOnly(store, origins=origins)
     classic = ClassicDoor(store, classic_documents(store.public_url))
     router = Router(
         Mount(

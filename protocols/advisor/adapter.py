@@ -39,9 +39,9 @@ class AdvisorDoor:
         """Answer one request for one of the paths."""
         exchange = Exchange(scope, receive, send, self._cors)
         if exchange.path == MODELS:
-            await exchange.run(self._models, methods=("GET", "HEAD", "OPTIONS"), tell=tell)
+            await exchange.run(self._models, methods=("GET", "HEAD", "OPTIONS"), tell=tell, store=self._store)
         else:
-            await exchange.run(self._complete, methods=("POST", "OPTIONS"), tell=tell)
+            await exchange.run(self._complete, methods=("POST", "OPTIONS"), tell=tell, store=self._store)
 
     async def _models(self, exchange: Exchange) -> Response:
         caller = await exchange.admit(self._store)

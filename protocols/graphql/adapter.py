@@ -44,7 +44,8 @@ class GraphqlDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await Exchange(scope, receive, send, self._cors).run(self._answer, methods=_METHODS, tell=_refused)
+        exchange = Exchange(scope, receive, send, self._cors)
+        await exchange.run(self._answer, methods=_METHODS, tell=_refused, store=self._door.store)
 
     async def _answer(self, exchange: Exchange) -> Response | None:
         """Answer a request; None when that has been done already."""

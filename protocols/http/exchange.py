@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from starlette.types import Message, Receive, Scope, Send
 
 from core.kernel.caller import Caller, Credentials
-from core.kernel.errors import Internal, PayloadTooLarge, StoreError
+from core.kernel.errors import Internal, PayloadTooLarge, RateLimited, StoreError
 from core.store.store import Store
 from protocols.http.connection import REFUSAL, RESOURCE_METADATA
 from protocols.http.content import check_coding
@@ -73,11 +73,13 @@ class Exchange:
         *,
         methods: tuple[str, ...] = (),
         tell: "Callable[[Exchange, StoreError | HttpError], Response] | None" = None,
+        store: Store | None = None,
     ) -> None:
         """Respond with what ``answer`` gives, or with what went wrong in it; None when it has responded itself.
 
         ``methods``: those that the path takes; OPTIONS is answered here, and others are refused. Without them that is
-        left to ``answer``. ``tell`` makes the response to an error, without it a problem document.
+        left to ``answer``. ``tell`` makes the response to an error, without it a problem document. ``store``: whose
+        budgets pay for requests that are refused before anybody was admitted; without it those cost nothing.
         """
         tell = tell or problem_for
         try:
@@ -87,12 +89,13 @@ class Exchange:
                 response = options_response(methods)
             elif self.method in methods:
                 response = await answer(self)
-            else:  # Not for the door to tell: the request is none of its protocol.
-                response = problem_for(self, method_not_allowed(", ".join(methods).encode()))
+            else:
+                tell = problem_for  # Not for the door to tell: the request is none of its protocol.
+                raise method_not_allowed(", ".join(methods).encode())
         except ClientGone:
             return
         except (StoreError, HttpError) as error:
-            response = tell(self, error)
+            response = tell(self, await self._counted(error, store))
         except Exception:  # The boundary of every door: an error of the server's own is told as one.
             log.exception("a request failed", extra={"request_id": self.request_id})
             response = tell(self, Internal())
@@ -132,6 +135,17 @@ class Exchange:
             self.credentials_refused = credentials.token is not None or credentials.api_key is not None
             raise refusal
         return caller
+
+    async def _counted(self, error: StoreError | HttpError, store: Store | None) -> StoreError | HttpError:
+        """The error of a refused request, which counts as any other does; another where they have come too often."""
+        if store is not None and self._store is None:
+            try:
+                await self.admit(store)
+            except RateLimited as over:
+                return over
+            except StoreError:  # Whoever they are, what was wrong first is told.
+                return error
+        return error
 
     async def chunks(self, limit: int) -> AsyncGenerator[bytes, None]:
         """The body in the parts in which it comes, of at most ``limit`` bytes in all.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from starlette.types import Message, Receive, Scope, Send
 
 from core.kernel.errors import StoreError
+from core.store.store import Store
 from protocols.http.connection import REFUSAL
 from protocols.http.cors import METHODS, NO_PAGES, Cors
 from protocols.http.exchange import Exchange, options_response, problem_for
@@ -46,12 +47,14 @@ async def refuse_socket(
 class WebSocketsOnly:
     """What plain requests find where there are only WebSockets. ``origins``: whose web pages may read it."""
 
-    def __init__(self, *, origins: Sequence[str] = ()) -> None:
+    def __init__(self, store: Store, *, origins: Sequence[str] = ()) -> None:
+        self._store = store
         self._cors = Cors(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (RFC 9110, section 15.5.22)."""
-        await Exchange(scope, receive, send, self._cors).run(self._answer, methods=("GET", "HEAD", "OPTIONS"))
+        exchange = Exchange(scope, receive, send, self._cors)
+        await exchange.run(self._answer, methods=("GET", "HEAD", "OPTIONS"), store=self._store)
 
     async def _answer(self, _: Exchange) -> Response:
         upgrade = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]

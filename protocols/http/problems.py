@@ -33,8 +33,9 @@ PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
 }
 
 
+KEY_HEADER = "Idempotency-Key"
 #: What is a header field here, by the store's name of it.
-_HEADERS = {KEY_NAME: "Idempotency-Key"}
+_HEADERS = {KEY_NAME: KEY_HEADER}
 
 
 class ProblemType(NamedTuple):

@@ -11,25 +11,31 @@ from pydantic_core import from_json
 from starlette.types import Message, Receive, Scope, Send
 
 from core.kernel.errors import (
+    BadRequest,
     Forbidden,
     PayloadTooLarge,
     RateLimited,
+    UnsupportedMediaType,
     ValidationFailed,
     Violation,
     ViolationCode,
 )
 from core.live.sessions import Sessions
 from protocols.http.connection import RESOURCE_METADATA
+from protocols.http.content import check_charset, media_type_of
 from protocols.http.cors import Cors
 from protocols.http.exchange import Exchange
+from protocols.http.headers import accepts
 from protocols.http.json_text import MAX_PARTS, has_more_parts
+from protocols.http.problems import KEY_HEADER, NOT_ACCEPTABLE, HttpError
 from protocols.mcp.bindings import TOOLS
-from protocols.mcp.errors import LOGIN_PATH, PATH, NotJson, tell, tell_tool
+from protocols.mcp.errors import JSON, LOGIN_PATH, PATH, NoRequest, NotJson, tell, tell_tool
 from protocols.mcp.server import build_server
 from protocols.mcp.visits import Visit, keep_visit
 
 #: A GET would open a stream on which nothing ever comes, and a DELETE would end a session: there are none.
 _METHODS = ("POST", "OPTIONS")
+_STREAM = b"text/event-stream"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOOL_NAMES = frozenset(tool.name for tool in TOOLS)
 
@@ -78,7 +84,8 @@ class McpDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await Exchange(scope, receive, send, self._cors).run(self._serve, methods=_METHODS, tell=tell)
+        exchange = Exchange(scope, receive, send, self._cors)
+        await exchange.run(self._serve, methods=_METHODS, tell=tell, store=self._store)
 
     async def _serve(self, exchange: Exchange) -> Any:
         if (metadata := exchange.state.get(RESOURCE_METADATA)) is not None:
@@ -90,11 +97,16 @@ class McpDoor:
             return await self._refuse(exchange, error)
         if exchange.path == LOGIN_PATH:
             caller.require_known()
+        _check_media_types(exchange.headers)
         # The SDK takes a millisecond or more for any request, in some turns of the loop: they begin one in each.
         body = await exchange.body(self._store.limits.body_bytes, short_bytes=0)
         exchange.state["route"] = self._route(_read(body))
         assert exchange.credentials is not None
-        keep_visit(exchange.scope, Visit(caller, exchange.credentials, exchange.request_id))
+        key = exchange.headers.get(KEY_HEADER.lower().encode())
+        visit = Visit(
+            caller, exchange.credentials, exchange.request_id, None if key is None else key.decode("latin-1")
+        )
+        keep_visit(exchange.scope, visit)
         await self._manager.handle_request(exchange.scope, _replay(body, exchange), _with_headers(exchange))
         return None
 
@@ -116,27 +128,43 @@ class McpDoor:
         """Answer somebody who has called too often: a tool says so itself, for its assistant to see."""
         try:
             message = _read(await exchange.body(self._store.limits.frame_bytes))
-        except (NotJson, PayloadTooLarge, ValidationFailed):
+        except (BadRequest, PayloadTooLarge, ValidationFailed):
             raise error from None
         message_id = message.get("id")
-        if message.get("method") != "tools/call" or not isinstance(message_id, str | int):
+        if message["method"] != "tools/call" or message_id is None:
             raise error
         return tell_tool(exchange, error, message_id)
 
     def _route(self, message: Mapping[str, Any]) -> str:
         """What metrics and logs call the request."""
-        method, params = message.get("method"), message.get("params")
-        if not isinstance(method, str) or self._server.get_request_handler(method) is None:
+        method, params = message["method"], message.get("params")
+        if self._server.get_request_handler(method) is None:
             return PATH
         name = params.get("name") if method == "tools/call" and isinstance(params, dict) else None
         return f"{PATH} {method} {name}" if name in _TOOL_NAMES else f"{PATH} {method}"
 
 
+def _check_media_types(headers: Mapping[bytes, bytes]) -> None:
+    """Pass who sends JSON, and reads JSON and streams (MCP, "Streamable HTTP").
+
+    Raises:
+        UnsupportedMediaType: they send something else.
+        HttpError: they do not read both.
+    """
+    if media_type_of(headers) != JSON:
+        raise UnsupportedMediaType(f"The body must be {JSON.decode()}.")
+    check_charset(headers)
+    accept = headers.get(b"accept", b"")
+    if not (accepts(accept, JSON) and accepts(accept, _STREAM)):
+        raise HttpError(NOT_ACCEPTABLE, f"Answers are {JSON.decode()} or {_STREAM.decode()}: accept both.")
+
+
 def _read(body: bytes) -> Mapping[str, Any]:
-    """The message; one that is no object, which the protocol refuses, counts as an empty one.
+    """The message: a request or a notification (JSON-RPC 2.0, section 4; MCP, "Messages").
 
     Raises:
         NotJson: it is not JSON.
+        NoRequest: it is neither.
         ValidationFailed: it has very many members and items.
     """
     if has_more_parts(body, MAX_PARTS):
@@ -146,7 +174,18 @@ def _read(body: bytes) -> Mapping[str, Any]:
         message = from_json(body, allow_inf_nan=False, cache_strings="none")
     except ValueError as error:
         raise NotJson(f"The body is not JSON: {error}.") from None
-    return message if isinstance(message, dict) else {}
+    if not isinstance(message, dict):
+        raise NoRequest("The body must be one request or notification of JSON-RPC: an object.")
+    message_id = message.get("id", "")
+    if isinstance(message_id, bool) or not isinstance(message_id, str | int):
+        raise NoRequest("id must be a string or an integer; a notification has none.")
+    if message.get("jsonrpc") != "2.0":
+        raise NoRequest('jsonrpc must be "2.0".')
+    if not isinstance(message.get("method"), str):
+        raise NoRequest("method must be a string.")
+    if not isinstance(message.get("params", {}), dict):
+        raise NoRequest("params must be an object.")
+    return message
 
 
 def _replay(body: bytes, exchange: Exchange) -> Receive:

@@ -10,7 +10,7 @@ from starlette.types import Scope
 from core.kernel.errors import BadRequest, ErrorCode, RateLimited, StoreError, Unauthorized
 from protocols.http.connection import RESOURCE_METADATA
 from protocols.http.exchange import Exchange, problem_for
-from protocols.http.problems import HttpError, problem_response
+from protocols.http.problems import KEY_HEADER, HttpError, problem_response
 from protocols.http.response import Response
 
 PATH = "/mcp"
@@ -41,15 +41,29 @@ CODES: dict[ErrorCode, int] = {
 }
 
 
+#: What makes a second attempt harmless, beside the header field of REST.
+META_KEY = f"{META}idempotencyKey"
+
+
 class NotJson(BadRequest):
     """The body is not JSON."""
 
 
-def problem_of(error: StoreError | HttpError, path: str) -> dict[str, Any]:
-    """The error as a problem (RFC 9457), with what HTTP tells in header fields; ``path`` is the request's."""
+class NoRequest(BadRequest):
+    """The body is JSON, and no request or notification of JSON-RPC."""
+
+
+def problem_of(error: StoreError | HttpError, path: str, *, key_in_header: bool = True) -> dict[str, Any]:
+    """The error as a problem (RFC 9457), with what HTTP tells in header fields; ``path`` is the request's.
+
+    ``key_in_header``: whether it was there that the client had the key of a second attempt.
+    """
     problem: dict[str, Any] = orjson.loads(problem_response(error, path).body)
     if isinstance(error, StoreError) and error.retry_after is not None:
         problem["retryAfter"] = max(1, error.retry_after)
+    for violation in problem.get("errors", ()):
+        if violation["field"] == KEY_HEADER and not key_in_header:
+            violation["field"] = f'_meta["{META_KEY}"]'
     return problem
 
 
@@ -61,13 +75,13 @@ def protocol_error(error: StoreError, version: str, path: str) -> MCPError:
     return MCPError(code, error.detail, problem_of(error, path))
 
 
-def tool_error(error: StoreError, scope: Scope) -> dict[str, Any]:
+def tool_error(error: StoreError, scope: Scope, *, key_in_header: bool = True) -> dict[str, Any]:
     """The result of a tool that could not do what it was asked: the assistant is to see why.
 
     Where logging in may help it names the address that tells who issues tokens (RFC 9728), in the member that clients
-    look for.
+    look for. ``key_in_header`` is that of `problem_of`.
     """
-    problem = problem_of(error, scope["path"])
+    problem = problem_of(error, scope["path"], key_in_header=key_in_header)
     resource_metadata = scope["state"].get(RESOURCE_METADATA)
     result: dict[str, Any] = {
         "resultType": "complete",
@@ -86,6 +100,8 @@ def tell(exchange: Exchange, error: StoreError | HttpError) -> Response:
     code = CODES[error.code] if isinstance(error, StoreError) else INVALID_REQUEST
     if isinstance(error, NotJson):
         code = PARSE_ERROR
+    elif isinstance(error, NoRequest):
+        code = INVALID_REQUEST
     told = {"code": code, "message": error.detail, "data": problem_of(error, exchange.path)}
     body = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": told})
     return response._replace(body=body, media_type=JSON)

@@ -17,9 +17,11 @@ from mcp.types import Tool as ListedTool
 
 from core.kernel.errors import StoreError, ValidationFailed, Violation, ViolationCode
 from core.kernel.model import Resource, encode
+from core.store.idempotency import KEY_NAME
 from core.store.store import Call, Outcome, Store
+from protocols.http.problems import KEY_HEADER
 from protocols.mcp.bindings import TOOLS, Tool
-from protocols.mcp.errors import META, tool_error
+from protocols.mcp.errors import META, META_KEY, tool_error
 from protocols.mcp.schemas import ToolSchemas
 from protocols.mcp.visits import RequestContext, answering, scope_of, visit_of
 
@@ -50,14 +52,14 @@ class Tools:
             raise MCPError(INVALID_PARAMS, f"There is no tool '{params.name[:64]}'.")
         visit = visit_of(ctx)
         meta: Mapping[str, Any] = ctx.meta or {}
-        key = meta.get(f"{META}idempotencyKey")
         try:
+            key = _key_of(visit.key, meta.get(META_KEY))
             given, body = _sorted_out(tool, params.arguments or {})
-            call = Call(tool.operation, given, body, visit.request_id, None if key is None else str(key))
+            call = Call(tool.operation, given, body, visit.request_id, key)
             work = self._store.execute(visit.caller, call)
             outcome = await (_telling_progress(ctx, work) if tool.lasting else work)
         except StoreError as error:
-            return tool_error(error, scope_of(ctx))
+            return tool_error(error, scope_of(ctx), key_in_header=META_KEY not in meta)
         return _result(outcome)
 
 
@@ -80,6 +82,22 @@ def _listed(tool: Tool, schemas: ToolSchemas) -> ListedTool:
         output_schema=schemas.answer(tool.operation),
         annotations=ToolAnnotations.model_validate({"title": tool.title, **tool.annotations}),
     )
+
+
+def _key_of(in_header: str | None, in_meta: object) -> str | None:
+    """The key that makes a second attempt harmless, which may be at either place.
+
+    Raises:
+        ValidationFailed: it is no text, or another at either.
+    """
+    if in_meta is None:
+        return in_header
+    if not isinstance(in_meta, str):
+        raise ValidationFailed((Violation(KEY_NAME, "must be a string", ViolationCode.INVALID_TYPE),))
+    if in_header not in (None, in_meta):
+        message = f"is another than that of the header field {KEY_HEADER}"
+        raise ValidationFailed((Violation(KEY_NAME, message, ViolationCode.INVALID_FORMAT),))
+    return in_meta
 
 
 def _sorted_out(tool: Tool, arguments: Mapping[str, Any]) -> tuple[dict[str, object], object]:

@@ -26,11 +26,13 @@ _KEY = "petstore.mcp_visit"
 
 
 class Visit(NamedTuple):
-    """One request: who calls, with what, and the id of the request."""
+    """One request: who calls, with what, the id of the request, and the key that makes a second attempt harmless, where
+    a header field has it."""
 
     caller: Caller
     credentials: Credentials
     request_id: str
+    key: str | None
 
 
 def keep_visit(scope: Scope, visit: Visit) -> None:

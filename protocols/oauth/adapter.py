@@ -65,7 +65,7 @@ class OauthDoor:
         """Answer one request for one of the paths."""
         place = self._places[scope["path"]]
         exchange = Exchange(scope, receive, send, place.cors)
-        await exchange.run(place.answer, methods=place.methods, tell=place.tell)
+        await exchange.run(place.answer, methods=place.methods, tell=place.tell, store=self._store)
 
     async def _metadata(self, exchange: Exchange) -> Response:
         await exchange.admit(self._store, cost=0)

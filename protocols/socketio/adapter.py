@@ -62,7 +62,8 @@ class SocketIoDoor:
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
-            await Exchange(scope, receive, send, self._cors).run(self._http, methods=_METHODS)
+            exchange = Exchange(scope, receive, send, self._cors)
+            await exchange.run(self._http, methods=_METHODS, store=self._store)
 
     def statistics(self) -> Statistics:
         """Who is here now."""

@@ -54,7 +54,8 @@ class SseDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it goes or the store ends it."""
-        await Exchange(scope, receive, send, self._cors).run(self._serve, methods=_METHODS)
+        exchange = Exchange(scope, receive, send, self._cors)
+        await exchange.run(self._serve, methods=_METHODS, store=self.sessions.store)
 
     async def _serve(self, exchange: Exchange) -> None:
         if not accepts(exchange.headers.get(b"accept", b"*/*"), b"text/event-stream"):

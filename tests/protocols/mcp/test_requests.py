@@ -40,12 +40,25 @@ async def test_what_is_not_json_is_refused(node: Live, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"7", b"null", b"{}", b'{"jsonrpc": "1.0", "id": 1, "method": "ping"}']
+    "body",
+    [
+        b"[]",
+        b"7",
+        b"null",
+        b"{}",
+        b'{"jsonrpc": "1.0", "id": 1, "method": "ping"}',
+        b'{"jsonrpc": "2.0", "id": 1}',
+        b'{"jsonrpc": "2.0", "id": 1, "method": 7}',
+        b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}',
+        b'[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]',
+    ],
 )
 async def test_what_is_no_request_is_refused(node: Live, body: bytes) -> None:
-    answer = await post(node, body, **{"mcp-protocol-version": "2026-07-28"})
-    error_of(answer, 400, -32600)
-    assert (await post(node, body, **HEADERS)).status_code == 400
+    for version in ("2026-07-28", OLD):
+        answer = await post(node, body, **{"mcp-protocol-version": version})
+        assert error_of(answer, 400, -32600)["data"]["status"] == 400
+        assert answer.json()["id"] is None
+        assert "pydantic" not in answer.text
 
 
 async def test_an_unknown_method_is_not_found(node: Live) -> None:
@@ -143,7 +156,7 @@ async def test_any_host_is_served(node: Live) -> None:
 
 async def test_media_types_are_negotiated(node: Live) -> None:
     assert (await post(node, message("tools/list"), accept="text/html")).status_code == 406
-    assert (await post(node, message("tools/list"), **{"content-type": "text/plain"})).status_code == 400
+    assert (await post(node, message("tools/list"), **{"content-type": "text/plain"})).status_code == 415
 
 
 async def test_a_draining_node_says_so(node: Live) -> None:
@@ -159,3 +172,41 @@ async def test_a_notification_is_accepted(node: Live) -> None:
     note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     assert (await post(node, note, **HEADERS)).status_code == 202
     assert (await post(node, note)).status_code == 202
+
+
+@pytest.mark.parametrize("version", ["2026-07-28", OLD])
+@pytest.mark.parametrize("message_id", ["1.5", "null", "1e400", "true", "[]", "{}", "1.0", "NaN"])
+async def test_an_id_of_no_use_is_told_and_nobody_waits(node: Live, message_id: str, version: str) -> None:
+    body = f'{{"jsonrpc": "2.0", "id": {message_id}, "method": "tools/list", "params": {{}}}}'
+    answer = await post(node, body.encode(), **{"mcp-protocol-version": version})
+    error = error_of(answer, 400, -32700 if message_id == "NaN" else -32600)
+    assert answer.json()["id"] is None
+    assert (error["data"]["status"], "pydantic" in answer.text) == (400, False)
+
+
+@pytest.mark.parametrize("kind", [None, "", "text/plain", "text/json", "application/json; charset=utf-16"])
+async def test_other_media_types_are_415(node: Live, kind: str | None) -> None:
+    for version in ("2026-07-28", OLD):
+        headers = {"accept": "*/*", "mcp-protocol-version": version}
+        if kind is not None:
+            headers["content-type"] = kind
+        answer = await node.get("/mcp", "POST", content=b"{}", headers=headers)
+        assert error_of(answer, 415, -32600)["data"]["title"] == "Unsupported Media Type"
+
+
+async def test_refused_requests_count_too(tmp_path: Path) -> None:
+    """Whatever they are refused for: the method, the origin, the media type, the message, what is not there."""
+    async with live(tmp_path, requests_per_minute=6, origins=("https://page.example",)) as node:
+        answers = [
+            await node.get("/mcp"),
+            await node.get("/mcp", "DELETE"),
+            await post(node, message("tools/list"), origin="https://evil.example"),
+            await post(node, message("tools/list"), **{"content-type": "text/plain"}),
+            await post(node, b"[]"),
+            await post(node, message("pets/fly")),
+        ]
+        assert [answer.status_code for answer in answers] == [405, 405, 403, 415, 400, 404]
+        assert [int(answer.headers["ratelimit-remaining"]) for answer in answers] == [5, 4, 3, 2, 1, 0]
+        over = await node.get("/mcp")
+        assert (over.status_code, over.headers["content-type"]) == (429, "application/problem+json")
+        assert (await node.get("/mcp", "OPTIONS")).status_code == 204

@@ -166,6 +166,32 @@ async def test_a_key_makes_a_second_attempt_harmless(node: Live) -> None:
     assert (second.meta or {})["petstoreapi.com/idempotentReplayed"] is True
 
 
+async def test_a_key_may_be_a_header_field(node: Live) -> None:
+    pet_id, token = await add_pet(node), node.token(node.member())
+    async with connected(node.port, token=token, **{"idempotency-key": "once"}) as client:
+        meta: Any = {"petstoreapi.com/idempotencyKey": "once"}
+        first = await client.call_tool("place_order", {"petId": pet_id})
+        second = await client.call_tool("place_order", {"petId": pet_id}, meta=meta)
+        assert first.structured_content == second.structured_content
+        assert (second.meta or {})["petstoreapi.com/idempotentReplayed"] is True
+        other = problem_of(await client.call_tool("place_order", {"petId": await add_pet(node)}))
+        assert [error["field"] for error in other["errors"]] == ["Idempotency-Key"]
+        meta = {"petstoreapi.com/idempotencyKey": "twice"}
+        both = problem_of(await client.call_tool("place_order", {"petId": pet_id}, meta=meta))
+        assert both["status"] == 422
+
+
+@pytest.mark.parametrize("key", [5, 1.5, True, {"a": 1}, ["once"], "", "x" * 256, "\n"])
+async def test_a_key_of_no_use_is_refused(node: Live, key: Any) -> None:
+    pet_id = await add_pet(node)
+    async with connected(node.port, token=node.token(node.member())) as client:
+        meta: Any = {"petstoreapi.com/idempotencyKey": key}
+        problem = problem_of(await client.call_tool("place_order", {"petId": pet_id}, meta=meta))
+        fields = [error["field"] for error in problem["errors"]]
+        assert (problem["status"], fields) == (422, ['_meta["petstoreapi.com/idempotencyKey"]'])
+        assert not (await client.call_tool("place_order", {"petId": pet_id})).is_error, "nothing had happened"
+
+
 async def test_a_tenant_is_named_by_the_header_or_the_token(node: Live) -> None:
     tenant = new_tenant()
     pet_id = await add_pet(node, tenant)
