@@ -30,7 +30,8 @@ PERSONAL_TOPICS = frozenset(
     re.sub(r"\{\w+\}", "+", topic) for kind in EVENTS.values() if kind.personal for topic in kind.topics
 )
 _PUBLIC_GRANTS = tuple(f"{root}/#" for root in PUBLIC_ROOTS)
-_STAFF_GRANTS = {
+#: What each scope shows STAFF, and programs of theirs, of the events that are not for everybody.
+STAFF_GRANTS = {
     Scope.READ_ORDERS: ("orders/#", "payments/#"),
     Scope.CHAT_AGENT: ("chats/#",),
     Scope.WRITE_WEBHOOKS: ("webhooks/#",),
@@ -92,7 +93,7 @@ def viewer_of(caller: Caller) -> Viewer:
         if caller.scopes >= _STAFF_VIEW and not caller.is_program:
             return Viewer("staff")
         grants = (
-            topic for scope, topics in _STAFF_GRANTS.items() if scope in caller.scopes for topic in topics
+            topic for scope, topics in STAFF_GRANTS.items() if scope in caller.scopes for topic in topics
         )
         return Viewer("device", grants=frozenset(grants))
     held = caller.scopes & _OWN_ROOTS.keys()

@@ -1,8 +1,11 @@
 """Who made something that outlives their login, and what they may see today."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
+from itertools import combinations
 
-from core.auth.authorization import viewer_of
+from core.auth.authorization import STAFF_GRANTS, viewer_of
 from core.hub import Viewer
 from core.kernel.caller import SCOPES_OF, Caller, Role, Scope
 from core.kernel.ids import TenantId
@@ -22,6 +25,28 @@ def maker_of(caller: Caller) -> WebhookMaker:
         grant_id=caller.grant_id,
         scopes=tuple(sorted(caller.scopes)),
     )
+
+
+#: The reach of a member of the staff who sees everything.
+_EVERYTHING = "*"
+
+
+def reach_of(caller: Caller) -> str:
+    """What a member of the staff, or a program of theirs, may see of events: a text that can be compared."""
+    viewer = viewer_of(caller)
+    return _EVERYTHING if viewer.kind == "staff" else " ".join(sorted(viewer.grants))
+
+
+def reaches_within(caller: Caller) -> tuple[str, ...] | None:
+    """Each reach that is the caller's or less than it; None when that is every one."""
+    if reach_of(caller) == _EVERYTHING:
+        return None
+    granting = sorted(caller.scopes & STAFF_GRANTS.keys())
+    subsets: Iterable[tuple[Scope, ...]] = (
+        chosen for count in range(len(granting) + 1) for chosen in combinations(granting, count)
+    )
+    # As a program: nobody else with fewer scopes sees more.
+    return tuple(reach_of(replace(caller, client_id="any", scopes=frozenset(chosen))) for chosen in subsets)
 
 
 async def viewer_of_maker(

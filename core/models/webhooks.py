@@ -31,6 +31,8 @@ class DisabledReason(Choice):
     """It answered 410 Gone."""
     BEHIND = "BEHIND"
     """More events waited for it than the store keeps."""
+    UNAUTHORIZED = "UNAUTHORIZED"
+    """Whoever answers for it may have no webhooks any more."""
 
 
 class Webhook(Resource):
@@ -58,7 +60,7 @@ class NewWebhook(Webhook):
 
 
 class WebhookMaker(Model):
-    """Who answers for a webhook: what it gets is what they may see at the time. See core.auth.makers."""
+    """Who made a webhook and answers for it: what it gets is what they may see at the time. See core.auth.makers."""
 
     key: str
     user_id: str | None = None
@@ -72,12 +74,14 @@ class WebhookState(Model):
 
     Events behind the sequence ``since`` of the log are sent. ``previous_secret`` signs too, until ``previous_until``.
     ``due_at`` is when the next attempt of a delivery is due; ``pending`` deliveries have not ended. ``failing_since``:
-    when the first attempt after the last success failed.
+    when the first attempt after the last success failed. ``reach`` is what its maker could see when they made it
+    (core.auth.makers.reach_of; ``callback`` for one): it is shown only to those who see as much.
     """
 
     id: str
     tenant_id: str
     maker: WebhookMaker
+    reach: str
     secret: str = Field(repr=False)
     previous_secret: str | None = Field(default=None, repr=False)
     previous_until: Timestamp | None = None
@@ -229,7 +233,7 @@ WEBHOOK_DISABLED = EventKind(
     "webhook.disabled",
     ("webhooks/{webhook_id}/disabled",),
     WebhookDisabledEvent,
-    "The store switched a webhook off, since it failed for days, is gone or is too far behind.",
+    "The store switched a webhook off, since it failed for days, is gone, is too far behind, or nobody answers for it.",
 )
 
 

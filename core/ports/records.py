@@ -53,6 +53,14 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class NoneOf:
+    """The field, which no record lacks, is none of the values."""
+
+    field: str
+    values: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Between:
     """The field lies between two bounds, both included; None leaves a side open."""
 
@@ -76,7 +84,7 @@ class AnyOf:
     conditions: "tuple[Condition, ...]"
 
 
-Condition = Equal | OneOf | Between | Contains | AnyOf
+Condition = Equal | OneOf | NoneOf | Between | Contains | AnyOf
 
 
 @dataclass(frozen=True, slots=True)

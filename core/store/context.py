@@ -68,6 +68,11 @@ class Context:
         return self.store.clock()
 
     @property
+    def writes(self) -> bool:
+        """Whether the operation may change something, so that what it reads is locked."""
+        return self._writes
+
+    @property
     def tenant(self) -> TenantId:
         """The tenant that everything happens in."""
         return self.caller.tenant

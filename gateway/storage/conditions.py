@@ -14,6 +14,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
     or_,
     true,
     tuple_,
@@ -26,7 +27,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import Integer
 
-from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Query
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, NoneOf, OneOf, Query
 from gateway.storage.mapping import fold
 
 T = TypeVar("T")
@@ -147,12 +148,13 @@ def _expression(table: Table, condition: Condition) -> ColumnElement[bool]:
             return _value(table, field, "").is_(None)
         case Equal(field, value):
             return _value(table, field, value) == value if storable(value) else false()
-        case OneOf(field, values):
-            return or_(
+        case OneOf(field, values) | NoneOf(field, values):
+            listed = or_(
                 false(),
                 *(_expression(table, Equal(field, None)) for value in values if value is None),
                 _among(table, field, values),
             )
+            return listed if isinstance(condition, OneOf) else not_(listed)
         case Between(field, low, high):
             bounds: list[ColumnElement[bool]] = [true()]
             if low is not None:

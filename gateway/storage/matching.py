@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar, assert_never
 
-from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Query, Record
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, NoneOf, OneOf, Query, Record
 from gateway.storage.mapping import fold
 
 R = TypeVar("R", bound=Record)
@@ -48,6 +48,8 @@ def _holds(record: Record, condition: Condition) -> bool:
             return bool(member(record, field) == value)
         case OneOf(field, values):
             return member(record, field) in values
+        case NoneOf(field, values):
+            return member(record, field) not in values
         case Between(field, low, high):
             value = member(record, field)
             return value is not None and (low is None or value >= low) and (high is None or value <= high)

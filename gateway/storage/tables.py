@@ -419,6 +419,7 @@ webhooks = _record(
 webhook_states = _record(
     "webhook_states",
     _nested("maker"),
+    _text("reach"),
     _text("secret"),
     _text("previous_secret", null=True),
     _time("previous_until", null=True),
@@ -427,6 +428,7 @@ webhook_states = _record(
     _time("due_at", null=True),
     _time("failing_since", null=True),
     # What is due is found in all tenants, past any number of those that fail, and these past the others.
+    Index(None, "tenant_id", "reach", "id"),
     Index(
         "ix_webhook_states_due",
         "due_at",

@@ -20,6 +20,21 @@ _FIRST_FREE_PORT, _LAST_PORT = 1024, 65535
 _MAX_LOOKUPS = 16
 #: Addresses that stand for one of IPv4: compatible (RFC 4291), NAT64 (RFC 6052, RFC 8215).
 _EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+#: All that is assigned to hosts of the Internet (https://www.iana.org/assignments/ipv6-unicast-address-assignments).
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+#: What the ipaddress module takes for global and is not: addresses for protocols, 6to4's relays (RFC 7526), AS112
+#: (RFC 7534, RFC 7535), AMT (RFC 7450), documentation (RFC 9637). Not all networks are in every version of Python.
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("192.0.0.0/24", "192.88.99.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24"),
+            *("2001::/23", "2620:4f:8000::/48", "3fff::/20"),
+        ),
+    )
+)
+#: The interface of an address of ISATAP, which ends with one of IPv4 (RFC 5214, section 6.1).
+_ISATAP = (0x00005EFE, 0x02005EFE)
 
 
 class SystemResolver:
@@ -49,9 +64,10 @@ def parse_target(text: str) -> httpx.URL:
     """
     try:
         url = httpx.URL(text.strip()).copy_with(fragment=None)
+        host = url.host  # Raises where a label that begins with xn-- stands for nothing.
     except (httpx.InvalidURL, ValueError):
         raise TargetRefused("must be a URL") from None
-    if url.scheme not in _DEFAULT_PORTS or not url.host:
+    if url.scheme not in _DEFAULT_PORTS or not host:
         raise TargetRefused("must be a URL that begins with https:// or http://")
     if url.userinfo:
         raise TargetRefused("must not hold a user name or password")
@@ -79,7 +95,11 @@ def is_public(text: str) -> bool:
         or address.sixtofour is not None
         or address.teredo is not None
         or any(address in network for network in _EMBEDDING)
+        or int(address) >> 32 & 0xFFFFFFFF in _ISATAP
+        or address not in _GLOBAL_UNICAST
     ):
+        return False
+    if any(address in network for network in _SPECIAL):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 

@@ -2,6 +2,7 @@
 
 * ``signing``: secrets and signatures
 * ``records``: what is kept, and how deliveries move on
+* ``access``: which webhooks a caller has to do with
 * ``management``: webhooks, made and changed
 * ``deliveries``: what was delivered, test events, and deliveries sent again
 * ``callbacks``: single requests about the payment of an order

@@ -12,7 +12,6 @@ from core.models.webhooks import (
     DeliveryRecord,
     DeliveryStatus,
     OneDelivery,
-    Webhook,
     WebhookDelivery,
     WebhookState,
     WebhookStatus,
@@ -20,25 +19,23 @@ from core.models.webhooks import (
 )
 from core.ports.records import Equal
 from core.services.paging import page_of
+from core.services.webhooks.access import webhook_for
 from core.services.webhooks.records import delivery_of, with_due
 from core.store.context import Context
 from core.store.operation import AnyOperation, Operation
 
 
 async def _list(ctx: Context, params: DeliveriesOf, _: None) -> Page[WebhookDelivery]:
-    await ctx.get(Webhook, params.id)
+    await webhook_for(ctx, params.id)
     page = await page_of(ctx, DeliveryRecord, (Equal("webhook_id", params.id),), params, "-id")
     return page.of(WebhookDelivery.of)
 
 
 async def _enabled(ctx: Context, webhook_id: str) -> WebhookState:
     """The locked state of a webhook that is enabled."""
-    webhook = await ctx.get(Webhook, webhook_id)
+    webhook, state = await webhook_for(ctx, webhook_id)
     if webhook.status is not WebhookStatus.ENABLED:
         raise Conflict("The webhook is disabled.")
-    state = await (await ctx.tx()).get(WebhookState, webhook_id, lock=True)
-    if state is None:
-        raise NotFound(f"There is no webhook '{webhook_id}'.")
     return state
 
 
@@ -61,7 +58,7 @@ async def _test(ctx: Context, params: ById, _: None) -> WebhookDelivery:
     tx = await ctx.tx()
     await tx.insert(record)
     state = state.model_copy(update={"pending": state.pending + 1})
-    await tx.update(await with_due(tx, state, enabled=True))
+    await tx.update(await with_due(tx, state, ctx.now, enabled=True))
     return WebhookDelivery.of(record)
 
 
@@ -84,7 +81,7 @@ async def _redeliver(ctx: Context, params: OneDelivery, _: None) -> WebhookDeliv
     )
     await tx.update(again)
     state = state.model_copy(update={"pending": state.pending + 1})
-    await tx.update(await with_due(tx, state, enabled=True))
+    await tx.update(await with_due(tx, state, ctx.now, enabled=True))
     return WebhookDelivery.of(again)
 
 

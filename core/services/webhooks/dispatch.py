@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,8 +13,8 @@ from core.kernel.errors import StorageDown, Unavailable
 from core.kernel.ids import TenantId
 from core.models.callbacks import OrderCallback
 from core.models.webhooks import DeliveryAttempt, DeliveryRecord, DeliveryStatus, Webhook, WebhookState
-from core.ports.records import Between, Equal, Query, TransientFailure
-from core.services.webhooks.records import Tried, event_of, settle
+from core.ports.records import Between, Equal, NoneOf, Query, TransientFailure
+from core.services.webhooks.records import Tried, disable_unauthorized, event_of, settle
 from core.services.webhooks.signing import signed_headers
 from core.store.context import Context
 from core.store.parts import StoreParts
@@ -21,8 +22,8 @@ from core.store.transactions import commit
 
 log = logging.getLogger(__name__)
 
-#: Webhooks that are served at a time, and those among them that failed the last time.
-_MAX_WEBHOOKS, _MAX_FAILING = 64, 32
+#: Places: webhooks that are served at a time, of those that failed the last time and of the others.
+PLACES = {False: 32, True: 32}
 #: Attempts at a time of one webhook, and of one that failed the last time.
 _ATTEMPTS, _ATTEMPTS_FAILING = 8, 2
 #: Transactions at a time, so that neither clients nor the lease wait behind those of all webhooks that are served.
@@ -37,15 +38,26 @@ class DispatchCounters:
     failed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A webhook that has a place."""
+
+    tenant: str
+    failing: bool
+
+
 class Dispatch:
-    """Attempts what is due. One that is dead takes its time from no other: those that fail share half of the places."""
+    """Attempts what is due. One that is dead takes its time from no other: those that fail have places of their own.
+
+    Of either kind of place no tenant takes more than it leaves free, so that there is one for the next tenant.
+    """
 
     def __init__(self, store: StoreParts, *, poll: float = 1.0) -> None:
         self.counters = DispatchCounters()
         self._store = store
         self._poll = poll
         self._woken = asyncio.Event()
-        self._serving: dict[str, bool] = {}
+        self._serving: dict[str, Served] = {}
         self._turn = asyncio.Semaphore(_TRANSACTIONS)
 
     def wake(self) -> None:
@@ -74,24 +86,39 @@ class Dispatch:
     async def _begin(self, tasks: Tasks) -> None:
         """Serve the webhooks that have waited longest, as far as there is room."""
         now = self._store.clock()
-        for failing, places in ((False, _MAX_WEBHOOKS - _MAX_FAILING), (True, _MAX_FAILING)):
-            free = places - sum(kind is failing for kind in self._serving.values())
-            if free <= 0:
-                continue
-            for state in await self.due(now, failing=failing, limit=free + len(self._serving)):
-                if state.id in self._serving:
-                    continue
-                if free == 0:
+        for failing, places in PLACES.items():
+            held = Counter(one.tenant for one in self._serving.values() if one.failing is failing)
+            free = places - held.total()
+            # Each round is without at least one tenant more.
+            while free > 0:
+                full = tuple(tenant for tenant, count in held.items() if count >= free)
+                limit = free + len(self._serving)
+                found = await self.due(now, failing=failing, limit=limit, without=full)
+                passed_over = False
+                for state in found:
+                    if state.id in self._serving:
+                        continue
+                    if held[state.tenant_id] >= free:
+                        passed_over = True
+                        continue
+                    free -= 1
+                    held[state.tenant_id] += 1
+                    self._serving[state.id] = Served(state.tenant_id, failing)
+                    _ = tasks.spawn(self._serve(state.id, TenantId(state.tenant_id)))
+                if not passed_over or len(found) < limit:
                     break
-                free -= 1
-                self._serving[state.id] = failing
-                _ = tasks.spawn(self._serve(state.id, TenantId(state.tenant_id)))
 
-    async def due(self, now: datetime, *, failing: bool, limit: int) -> list[WebhookState]:
-        """Those that have waited longest, of the ones that failed the last time or of the others."""
+    async def due(
+        self, now: datetime, *, failing: bool, limit: int, without: tuple[str, ...] = ()
+    ) -> list[WebhookState]:
+        """Those that have waited longest, of the ones that failed the last time or of the others.
+
+        ``without``: tenants of which none is asked for.
+        """
         of_kind = Between("failing_since", high=now) if failing else Equal("failing_since", None)
+        others = (NoneOf("tenant_id", without),) if without else ()
         return await self._store.storage.survey(
-            Query(WebhookState, (Between("due_at", high=now), of_kind), "due_at", limit)
+            Query(WebhookState, (Between("due_at", high=now), of_kind, *others), "due_at", limit)
         )
 
     async def _serve(self, webhook_id: str, tenant: TenantId) -> None:
@@ -122,6 +149,11 @@ class Dispatch:
         if target is None:
             await self._forget(state)
             return
+        ctx = Context(store, operator(tenant), writes=True)
+        if viewer is None and isinstance(target, Webhook):
+            async with self._turn:
+                await commit(ctx, lambda within: disable_unauthorized(within, webhook_id))
+            return
         allowed = [
             one
             for one in found
@@ -136,7 +168,6 @@ class Dispatch:
         ):
             keys.append(state.previous_secret)
         tried = await asyncio.gather(*(self._attempt(target.url, keys, one) for one in allowed))
-        ctx = Context(store, operator(tenant), writes=True)
         async with self._turn:
             await commit(ctx, lambda within: settle(within, webhook_id, tried, forbidden))
 

@@ -16,7 +16,7 @@ from core.models.webhooks import (
 )
 from core.ports.records import Equal, OneOf, Query
 from core.services.webhooks.callbacks import answer_callbacks
-from core.services.webhooks.records import MAX_PENDING, delivery_of, disable
+from core.services.webhooks.records import MAX_PENDING, delivery_of, disable, disable_unauthorized
 from core.services.webhooks.wanted import WantedOfTenants
 from core.store.context import Context
 from core.store.parts import StoreParts
@@ -39,8 +39,11 @@ class FanOut:
         wanted = await self._wanted.of(tenant, self._store.clock())
         if wanted is None:
             return answered
-        pairs = [(event, webhook_id) for event in events for webhook_id in wanted.find(event)]
         ctx = Context(self._store, operator(tenant), writes=True)
+        while wanted.unauthorized:
+            await commit(ctx, partial(disable_unauthorized, webhook_id=wanted.unauthorized[-1]))
+            wanted.unauthorized.pop()
+        pairs = [(event, webhook_id) for event in events for webhook_id in wanted.find(event)]
         for start in range(0, len(pairs), _BATCH_DELIVERIES):
             batch = pairs[start : start + _BATCH_DELIVERIES]
             await commit(ctx, partial(_add, pairs=batch))

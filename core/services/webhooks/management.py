@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.auth.authorization import PRIVATE_ROOTS, PUBLIC_ROOTS, check_filters
-from core.auth.makers import maker_of
+from core.auth.makers import maker_of, reach_of, viewer_of_maker
 from core.kernel.caller import Scope
-from core.kernel.errors import BadRequest, ErrorCode, NotFound, ValidationFailed, Violation, ViolationCode
+from core.kernel.errors import BadRequest, ErrorCode, ValidationFailed, Violation, ViolationCode
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page, Paged
 from core.kernel.topics import parse_filter
@@ -25,8 +25,8 @@ from core.models.webhooks import (
 )
 from core.ports.records import Equal
 from core.ports.webhooks import TargetRefused
-from core.services.paging import page_of
 from core.services.quotas import count_one, uncount
+from core.services.webhooks.access import webhook_for, webhooks_for
 from core.services.webhooks.records import NAME, revise, with_due
 from core.services.webhooks.signing import new_secret
 from core.store.context import Context
@@ -101,6 +101,7 @@ async def _create(ctx: Context, _: NoParams, body: WebhookDraft) -> NewWebhook:
         id=webhook.id,
         tenant_id=ctx.tenant,
         maker=maker_of(ctx.caller),
+        reach=reach_of(ctx.caller),
         secret=secret,
         since=await tx.follow(NAME),
     )
@@ -109,11 +110,11 @@ async def _create(ctx: Context, _: NoParams, body: WebhookDraft) -> NewWebhook:
 
 
 async def _list(ctx: Context, params: Paged, _: None) -> Page[Webhook]:
-    return await page_of(ctx, Webhook, (), params)
+    return await webhooks_for(ctx, params)
 
 
 async def _get(ctx: Context, params: ById, _: None) -> Webhook:
-    return await ctx.get(Webhook, params.id)
+    return (await webhook_for(ctx, params.id))[0]
 
 
 async def _prepare_update(ctx: Context, _: ById, body: MergePatch[WebhookChange]) -> _Checked:
@@ -125,8 +126,11 @@ async def _prepare_update(ctx: Context, _: ById, body: MergePatch[WebhookChange]
 
 
 async def _update(ctx: Context, params: ById, body: MergePatch[WebhookChange]) -> Webhook:
-    """Whoever changes a webhook answers for it from then on, so that nobody gets what another could see."""
-    webhook = await ctx.get(Webhook, params.id)
+    """Its maker goes on to answer for it, whoever changes it, so that nobody gets what another could see.
+
+    Where the maker may have no webhooks any more, whoever enables it takes their place. They see as much, at least.
+    """
+    webhook, state = await webhook_for(ctx, params.id)
     ctx.check_match(webhook)
     checked = ctx.prepared
     assert isinstance(checked, _Checked)
@@ -148,31 +152,24 @@ async def _update(ctx: Context, params: ById, body: MergePatch[WebhookChange]) -
     await _check(ctx, None, draft.events)
     changed = changed.model_copy(update={"updated_at": ctx.now})
     tx = await ctx.tx()
-    state = await _state(ctx, webhook.id)
     await tx.update(changed)
     await revise(tx, ctx.tenant)
-    news: dict[str, object] = {"maker": maker_of(ctx.caller)}
+    news: dict[str, object] = {}
     if changed.status is not webhook.status:
         news["failing_since"] = None
         if changed.status is WebhookStatus.ENABLED:
+            if await viewer_of_maker(tx, ctx.tenant, state.maker, ctx.now) is None:
+                news |= {"maker": maker_of(ctx.caller), "reach": reach_of(ctx.caller)}
             news["since"] = await tx.hold_log()
     state = state.model_copy(update=news)
-    await tx.update(await with_due(tx, state, enabled=changed.status is WebhookStatus.ENABLED))
+    await tx.update(await with_due(tx, state, ctx.now, enabled=changed.status is WebhookStatus.ENABLED))
     return changed
 
 
-async def _state(ctx: Context, webhook_id: str) -> WebhookState:
-    state = await (await ctx.tx()).get(WebhookState, webhook_id, lock=True)
-    if state is None:
-        raise NotFound(f"There is no webhook '{webhook_id}'.")
-    return state
-
-
 async def _delete(ctx: Context, params: ById, _: None) -> None:
-    webhook = await ctx.get(Webhook, params.id)
+    webhook = (await webhook_for(ctx, params.id))[0]
     ctx.check_match(webhook)
     tx = await ctx.tx()
-    await _state(ctx, webhook.id)
     await tx.delete_all(DeliveryRecord, (Equal("webhook_id", webhook.id),))
     await tx.delete(WebhookState, webhook.id)
     await tx.delete(Webhook, webhook.id)
@@ -181,8 +178,7 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
 
 
 async def _rotate(ctx: Context, params: ById, _: None) -> NewWebhook:
-    webhook = await ctx.get(Webhook, params.id)
-    state = await _state(ctx, webhook.id)
+    webhook, state = await webhook_for(ctx, params.id)
     secret = new_secret()
     rotated = state.model_copy(
         update={"secret": secret, "previous_secret": state.secret, "previous_until": ctx.now + OVERLAP}
@@ -217,7 +213,7 @@ LIST_WEBHOOKS = Operation(
     name="listWebhooks",
     tag="Webhooks",
     summary="List the webhooks",
-    description="Oldest first. Secrets are not shown.",
+    description="Oldest first. Secrets are not shown. Programs see those that get nothing but what they could get.",
     params=Paged,
     result=Page[Webhook],
     handler=_list,
@@ -242,8 +238,9 @@ UPDATE_WEBHOOK = Operation(
     name="updateWebhook",
     tag="Webhooks",
     summary="Change a webhook",
-    description="Whoever changes it answers for it: what is sent follows their rights from then on. With the status "
-    "DISABLED nothing is sent; with ENABLED what is still pending goes on, and new events are sent.",
+    description="What is sent goes on to follow the rights of its maker, whoever changes it. With the status DISABLED "
+    "nothing is sent; with ENABLED what is still pending goes on, and new events are sent. When its maker may have no "
+    "webhooks any more, whoever enables it answers for it from then on.",
     params=ById,
     body=WebhookChange,
     patch=True,

@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from core.auth.makers import viewer_of_maker
 from core.kernel.events import STAFF_ONLY, Audience, Event, aggregate_of
 from core.kernel.ids import TenantId, new_id
 from core.models.callbacks import OrderCallback
@@ -149,7 +150,7 @@ async def settle(ctx: Context, webhook_id: str, tried: list[Tried], forbidden: l
         state = state.model_copy(update={"due_at": None})
     else:
         enabled = webhook is None or webhook.status is WebhookStatus.ENABLED
-        state = await with_due(tx, state, enabled=enabled)
+        state = await with_due(tx, state, ctx.now, enabled=enabled)
     await tx.update(state)
 
 
@@ -172,8 +173,23 @@ async def disable(ctx: Context, webhook: Webhook, reason: DisabledReason) -> Non
     ctx.emit(WEBHOOK_DISABLED, event, STAFF_ONLY, webhook_id=webhook.id)
 
 
-async def with_due(tx: Transaction, state: WebhookState, *, enabled: bool) -> WebhookState:
-    """The state with the time of the next attempt of all its deliveries; none where it is disabled."""
+async def disable_unauthorized(ctx: Context, webhook_id: str) -> None:
+    """Switch a webhook off if whoever answers for it may have none any more."""
+    tx = await ctx.tx()
+    webhook = await tx.get(Webhook, webhook_id, lock=True)
+    state = await tx.get(WebhookState, webhook_id, lock=True)
+    if webhook is None or state is None or webhook.status is not WebhookStatus.ENABLED:
+        return
+    if await viewer_of_maker(tx, ctx.tenant, state.maker, ctx.now) is None:
+        await disable(ctx, webhook, DisabledReason.UNAUTHORIZED)
+        await tx.update(state.model_copy(update={"due_at": None}))
+
+
+async def with_due(tx: Transaction, state: WebhookState, now: datetime, *, enabled: bool) -> WebhookState:
+    """The state with the time of the next attempt of all its deliveries; none where it is disabled.
+
+    What is due already is due now: it comes behind all that is due at other webhooks, so that they take turns.
+    """
     due_at = None
     if enabled:
         pending = (
@@ -182,7 +198,7 @@ async def with_due(tx: Transaction, state: WebhookState, *, enabled: bool) -> We
             Between("next_attempt_at", high=_FAR),
         )
         first = await tx.find(Query(DeliveryRecord, pending, "next_attempt_at", limit=1))
-        due_at = first[0].next_attempt_at if first else None
+        due_at = max(first[0].next_attempt_at or now, now) if first else None
     return state.model_copy(update={"due_at": due_at})
 
 

@@ -29,6 +29,8 @@ class Wanted:
 
     revision: str
     fresh_until: datetime
+    #: Those whose makers may have no webhooks any more: they get nothing.
+    unauthorized: list[str] = field(default_factory=list)
     _types: dict[str, list[str]] = field(default_factory=dict)
     _filters: TopicTrie[str] = field(default_factory=TopicTrie)
     _viewers: dict[str, Viewer] = field(default_factory=dict)
@@ -91,5 +93,7 @@ async def _load(tx: Transaction, tenant: TenantId, revision: str, now: datetime)
                 viewers[state.maker] = await viewer_of_maker(tx, tenant, state.maker, now)
             if (viewer := viewers[state.maker]) is not None:
                 wanted.add(webhook, state.since, viewer)
+            else:
+                wanted.unauthorized.append(webhook.id)
         behind = (ids[-1], ids[-1])
     return wanted

@@ -100,6 +100,7 @@ def others(shop: Shop, *, failing: bool) -> Iterator[Webhook | WebhookState]:
             id=webhook.id,
             tenant_id=shop.tenant,
             maker=maker,
+            reach="*",
             secret="whsec_AAAA",
             since=0,
             failing_since=now - timedelta(hours=2) if failing else None,

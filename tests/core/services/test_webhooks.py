@@ -298,7 +298,7 @@ async def test_the_store_disables_one_that_fails_for_days_is_gone_or_far_behind(
 
 
 async def test_what_is_sent_follows_the_rights_of_whoever_answers_for_it(world: World) -> None:
-    """Who is no longer of the staff gets nothing, nor a redelivery, until somebody else answers for the webhook."""
+    """Who is no longer of the staff gets nothing, nor a redelivery, until somebody else enables their webhook."""
     other = staff_of(world.tenant)
     assert other.user_id is not None
     account = user_in(world.tenant, user_id=other.user_id, username="other", role=Role.STAFF)
@@ -314,17 +314,28 @@ async def test_what_is_sent_follows_the_rights_of_whoever_answers_for_it(world: 
         head = await world.head()
         await eventually(lambda: len(world.endpoints.at(URL)) == head)
         assert world.endpoints.at(OTHER) == []  # there is no such client
+        assert (await world.call(GET_WEBHOOK, id=gone.id)).status == "DISABLED"
         await eventually(lambda: _statuses(world, webhook.id, {"SUCCEEDED"}))
         async with world.store.storage.write(world.tenant) as tx:
             await tx.get(User, account.id, lock=True)
             await tx.update(account.model_copy(update={"roles": (Role.CUSTOMER,)}))
         [delivery] = [one for one in await world.deliveries(webhook.id) if one.event_type == "order.created"]
         await world.call(REDELIVER, id=webhook.id, deliveryId=delivery.id)
-        await eventually(lambda: _statuses(world, webhook.id, {"SUCCEEDED", "FAILED"}))
+
+        async def disabled() -> bool:
+            return bool((await world.call(GET_WEBHOOK, id=webhook.id)).status == "DISABLED")
+
+        await eventually(disabled)
+        told = [one["data"] for one in await world.events() if one["eventType"] == "webhook.disabled"]
+        assert [(one["webhook"]["id"], one["reason"]) for one in told] == [
+            (gone.id, "UNAUTHORIZED"),
+            (webhook.id, "UNAUTHORIZED"),
+        ]
         assert len(world.endpoints.at(URL)) == head
-        # Whoever changes it answers for it.
+        # Whoever enables it answers for it, and no other change does that.
         await world.call(UPDATE_WEBHOOK, body={"description": "mine"}, id=webhook.id)
-        await world.call(REDELIVER, id=webhook.id, deliveryId=delivery.id)
+        assert await disabled()
+        await world.call(UPDATE_WEBHOOK, body={"status": "ENABLED"}, id=webhook.id)
         await eventually(lambda: len(world.endpoints.at(URL)) == head + 1)
         assert world.endpoints.at(URL)[-1].event["data"]["order"]["id"] == order.id
         assert deliverer.statistics().behind == 0

@@ -11,10 +11,13 @@ from alembic.migration import MigrationContext
 from pydantic import BaseModel
 from sqlalchemy import Connection, DateTime, Insert, column, insert, make_url, table, text
 
+from core.auth.makers import reach_of
+from core.kernel.caller import STAFF_SCOPES, Caller, Role, Scope
 from core.kernel.clock import utc_now
 from core.kernel.ids import SHARED_TENANT, new_id
 from core.models.activity import TenantActivity
 from core.models.pets import Pet
+from core.models.webhooks import WebhookMaker, WebhookState
 from core.ports.records import Equal, Query
 from gateway.storage.migration import migrate
 from gateway.storage.opening import open_storage
@@ -165,3 +168,54 @@ def test_a_table_has_the_fields_of_its_record_as_columns(kind: type[BaseModel]) 
     assert set(columns) == set(kind.model_fields)
     for name, member in kind.model_fields.items():
         assert columns[name].nullable == (type(None) in getattr(member.annotation, "__args__", ())), name
+
+
+async def test_webhooks_made_before_keep_what_their_makers_could_see(
+    empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0023"))
+    await migrate(empty)
+    monkeypatch.undo()
+    url, tenant = make_url(empty), a_tenant()
+    on_sqlite = url.drivername == "sqlite"
+    engine = sqlite_engine(url, writes=True) if on_sqlite else postgresql_engine(url)
+    staff, some = tuple(sorted(STAFF_SCOPES)), (Scope.READ_ORDERS, Scope.WRITE_WEBHOOKS)
+    makers = {
+        "callback": WebhookMaker(key="callback", scopes=()),
+        "everything": WebhookMaker(key="user:u", user_id="u", scopes=staff),
+        "key": WebhookMaker(key="key:k", user_id="u", scopes=staff),
+        "client": WebhookMaker(key="user:u", user_id="u", client_id="c", grant_id="g", scopes=some),
+        "narrow": WebhookMaker(key="key:k", user_id="u", scopes=(Scope.WRITE_WEBHOOKS,)),
+    }
+    states = table(
+        "webhook_states",
+        *map(column, ("tenant_id", "id", "secret", "since", "pending")),
+        column("maker", METADATA.tables["webhook_states"].c.maker.type),
+    )
+    async with engine.begin() as connection:
+        for name, maker in makers.items():
+            row = {"tenant_id": tenant, "id": name, "secret": "s", "since": 0, "pending": 0}
+            await connection.execute(
+                insert(states).values(**row, maker=maker.model_dump(mode="json", by_alias=False))
+            )
+    await engine.dispose()
+    await migrate(empty)
+    storage = open_storage(empty)
+    async with storage.read(tenant) as tx:
+        found = {state.id: state.reach for state in await tx.find(Query(WebhookState))}
+    await storage.close()
+    expected = {
+        name: reach_of(
+            Caller(
+                tenant,
+                Role.STAFF,
+                maker.key,
+                frozenset(maker.scopes),
+                maker.user_id,
+                client_id=maker.client_id,
+            )
+        )
+        for name, maker in makers.items()
+    }
+    assert found == expected | {"callback": "callback"}

@@ -8,7 +8,7 @@ from core.kernel.ids import TenantId
 from core.models.orders import Order
 from core.models.pets import MedicalInfo, Pet, PetStatus, Species
 from core.models.users import User
-from core.ports.records import AnyOf, Between, Condition, Contains, Equal, OneOf, Query
+from core.ports.records import AnyOf, Between, Condition, Contains, Equal, NoneOf, OneOf, Query
 from core.ports.storage import Storage
 from tests.gateway.storage import records
 from tests.gateway.storage.records import a_pet, a_tenant, later, put
@@ -68,6 +68,8 @@ async def _found(storage: Storage, tenant: TenantId, *where: Condition, order: s
         (OneOf("status", (PetStatus.PENDING, PetStatus.ADOPTED)), [4, 5]),
         (OneOf("status", ("PENDING",)), [4]),
         (OneOf("status", ()), []),
+        (NoneOf("status", ("PENDING",)), [1, 2, 3, 5]),
+        (NoneOf("status", ()), [1, 2, 3, 4, 5]),
         (OneOf("size", ("SMALL", None)), [2, 3, 4, 5]),
         (OneOf("size", (None,)), [2, 3]),
         (OneOf("name", ("\0", "apple")), [3]),
