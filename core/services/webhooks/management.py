@@ -7,7 +7,7 @@ from datetime import timedelta
 from core.auth.authorization import PRIVATE_ROOTS, PUBLIC_ROOTS, check_filters
 from core.auth.makers import maker_of, reach_of, viewer_of_maker
 from core.kernel.caller import Scope
-from core.kernel.errors import BadRequest, ErrorCode, ValidationFailed, Violation, ViolationCode
+from core.kernel.errors import BadRequest, Conflict, ErrorCode, ValidationFailed, Violation, ViolationCode
 from core.kernel.ids import new_id
 from core.kernel.model import ById, NoParams, Page, Paged
 from core.kernel.topics import parse_filter
@@ -179,6 +179,10 @@ async def _delete(ctx: Context, params: ById, _: None) -> None:
 
 async def _rotate(ctx: Context, params: ById, _: None) -> NewWebhook:
     webhook, state = await webhook_for(ctx, params.id)
+    if state.previous_until is not None and ctx.now < state.previous_until:
+        # A third would end the first one, which the endpoint may still go by.
+        until = state.previous_until.isoformat(timespec="seconds").replace("+00:00", "Z")
+        raise Conflict(f"Two secrets sign until {until}: from then on the webhook can have another new one.")
     secret = new_secret()
     rotated = state.model_copy(
         update={"secret": secret, "previous_secret": state.secret, "previous_until": ctx.now + OVERLAP}
@@ -270,7 +274,8 @@ ROTATE_WEBHOOK_SECRET = Operation(
     name="rotateWebhookSecret",
     tag="Webhooks",
     summary="Give a webhook a new secret",
-    description="The secret is shown in this response only. Both secrets sign for 24 hours.",
+    description="The secret is shown in this response only. Both secrets sign for 24 hours; until then there is no "
+    "third (409).",
     params=ById,
     result=NewWebhook,
     handler=_rotate,
@@ -278,7 +283,7 @@ ROTATE_WEBHOOK_SECRET = Operation(
     staff=True,
     writes=True,
     creates=True,
-    errors=frozenset({ErrorCode.NOT_FOUND}),
+    errors=frozenset({ErrorCode.NOT_FOUND, ErrorCode.CONFLICT}),
     result_example=_NEW_EXAMPLE,
 )
 
