@@ -149,9 +149,12 @@ async def test_an_event_is_posted_signed_by_both_secrets_for_a_day(world: World)
         rotated = await world.call(ROTATE_WEBHOOK_SECRET, id=webhook.id)
         await world.pet()
         await eventually(lambda: len(world.endpoints.posts) == 4)
+        refused = await world.refusal(Conflict, ROTATE_WEBHOOK_SECRET, id=webhook.id)
+        assert "Two secrets sign until 20" in refused.detail
         world.time.ahead = timedelta(hours=25)
         await world.pet()
         await eventually(lambda: len(world.endpoints.posts) == 6)
+        await world.call(ROTATE_WEBHOOK_SECRET, id=webhook.id)
     log = {event["id"]: event for event in await world.events()}
     for post in world.endpoints.posts:
         assert {**log[post.headers["webhook-id"]]} == {**post.event, "audience": "*"}
