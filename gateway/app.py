@@ -52,8 +52,9 @@ def build_app(node: Node, access: AccessLog) -> Router:
     )
     probes = Probes(node.health, metrics, origins=origins, token=settings.metrics_token)
     oauth = OauthDoor(store, registration=settings.oauth_registration, origins=origins)
+    advisor = Mount("advisor", AdvisorDoor(sessions, origins=origins))
     paths = {
-        **dict.fromkeys(AdvisorDoor.paths, Mount("advisor", AdvisorDoor(sessions, origins=origins))),
+        **dict.fromkeys(AdvisorDoor.paths, advisor),
         "/v1/events": Mount("sse", SseDoor(sessions, limits, origins=origins), lasting=True),
         "/v1/graphql": Mount("graphql", GraphqlDoor(graphql, origins=origins)),
         sdl.path: Mount("graphql", sdl),
@@ -85,7 +86,10 @@ def build_app(node: Node, access: AccessLog) -> Router:
         ),
         paths={path: mount._replace(serve=only) for path, mount in sockets.items()} | paths,
         sockets=sockets,
-        trees={ClassicDoor.prefix: Mount("classic", classic, refuse=classic.refuse)},
+        trees={
+            ClassicDoor.prefix: Mount("classic", classic, refuse=classic.refuse),
+            AdvisorDoor.prefix: advisor,
+        },
         metrics=metrics,
         access=access,
         pages=Cors(settings.socket_origins),

@@ -134,7 +134,7 @@ def _path_of(location: tuple[int | str, ...], data: object) -> str:
 
 def violations_of(error: ValidationError, data: object) -> tuple[Violation, ...]:
     """Every violation that pydantic found, in the store's terms; of very many a last one says how many more."""
-    found = error.errors(include_url=False)
+    found = [item for item in error.errors(include_url=False) if not _is_untrue(item)]
     told = [
         Violation(_path_of(item["loc"], data) + _tag_of(item), _message_of(item), _code_of(item))
         for item in found[:_MAX_TOLD]
@@ -142,6 +142,14 @@ def violations_of(error: ValidationError, data: object) -> tuple[Violation, ...]
     if more := len(found) - len(told):
         told.append(Violation("", f"and {more} more", _code_of(found[_MAX_TOLD])))
     return tuple(told)
+
+
+def _is_untrue(error: ErrorDetails) -> bool:
+    """Whether a list has items enough: pydantic does not count those that it tells of as bad."""
+    items = error["input"]
+    return (
+        error["type"] == "too_short" and isinstance(items, list) and len(items) >= error["ctx"]["min_length"]
+    )
 
 
 def _tag_of(error: ErrorDetails) -> str:

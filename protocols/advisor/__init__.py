@@ -1,4 +1,4 @@
-"""The advisor door: POST /v1/chat/completions and GET /v1/models, in the shape of OpenAI's API.
+"""The advisor door: POST /v1/chat/completions, GET /v1/models and /v1/models/{model}, in the shape of OpenAI's API.
 
 ``adapter``   one request: a completion whole or as a stream, or the models
 ``stream``    a completion as Server-Sent Events

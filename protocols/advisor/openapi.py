@@ -81,6 +81,7 @@ def paths() -> dict[str, Any]:
         "description": "The models.",
         "content": {"application/json": {"schema": {"$ref": f"{_REF}ModelList"}}},
     }
+    listing = _described(LIST_MODELS)
     return {
         "/v1/chat/completions": {
             "post": {
@@ -92,14 +93,39 @@ def paths() -> dict[str, Any]:
         },
         "/v1/models": {
             "get": {
-                **_described(LIST_MODELS),
+                **listing,
                 "description": "In the shape of OpenAI's list of models.",
                 "responses": {"200": models, **_problems(_NO_BODY)},
+            }
+        },
+        "/v1/models/{model}": {
+            "get": {
+                **listing,
+                "operationId": "getModel",
+                "summary": "Get one of the advisor's models",
+                "description": "In the shape of OpenAI's model.",
+                "parameters": [*listing["parameters"], _NAME],
+                "responses": {
+                    "200": {
+                        "description": "The model.",
+                        "content": {"application/json": {"schema": {"$ref": f"{_REF}ListedModel"}}},
+                    },
+                    "404": {"$ref": "#/components/responses/NotFound"},
+                    **_problems(_NO_BODY),
+                },
             }
         },
     }
 
 
+_NAME = {
+    "name": "model",
+    "in": "path",
+    "required": True,
+    "description": "Its id; case does not matter, and `-` is as good as `_`.",
+    "schema": {"type": "string"},
+    "example": AdvisorModel.PET_ADVISOR_1.value,
+}
 _EXAMPLE = {
     "model": AdvisorModel.PET_ADVISOR_1.value,
     "messages": [{"role": "user", "content": "A small dog under $300 that is good with children?"}],
@@ -176,19 +202,21 @@ _ANSWERS: dict[str, Any] = {
             "object": {"type": "string", "const": "list"},
             "data": {
                 "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "id": {"$ref": f"{_REF}AdvisorModel"},
-                        "object": {"type": "string", "const": "model"},
-                        "created": {"type": "integer", "description": "Seconds since 1970."},
-                        "ownedBy": {"type": "string"},
-                        "owned_by": {"type": "string"},
-                    },
-                    "required": ["id", "object", "created"],
-                },
+                "items": {"$ref": f"{_REF}ListedModel"},
             },
         },
         "required": ["object", "data"],
+    },
+    "ListedModel": {
+        "type": "object",
+        "description": "One of the advisor's models.",
+        "properties": {
+            "id": {"$ref": f"{_REF}AdvisorModel"},
+            "object": {"type": "string", "const": "model"},
+            "created": {"type": "integer", "description": "Seconds since 1970."},
+            "ownedBy": {"type": "string"},
+            "owned_by": {"type": "string"},
+        },
+        "required": ["id", "object", "created"],
     },
 }

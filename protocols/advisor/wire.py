@@ -109,8 +109,13 @@ def block(data: dict[str, Any]) -> bytes:
 
 def models_body(models: Iterable[AdvisorModel], created: int) -> bytes:
     """The list of models, made at a time in seconds since 1970."""
-    data = [
-        {"id": model.value, "object": "model", "created": created, **_both({"ownedBy": _OWNER})}
-        for model in models
-    ]
-    return orjson.dumps({"object": "list", "data": data})
+    return orjson.dumps({"object": "list", "data": [_model(model, created) for model in models]})
+
+
+def model_body(model: AdvisorModel, created: int) -> bytes:
+    """One model; ``created`` as in the list."""
+    return orjson.dumps(_model(model, created))
+
+
+def _model(model: AdvisorModel, created: int) -> dict[str, Any]:
+    return {"id": model.value, "object": "model", "created": created, **_both({"ownedBy": _OWNER})}

@@ -10,6 +10,7 @@ Requests and responses:
     ``headers``      fields that every door reads and writes
     ``json_text``    JSON as clients write it
     ``json_body``    a body in JSON, with what may be wrong with it
+    ``query``        query parameters
     ``cors``         which web pages may call
     ``problems``     errors as problem documents (RFC 9457), with the one table of statuses
     ``error_data``   errors in JSON messages

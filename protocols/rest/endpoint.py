@@ -13,6 +13,7 @@ from protocols.http.headers import Header, accepts
 from protocols.http.json_body import JSON, read_json
 from protocols.http.multipart import read_upload
 from protocols.http.problems import NOT_ACCEPTABLE, HttpError, problem_type
+from protocols.http.query import read_query
 from protocols.http.response import Response
 from protocols.rest.bindings import SHOWN, Binding
 from protocols.rest.wire import (
@@ -20,7 +21,6 @@ from protocols.rest.wire import (
     entity_tags,
     link_header,
     on_page,
-    read_query,
 )
 
 _PATCH_TYPES = (MERGE_PATCH, JSON)

@@ -1,18 +1,14 @@
-"""Reading requests: headers, parameters, pages; and links to other pages."""
+"""Reading requests: headers, pages; and links to other pages."""
 
 import re
-from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
-from core.kernel.errors import BadRequest
 from core.kernel.model import Paged, Pagination
 from core.kernel.validation import check_params
 
 MERGE_PATCH = b"application/merge-patch+json"
 #: Of these the query and the body may each name one: the query's counts.
 _PLACES = frozenset({"page", "after"})
-#: No more query parameters than this are read.
-_MAX_PARAMETERS = 200
 
 
 # --- Negotiation ---------------------------------------------------------------------------------------------
@@ -30,33 +26,6 @@ def entity_tags(header: bytes, *, weak: bool) -> frozenset[str]:
 
 
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
-
-
-# --- Parameters ----------------------------------------------------------------------------------------------
-
-
-def read_query(query: bytes, known: Mapping[str, bool]) -> dict[str, object]:
-    """The query parameters, which must all be ``known``.
-
-    ``known`` says of each name whether it is a list: several of it become one, apart by commas.
-
-    Raises:
-        BadRequest: broken encoding, too many, one that is unknown, or one that is no list is there twice.
-    """
-    try:
-        pairs = parse_qsl(
-            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
-        )
-    except ValueError:
-        raise BadRequest("The query of the URL is not URL-encoded UTF-8, or has too many parts.") from None
-    found: dict[str, object] = {}
-    for name, value in pairs:
-        if name not in known:
-            raise BadRequest(f"unknown parameter '{name[:64]}'")
-        if name in found and not known[name]:
-            raise BadRequest(f"{name}: is given more than once")
-        found[name] = f"{found[name]},{value}" if name in found else value
-    return found
 
 
 # --- Pages ---------------------------------------------------------------------------------------------------

@@ -64,8 +64,9 @@ class Doors:
         self._rest = RestDoor(sessions.store, Pages({}), origins=origins)
         self.socketio = SocketIoDoor(sessions, limits, origins=origins)
         self.mcp = McpDoor(sessions, origins=origins)
+        self._advisor = AdvisorDoor(sessions, origins=origins)
         self._paths: dict[str, ASGIApp] = {
-            **dict.fromkeys(AdvisorDoor.paths, AdvisorDoor(sessions, origins=origins)),
+            **dict.fromkeys(AdvisorDoor.paths, self._advisor),
             "/v1/events": SseDoor(sessions, limits, origins=origins),
             "/v1/ws/events": WebSocketDoor(sessions, limits, chat=False),
             "/v1/ws/chat": WebSocketDoor(sessions, limits, chat=True),
@@ -80,7 +81,8 @@ class Doors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        serve = self._graphql[scope["type"]] if path == "/v1/graphql" else self._paths.get(path, self._rest)
+        other: ASGIApp = self._advisor if path.startswith(AdvisorDoor.prefix) else self._rest
+        serve = self._graphql[scope["type"]] if path == "/v1/graphql" else self._paths.get(path, other)
         await serve(scope, receive, send)
 
 

@@ -76,6 +76,30 @@ async def test_the_official_client_lists_models(client: AsyncOpenAI) -> None:
     assert {model.owned_by for model in models.data} == {"petstore"}
 
 
+@pytest.mark.parametrize("name", ["PET_ADVISOR_1", "pet-advisor-turbo"])
+async def test_the_official_client_retrieves_a_model(client: AsyncOpenAI, name: str) -> None:
+    model = await client.models.retrieve(name)
+    assert (model.id, model.owned_by) == (name.upper().replace("-", "_"), "petstore")
+    for wrong in ("gpt-4", "PET_ADVISOR_1/x", "é"):
+        with pytest.raises(openai.NotFoundError) as refused:
+            await client.models.retrieve(wrong)
+        assert refused.value.type == "not_found_error"
+
+
+async def test_unknown_query_parameters_are_refused(node: Live, customer: Caller) -> None:
+    asked = {"messages": DOGS}
+    for method, path in (("POST", PATH), ("GET", "/v1/models"), ("GET", "/v1/models/PET_ADVISOR_1")):
+        answer = await node.get(f"{path}?colour=red", method, json=asked, headers=headers(node, customer))
+        assert (answer.status_code, "colour" in answer.json()["error"]["message"]) == (400, True)
+
+
+async def test_a_message_of_other_parts_has_one_fault(node: Live, customer: Caller) -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://page.example/dog.png"}}
+    asked = {"messages": [{"role": "user", "content": [image]}]}
+    answer = await node.get(PATH, "POST", json=asked, headers=headers(node, customer))
+    assert [error["field"] for error in answer.json()["errors"]] == ["messages[0].content"]
+
+
 async def test_the_official_client_understands_refusals(node: Live, client: AsyncOpenAI) -> None:
     create = client.chat.completions.create
     with pytest.raises(openai.UnprocessableEntityError) as refused:
