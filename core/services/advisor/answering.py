@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from core.kernel.errors import Forbidden, NotFound, Unauthorized
-from core.kernel.model import NoParams
+from core.kernel.model import ById, NoParams
 from core.models.inventory import Stock
 from core.models.orders import Order, OrderFilter
 from core.models.pets import Pet, Species
@@ -20,7 +20,7 @@ from core.services.advisor.search import MOST_NAMED, Found, ask, find, named, pe
 from core.services.advisor.understanding import INFORMATION
 from core.services.advisor.wish import Wish
 from core.services.inventory import GET_INVENTORY
-from core.services.orders import LIST_ORDERS
+from core.services.orders import GET_ORDER, LIST_ORDERS
 from core.store.context import Context
 
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
@@ -41,6 +41,12 @@ _MOST = {
     "older": "oldest",
     "smaller": "smallest",
     "bigger": "biggest",
+}
+_WITHOUT = {
+    "kids": "not good with children",
+    "vaccinated": "not vaccinated",
+    "neutered": "not neutered",
+    "special_needs": "without special needs",
 }
 _MAY_NOT = "Your login does not let me look that up for you."
 
@@ -133,16 +139,27 @@ def _remarks(wish: Wish, found: Found) -> list[str]:
     return remarks
 
 
+def _plural(name: str) -> str:
+    """Several animals of a kind."""
+    irregular = {"mouse": "mice", "fish": "fish", "goldfish": "goldfish"}
+    if name in irregular:
+        return irregular[name]
+    if name.endswith("y") and name[-2] not in "aeiou":
+        return f"{name[:-1]}ies"
+    return f"{name}es" if name.endswith(("s", "x", "ch", "sh")) else f"{name}s"
+
+
 def _sought(wish: Wish) -> str:
     """What was searched for, so that a client sees what was understood."""
     if wish.kind is not None:
-        animals = f"{wish.kind}s"
+        animals = _plural(wish.kind)
     else:
         animals = " or ".join(_PLURALS[species] for species in wish.species) or "pets"
     status = "available" if wish.status is None else wish.status.value.lower()
     sizes = " or ".join(size.value.lower() for size in wish.sizes)
     words = ["other" if wish.relative == "more" else "", status, sizes, *wish.words, animals]
-    kept_out = [_PLURALS[species] for species in wish.refused] + [f"{kind}s" for kind in wish.refused_kinds]
+    kept_out = [_PLURALS[species] for species in wish.refused]
+    kept_out += map(_plural, (*wish.refused_kinds, *wish.refused_breeds))
     conditions = [
         f"other than {' and '.join(kept_out)}" if kept_out else "",
         _ages(wish.age),
@@ -152,6 +169,7 @@ def _sought(wish: Wish) -> str:
         "vaccinated" if wish.vaccinated else "",
         "neutered" if wish.neutered else "",
         "with special needs" if wish.special_needs else "",
+        *(_WITHOUT[name] for name in wish.without),
         f"{wish.relative} than before" if wish.relative not in (None, "more") else "",
         f"the {wish.sort.replace('dearest', 'most expensive')} first" if wish.sort else "",
     ]
@@ -218,7 +236,7 @@ async def _count(ctx: Context, wish: Wish, _thing: str, _last: str) -> str:
     if wish.kind is not None:
         found = await find(ctx, wish, [])
         many = "more than I can count" if found.total is None else str(found.total)
-        return f"There are {many} available {wish.kind}s."
+        return f"There are {many} available {_plural(wish.kind)}."
     inventory = await ask(ctx, GET_INVENTORY, NoParams(), None)
     if wish.species:
         return " ".join(
@@ -257,6 +275,13 @@ async def _my_orders(ctx: Context, _wish: Wish, _thing: str, _last: str) -> str:
     return "\n".join([f"{whose} newest orders ({page.pagination.total_items} in all):", *lines])
 
 
+async def _one_order(ctx: Context, wish: Wish, _thing: str, _last: str) -> str:
+    try:
+        return await _order(ctx, await ask(ctx, GET_ORDER, ById(id=wish.pet_id or ""), None))
+    except NotFound:
+        return "I find no order that you may see."
+
+
 async def _order(ctx: Context, order: Order) -> str:
     pets = await _names(ctx, [item.pet_id for item in order.items])
     total = f"{order.total_amount:.2f} {order.currency.value}"
@@ -278,5 +303,6 @@ _WAYS: dict[str, _Way] = {
     "count": _count,
     "care": _care,
     "my_orders": _my_orders,
+    "one_order": _one_order,
 }
 assert set(INFORMATION) - _WAYS.keys() <= texts().keys()

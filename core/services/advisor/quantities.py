@@ -32,6 +32,10 @@ _WORDS = {
     **{word: float(value) for value, word in zip(range(30, 100, 10), _TENS, strict=True)},
 }
 NUMBER = rf"(?:[$€£] ?)?(?:[0-9]{{1,7}}(?:[.,][0-9]{{1,2}})?|{'|'.join(sorted(_WORDS, reverse=True))})"
+_WORD = "|".join(sorted(_WORDS, reverse=True))
+_HUNDREDS = re.compile(
+    rf"\b(?:(?P<hundreds>{_WORD}|an?) )hundred(?:(?: and)?[ -](?P<tens>{_WORD})(?:[ -](?P<ones>{_WORD}))?)?\b"
+)
 _YEARS = r"(?:years?|yrs?|y/o|yo)"
 _MONTHS = r"(?:months?|mos?)"
 _WEEKS = r"(?:weeks?|wks?)"
@@ -89,6 +93,7 @@ class Quantities(NamedTuple):
 def quantities(text: str) -> Quantities:
     """Find ages and prices in a normalised text; the last of each counts."""
     found: dict[str, Range] = {}
+    text = _HUNDREDS.sub(_in_digits, text)
 
     def take_range(match: re.Match[str]) -> str:
         unit = match["unit"] or ""
@@ -129,7 +134,8 @@ def quantities(text: str) -> Quantities:
         bounds = bounds._replace(strict=_STRICT.match(words) is not None)
         if not aged:
             bounds = bounds._replace(currency=_currency(unit, match["sign"], match["number"]))
-        found["age" if aged else "price"] = bounds
+        thing = "age" if aged else "price"
+        found[thing] = _joined(found.get(thing), bounds)
         return " "
 
     def take_exact(match: re.Match[str]) -> str:
@@ -144,10 +150,24 @@ def quantities(text: str) -> Quantities:
     return Quantities(found.get("age"), found.get("price"), " ".join(rest.split()))
 
 
+def _in_digits(match: re.Match[str]) -> str:
+    """Hundreds that are written as words, in digits."""
+    parts = [_WORDS.get(match[name] or "", 0.0) for name in ("hundreds", "tens", "ones")]
+    return str(int((parts[0] or 1) * 100 + parts[1] + parts[2]))
+
+
 def number_of(text: str) -> float:
     """What a number says, in digits or as a word."""
     bare = text.strip("$€£ ")
     return _WORDS[bare] if bare in _WORDS else float(bare.replace(",", "."))
+
+
+def _joined(one: Range | None, other: Range) -> Range:
+    """Two bounds as one range where they are of different sides; else the second."""
+    if one is None or (one.low is None) == (other.low is None) or (one.high is None) == (other.high is None):
+        return other
+    low, high = (one.low, other.high) if other.low is None else (other.low, one.high)
+    return Range(low, high, one.strict or other.strict, other.currency or one.currency)
 
 
 def _around(value: float) -> Range:

@@ -87,7 +87,7 @@ async def _found(ctx: Context, wish: Wish, shown: Sequence[Pet]) -> Found:
     texts = (
         [" ".join(wish.words)] if kind is None else [f"{name} {' '.join(wish.words)}" for name in kind.names]
     )
-    looks = bool(wish.refused_kinds or wish.relative or len(texts) > 1)
+    looks = bool(wish.refused_kinds or wish.refused_breeds or wish.relative or len(texts) > 1)
     pets: dict[str, Pet] = {}
     total = 0
     for text in texts:
@@ -97,6 +97,7 @@ async def _found(ctx: Context, wish: Wish, shown: Sequence[Pet]) -> Found:
         total += page.pagination.total_items
     left = {pet.id for pet in shown} if wish.relative else set()
     refused = [name for kind_name in wish.refused_kinds for name in language().kinds[kind_name].names]
+    refused += wish.refused_breeds
     kept = [
         pet
         for pet in pets.values()
@@ -216,13 +217,13 @@ def _body(wish: Wish, text: str, limit: int) -> dict[str, Any]:
             "max": None if high is None else f"{max(0, high - beyond):.2f}",
         }
     criteria["compatibility"] = {
-        "goodWithKids": True if wish.kids else None,
-        "goodWithDogs": True if wish.dogs else None,
+        "goodWithKids": _wanted(wish, "kids"),
+        "goodWithDogs": _wanted(wish, "dogs"),
     }
     criteria["medical"] = {
-        "vaccinated": True if wish.vaccinated else None,
-        "spayedNeutered": True if wish.neutered else None,
-        "specialNeeds": True if wish.special_needs else None,
+        "vaccinated": _wanted(wish, "vaccinated"),
+        "spayedNeutered": _wanted(wish, "neutered"),
+        "specialNeeds": _wanted(wish, "special_needs"),
     }
     if text:
         criteria["text"] = text
@@ -231,6 +232,11 @@ def _body(wish: Wish, text: str, limit: int) -> dict[str, Any]:
         field, order = _SORTS[wish.sort]
         body["sort"] = {"field": field, "order": order}
     return body
+
+
+def _wanted(wish: Wish, name: str) -> bool | None:
+    """What a yes-or-no member must be; None: anything."""
+    return False if name in wish.without else getattr(wish, name) or None
 
 
 def _ordered(bounds: Range) -> Range:

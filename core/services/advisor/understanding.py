@@ -1,6 +1,7 @@
 """The first step: what a client wishes, from the words of a conversation to a `Wish`."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -65,7 +66,7 @@ class _Reading:
         self._earlier = earlier
         self._written = text
         self._lowered = " ".join(text.lower().replace("’", "'").split())
-        self._whole = lang.normalise(text)
+        self._whole = lang.normalise(unicodedata.normalize("NFKC", text))
         self._age, self._price, rest = quantities(without_people(self._whole))
         self._text = lang.say["not_a_size"].sub(self._without_size, rest)
         self._mentions = self._read_mentions()
@@ -76,6 +77,14 @@ class _Reading:
 
     def _says(self, name: str) -> bool:
         return self._lang.say[name].search(self._text) is not None
+
+    def _trait(self, name: str) -> bool | None:
+        """Whether pets must have something; False: they must not; None: it is not said."""
+        match = self._lang.say[name].search(self._text)
+        if match is None:
+            return None
+        before = self._text[: match.start()][-_BEFORE_CHARACTERS:]
+        return not (match[0].startswith("un") or self._lang.say["has_not"].search(before))
 
     def _read_mentions(self) -> _Mentions:
         lang, found = self._lang, _Mentions()
@@ -104,7 +113,7 @@ class _Reading:
     def _informing(self) -> Wish | None:
         """A question that is answered with a text, maybe beside pets."""
         information = self._information()
-        if not information:
+        if not information or (self._says("an_order") and _ID.search(self._lowered)):
             return None
         about = self._care() if "care" in information else Wish()
         if self._asks_for_pets():
@@ -170,6 +179,8 @@ class _Reading:
 
     def _one_pet(self) -> Wish | None:
         if (found := _ID.search(self._lowered)) is not None:
+            if self._says("an_order"):
+                return Wish(do=("one_order",), pet_id=found[0])
             return Wish(do=("pet",), pet_id=found[0], asked=self._asked(found[0]))
         if (name := self._name()) is not None:
             asked = self._asked(name) or (self._earlier.asked if self._says("goes_on") else ())
@@ -241,24 +252,35 @@ class _Reading:
         without_animals = self._lang.animal_words.sub(" ", self._text)
         colours = self._lang.colours.findall(without_animals) if wanted else []
         breeds = [word.breed for word in wanted if word.breed is not None]
+        breeds_refused = {word.species: word.breed for word in refused if word.breed is not None}
+        traits = {name: self._trait(name) for name in ("vaccinated", "neutered", "special_needs")}
+        kids = self._has_kids()
         return Wish(
-            species=tuple(dict.fromkeys(plain)),
+            # Who wants no dog of one breed wants another dog.
+            species=tuple(dict.fromkeys(plain if wanted else breeds_refused)),
             refused=tuple(
-                dict.fromkeys(word.species for word in refused if not word.kind and not word.young)
+                dict.fromkeys(
+                    word.species for word in refused if not word.kind and not word.young and not word.breed
+                )
             ),
             kind=kinds[0] if kinds and not plain else None,
             refused_kinds=tuple(dict.fromkeys(word.kind for word in refused if word.kind)),
+            refused_breeds=tuple(dict.fromkeys(word.breed for word in refused if word.breed)),
             words=tuple(dict.fromkeys([*breeds[:1], *colours[:1]])),
             sizes=self._sizes(),
             age=self._ages(),
             price=self._price,
-            kids=self._has_kids(),
+            kids=bool(kids),
+            without=(
+                *(name for name, has in traits.items() if has is False),
+                *(("kids",) if kids is False else ()),
+            ),
             dogs=self._has("DOG", companions) or self._says("second_dog"),
             cats=self._has("CAT", companions),
             quiet=self._says("quiet"),
-            vaccinated=self._says("vaccinated"),
-            neutered=self._says("neutered"),
-            special_needs=self._says("special_needs"),
+            vaccinated=bool(traits["vaccinated"]),
+            neutered=bool(traits["neutered"]),
+            special_needs=bool(traits["special_needs"]),
             sort=self._sort(),
             status=self._status(),
         )
@@ -291,9 +313,15 @@ class _Reading:
             return Range(_YOUNG_MONTHS, None)
         return Range(_OLD_MONTHS, None) if self._says("old_words") else None
 
-    def _has_kids(self) -> bool:
+    def _has_kids(self) -> bool | None:
+        """Whether pets must get along with children; False: they must not; None: it does not matter."""
         match = self._lang.say["kids"].search(self._text)
-        return match is not None and not self._lang.say["no_kids"].search(self._text[: match.start()][-40:])
+        if match is None:
+            return None
+        before = self._text[: match.start()][-40:]
+        if self._lang.say["bad_with"].search(before):
+            return False
+        return None if self._lang.say["no_kids"].search(before) else True
 
     def _sort(self) -> str | None:
         return next((name for name, words in self._lang.sort.items() if words.search(self._text)), None)
@@ -332,6 +360,8 @@ class _Reading:
                 stated.pop(name, None)
         if criteria.species or criteria.kind:
             base = replace(base, species=(), kind=None, words=(), refused=(), refused_kinds=())
+        if relative in ("smaller", "bigger"):
+            base = replace(base, sizes=())
         base = replace(base, ordinal=None, name=None, pet_id=None, topic=None, asked=())
         before = self._earlier if relative is not None else None
         return replace(base, **stated, do=("find",), relative=relative, before=before)

@@ -16,13 +16,15 @@ class Wish:
     ``intents`` in the language; the others are what pets must meet, ages in months. ``relative`` compares with the pets
     that were named before, ``ordinal`` is one of them, counted from 1; -1 is the last; ``before`` is the wish that they
     were named for. ``asked`` is what is asked of pets: names of ``asked`` in the language, and plurals of those whom
-    they are to get along with."""
+    they are to get along with. ``without`` are the yes-or-no members that pets must not have."""
 
     do: tuple[str, ...] = ()
     species: tuple[Species, ...] = ()
     refused: tuple[Species, ...] = ()
     kind: str | None = None
     refused_kinds: tuple[str, ...] = ()
+    refused_breeds: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     sizes: tuple[Size, ...] = ()
     age: Range | None = None

@@ -270,3 +270,33 @@ async def test_what_is_too_long_is_refused(chat: Chat, parts: int) -> None:
     draft = {"messages": [{"role": "USER", "content": content}]}
     with pytest.raises(ValidationFailed):
         await chat.store.execute(chat.caller, Call(COMPLETE_CHAT, body=draft))
+
+
+async def test_it_tells_of_one_order_to_who_may_see_it(chat: Chat) -> None:
+    pet = (await chat.store.execute(chat.caller, Call(LIST_PETS))).value.data[0]
+    order = (await chat.store.execute(chat.caller, Call(PLACE_ORDER, body={"petId": pet.id}))).value
+    told = await chat.ask(f"Where is order {order.id}?")
+    assert told.startswith(f"- Order {order.id}: PLACED, {pet.name}")
+    other = Chat(chat.store, customer_of(chat.caller.tenant))
+    assert await other.ask(f"my order {order.id}") == "I find no order that you may see."
+
+
+@pytest.mark.parametrize("breed", ["labrador", "poodle"])
+async def test_a_breed_that_is_not_wanted_is_left_out(chat: Chat, breed: str) -> None:
+    staff = staff_of(chat.caller.tenant)
+    body = {"name": "Unwanted", "species": "DOG", "ageMonths": 3, "price": "1.00", "breed": breed.title()}
+    await chat.store.execute(staff, Call(CREATE_PET, body=body))
+    assert any(pet.name == "Unwanted" for pet in await chat.pets("the cheapest dogs"))
+    found = await chat.pets(f"the cheapest dogs but not a {breed}")
+    assert found
+    assert all(pet.species == "DOG" and pet.name != "Unwanted" for pet in found)
+
+
+async def test_what_pets_must_not_be_is_searched_for(chat: Chat) -> None:
+    staff = staff_of(chat.caller.tenant)
+    body = {"name": "Wild", "species": "CAT", "ageMonths": 3, "price": "1.00", "goodWithKids": False,
+            "medicalInfo": {"vaccinated": False}}  # fmt: skip
+    await chat.store.execute(staff, Call(CREATE_PET, body=body))
+    assert "Wild" in [pet.name for pet in await chat.pets("the cheapest cats that are not vaccinated")]
+    for pet in await chat.pets("cats that are not good with kids"):
+        assert pet.good_with_kids is False

@@ -25,6 +25,8 @@ def understood(messages: list[str]) -> dict[str, Any]:
         "not": sorted(wish.refused),
         "kind": wish.kind,
         "notKind": list(wish.refused_kinds),
+        "notBreed": list(wish.refused_breeds),
+        "without": sorted(wish.without),
         "words": list(wish.words),
         "size": [size for size in ("SMALL", "MEDIUM", "LARGE") if size in wish.sizes],
         "age": wish.age and list(wish.age[:2]),
@@ -51,7 +53,8 @@ def understood(messages: list[str]) -> dict[str, Any]:
 def expected(wish: dict[str, Any]) -> dict[str, Any]:
     named = {"do": ["find"]} | wish
     return {
-        name: sorted(value) if name in ("do", "species", "not") else value for name, value in named.items()
+        name: sorted(value) if name in ("do", "species", "not", "without") else value
+        for name, value in named.items()
     }
 
 
