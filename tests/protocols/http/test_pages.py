@@ -70,7 +70,7 @@ def test_every_asset_that_pages_name_is_there() -> None:
     built = Path(pages.__file__).with_name("built")
     there = set(Assets().paths)
     for page in built.rglob("*.html"):
-        named = re.findall('(?:src|href)="([^"]+)"', page.read_text())
+        named = re.findall('<(?:script|link|img)[^>]* (?:src|href)="([^"]+)"', page.read_text())
         assert named
         for reference in named:
             assert f"/{(page.parent / reference).resolve().relative_to(built)}" in there

@@ -255,7 +255,7 @@ def test_the_table_of_the_document_is_the_code_s() -> None:
         held = tool.annotations
         if held["readOnlyHint"]:
             return "reads"
-        return "changes, is the same done twice" if held["destructiveHint"] else "adds"
+        return "changes; idempotent" if held["destructiveHint"] else "adds"
 
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", document, re.MULTILINE)
     assert rows == [(tool.name, tool.title, hints(tool)) for tool in TOOLS]

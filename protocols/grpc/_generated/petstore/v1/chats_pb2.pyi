@@ -63,7 +63,7 @@ class _SenderRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SenderRole
     SENDER_ROLE_AGENT: _SenderRole.ValueType  # 2
     """An agent of the store."""
     SENDER_ROLE_SYSTEM: _SenderRole.ValueType  # 3
-    """The store itself."""
+    """The store itself: its advisor, who answers while a chat waits."""
 
 class SenderRole(_SenderRole, metaclass=_SenderRoleEnumTypeWrapper):
     """The part of the sender of a message in a chat."""
@@ -75,7 +75,7 @@ SENDER_ROLE_CUSTOMER: SenderRole.ValueType  # 1
 SENDER_ROLE_AGENT: SenderRole.ValueType  # 2
 """An agent of the store."""
 SENDER_ROLE_SYSTEM: SenderRole.ValueType  # 3
-"""The store itself."""
+"""The store itself: its advisor, who answers while a chat waits."""
 Global___SenderRole: _TypeAlias = SenderRole  # noqa: Y015
 
 @_typing.final
@@ -748,7 +748,7 @@ class SendText(_message.Message):
     text: _builtins.str
     """What it says. 1 to 4000 characters."""
     client_message_id: _builtins.str
-    """The id that its sender gave it. Sent again, it has no second effect."""
+    """The id that its sender gave it; of the advisor's it is the id of the message that it answers."""
     def __init__(
         self,
         *,
