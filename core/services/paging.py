@@ -1,6 +1,6 @@
 """Pages of collections, and records of all tenants page by page."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -28,22 +28,23 @@ async def page_of(
     paged: Paged,
     order: str = "id",
     *,
-    total: int | None = None,
+    known: Callable[[], Awaitable[int | None]] | None = None,
 ) -> "Page[K]":
     """The requested page of the records that the conditions select, in the order of a field that none lacks.
 
-    ``total``: how many there are, where that is known without counting them.
+    ``known`` tells how many there are, where that is known without counting them.
 
     Raises:
         BadRequest: there are too many items before the page, or what it is to go on behind is of no such list.
     """
-    tx = await ctx.tx()
     before, behind = (paged.page - 1) * paged.limit, None
     if paged.after is not None:
         before, behind = _read(ctx, paged.after, kind, order)
+    tx = await ctx.tx()
     skipped = before if behind is None else 0
     counted = min(skipped, MAX_SKIPPED) + MAX_COUNTED
     chosen = tuple(where)
+    total = None if known is None else await known()
     is_exact = total is not None
     if total is None:
         total = await tx.count(Query(kind, chosen), counted + 1)

@@ -126,7 +126,7 @@ async def _list_pets(ctx: Context, params: PetFilter, body: None) -> Page[Pet]: 
         *_between("age_months", params.age_min, params.age_max),
         *_equal("good_with_kids", params.good_with_kids),
     ]
-    return await page_of(ctx, Pet, where, params, total=await _counted(ctx, where))
+    return await page_of(ctx, Pet, where, params, known=partial(_counted, ctx, where))
 
 
 async def _counted(ctx: Context, where: Sequence[Condition]) -> int | None:
@@ -167,7 +167,7 @@ async def _search_pets(ctx: Context, params: NoParams, body: PetSearch) -> Page[
     paged = Paged(**dict(body.pagination))
     if body.sort.order is SortOrder.DESC:
         order = f"-{order}"
-    return await page_of(ctx, Pet, where, paged, order, total=await _counted(ctx, where))
+    return await page_of(ctx, Pet, where, paged, order, known=partial(_counted, ctx, where))
 
 
 def _one_of(field: str, values: tuple[object, ...] | None) -> list[Condition]:
