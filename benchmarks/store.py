@@ -51,7 +51,7 @@ class Owner(_Connection):
 
     def reset(self) -> None:
         """Removes everything."""
-        self._call("DELETE", "/v1/tenant")
+        self._call("DELETE", f"/v1/tenant?confirm={self._tenant}")
 
 
 class Store(_Connection):
