@@ -92,6 +92,7 @@ def build_app(node: Node, access: AccessLog) -> Router:
         },
         metrics=metrics,
         access=access,
+        slices=store.slices,
         pages=Cors(settings.socket_origins),
         resource_metadata=well_known.metadata_url,
     )

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
 from core.kernel.errors import Forbidden, Internal, NotFound
+from core.kernel.turns import Slices
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
 from protocols.http.connection import REFUSAL, RESOURCE_METADATA, http_connection_of
@@ -26,6 +27,8 @@ CLIENT_LEFT = 499
 #: How a WebSocket ended whose end nobody announced (RFC 6455, section 7.1.5).
 _ABNORMAL_CLOSURE = 1006
 _LEAST_PRIVATE_CODE = 3000
+#: To read a longer query takes half a millisecond or more: many at once would hold the loop.
+_SHORT_QUERY_BYTES = 4096
 
 
 class Mount(NamedTuple):
@@ -48,7 +51,7 @@ class Router:
     other request is for ``rest``. Where many paths lead to one door, ``scope["state"]`` tells the route.
     ``pages``: which web pages may open WebSockets.
     ``resource_metadata`` is the address that tells who issues tokens.
-    ``open`` counts what each door is serving at the moment.
+    ``slices``: requests with a long query begin in these. ``open`` counts what each door is serving at the moment.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Router:
         trees: Mapping[str, Mount] = MappingProxyType({}),
         metrics: Metrics,
         access: AccessLog,
+        slices: Slices,
         pages: Cors = NO_PAGES,
         resource_metadata: str | None = None,
     ) -> None:
@@ -71,6 +75,7 @@ class Router:
         self._sockets = dict(sockets)
         self._metrics = metrics
         self._access = access
+        self._slices = slices
         doors = {mount.door for mount in (rest, *paths.values(), *trees.values(), *sockets.values())}
         self.open: Counter[str] = Counter(dict.fromkeys(doors, 0))
 
@@ -102,6 +107,8 @@ class Router:
         connection = http_connection_of(scope)
         self.open[door] += 1
         try:
+            if len(scope["query_string"]) > _SHORT_QUERY_BYTES:
+                await self._slices.begun()
             await serve(scope, receive, send)
         except Exception:  # The boundary of all doors: whatever went wrong, the client is answered.
             log.exception("a request failed", extra={"request_id": state.get("request_id")})
@@ -146,6 +153,8 @@ class Router:
 
         self.open[door] += 1
         try:
+            if len(scope["query_string"]) > _SHORT_QUERY_BYTES:
+                await self._slices.begun()
             await serve(scope, heard, watched)
         except ClientDisconnected:  # Before they were accepted.
             raise

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import json
 import logging
 import re
@@ -21,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from core.kernel.ids import new_id
+from core.kernel.turns import Slices
 from gateway.app import build_app, build_mqtt
 from gateway.demo import ACCOUNTS, open_demo
 from gateway.node import Node, open_node
@@ -428,8 +430,9 @@ async def test_a_door_that_fails_is_answered_for_and_the_error_is_logged(
 
     log = io.StringIO()
     router = Router(
-        Mount("rest", broken), {}, {}, metrics=Metrics(), access=AccessLog("info", as_json=True, stream=log)
-    )
+        Mount("rest", broken), {}, {},
+        metrics=Metrics(), access=AccessLog("info", as_json=True, stream=log), slices=Slices(),
+    )  # fmt: skip
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=on_connection(router)), base_url="http://store"
     ) as client:
@@ -438,3 +441,35 @@ async def test_a_door_that_fails_is_answered_for_and_the_error_is_logged(
     assert "secret" not in answer.text
     assert json.loads(log.getvalue())["level"] == "error"
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+@pytest.mark.parametrize(("query", "turns"), [(b"q=" + b"%ff" * 2000, 20), (b"q=1", 1)])
+async def test_many_long_queries_are_read_a_slice_in_a_turn(query: bytes, turns: int) -> None:
+    slices, now, seen = Slices(), itertools.count(), []
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(turn)
+        while not slices.over:
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    log = AccessLog("warning", as_json=True, stream=io.StringIO())
+    serve = on_connection(Router(Mount("rest", reads), {}, {}, metrics=Metrics(), access=log, slices=slices))
+
+    async def ask() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []}
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(_: Message) -> None:
+            pass
+
+        await serve(scope, receive, send)
+
+    asked = [asyncio.create_task(ask()) for _ in range(20)]
+    while not all(task.done() for task in asked):
+        turn = next(now)
+        await asyncio.sleep(0)
+    assert len(set(seen)) == turns
