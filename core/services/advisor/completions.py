@@ -12,9 +12,9 @@ from core.models.advisor import AdvisorModel, Completion, CompletionDraft
 from core.services.advisor.answering import texts
 from core.services.advisor.conversation import instructions, model_pieces
 from core.services.advisor.embedded import embedded_pieces
-from core.services.advisor.language import language
 from core.services.advisor.pieces import Ending, Piece
 from core.services.advisor.tools import tools
+from core.services.advisor.understanding import understand
 from core.store.context import Context
 from core.store.operation import Operation
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def prepare() -> None:
     """Read what the advisor knows, so that no request waits for it."""
-    language()
+    understand(("A dog",))
     texts()
     instructions()
     tools()
