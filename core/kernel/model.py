@@ -235,7 +235,7 @@ class Page(Model, Generic[T]):
     pagination: Pagination
     """Where the page lies in its collection."""
 
-    def of(self, form: "Callable[[T], U]") -> "Page[U]":
+    def of(self, form: Callable[[T], U]) -> "Page[U]":
         """The page with its items in another form."""
         return Page(data=[form(item) for item in self.data], pagination=self.pagination)
 

@@ -40,11 +40,7 @@ class _Changes:
         stock = _stock(await tx.add_numbers(self._numbers), self._species)
         if not changed:
             return []
-        event = InventoryEvent(species=self._species, **{name: getattr(stock, name) for name in _TOLD})
-        return [Draft(INVENTORY_CHANGED, event, PUBLIC, {"species": self._species})]
-
-
-_TOLD = ("available", "pending", "adopted")
+        return [Draft(INVENTORY_CHANGED, _event(self._species, stock), PUBLIC, {"species": self._species})]
 
 
 def count_pets(ctx: Context, pet: Pet, pets: int) -> None:
@@ -54,8 +50,13 @@ def count_pets(ctx: Context, pet: Pet, pets: int) -> None:
 
 async def stock_of(tx: Transaction, species: Species) -> InventoryEvent:
     """The stock of a species as events tell it."""
-    stock = (await _stock_by_species(tx, species))[species]
-    return InventoryEvent(species=species, **{name: getattr(stock, name) for name in _TOLD})
+    return _event(species, (await _stock_by_species(tx, species))[species])
+
+
+def _event(species: Species, stock: Stock) -> InventoryEvent:
+    return InventoryEvent(
+        species=species, available=stock.available, pending=stock.pending, adopted=stock.adopted
+    )
 
 
 async def pets_counted(
@@ -98,10 +99,8 @@ def _listed(species: Species, status: PetStatus, size: Size | None, good_with_ki
 _KNOWN = {True: "yes", False: "no", None: "-"}
 
 
-def _stock(numbers: Mapping[str, int], *species: Species) -> Stock:
-    return Stock(
-        **{status.lower(): sum(numbers[_stocked(kind, status)] for kind in species) for status in PetStatus}
-    )
+def _stock(numbers: Mapping[str, int], species: Species) -> Stock:
+    return Stock(**{status.lower(): numbers[_stocked(species, status)] for status in PetStatus})
 
 
 async def _stock_by_species(tx: Transaction, *species: Species) -> dict[Species, Stock]:
@@ -111,16 +110,27 @@ async def _stock_by_species(tx: Transaction, *species: Species) -> dict[Species,
 
 async def _get_inventory(ctx: Context, params: NoParams, body: None) -> Inventory:  # noqa: ARG001
     by_species = await _stock_by_species(await ctx.tx(), *Species)
-    in_all = {name: sum(getattr(stock, name) for stock in by_species.values()) for name in Stock.model_fields}
-    return Inventory(**in_all, total=sum(in_all.values()), by_species=by_species)
+    in_all = _in_all(by_species)
+    total = sum(in_all.values())
+    return Inventory(
+        **{status.lower(): pets for status, pets in in_all.items()}, total=total, by_species=by_species
+    )
+
+
+def _in_all(by_species: Mapping[Species, Stock]) -> dict[PetStatus, int]:
+    return {
+        status: sum(getattr(stock, status.lower()) for stock in by_species.values()) for status in PetStatus
+    }
+
+
+async def pets_by_status(tx: Transaction) -> dict[PetStatus, int]:
+    """How many pets there are of each status."""
+    return _in_all(await _stock_by_species(tx, *Species))
 
 
 async def _count_pets(ctx: Context, params: InventoryFilter, body: None) -> dict[PetStatus, int]:  # noqa: ARG001
-    by_species = await _stock_by_species(await ctx.tx(), *Species)
-    return {
-        status: sum(getattr(stock, status.lower()) for stock in by_species.values())
-        for status in params.status
-    }
+    in_all = await pets_by_status(await ctx.tx())
+    return {status: in_all[status] for status in params.status}
 
 
 GET_INVENTORY = Operation(

@@ -89,7 +89,7 @@ async def is_seeded(tx: Transaction) -> bool:
     """Whether the tenant holds the demo data: looks for its first pet."""
     first = _demo_pets()[0]
     where = (Equal("name", first.name), Equal("description", first.description))
-    return await tx.count(Query(Pet, where)) > 0
+    return await tx.count(Query(Pet, where), 1) > 0
 
 
 async def seed(ctx: Context, *, classic: bool = False) -> Seeded:

@@ -311,7 +311,7 @@ async def remove_user(ctx: Context, user: User) -> None:
     if Role.STAFF in user.roles:
         # Whoever takes a number waits for others who do, so that no two of the STAFF can leave together.
         await tx.next_number("users")
-        if await tx.count(Query(User, (Equal("roles", user.roles),))) == 1:
+        if await tx.count(Query(User, (Equal("roles", user.roles),)), 2) == 1:
             raise Conflict("The last STAFF of a tenant stays: nobody else could act for it.")
     owned = (Equal("owner_id", user.id),)
     for key in await tx.find(Query(ApiKey, owned)):

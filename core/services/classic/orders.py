@@ -19,6 +19,7 @@ from core.models.classic_calls import (
 from core.models.orders import ORDER_CREATED, ORDER_STATUS_CHANGED, Order, OrderItem, OrderStatus
 from core.models.pets import Pet
 from core.ports.records import Equal, Query
+from core.services.inventory import pets_by_status
 from core.services.numbers import free_number, insert_numbered
 from core.services.orders import announce, changed_by, move_order, require_reading
 from core.services.quotas import count_one
@@ -167,10 +168,10 @@ async def _delete_order(ctx: Context, params: ByNumber, _: None) -> None:
 
 
 async def _count_pets(ctx: Context, _: NoParams, __: None) -> dict[SaleStatus, int]:
-    found = await (await ctx.tx()).tally(Pet, ("status",))
+    found = await pets_by_status(await ctx.tx())
     counts = dict.fromkeys(SaleStatus, 0)
     for status, word in SALE_STATUS.items():
-        counts[word] += found.get((status,), 0)
+        counts[word] += found[status]
     return counts
 
 
