@@ -42,7 +42,13 @@ def run(url: str, *, token: str | None, tenant: str | None) -> None:
 
     Without a token it uses the login that is kept, renewed when need be; without a login it is a visitor.
     """
-    asyncio.run(_carry(url, (lambda: token) if token else (lambda: access_token(url, tenant)), tenant))
+    try:
+        asyncio.run(_carry(url, (lambda: token) if token else (lambda: access_token(url, tenant)), tenant))
+    except BaseExceptionGroup as group:
+        # The client has closed the end that it reads: no more than with any other command.
+        if group.subgroup(BrokenPipeError) is None:
+            raise
+        raise BrokenPipeError from None
 
 
 async def _carry(url: str, token: Token, tenant: str | None) -> None:
